@@ -1,0 +1,1 @@
+"""The vocabulary every layer speaks: stdlib, msgspec and numpy types only."""

@@ -1,0 +1,160 @@
+"""Every error a caller can meet, as one tree.
+
+Error
+├── Refused              the caller's: the same request will fail again
+│   ├── Malformed            400  the frame or body cannot be read
+│   ├── Invalid              400  a field has the wrong type, range or value
+│   ├── Unauthenticated      401  no credential, or one that does not hold
+│   ├── Forbidden            403  the credential lacks the scope
+│   ├── NotFound             404  an id names nothing
+│   ├── UnknownOp            404  no message of that name
+│   ├── Conflict             409  the state does not allow it now
+│   ├── TooLarge             413  over a size cap
+│   └── RateLimited          429  over a rate or in-flight cap
+├── Unavailable          try later, or elsewhere
+│   ├── Overloaded           503  a bounded queue is full
+│   ├── EngineDown           503  an engine failed or is not there
+│   ├── StoreDown            503  a store failed or is not there
+│   └── DeadlineExceeded     504  the deadline passed first
+└── Broken               500  ours
+
+A message says what happened, shows the value, and a hint says the mend.
+It does not know HTTP or WebSocket framing: the edge turns errors into replies.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class Error(Exception):
+    """Base of the tree; `code` is stable API, `status` its HTTP number."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.retry_after_s = retry_after_s
+
+
+class Refused(Error):
+    """The request is at fault; sending it again changes nothing."""
+
+    code = "refused"
+    status = 400
+
+
+class Malformed(Refused):
+    """The frame or body cannot be read at all."""
+
+    code = "malformed"
+
+
+class Invalid(Refused):
+    """A field has the wrong type, range or value."""
+
+    code = "invalid"
+
+
+class Unauthenticated(Refused):
+    """There is no credential, or it does not hold."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class Forbidden(Refused):
+    """The credential holds but lacks the scope."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(Refused):
+    """An id names nothing that this caller may see."""
+
+    code = "not_found"
+    status = 404
+
+
+class UnknownOp(Refused):
+    """No message has that name."""
+
+    code = "unknown_op"
+    status = 404
+
+
+class Conflict(Refused):
+    """The present state does not allow it."""
+
+    code = "conflict"
+    status = 409
+
+
+class TooLarge(Refused):
+    """A size cap was passed."""
+
+    code = "too_large"
+    status = 413
+
+
+class RateLimited(Refused):
+    """A rate or in-flight cap was passed."""
+
+    code = "rate_limited"
+    status = 429
+
+
+class Unavailable(Error):
+    """Not now; the same request may succeed later."""
+
+    code = "unavailable"
+    status = 503
+
+
+class Overloaded(Unavailable):
+    """A bounded queue is full."""
+
+    code = "overloaded"
+
+
+class EngineDown(Unavailable):
+    """An engine failed, is slow or is not there."""
+
+    code = "engine_down"
+
+
+class StoreDown(Unavailable):
+    """A store failed, is slow or is not there."""
+
+    code = "store_down"
+
+
+class DeadlineExceeded(Unavailable):
+    """The deadline passed before an answer was there."""
+
+    code = "deadline_exceeded"
+    status = 504
+
+
+class Broken(Error):
+    """A fault of ours."""
+
+    code = "internal"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that names the known word closest to `name`, or lists a few."""
+    words = sorted(known)
+    close = difflib.get_close_matches(name, words, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    if not words:
+        return "none exist yet"
+    shown = ", ".join(repr(word) for word in words[:8])
+    return f"known: {shown}{', …' if len(words) > 8 else ''}"

@@ -1,0 +1,114 @@
+"""The ladder: ordered ways to answer a request, best first.
+
+A rung that fails, is late or has failed repeatedly just now gives way to the next one inside the
+same deadline; the caller learns which rung answered. It knows nothing of engines or modules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from app.core.clock import Clock, Deadline
+from app.core.errors import Broken, DeadlineExceeded, EngineDown, Unavailable
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Watcher(Protocol):
+    """Told of falls and recoveries, once each, never per request."""
+
+    def rung_fell(self, module: str, rung: str, reason: str) -> None: ...
+    def rung_rose(self, module: str, rung: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rung(Generic[Q, A]):
+    """One way to answer.
+
+    `reserve_ms` is the time that it must leave for the rungs below. A rung with `last` set
+    needs no network and no model, gets no time limit and must not fail.
+    """
+
+    name: str
+    answer: Callable[[Q, Deadline], Awaitable[A]]
+    reserve_ms: float = 0.0
+    last: bool = False
+
+
+@dataclass(slots=True)
+class _Health:
+    failures: int = 0
+    closed_until_s: float = 0.0
+
+
+class Ladder(Generic[Q, A]):
+    """Tries rungs in order; a rung with `failures_max` failures in a row rests for `rest_ms`."""
+
+    def __init__(
+        self,
+        module: str,
+        rungs: Sequence[Rung[Q, A]],
+        *,
+        clock: Clock,
+        watcher: Watcher,
+        failures_max: int = 3,
+        rest_ms: float = 5_000.0,
+    ) -> None:
+        if not rungs:
+            raise Broken(f"the ladder of {module!r} has no rung")
+        self.module = module
+        self.rungs = tuple(rungs)
+        self._clock = clock
+        self._watcher = watcher
+        self._failures_max = failures_max
+        self._rest_s = rest_ms / 1000.0
+        self._health = {rung.name: _Health() for rung in rungs}
+
+    async def run(self, request: Q, deadline: Deadline) -> tuple[A, str]:
+        """The first answer and the name of its rung; raises EngineDown when every rung failed."""
+        reason: Exception | None = None
+        for rung in self.rungs:
+            if not rung.last and self._resting(rung.name):
+                continue
+            try:
+                answer = await self._attempt(rung, request, deadline)
+            except (Unavailable, Broken) as error:
+                self._failed(rung.name, error)
+                reason = error
+                continue
+            self._succeeded(rung.name)
+            return answer, rung.name
+        raise EngineDown(f"no rung of {self.module!r} answered: {reason}") from reason
+
+    async def _attempt(self, rung: Rung[Q, A], request: Q, deadline: Deadline) -> A:
+        if rung.last:
+            return await rung.answer(request, deadline)
+        mine = deadline.less_ms(rung.reserve_ms)
+        mine.check(f"rung {rung.name!r}")
+        try:
+            async with asyncio.timeout(mine.left_s()):
+                return await rung.answer(request, mine)
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"rung {rung.name!r} was late") from error
+
+    def _resting(self, name: str) -> bool:
+        return self._health[name].closed_until_s > self._clock.monotonic_s()
+
+    def _failed(self, name: str, error: Exception) -> None:
+        health = self._health[name]
+        health.failures += 1
+        if health.failures == 1:
+            self._watcher.rung_fell(self.module, name, str(error))
+        if health.failures >= self._failures_max:
+            health.closed_until_s = self._clock.monotonic_s() + self._rest_s
+
+    def _succeeded(self, name: str) -> None:
+        health = self._health[name]
+        if health.failures:
+            health.failures = 0
+            health.closed_until_s = 0.0
+            self._watcher.rung_rose(self.module, name)

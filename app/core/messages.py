@@ -1,0 +1,64 @@
+"""What travels: requests, replies, chunks and pushes on the wire, and events in the log.
+
+A request class names its operation in `op` ("behavior.decide"); the envelope carries that
+name, so the fields below are exactly the `data` of a frame. It does not know encodings or
+sockets: the edge builds one decoder per request class from these types.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Anything with a shape that client and server share."""
+
+
+class Request(Message):
+    """What a client asks; `world` may be left out where the session already named one."""
+
+    op: ClassVar[str]
+
+    world: str = ""
+
+
+class Reply(Message):
+    """The one answer to a request."""
+
+
+class Chunk(Message):
+    """A part of an answer, sent ahead of the reply."""
+
+
+class Push(Message):
+    """What the server tells unasked; `op` names it as in a request."""
+
+    op: ClassVar[str]
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+    """The body of an event: what is now different in a world."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One committed change: its place in the world's log, and when.
+
+    `seq` counts from 1 without gaps in each world; `wall_ms` is UTC, `game_s` the world's own clock.
+    """
+
+    seq: int
+    id: str
+    wall_ms: int
+    game_s: float
+    change: Any
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The envelope that a client sends."""
+
+    id: str
+    op: str
+    deadline_ms: int | None = None
+    data: msgspec.Raw = msgspec.Raw(b"{}")

@@ -1,0 +1,80 @@
+"""A module's manifest: which messages it answers, with what, under which scope and deadline.
+
+A handler is one async function; the WebSocket, the HTTP route and the in-process call all reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import IntFlag
+from typing import Any
+
+from app.core.clock import Deadline
+from app.core.messages import Change, Chunk, Event, Push, Reply, Request
+from app.core.ports import Log
+
+
+class Scope(IntFlag):
+    """What a credential may do; a handler names one, a key holds several."""
+
+    READ = 1
+    PLAY = 2
+    WRITE = 4
+    ADMIN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What surrounds one request: who asks, about which world, until when, and where chunks go."""
+
+    id: str
+    tenant: str
+    world: str
+    deadline: Deadline
+    log: Log
+    send: Callable[[Chunk], Awaitable[None]]
+    notes: dict[str, str | int | float] = field(default_factory=dict)
+    """Fields that the handler adds to the request's canonical log line, such as rung, engine, tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One message and the function that answers it.
+
+    `deadline_ms` applies when the client gives none. A handler with `chunk` set streams. `binary`
+    decodes an `application/octet-stream` body and encodes the reply in the same layout.
+    """
+
+    request: type[Request]
+    reply: type[Reply]
+    run: Callable[[Call, Any], Awaitable[Reply]]
+    scope: Scope
+    deadline_ms: int
+    chunk: type[Chunk] | None = None
+    binary: Binary | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """The raw layout of a request and its reply, for clients that send matrices."""
+
+    decode: Callable[[bytes, str], Request]
+    """(body, world) -> request; raises Malformed or Invalid."""
+    encode: Callable[[Any], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A capability, ready to run."""
+
+    name: str
+    handlers: tuple[Handler, ...]
+    pushes: tuple[type[Push], ...] = ()
+    react: Callable[[Any, Event], Sequence[Change]] | None = None
+    """(world, event) -> further changes, committed with the event; pure and quick."""
+    warm: Callable[[], None] | None = None
+    """Runs once in a worker thread after the port is open: imports and compiles what is slow."""
+    close: Callable[[], Awaitable[None]] | None = None
+    describe: Callable[[str, str, str], dict[str, Any]] | None = None
+    """(tenant, world, npc) -> what this module knows of one NPC, for the console and `explain`."""

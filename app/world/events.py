@@ -1,0 +1,109 @@
+"""The changes a world can go through: the bodies of its events, as one tagged union."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from app.core.messages import Change
+from app.world.entities import AnyEntity, Fact, Id, Kind, Name, StoredMap, Text, Value
+
+
+class EntityUpserted(Change, frozen=True, kw_only=True, tag="entity.upserted"):
+    """An entity is now exactly this."""
+
+    entity: AnyEntity
+
+
+class EntityRemoved(Change, frozen=True, kw_only=True, tag="entity.removed"):
+    """An entity is gone."""
+
+    entity_kind: Kind
+    id: Id
+
+
+class FactAsserted(Change, frozen=True, kw_only=True, tag="fact.asserted"):
+    """The game server vouches for a fact; it closes the interval of the one it replaces."""
+
+    fact: Fact
+
+
+class MapStored(Change, frozen=True, kw_only=True, tag="map.stored"):
+    """A new version of a map, already validated."""
+
+    map: StoredMap
+
+
+Verb = Literal[
+    "moved", "took", "gave", "dropped", "traded", "killed", "died", "destroyed", "talked", "learned",
+    "used", "crafted", "unlocked", "explored", "defended", "escorted", "trained", "stole", "attacked", "confirmed",
+]  # fmt: skip
+
+
+class Happened(Change, frozen=True, kw_only=True, tag="happened"):
+    """Something that the game server saw happen: `actor` did `verb` to `target`.
+
+    `target`, `item` and `location` are entity ids and may be empty; `topic` is what was learned or talked about.
+    """
+
+    verb: Verb
+    actor: Id
+    target: str = ""
+    item: str = ""
+    location: str = ""
+    topic: Name = ""
+    quantity: float = 1.0
+    details: dict[str, Value] = {}
+
+
+class ProposalOffered(Change, frozen=True, kw_only=True, tag="proposal.offered"):
+    """The gate let a proposal through; only the game can make it an effect."""
+
+    id: Id
+    npc: Id
+    player: str
+    action: Name
+    arguments: dict[str, Value] = {}
+
+
+class ProposalSettled(Change, frozen=True, kw_only=True, tag="proposal.settled"):
+    """The game confirmed or refused an offered proposal."""
+
+    id: Id
+    accepted: bool
+    reason: Text = ""
+
+
+class RelationChanged(Change, frozen=True, kw_only=True, tag="relation.changed"):
+    """How `npc` feels about `other` moved by `delta`; the sum is kept in [-1, 1]."""
+
+    npc: Id
+    other: Id
+    delta: float
+
+
+class QuestRecorded(Change, frozen=True, kw_only=True, tag="quest.recorded"):
+    """A quest in its present state, as the quests module wrote it; `body` is its own msgpack."""
+
+    id: Id
+    state: Name
+    body: bytes
+
+
+class IntentSet(Change, frozen=True, kw_only=True, tag="intent.set"):
+    """The slow goal that an NPC follows until `until_s` in game seconds."""
+
+    npc: Id
+    intent: Name
+    target: str = ""
+    until_s: float | None = None
+
+
+AnyChange = (
+    EntityUpserted | EntityRemoved | FactAsserted | MapStored | Happened | ProposalOffered | ProposalSettled
+    | RelationChanged | QuestRecorded | IntentSet
+)  # fmt: skip
+
+encoder = msgspec.msgpack.Encoder()
+decoder: msgspec.msgpack.Decoder[AnyChange] = msgspec.msgpack.Decoder(AnyChange)

@@ -1,0 +1,214 @@
+"""How each change alters a state. Same state and same event, same result: replay depends on it.
+
+`check` refuses a change before anything is applied; `apply` then cannot fail.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from app.core.errors import Conflict, Invalid, NotFound, nearest
+from app.core.messages import Change, Event
+from app.world import entities, events
+from app.world.state import State, World, pair
+
+FACTS_KEPT_MAX = 32
+"""Versions of one fact that are kept in RAM; older ones stay in the log."""
+
+
+def check(world: World, change: Change) -> None:
+    """Raise Invalid, NotFound or Conflict when `change` cannot happen in `world`."""
+    checker = _CHECKS.get(type(change))
+    if checker is not None:
+        checker(world, change)
+
+
+def apply(state: State, event: Event) -> None:
+    """Bring `state` to where it is after `event`."""
+    state.seq = event.seq
+    state.game_s = max(state.game_s, event.game_s)
+    _APPLIES[type(event.change)](state, event.change)
+
+
+def _require_finite(what: str, *numbers: object) -> None:
+    for number in numbers:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise Invalid(f"{what} is {number!r}", hint="send a finite number")
+
+
+def _check_upsert(world: World, change: events.EntityUpserted) -> None:
+    entity = change.entity
+    _require_finite(f"an attribute of {entity.id!r}", *entity.attributes.values())
+    if isinstance(entity, entities.Location):
+        _require_finite(f"the position of {entity.id!r}", entity.x, entity.y)
+    if isinstance(entity, entities.Item):
+        _require_finite(f"the value of {entity.id!r}", entity.value)
+    if isinstance(entity, entities.Faction):
+        _require_finite(f"a relation of {entity.id!r}", *entity.relations.values())
+
+
+def _check_removed(world: World, change: events.EntityRemoved) -> None:
+    known = table(world.state, change.entity_kind)
+    if change.id not in known:
+        raise NotFound(f"no {change.entity_kind} {change.id!r}", hint=nearest(change.id, known))
+
+
+def _check_fact(world: World, change: events.FactAsserted) -> None:
+    fact = change.fact
+    _require_finite(f"fact {fact.subject!r} {fact.predicate!r}", fact.value, fact.from_s, fact.until_s)
+    if fact.until_s is not None and fact.until_s <= fact.from_s:
+        raise Invalid(f"until_s {fact.until_s!r} is not after from_s {fact.from_s!r}", hint="leave until_s out")
+
+
+def _check_happened(world: World, change: events.Happened) -> None:
+    _require_finite(f"{change.verb!r}", change.quantity, *change.details.values())
+    for role in ("actor", "target"):
+        id = getattr(change, role)
+        if id and world.entity(id) is None:
+            known = {**world.state.npcs, **world.state.players}
+            raise NotFound(f"{role} {id!r} of {change.verb!r} is no entity", hint=nearest(id, known))
+    if change.item and change.item not in world.state.items:
+        raise NotFound(f"item {change.item!r} is no item", hint=nearest(change.item, world.state.items))
+    if change.location and change.location not in world.state.locations:
+        raise NotFound(
+            f"location {change.location!r} is no location", hint=nearest(change.location, world.state.locations)
+        )
+
+
+def _check_settled(world: World, change: events.ProposalSettled) -> None:
+    if change.id not in world.state.proposals:
+        raise NotFound(f"no open proposal {change.id!r}", hint="it was settled, or never offered")
+
+
+def _check_relation(world: World, change: events.RelationChanged) -> None:
+    _require_finite("delta", change.delta)
+    world.npc(change.npc)
+
+
+def _check_intent(world: World, change: events.IntentSet) -> None:
+    if not world.npc(change.npc).alive:
+        raise Conflict(f"NPC {change.npc!r} is dead", hint="only the living follow intents")
+
+
+_CHECKS: dict[type[Change], Callable[[World, Any], None]] = {
+    events.EntityUpserted: _check_upsert,
+    events.EntityRemoved: _check_removed,
+    events.FactAsserted: _check_fact,
+    events.Happened: _check_happened,
+    events.ProposalSettled: _check_settled,
+    events.RelationChanged: _check_relation,
+    events.IntentSet: _check_intent,
+}
+
+
+def table(state: State, kind: entities.Kind) -> dict[str, Any]:
+    """The state's entities of one kind, by id."""
+    tables: dict[str, dict[str, Any]] = {
+        "npc": state.npcs,
+        "player": state.players,
+        "item": state.items,
+        "location": state.locations,
+        "faction": state.factions,
+    }
+    return tables[kind]
+
+
+def _upsert(state: State, change: events.EntityUpserted) -> None:
+    entity = change.entity
+    kind: entities.Kind = entity.__struct_config__.tag  # type: ignore[assignment]  # the tag is declared as a Kind
+    table(state, kind)[entity.id] = entity
+    if isinstance(entity, entities.Npc) and entity.id not in state.handles:
+        state.handles[entity.id] = len(state.handles)
+
+
+def _remove(state: State, change: events.EntityRemoved) -> None:
+    del table(state, change.entity_kind)[change.id]
+    if change.entity_kind == "npc":
+        state.intents.pop(change.id, None)
+
+
+def _assert(state: State, change: events.FactAsserted) -> None:
+    fact = change.fact
+    key = pair(fact.subject, fact.predicate)
+    history = list(state.facts.get(key, ()))
+    if history and history[-1].until_s is None and history[-1].from_s < fact.from_s:
+        history[-1] = msgspec.structs.replace(history[-1], until_s=fact.from_s)
+    history.append(fact)
+    history.sort(key=lambda known: known.from_s)
+    state.facts[key] = tuple(history[-FACTS_KEPT_MAX:])
+
+
+def _store_map(state: State, change: events.MapStored) -> None:
+    state.maps[change.map.name] = change.map
+
+
+def _happen(state: State, change: events.Happened) -> None:
+    match change.verb:
+        case "moved" | "explored" if change.location:
+            _replace_actor(state, change.actor, location=change.location)
+        case "took" | "stole" | "crafted" if change.item:
+            _hand(state, change.item, change.actor)
+        case "gave" | "traded" if change.item and change.target:
+            _hand(state, change.item, change.target)
+        case "dropped" if change.item:
+            _hand(state, change.item, change.location)
+        case "destroyed" if change.item:
+            state.items.pop(change.item, None)
+        case "killed" if change.target:
+            _replace_actor(state, change.target, alive=False)
+        case "died":
+            _replace_actor(state, change.actor, alive=False)
+        case "unlocked" if change.location:
+            place = state.locations[change.location]
+            state.locations[change.location] = msgspec.structs.replace(place, open=True)
+        case _:
+            pass
+
+
+def _replace_actor(state: State, id: str, **fields: object) -> None:
+    for actors in (state.npcs, state.players):
+        if id in actors:
+            actors[id] = msgspec.structs.replace(actors[id], **fields)  # type: ignore[index]  # one of two tables
+
+
+def _hand(state: State, item: str, holder: str) -> None:
+    state.items[item] = msgspec.structs.replace(state.items[item], holder=holder)
+
+
+def _offer(state: State, change: events.ProposalOffered) -> None:
+    state.proposals[change.id] = change
+
+
+def _settle(state: State, change: events.ProposalSettled) -> None:
+    del state.proposals[change.id]
+
+
+def _relate(state: State, change: events.RelationChanged) -> None:
+    key = pair(change.npc, change.other)
+    state.relations[key] = min(1.0, max(-1.0, state.relations.get(key, 0.0) + change.delta))
+
+
+def _record_quest(state: State, change: events.QuestRecorded) -> None:
+    state.quests[change.id] = change
+
+
+def _set_intent(state: State, change: events.IntentSet) -> None:
+    state.intents[change.npc] = change
+
+
+_APPLIES: dict[type[Change], Callable[[State, Any], None]] = {
+    events.EntityUpserted: _upsert,
+    events.EntityRemoved: _remove,
+    events.FactAsserted: _assert,
+    events.MapStored: _store_map,
+    events.Happened: _happen,
+    events.ProposalOffered: _offer,
+    events.ProposalSettled: _settle,
+    events.RelationChanged: _relate,
+    events.QuestRecorded: _record_quest,
+    events.IntentSet: _set_intent,
+}
