@@ -1,0 +1,1 @@
+"""What a game server tells: entities, facts, events, positions, and its verdict on proposals."""
