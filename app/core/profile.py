@@ -1,0 +1,356 @@
+"""The profile: which engines, stores and limits make a mode, and where each value came from.
+
+Layers, later ones win: base < mode < a file of the user's < environment `INNKEEPER__…` < flags.
+It knows the types of its own sections; a module's settings type is given by the caller. It builds nothing.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from app.core.errors import Invalid, nearest
+
+ENVIRONMENT_PREFIX = "INNKEEPER__"
+Tree = dict[str, Any]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the profile."""
+
+
+class Server(Section, frozen=True, kw_only=True):
+    """The listening side and its caps."""
+
+    host: str
+    port: int
+    data_folder: str
+    """Where the database, the first key and the caches live; relative to the working directory."""
+    frame_bytes_max: int
+    body_bytes_max: int
+    map_bytes_max: int
+    client_frame_bytes_max: int
+    """Frames to a client stay below this unless its hello allows more (Godot's buffer is 64 KiB)."""
+    inflight_max: int
+    outbox_frames_max: int
+    hello_ms_max: int
+    header_ms_max: int
+    half_open_max: int
+    """Connections of one address that have not sent a whole request head yet."""
+    deadline_ms_max: int
+    resume_ms: int
+    poll_ms_max: int
+    drain_ms_max: int
+    pushes_kept_max: int
+    malformed_max: int
+    """Malformed frames in a row that close a socket."""
+
+
+class Security(Section, frozen=True, kw_only=True):
+    """Who may speak to the server."""
+
+    token_minutes: int
+    origins: tuple[str, ...]
+    """Web origins besides the server's own that may open a socket."""
+
+
+class Database(Section, frozen=True, kw_only=True):
+    """The event log's home. An empty `url` is the embedded SQLite file in the data folder."""
+
+    url: str
+    queue_events_max: int
+    batch_events_max: int
+    checkpoint_events: int
+    """A world that replayed more events than this at start writes a checkpoint."""
+    idempotency_keys_max: int
+    retry_ms: int
+
+
+class Telemetry(Section, frozen=True, kw_only=True):
+    """Logs."""
+
+    log_level: Literal["debug", "info", "warning", "error"]
+    log_format: Literal["console", "json"]
+
+
+class Engine(Section, frozen=True, kw_only=True, tag_field="kind"):
+    """Base of the engine tables; `kind` chooses the type."""
+
+
+class Onnx(Engine, frozen=True, kw_only=True, tag="onnx"):
+    """A network of models/catalog.toml on ONNX Runtime, on the first provider that works."""
+
+    model: str
+    providers: tuple[str, ...] = ("cpu",)
+    batch_rows_max: int = 1024
+    threads: int = 1
+    queue_rows_max: int = 65_536
+
+
+class OpenAI(Engine, frozen=True, kw_only=True, tag="openai"):
+    """OpenAI's API, or any server that speaks it at `base_url`."""
+
+    model: str
+    key_env: str = "OPENAI_API_KEY"
+    base_url: str = ""
+    first_token_ms: int = 4_000
+    total_ms: int = 30_000
+
+
+class Azure(Engine, frozen=True, kw_only=True, tag="azure"):
+    """Azure OpenAI; without an endpoint or key it is left out."""
+
+    deployment: str
+    endpoint_env: str = "AZURE_OPENAI_ENDPOINT"
+    key_env: str = "AZURE_OPENAI_API_KEY"
+    api_version: str = "2026-06-01"
+    first_token_ms: int = 4_000
+    total_ms: int = 30_000
+
+
+class Anthropic(Engine, frozen=True, kw_only=True, tag="anthropic"):
+    """Anthropic's Messages API."""
+
+    model: str
+    key_env: str = "ANTHROPIC_API_KEY"
+    base_url: str = ""
+    first_token_ms: int = 4_000
+    total_ms: int = 30_000
+
+
+class Authored(Engine, frozen=True, kw_only=True, tag="authored"):
+    """Lines from grammar and persona; no model, no network."""
+
+    language: str = "en"
+
+
+class Orchestrator(Engine, frozen=True, kw_only=True, tag="orchestrator"):
+    """Other word engines, in the order to try them."""
+
+    providers: tuple[str, ...]
+
+
+AnyEngine = Onnx | OpenAI | Azure | Anthropic | Authored | Orchestrator
+
+
+class Profile(Section, frozen=True, kw_only=True):
+    """Everything that the composition root needs. `modules` holds each module's own settings struct."""
+
+    mode: int
+    server: Server
+    security: Security
+    database: Database
+    telemetry: Telemetry
+    engines: dict[str, AnyEngine]
+    ladder: dict[str, tuple[str, ...]]
+    modules: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One source of values; `lax` sources hold strings, and only warn about unknown keys."""
+
+    origin: str
+    tree: Tree
+    lax: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A profile, the origin of every value by dotted key, and warnings."""
+
+    profile: Profile
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def layers(
+    folder: Path, *, mode: int, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]
+) -> list[Layer]:
+    """The layers in order, read from `folder` and the given sources; raises Invalid when a file cannot be read."""
+    found = [_read(folder / "base.toml"), _read(folder / f"mode{mode}.toml")]
+    if file is not None:
+        found.append(_read(file))
+    found.append(_from_environment(environment))
+    found.append(Layer("flags", _nest({key: value for key, value in flags.items() if value is not None}), lax=True))
+    return found
+
+
+def load(sources: Sequence[Layer], module_settings: Mapping[str, type[msgspec.Struct]]) -> Loaded:
+    """Merge the layers into a typed profile.
+
+    Raises Invalid for the first unknown key or wrong value: its message names the source, the key,
+    the value and what was expected.
+    """
+    merged: Tree = {}
+    origins: dict[str, str] = {}
+    warnings: list[str] = []
+    for layer in sources:
+        tree = layer.tree
+        if layer.lax:
+            tree = _drop_unknown(tree, layer.origin, module_settings, warnings)
+        _merge(merged, tree, layer.origin, origins, "")
+    checker = _Checker(origins)
+    chosen = merged.get("modules", {})
+    checker.modules(chosen, module_settings)
+    profile: Profile = checker.convert({**merged, "modules": {}}, Profile, "")
+    settings = {
+        name: checker.convert(chosen.get(name, {}), type_, f"modules.{name}")
+        for name, type_ in module_settings.items()
+    }
+    return Loaded(msgspec.structs.replace(profile, modules=settings), origins, tuple(warnings))
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every leaf."""
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _read(path: Path) -> Layer:
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise Invalid(f"profile file {str(path)!r} cannot be read: {error.strerror}", hint="check the path") from error
+    try:
+        return Layer(str(path), tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(f"{path}: not TOML: {error}", hint="mend the file at that line") from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> Layer:
+    values = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."): value
+        for name, value in sorted(environment.items())
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    return Layer("environment", _nest(values), lax=True)
+
+
+def _nest(values: Mapping[str, object]) -> Tree:
+    tree: Tree = {}
+    for dotted, value in values.items():
+        *parents, leaf = dotted.split(".")
+        table = tree
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[leaf] = value
+    return tree
+
+
+def _merge(into: Tree, tree: Tree, origin: str, origins: dict[str, str], prefix: str) -> None:
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict) and isinstance(into.get(key, {}), dict):
+            _merge(into.setdefault(key, {}), value, origin, origins, f"{path}.")
+        else:
+            into[key] = value
+            origins[path] = origin
+
+
+def _drop_unknown(
+    tree: Tree, origin: str, module_settings: Mapping[str, type[msgspec.Struct]], warnings: list[str]
+) -> Tree:
+    kept: dict[str, object] = {}
+    for path, value in flatten(tree):
+        expected = _type_at(path.split("."), Profile, module_settings)
+        if expected is None:
+            warnings.append(f"{origin}: {path} = {value!r} is unknown and ignored")
+            continue
+        kept[path] = _parse(value, expected)
+    return _nest(kept)
+
+
+def _type_at(keys: Sequence[str], type_: Any, module_settings: Mapping[str, type[msgspec.Struct]]) -> Any:
+    """The declared type of a dotted key, or None when there is none."""
+    if not keys:
+        return type_
+    if type_ is Profile and keys[0] == "modules":
+        settings = module_settings.get(keys[1]) if len(keys) > 1 else None
+        return _type_at(keys[2:], settings, module_settings) if settings else None
+    if get_origin(type_) is dict:
+        return _type_at(keys[1:], get_args(type_)[1], module_settings)
+    if get_origin(type_) in (Union, UnionType):
+        if keys == ["kind"]:
+            return str
+        found = (_type_at(keys, member, module_settings) for member in get_args(type_))
+        return next((member for member in found if member is not None), None)
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        hints = get_type_hints(type_)
+        return _type_at(keys[1:], hints[keys[0]], module_settings) if keys[0] in hints else None
+    return None
+
+
+def _parse(value: object, expected: Any) -> object:
+    """A string from the environment or a flag as the declared type, or unchanged for the checker to refuse."""
+    if not isinstance(value, str):
+        return value
+    if get_origin(expected) is tuple:
+        return [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return msgspec.convert(value, expected, strict=False)
+    except msgspec.ValidationError:
+        return value
+
+
+class _Checker:
+    """Turns trees into structs, with errors that a person can act on."""
+
+    def __init__(self, origins: Mapping[str, str]) -> None:
+        self._origins = origins
+
+    def modules(self, tree: Tree, known: Mapping[str, type[msgspec.Struct]]) -> None:
+        for name in tree:
+            if name not in known:
+                self._fail(f"modules.{name}", "unknown module", nearest(name, known))
+
+    def convert(self, tree: Any, type_: Any, path: str) -> Any:
+        self._check(tree, type_, path)
+        try:
+            return msgspec.convert(tree, type_)
+        except msgspec.ValidationError as error:
+            self._fail(path or "profile", str(error), "give the missing key")
+
+    def _check(self, tree: Any, type_: Any, path: str) -> None:
+        """Walk beside the declared types and refuse the first key or value that does not fit."""
+        if isinstance(tree, dict) and get_origin(type_) is dict:
+            for key, value in tree.items():
+                self._check(value, get_args(type_)[1], f"{path}.{key}".strip("."))
+        elif isinstance(tree, dict) and get_origin(type_) in (Union, UnionType):
+            kinds = {member.__struct_config__.tag: member for member in get_args(type_)}
+            kind = tree.get("kind")
+            if kind not in kinds:
+                self._fail(f"{path}.kind", f"{kind!r} is no kind of engine", nearest(str(kind), kinds))
+            self._check({key: value for key, value in tree.items() if key != "kind"}, kinds[kind], path)
+        elif isinstance(tree, dict) and isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+            hints = get_type_hints(type_)
+            for key, value in tree.items():
+                dotted = f"{path}.{key}".strip(".")
+                if key not in hints:
+                    self._fail(dotted, f"unknown key (value {value!r})", nearest(key, hints))
+                self._check(value, hints[key], dotted)
+        else:
+            self._check_leaf(tree, type_, path)
+
+    def _check_leaf(self, value: Any, type_: Any, path: str) -> None:
+        try:
+            msgspec.convert(value, type_)
+        except msgspec.ValidationError as error:
+            text = str(error)
+            self._fail(path, f"{text[0].lower()}{text[1:]}", f"the value is {value!r}")
+
+    def _fail(self, path: str, what: str, hint: str) -> NoReturn:
+        origin = self._origins.get(path) or next(
+            (found for key, found in self._origins.items() if key.startswith(f"{path}.")), "profile"
+        )
+        raise Invalid(f"{origin}: {path}: {what}", hint=hint)
