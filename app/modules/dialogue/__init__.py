@@ -1,0 +1,1 @@
+"""What NPCs say: dialogues with players and with each other, streamed, checked and explained."""
