@@ -1,0 +1,48 @@
+"""The limits of the pathfinding module, each with its unit."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Read from `[modules.pathfinding]` of the profile."""
+
+    deadline_ms: int = 250
+    """For queries, where the client gives none."""
+
+    upload_deadline_ms: int = 30_000
+    """For uploads, where the client gives none."""
+
+    reply_reserve_ms: float = 3.0
+    """Kept free before the deadline for writing the reply; queries not started by then are over_budget."""
+
+    threads_max: int = 2
+    """Worker threads that search and preprocess."""
+
+    side_cells_max: int = 4_096
+    """Width and height of a map."""
+
+    map_cells_max: int = 4_194_304
+    """Width times height of a map."""
+
+    prepared_cells_max: int = 33_554_432
+    """Cells of all maps that are kept ready, about 30 bytes each; the longest unused goes first."""
+
+    maps_max: int = 256
+    """Maps in one world."""
+
+    pairs_max: int = 16_384
+    """Queries in one request that is answered packed."""
+
+    lists_pairs_max: int = 1_024
+    """Queries in one request that is answered with lists."""
+
+    chunk_pairs: int = 64
+    """Queries searched between two looks at the clock."""
+
+    expansions_max: int = 1_000_000
+    """Nodes that one query may expand before it is over_budget."""
+
+    radius_cells_max: int = 256
+    """Radius of path.random_point."""
