@@ -1,0 +1,1 @@
+"""The control plane: tenants, keys and tokens, as plain functions and small classes."""

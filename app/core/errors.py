@@ -1,6 +1,6 @@
 """Every error a caller can meet, as one tree.
 
-Error
+Error:
 ├── Refused              the caller's: the same request will fail again
 │   ├── Malformed            400  the frame or body cannot be read
 │   ├── Invalid              400  a field has the wrong type, range or value

@@ -16,7 +16,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Anything with a shape that client and server share."""
 
 
-class Request(Message):
+class Request(Message, frozen=True, kw_only=True):
     """What a client asks; `world` may be left out where the session already named one."""
 
     op: ClassVar[str]
@@ -24,15 +24,15 @@ class Request(Message):
     world: str = ""
 
 
-class Reply(Message):
+class Reply(Message, frozen=True, kw_only=True):
     """The one answer to a request."""
 
 
-class Chunk(Message):
+class Chunk(Message, frozen=True, kw_only=True):
     """A part of an answer, sent ahead of the reply."""
 
 
-class Push(Message):
+class Push(Message, frozen=True, kw_only=True):
     """What the server tells unasked; `op` names it as in a request."""
 
     op: ClassVar[str]

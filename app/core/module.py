@@ -71,6 +71,8 @@ class Module:
     name: str
     handlers: tuple[Handler, ...]
     pushes: tuple[type[Push], ...] = ()
+    announce: Callable[[Any, Event], Sequence[Push]] | None = None
+    """(world, event) -> what clients of the world are told of it; pure and quick."""
     react: Callable[[Any, Event], Sequence[Change]] | None = None
     """(world, event) -> further changes, committed with the event; pure and quick."""
     warm: Callable[[], None] | None = None

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import Deadline
@@ -152,3 +151,11 @@ class Journal(Protocol):
     async def append(
         self, tenant: str, world: str, changes: Sequence[Change], *, key: str = "", game_s: float | None = None
     ) -> Sequence[Event]: ...
+
+
+class WorldMaker(Protocol):
+    """Makes worlds, durably."""
+
+    async def create_world(self, tenant: str, world: str) -> bool:
+        """True when it was made, False when it was there; raises StoreDown."""
+        ...

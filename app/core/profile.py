@@ -201,8 +201,7 @@ def load(sources: Sequence[Layer], module_settings: Mapping[str, type[msgspec.St
     checker.modules(chosen, module_settings)
     profile: Profile = checker.convert({**merged, "modules": {}}, Profile, "")
     settings = {
-        name: checker.convert(chosen.get(name, {}), type_, f"modules.{name}")
-        for name, type_ in module_settings.items()
+        name: checker.convert(chosen.get(name, {}), type_, f"modules.{name}") for name, type_ in module_settings.items()
     }
     return Loaded(msgspec.structs.replace(profile, modules=settings), origins, tuple(warnings))
 

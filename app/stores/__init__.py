@@ -1,0 +1,1 @@
+"""What remembers: the only code that speaks SQLAlchemy."""

@@ -170,9 +170,10 @@ def _happen(state: State, change: events.Happened) -> None:
 
 
 def _replace_actor(state: State, id: str, **fields: object) -> None:
-    for actors in (state.npcs, state.players):
-        if id in actors:
-            actors[id] = msgspec.structs.replace(actors[id], **fields)  # type: ignore[index]  # one of two tables
+    if id in state.npcs:
+        state.npcs[id] = msgspec.structs.replace(state.npcs[id], **fields)
+    if id in state.players:
+        state.players[id] = msgspec.structs.replace(state.players[id], **fields)
 
 
 def _hand(state: State, item: str, holder: str) -> None:

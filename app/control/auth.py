@@ -1,0 +1,164 @@
+"""API keys and the short-lived tokens that they are exchanged for.
+
+A key is `ik_<prefix>_<secret>`; the database holds only the SHA-256 of its 256-bit secret. A token
+is a JWT (RFC 7519, HS256) of at most 15 minutes. Any doubt means Unauthenticated, always with the same words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from app.core.clock import Clock
+from app.core.errors import Forbidden, Unauthenticated
+from app.core.module import Scope
+
+KEY_PREFIX = "ik_"
+AUDIENCE = "innkeeper"
+ALL_SCOPES = Scope.READ | Scope.PLAY | Scope.WRITE | Scope.ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who speaks: the tenant, what it may do, and until when in Unix milliseconds."""
+
+    tenant: str
+    key: str
+    scopes: Scope
+    expires_ms: int | None
+
+    def require(self, scope: Scope) -> None:
+        """Raise Forbidden without `scope`."""
+        if not self.scopes & scope:
+            raise Forbidden(f"this key lacks the scope {scope.name!r}", hint="use a key that has it")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key as the database knows it."""
+
+    tenant: str
+    prefix: str
+    secret_sha256: str
+    scopes: Scope
+    expires_ms: int | None
+    revoked_ms: int | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        return cls(
+            tenant=row["tenant"],
+            prefix=row["prefix"],
+            secret_sha256=row["secret_sha256"],
+            scopes=Scope(row["scopes"]),
+            expires_ms=row["expires_ms"],
+            revoked_ms=row["revoked_ms"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A fresh key: `text` is shown once, `row` is what the database keeps."""
+
+    text: str
+    row: dict[str, Any]
+
+
+def make_key(*, label: str, scopes: Scope, created_ms: int, expires_ms: int | None = None) -> NewKey:
+    """Draw a key of 256 random bits."""
+    prefix = secrets.token_hex(4)
+    secret = secrets.token_urlsafe(32)
+    row = {
+        "prefix": prefix,
+        "secret_sha256": _sha256(secret),
+        "label": label,
+        "scopes": int(scopes),
+        "created_ms": created_ms,
+        "expires_ms": expires_ms,
+        "revoked_ms": None,
+    }
+    return NewKey(f"{KEY_PREFIX}{prefix}_{secret}", row)
+
+
+class Authority:
+    """Checks keys and tokens, and issues tokens. Keys live in RAM; `learn` adds one."""
+
+    def __init__(self, *, clock: Clock, signing_key: bytes, token_minutes: int) -> None:
+        self._clock = clock
+        self._signing_key = signing_key
+        self._token_ms = token_minutes * 60_000
+        self._keys: dict[str, Key] = {}
+
+    def learn(self, key: Key) -> None:
+        """Know `key` from now on, in its present state."""
+        self._keys[key.prefix] = key
+
+    def identify(self, credential: str) -> Identity:
+        """Who a key or token belongs to; raises Unauthenticated."""
+        if credential.startswith(KEY_PREFIX):
+            return self._identify_key(credential)
+        return self._identify_token(credential)
+
+    def issue(self, identity: Identity) -> tuple[str, int]:
+        """A token for `identity` and its end in Unix milliseconds, never later than the key's own."""
+        import jwt
+
+        expires_ms = self._clock.wall_ms() + self._token_ms
+        if identity.expires_ms is not None:
+            expires_ms = min(expires_ms, identity.expires_ms)
+        claims = {
+            "aud": AUDIENCE,
+            "sub": identity.key,
+            "tenant": identity.tenant,
+            "scopes": int(identity.scopes),
+            "iat": self._clock.wall_ms() // 1000,
+            "exp": expires_ms // 1000,
+        }
+        return jwt.encode(claims, self._signing_key, algorithm="HS256"), expires_ms // 1000 * 1000
+
+    def _identify_key(self, text: str) -> Identity:
+        prefix, _, secret = text.removeprefix(KEY_PREFIX).partition("_")
+        key = self._keys.get(prefix)
+        # An unknown key costs the same hash as a wrong one, and gets the same answer.
+        expected = key.secret_sha256 if key is not None else _sha256("")
+        if not hmac.compare_digest(_sha256(secret), expected) or key is None or not self._holds(key):
+            raise _refusal()
+        return Identity(key.tenant, key.prefix, key.scopes, key.expires_ms)
+
+    def _identify_token(self, text: str) -> Identity:
+        import jwt
+
+        try:
+            claims = jwt.decode(
+                text,
+                self._signing_key,
+                algorithms=["HS256"],
+                audience=AUDIENCE,
+                options={"require": ["exp", "sub", "aud"], "verify_exp": False},
+            )
+            prefix, tenant, scopes = str(claims["sub"]), str(claims["tenant"]), Scope(int(claims["scopes"]))
+            expires_ms = int(claims["exp"]) * 1000
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError) as error:
+            raise _refusal() from error
+        key = self._keys.get(prefix)
+        if key is None or key.tenant != tenant or not self._holds(key) or expires_ms <= self._clock.wall_ms():
+            raise _refusal()
+        return Identity(tenant, prefix, scopes & key.scopes, expires_ms)
+
+    def _holds(self, key: Key) -> bool:
+        unexpired = key.expires_ms is None or key.expires_ms > self._clock.wall_ms()
+        return key.revoked_ms is None and unexpired
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _refusal() -> Unauthenticated:
+    return Unauthenticated(
+        "the credential does not hold", hint="send an API key, or a token from POST /v1/auth/token that is not expired"
+    )

@@ -1,0 +1,116 @@
+"""Answers the world messages: every write goes through the journal, every read comes from RAM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.core.errors import Conflict, Invalid, NotFound, nearest
+from app.core.ids import ID_LENGTH_MAX
+from app.core.messages import Change
+from app.core.module import Call
+from app.core.ports import Journal, WorldMaker
+from app.modules.world import logic, messages
+from app.modules.world.settings import Settings
+from app.world import events, reducers
+from app.world.state import World, Worlds
+
+
+class WorldHandler:
+    """Holds the ports that the messages need."""
+
+    def __init__(self, settings: Settings, worlds: Worlds, journal: Journal, maker: WorldMaker) -> None:
+        self._settings = settings
+        self._worlds = worlds
+        self._journal = journal
+        self._maker = maker
+
+    async def create(self, call: Call, _request: messages.Create) -> messages.Created:
+        if not 0 < len(call.world) <= ID_LENGTH_MAX:
+            raise Invalid(f"world {call.world!r} is no id", hint=f"give 1 to {ID_LENGTH_MAX} characters")
+        exists = self._worlds.has(call.tenant, call.world)
+        if not exists and len(self._worlds.of(call.tenant)) >= self._settings.worlds_max:
+            raise Conflict(f"the tenant has {self._settings.worlds_max} worlds", hint="raise modules.world.worlds_max")
+        created = await self._maker.create_world(call.tenant, call.world)
+        world = self._worlds.get(call.tenant, call.world)
+        return messages.Created(world=call.world, created=created, seq=world.state.seq)
+
+    async def upsert(self, call: Call, request: messages.Upsert) -> messages.Upserted:
+        world = self._worlds.get(call.tenant, call.world)
+        logic.require_count("entities", len(request.entities), self._settings.changes_max)
+        if logic.entities(world.state) + len(request.entities) > self._settings.entities_max:
+            raise Conflict(
+                f"world {world.id!r} would pass {self._settings.entities_max} entities",
+                hint="remove some, or raise modules.world.entities_max",
+            )
+        await self._append(call, [events.EntityUpserted(entity=entity) for entity in request.entities], request.key)
+        handles = {
+            entity.id: world.state.handles[entity.id] for entity in request.entities if entity.id in world.state.handles
+        }
+        return messages.Upserted(seq=world.state.seq, handles=handles)
+
+    async def remove(self, call: Call, request: messages.Remove) -> messages.Acknowledged:
+        world = self._worlds.get(call.tenant, call.world)
+        logic.require_count("ids", len(request.ids), self._settings.changes_max)
+        known = reducers.table(world.state, request.kind)
+        for id in request.ids:
+            if id not in known:
+                raise NotFound(f"no {request.kind} {id!r} in world {world.id!r}", hint=nearest(id, known))
+        changes = [events.EntityRemoved(entity_kind=request.kind, id=id) for id in dict.fromkeys(request.ids)]
+        return await self._append(call, changes, request.key)
+
+    async def assert_(self, call: Call, request: messages.Assert) -> messages.Acknowledged:
+        logic.require_count("facts", len(request.facts), self._settings.changes_max)
+        return await self._append(call, [events.FactAsserted(fact=fact) for fact in request.facts], request.key)
+
+    async def post(self, call: Call, request: messages.Post) -> messages.Acknowledged:
+        logic.require_count("events", len(request.events), self._settings.changes_max)
+        if request.game_s is not None and not np.isfinite(request.game_s):
+            raise Invalid(f"game_s is {request.game_s!r}", hint="send the world's clock in seconds")
+        return await self._append(call, request.events, request.key, game_s=request.game_s)
+
+    async def confirm(self, call: Call, request: messages.Confirm) -> messages.Acknowledged:
+        settled = events.ProposalSettled(id=request.proposal, accepted=request.accepted, reason=request.reason)
+        return await self._append(call, [settled], request.key)
+
+    async def report(self, call: Call, request: messages.Report) -> messages.Reported:
+        world = self._worlds.get(call.tenant, call.world)
+        handles, positions = logic.positions(request, world)
+        world.crowd.report(handles, positions, request.game_s)
+        return messages.Reported(npcs=len(handles))
+
+    async def get(self, call: Call, request: messages.Get) -> messages.Got:
+        world = self._worlds.get(call.tenant, call.world)
+        entity = world.entity(request.id)
+        if entity is None:
+            raise NotFound(
+                f"no entity {request.id!r} in world {world.id!r}", hint=nearest(request.id, world.state.npcs)
+            )
+        facts = tuple(world.facts_about(request.id))
+        return messages.Got(entity=entity, facts=facts, position=_position(world, request.id))
+
+    async def describe(self, call: Call, _request: messages.Describe) -> messages.Described:
+        state = self._worlds.get(call.tenant, call.world).state
+        return messages.Described(
+            world=call.world,
+            seq=state.seq,
+            game_s=state.game_s,
+            counts=logic.counts(state),
+            maps={name: stored.version for name, stored in state.maps.items()},
+        )
+
+    async def _append(
+        self, call: Call, changes: Sequence[Change], key: str, *, game_s: float | None = None
+    ) -> messages.Acknowledged:
+        written = await self._journal.append(call.tenant, call.world, changes, key=key, game_s=game_s)
+        call.notes["events"] = len(written)
+        return messages.Acknowledged(seq=written[-1].seq, events=len(written))
+
+
+def _position(world: World, id: str) -> tuple[float, float] | None:
+    handle = world.state.handles.get(id)
+    if handle is None or handle >= len(world.crowd.positions):
+        return None
+    x, y = (float(value) for value in world.crowd.positions[handle])
+    return None if np.isnan(x) else (x, y)

@@ -1,0 +1,101 @@
+"""Queries over the tables, as plain functions on a connection; the tenant comes first in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from app.core.messages import Event
+from app.stores import tables
+from app.world.events import decoder
+from app.world.state import State
+
+_state_encoder = msgspec.msgpack.Encoder()
+_state_decoder = msgspec.msgpack.Decoder(State)
+ROWS_PER_FETCH = 5_000
+
+
+def world_ids(connection: Connection) -> list[tuple[str, str]]:
+    """(tenant, world) of every world."""
+    rows = connection.execute(select(tables.worlds.c.tenant, tables.worlds.c.id).order_by("tenant", "id"))
+    return [(row.tenant, row.id) for row in rows]
+
+
+def insert_world(connection: Connection, tenant: str, world: str, created_ms: int) -> None:
+    connection.execute(insert(tables.worlds).values(tenant=tenant, id=world, created_ms=created_ms))
+
+
+def load_checkpoint(connection: Connection, tenant: str, world: str) -> State:
+    """The newest checkpoint's state, or an empty one."""
+    table = tables.checkpoints
+    query = select(table.c.state).where(table.c.tenant == tenant, table.c.world == world)
+    found = connection.execute(query).scalar()
+    return _state_decoder.decode(found) if found is not None else State()
+
+
+def save_checkpoint(connection: Connection, tenant: str, world: str, state: State) -> None:
+    """Replace the world's checkpoint."""
+    table = tables.checkpoints
+    connection.execute(delete(table).where(table.c.tenant == tenant, table.c.world == world))
+    values = {"tenant": tenant, "world": world, "seq": state.seq, "state": _state_encoder.encode(state)}
+    connection.execute(insert(table).values(values))
+
+
+def events_between(
+    connection: Connection, tenant: str, world: str, first_seq: int, last_seq: int | None = None
+) -> Iterator[Event]:
+    """The events from `first_seq` on (to `last_seq`, both included), in order."""
+    table = tables.events
+    query = select(table).where(table.c.tenant == tenant, table.c.world == world, table.c.seq >= first_seq)
+    if last_seq is not None:
+        query = query.where(table.c.seq <= last_seq)
+    for row in connection.execute(query.order_by(table.c.seq).execution_options(yield_per=ROWS_PER_FETCH)):
+        change = decoder.decode(row.body)
+        yield Event(seq=row.seq, id=row.id, wall_ms=row.wall_ms, game_s=row.game_s, change=change)
+
+
+def newest_keys(connection: Connection, tenant: str, world: str, keys_max: int) -> list[tuple[str, int, int]]:
+    """(key, first seq, last seq) of the newest idempotent calls, oldest first."""
+    table = tables.idempotency
+    query = (
+        select(table.c.key, table.c.first_seq, table.c.last_seq)
+        .where(table.c.tenant == tenant, table.c.world == world)
+        .order_by(table.c.last_seq.desc())
+        .limit(keys_max)
+    )
+    return [(row.key, row.first_seq, row.last_seq) for row in connection.execute(query)][::-1]
+
+
+def secret(connection: Connection, name: str) -> bytes | None:
+    return connection.execute(select(tables.secrets.c.value).where(tables.secrets.c.name == name)).scalar()
+
+
+def insert_secret(connection: Connection, name: str, value: bytes) -> None:
+    connection.execute(insert(tables.secrets).values(name=name, value=value))
+
+
+def tenant_ids(connection: Connection) -> list[str]:
+    return list(connection.execute(select(tables.tenants.c.id).order_by(tables.tenants.c.id)).scalars())
+
+
+def insert_tenant(connection: Connection, tenant: str, name: str, created_ms: int) -> None:
+    connection.execute(insert(tables.tenants).values(id=tenant, name=name, created_ms=created_ms))
+
+
+def api_keys(connection: Connection) -> list[dict[str, Any]]:
+    """Every key's row; secrets are hashes."""
+    return [dict(row) for row in connection.execute(select(tables.api_keys)).mappings()]
+
+
+def insert_api_key(connection: Connection, tenant: str, values: dict[str, Any]) -> None:
+    connection.execute(insert(tables.api_keys).values(tenant=tenant, **values))
+
+
+def revoke_api_key(connection: Connection, tenant: str, prefix: str, revoked_ms: int) -> int:
+    """How many keys were revoked: 0 or 1."""
+    table = tables.api_keys
+    statement = update(table).where(table.c.tenant == tenant, table.c.prefix == prefix, table.c.revoked_ms.is_(None))
+    return connection.execute(statement.values(revoked_ms=revoked_ms)).rowcount

@@ -1,0 +1,18 @@
+"""Runs Alembic; apart from the database so that a start on a current schema never imports it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine
+
+
+def upgrade(engine: Engine, migrations: Path, revision: str = "head") -> None:
+    """Apply the revisions of the `migrations` folder up to `revision`, in one transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)

@@ -1,0 +1,167 @@
+"""The one writer: work from many callers, joined into one commit, acknowledged after it.
+
+While the database fails, waiting work stays queued (bounded) and is tried again; nobody is
+acknowledged. It knows nothing of worlds: a batch is rows for named tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert
+
+from app.core.clock import Clock
+from app.core.errors import Overloaded, StoreDown
+from app.core.ports import Log
+from app.stores.database import Database
+from app.telemetry.metrics import Metrics
+
+Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    rows: Rows
+    events: int
+    done: asyncio.Future[None]
+
+
+class Writer:
+    """Owns a task that commits whatever waits, up to `batch_events_max` rows at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        log: Log,
+        metrics: Metrics,
+        queue_events_max: int,
+        batch_events_max: int,
+        retry_ms: int,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._log = log
+        self._metrics = metrics
+        self._queue_events_max = queue_events_max
+        self._batch_events_max = batch_events_max
+        self._retry_s = retry_ms / 1000.0
+        self._waiting: deque[_Batch] = deque()
+        self._waiting_events = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self.fault = ""
+        """Why commits fail now; empty while they succeed."""
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="writer")
+
+    def require_room(self, events: int) -> None:
+        """Raise Overloaded when `events` more would pass the queue's bound."""
+        if self._closing:
+            raise StoreDown("the server is stopping", hint="send it again after the restart")
+        if self._waiting_events + events > self._queue_events_max:
+            raise Overloaded(
+                f"{self._waiting_events} events wait for a commit",
+                hint="send fewer events at once, or wait",
+                retry_after_s=self._retry_s,
+            )
+
+    def submit(self, rows: Rows, *, events: int) -> asyncio.Future[None]:
+        """Queue rows; the future ends after their commit."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Batch(rows, events, done))
+        self._count(events)
+        self._wake.set()
+        return done
+
+    async def close(self, *, patience_s: float) -> bool:
+        """Commit what waits, for at most `patience_s`, and fail the rest with StoreDown; whether nothing was left."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=patience_s)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        clean = not self._waiting and not self.fault
+        while self._waiting:
+            _fail(self._waiting.popleft(), "the server stopped before the commit")
+        return clean
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._commit(self._take())
+            if self._closing:
+                return
+
+    def _take(self) -> list[_Batch]:
+        taken = [self._waiting.popleft()]
+        events = taken[0].events
+        while self._waiting and events + self._waiting[0].events <= self._batch_events_max:
+            taken.append(self._waiting.popleft())
+            events += taken[-1].events
+        return taken
+
+    async def _commit(self, batches: list[_Batch]) -> None:
+        rows = _join(batches)
+        while True:
+            started_s = self._clock.monotonic_s()
+            try:
+                await self._database.run(lambda connection: _insert(connection, rows))
+            except StoreDown as error:
+                self._failed(error)
+                if self._closing:
+                    for batch in batches:
+                        _fail(batch, "the server stopped before the commit")
+                    return
+                await asyncio.sleep(self._retry_s)
+                continue
+            break
+        self._metrics.commit_seconds.observe(self._clock.monotonic_s() - started_s)
+        self._succeeded()
+        for batch in batches:
+            self._count(-batch.events)
+            if not batch.done.done():
+                batch.done.set_result(None)
+
+    def _failed(self, error: StoreDown) -> None:
+        self._metrics.commits_failed.inc()
+        if not self.fault:
+            self._log.error("commit.failed", reason=error.message)
+        self.fault = error.message
+
+    def _succeeded(self) -> None:
+        if self.fault:
+            self._log.info("commit.recovered")
+        self.fault = ""
+
+    def _count(self, events: int) -> None:
+        self._waiting_events += events
+        self._metrics.writer_events.set(self._waiting_events)
+
+
+def _join(batches: Sequence[_Batch]) -> dict[Table, list[Mapping[str, Any]]]:
+    rows: dict[Table, list[Mapping[str, Any]]] = {}
+    for batch in batches:
+        for table, more in batch.rows.items():
+            rows.setdefault(table, []).extend(more)
+    return rows
+
+
+def _insert(connection: Connection, rows: Rows) -> None:
+    for table, values in rows.items():
+        connection.execute(insert(table), list(values))
+
+
+def _fail(batch: _Batch, why: str) -> None:
+    if not batch.done.done():
+        batch.done.set_exception(StoreDown(why, hint="send it again with the same key"))

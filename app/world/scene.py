@@ -1,0 +1,148 @@
+"""What one speaker knows and sees as it opens its mouth: plain values, for any engine that writes words.
+
+The dialogue module composes a scene from a world; an engine without a model writes from it. It does
+not know how either works. Everything in a scene may be said to the listener: what must stay secret is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from app.world.entities import Persona
+from app.world.events import QuestRecorded
+
+Intent = Literal[
+    "greet", "ask_quest", "ask_place", "ask_person", "trade", "threaten", "thank", "goodbye", "small_talk",
+    "unknown", "chatter",
+]  # fmt: skip
+"""What the line that is answered wants; `chatter` is talk among NPCs, which wants nothing."""
+
+PartOfDay = Literal["dawn", "morning", "noon", "afternoon", "evening", "night"]
+Compass = Literal["north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west", ""]
+Reach = Literal["here", "near", "far", "remote", ""]
+
+
+class Someone(msgspec.Struct, frozen=True, kw_only=True):
+    """A person as the speaker knows them; `place` is where they are usually found, `relation` lies in [-1, 1]."""
+
+    id: str
+    name: str
+    role: str = ""
+    place: str = ""
+    alive: bool = True
+    here: bool = False
+    relation: float = 0.0
+
+
+class Spot(msgspec.Struct, frozen=True, kw_only=True):
+    """A place and the way to it from where the speaker stands; `via` is the next place on the way, if not itself.
+
+    `keeper` is the name of one who works there. Map rows grow to the south.
+    """
+
+    id: str
+    name: str
+    direction: Compass = ""
+    reach: Reach = ""
+    via: str = ""
+    keeper: str = ""
+    open: bool = True
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact that may be told; `subject` is a name where the entity has one."""
+
+    subject_id: str
+    subject: str
+    predicate: str
+    value: str
+
+
+class QuestNote(msgspec.Struct, frozen=True, kw_only=True):
+    """A quest that the speaker has to give, or has given to the listener."""
+
+    id: str
+    title: str
+    summary: str
+    state: str
+
+
+class Ware(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that the speaker holds; `price` in the game's coin, 0 where it has none."""
+
+    name: str
+    price: float = 0.0
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened of late where the speaker would hear of it; every field but `verb` is a name or empty."""
+
+    verb: str
+    actor: str
+    target: str = ""
+    item: str = ""
+    place: str = ""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that was said before in this dialogue."""
+
+    speaker: str
+    name: str
+    text: str
+    npc: bool
+    topic: str = ""
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """The moment before a line.
+
+    `heard` is what the listener said, as data; `asked` is the word it asked about when that named nothing known.
+    `said` are the sentences of this very line that went out already; `stale` are lines not to repeat.
+    """
+
+    npc: Someone
+    persona: Persona
+    listener: Someone
+    listener_is_npc: bool = False
+    intent: Intent = "unknown"
+    heard: str = ""
+    asked: str = ""
+    topic: str = ""
+    spot: Spot | None = None
+    person: Someone | None = None
+    here: Spot | None = None
+    met_before: bool = False
+    part_of_day: PartOfDay = "morning"
+    weather: str = ""
+    need: Literal["hungry", "tired", "hurt", ""] = ""
+    known: tuple[Known, ...] = ()
+    quests: tuple[QuestNote, ...] = ()
+    wares: tuple[Ware, ...] = ()
+    trader: Someone | None = None
+    news: tuple[News, ...] = ()
+    lines: tuple[Line, ...] = ()
+    said: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+
+
+class QuestHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What talk needs of a quest record, read without knowing the rest of it."""
+
+    giver: str = ""
+    player: str = ""
+    title: str = ""
+    summary: str = ""
+
+
+_heads = msgspec.msgpack.Decoder(QuestHead)
+
+
+def quest_head(record: QuestRecorded) -> QuestHead:
+    """The head of a quest's body; empty where the body holds no such fields."""
+    try:
+        return _heads.decode(record.body)
+    except msgspec.DecodeError:
+        return QuestHead()
