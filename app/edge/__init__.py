@@ -1,0 +1,1 @@
+"""The wire: the only Litestar code. It turns frames and requests into calls, and answers into bytes."""

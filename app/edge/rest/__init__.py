@@ -1,0 +1,1 @@
+"""HTTP: every message as one POST, and the resources that are not messages."""

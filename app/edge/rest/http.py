@@ -1,0 +1,101 @@
+"""What all HTTP routes share: who asks, the body under its caps, and answers as bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from app.control.auth import Authority, Identity
+from app.core.errors import DeadlineExceeded, Error, Invalid, Malformed, NotFound, TooLarge, Unauthenticated
+from app.core.ports import Log
+from app.edge import errors
+
+AnyRequest = Request[Any, Any, Any]
+NO_STORE = {"Cache-Control": "no-store"}
+BODY_MS_MAX = 30_000
+"""Longest time that a body may take to arrive."""
+
+
+def identify(request: AnyRequest, authority: Authority) -> Identity:
+    """Who sent the request; raises Unauthenticated."""
+    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not credential:
+        raise Unauthenticated("no credential", hint="send Authorization: Bearer KEY, or a token of /v1/auth/token")
+    return authority.identify(credential.strip())
+
+
+async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
+    """The whole body; raises TooLarge over `bytes_max`, as soon as that shows."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > bytes_max:
+        raise _too_large(bytes_max)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_MS_MAX / 1000.0):
+            async for part in request.stream():
+                size += len(part)
+                if size > bytes_max:
+                    raise _too_large(bytes_max)
+                parts.append(part)
+    except TimeoutError as error:
+        raise DeadlineExceeded(f"the body took over {BODY_MS_MAX} ms to arrive", hint="send it faster") from error
+    return b"".join(parts)
+
+
+def header_deadline_ms(request: AnyRequest) -> int | None:
+    """The deadline that the client gave; raises Invalid when it is no whole number."""
+    text = request.headers.get("innkeeper-deadline-ms")
+    if text is None:
+        return None
+    if not text.isdigit() or len(text) > 9:
+        raise Invalid(f"Innkeeper-Deadline-Ms is {text!r}", hint="give whole milliseconds")
+    return int(text)
+
+
+def json(value: object, *, status: int = 200, headers: Mapping[str, str] = NO_STORE) -> Response[bytes]:
+    """A JSON answer."""
+    return Response(
+        msgspec.json.encode(value), media_type="application/json", status_code=status, headers=dict(headers)
+    )
+
+
+def problem(error: Error, request: AnyRequest) -> Response[bytes]:
+    """An error answer in the shape of RFC 9457."""
+    return Response(
+        errors.to_problem(error, instance=request.url.path),
+        media_type="application/problem+json",
+        status_code=error.status,
+        headers={**NO_STORE, **errors.headers(error)},
+    )
+
+
+def error_handlers(log: Log) -> dict[type[Exception], Any]:
+    """What Litestar does with each family of exceptions."""
+
+    def ours(request: AnyRequest, error: Error) -> Response[bytes]:
+        return problem(error, request)
+
+    def litestar(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+        if error.status_code == 404:
+            return problem(NotFound(f"no resource {request.url.path!r}", hint="see /openapi.json"), request)
+        if error.status_code == 413:
+            return problem(_too_large(0), request)
+        answer = problem(Malformed(error.detail or "the request cannot be read", hint="see /openapi.json"), request)
+        answer.status_code = error.status_code
+        return answer
+
+    def fault(request: AnyRequest, error: Exception) -> Response[bytes]:
+        log.error("request.broke", path=request.url.path, exc_info=error)
+        return problem(errors.broken(request.url.path), request)
+
+    return {Error: ours, HTTPException: litestar, Exception: fault}
+
+
+def _too_large(bytes_max: int) -> TooLarge:
+    return TooLarge(f"the body is over {bytes_max} bytes", hint="send less at once, or raise the cap in the profile")

@@ -1,0 +1,156 @@
+"""Takes a typed request to its handler under its deadline, and writes the one log line about it.
+
+Every face (socket, HTTP, in-process) calls `dispatch`; none of them knows a handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from prometheus_client import Histogram
+
+from app.control.auth import Identity
+from app.core.clock import Clock, Deadline
+from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, UnknownOp, nearest
+from app.core.messages import Chunk, Reply, Request
+from app.core.module import Call, Handler, Module
+from app.core.ports import Log
+from app.edge import errors
+from app.telemetry.metrics import Metrics
+
+Send = Callable[[Chunk], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A handler with the decoders and metric that are built once for it."""
+
+    op: str
+    module: str
+    verb: str
+    handler: Handler
+    json: msgspec.json.Decoder[Request]
+    msgpack: msgspec.msgpack.Decoder[Request]
+    answered: Histogram
+
+
+class Router:
+    """All routes by operation name."""
+
+    def __init__(
+        self, modules: Sequence[Module], *, clock: Clock, log: Log, metrics: Metrics, deadline_ms_max: int
+    ) -> None:
+        self._clock = clock
+        self._log = log
+        self._metrics = metrics
+        self._deadline_ms_max = deadline_ms_max
+        self.routes = {
+            handler.request.op: _route(module, handler, metrics) for module in modules for handler in module.handlers
+        }
+
+    def route(self, op: str) -> Route:
+        """The route of an operation; raises UnknownOp naming the nearest one."""
+        found = self.routes.get(op)
+        if found is None:
+            raise UnknownOp(f"no message {op!r}", hint=nearest(op, self.routes))
+        return found
+
+    async def dispatch(
+        self,
+        route: Route,
+        request: Request,
+        *,
+        identity: Identity,
+        id: str,
+        world: str = "",
+        deadline_ms: int | None = None,
+        send: Send,
+    ) -> Reply:
+        """The handler's reply. Raises an Error of the tree, and nothing else but cancellation."""
+        started_s = self._clock.monotonic_s()
+        outcome = "ok"
+        limit_ms = self._limit_ms(route, deadline_ms)
+        call = Call(
+            id=id,
+            tenant=identity.tenant,
+            world=request.world or world,
+            deadline=Deadline(started_s + limit_ms / 1000.0, self._clock),
+            log=self._log,
+            send=send,
+        )
+        self._metrics.inflight.inc()
+        try:
+            identity.require(route.handler.scope)
+            async with asyncio.timeout(limit_ms / 1000.0):
+                return await route.handler.run(call, request)
+        except Error as error:
+            outcome = error.code
+            raise
+        except TimeoutError as error:
+            outcome = DeadlineExceeded.code
+            raise DeadlineExceeded(f"{route.op!r} took over {limit_ms} ms", hint="give a longer deadline_ms") from error
+        except asyncio.CancelledError:
+            outcome = "canceled"
+            raise
+        except Exception as error:
+            outcome = Broken.code
+            self._log.error("request.broke", id=id, op=route.op, exc_info=error)
+            raise errors.broken(id) from error
+        finally:
+            self._metrics.inflight.dec()
+            self._finish(route, call, outcome, self._clock.monotonic_s() - started_s)
+
+    def _limit_ms(self, route: Route, deadline_ms: int | None) -> int:
+        if deadline_ms is None:
+            return route.handler.deadline_ms
+        if deadline_ms <= 0:
+            raise Invalid(f"deadline_ms is {deadline_ms!r}", hint="give the milliseconds you can wait, 1 or more")
+        return min(deadline_ms, self._deadline_ms_max)
+
+    def _finish(self, route: Route, call: Call, outcome: str, seconds: float) -> None:
+        if outcome == "ok":
+            route.answered.observe(seconds)
+        else:
+            self._metrics.request_seconds.labels(route.module, route.verb, outcome).observe(seconds)
+        rung = call.notes.get("rung")
+        if isinstance(rung, str):
+            self._metrics.rung_answers.labels(route.module, rung).inc()
+        self._log.info(
+            "request.answered",
+            tenant=call.tenant,
+            world=call.world,
+            module=route.module,
+            verb=route.verb,
+            ms=round(seconds * 1000.0, 3),
+            outcome=outcome,
+            **call.notes,
+        )
+
+
+def decode(route: Route, body: bytes | memoryview | msgspec.Raw, *, packed: bool) -> Request:
+    """The typed request in `body`; raises Invalid or Malformed."""
+    try:
+        return (route.msgpack if packed else route.json).decode(body)
+    except msgspec.MsgspecError as error:
+        raise errors.from_decoding(error, route.op) from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"{route.op} cannot be read: {error}", hint="send UTF-8 JSON of modest depth") from error
+
+
+def _route(module: Module, handler: Handler, metrics: Metrics) -> Route:
+    op = handler.request.op
+    verb = op.partition(".")[2]
+    answered: Any = metrics.request_seconds.labels(module.name, verb, "ok")
+    return Route(
+        op=op,
+        module=module.name,
+        verb=verb,
+        handler=handler,
+        json=msgspec.json.Decoder(handler.request),
+        msgpack=msgspec.msgpack.Decoder(handler.request),
+        answered=answered,
+    )

@@ -1,0 +1,261 @@
+"""One client's session: its identity, its requests in flight and its bounded outbox.
+
+A session outlives its socket by `resume_ms`: work goes on, and a client that comes back with its
+resume token gets the replies and pushes that it missed, each once. It does not know the transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from app.control.auth import Identity
+from app.core.errors import Conflict, Error, Invalid, RateLimited, TooLarge
+from app.core.messages import Chunk, Frame, Push
+from app.core.profile import Server
+from app.edge import errors
+from app.edge.feed import Feed
+from app.edge.router import Router, decode
+
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
+
+
+class Close(Exception):
+    """The socket must close with `code`; the codes are documented in docs/reference/wire.md."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+RESTART = 1012
+TOKEN = 4401
+LATE = 4408
+SLOW = 4429
+MALFORMED = 4400
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An encoded frame; `seq` is set on pushes, `reply_to` on final replies."""
+
+    body: bytes
+    seq: int = 0
+    reply_to: str = ""
+
+
+class Session:
+    """Takes frames, runs them through the router, and fills the outbox."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        world: str,
+        packed: bool,
+        frame_bytes_max: int,
+        server: Server,
+        router: Router,
+        feed: Feed,
+    ) -> None:
+        self.identity = identity
+        self.world = world
+        self.packed = packed
+        self.resume_token = secrets.token_urlsafe(24)
+        self.outbox: asyncio.Queue[Outgoing] = asyncio.Queue(server.outbox_frames_max)
+        self.overflowed = asyncio.Event()
+        self._frame_bytes_max = frame_bytes_max
+        self._server = server
+        self._router = router
+        self._feed = feed
+        self._inflight: dict[str, asyncio.Task[None]] = {}
+        self._answered: OrderedDict[str, Outgoing] = OrderedDict()
+        self._unlisten: Callable[[], None] | None = None
+
+    def listen(self, after_seq: int | None) -> None:
+        """Begin to receive the world's pushes, from after `after_seq` on where it is given."""
+        if not self.world:
+            return
+        if after_seq is not None:
+            for seq, push in self._feed.after(self.identity.tenant, self.world, after_seq):
+                self._push(seq, push)
+        self._unlisten = self._feed.listen(self.identity.tenant, self.world, self._push)
+
+    def pause(self) -> None:
+        """The socket is gone: keep what is in flight, forget what the feed can give again."""
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
+        waiting = [self.outbox.get_nowait() for _ in range(self.outbox.qsize())]
+        for frame in waiting:
+            if not frame.seq:
+                self.outbox.put_nowait(frame)
+
+    def resume(self, pending: list[str]) -> None:
+        """A new socket is here: send again the replies that the client says it never got."""
+        queued = [self.outbox.get_nowait() for _ in range(self.outbox.qsize())]
+        again = [self._answered[id] for id in pending if id in self._answered]
+        sent = {frame.reply_to for frame in again}
+        for frame in [*again, *(frame for frame in queued if not frame.reply_to or frame.reply_to not in sent)]:
+            self._put(frame)
+
+    def close(self) -> None:
+        """End everything in flight."""
+        if self._unlisten is not None:
+            self._unlisten()
+        for task in self._inflight.values():
+            task.cancel()
+
+    async def drain(self) -> None:
+        """Wait for the requests in flight."""
+        await asyncio.gather(*self._inflight.values(), return_exceptions=True)
+
+    def accept(self, frame: Frame, *, packed: bool) -> None:
+        """Start the work that a frame asks for, or answer it at once."""
+        try:
+            if frame.op == "cancel":
+                self._cancel(frame, packed=packed)
+            elif frame.id in self._inflight:
+                raise Conflict(f"id {frame.id!r} is in flight already", hint="give each request an id of its own")
+            elif len(self._inflight) >= self._server.inflight_max:
+                raise RateLimited(
+                    f"{len(self._inflight)} requests are in flight", hint="wait for replies", retry_after_s=1.0
+                )
+            else:
+                self._start(frame, packed=packed)
+        except Error as error:
+            self.refuse(frame.id, error)
+
+    def refuse(self, id: str, error: Error) -> None:
+        """Queue an error reply."""
+        self._put(Outgoing(self.encode({"id": id, "ok": False, "error": errors.to_frame(error)}), reply_to=id))
+
+    def acknowledge(self, id: str) -> None:
+        """Queue an empty reply."""
+        self._put(Outgoing(self.encode({"id": id, "ok": True, "data": {}}), reply_to=id))
+
+    def encode(self, frame: dict[str, Any]) -> bytes:
+        """The frame in the session's encoding."""
+        return _msgpack.encode(frame) if self.packed else _json.encode(frame)
+
+    def _start(self, frame: Frame, *, packed: bool) -> None:
+        route = self._router.route(frame.op)
+        request = decode(route, frame.data, packed=packed)
+
+        async def send(chunk: Chunk) -> None:
+            self._put(Outgoing(self.encode({"id": frame.id, "chunk": chunk})))
+
+        async def run() -> None:
+            try:
+                reply = await self._router.dispatch(
+                    route,
+                    request,
+                    identity=self.identity,
+                    id=frame.id,
+                    world=self.world,
+                    deadline_ms=frame.deadline_ms,
+                    send=send,
+                )
+                self._reply(frame.id, self.encode({"id": frame.id, "ok": True, "data": reply}))
+            except Error as error:
+                self.refuse(frame.id, error)
+            except asyncio.CancelledError:
+                self.refuse(frame.id, Conflict("canceled by the client"))
+            finally:
+                self._inflight.pop(frame.id, None)
+
+        self._inflight[frame.id] = asyncio.create_task(run(), name=frame.op)
+
+    def _reply(self, id: str, body: bytes) -> None:
+        if len(body) > self._frame_bytes_max:
+            raise TooLarge(
+                f"the reply has {len(body)} bytes, over the {self._frame_bytes_max} that this client takes",
+                hint="ask for less at once, or give a larger frame_bytes_max in hello",
+            )
+        outgoing = Outgoing(body, reply_to=id)
+        self._put(outgoing)
+        self._answered[id] = outgoing
+        if len(self._answered) > self._server.inflight_max:
+            self._answered.popitem(last=False)
+
+    def _push(self, seq: int, push: Push) -> None:
+        self._put(Outgoing(self.encode({"op": push.op, "seq": seq, "data": push}), seq=seq))
+
+    def _put(self, frame: Outgoing) -> None:
+        """Queue a frame; a client that reads too slowly loses its socket and slows nobody else."""
+        try:
+            self.outbox.put_nowait(frame)
+        except asyncio.QueueFull:
+            self.overflowed.set()
+
+    def _cancel(self, frame: Frame, *, packed: bool) -> None:
+        try:
+            data = (msgspec.msgpack if packed else msgspec.json).decode(frame.data, type=_Cancel)
+        except msgspec.MsgspecError as error:
+            raise errors.from_decoding(error, "cancel") from error
+        task = self._inflight.get(data.id)
+        if task is None:
+            raise Invalid(f"no request {data.id!r} is in flight", hint="it may have been answered already")
+        task.cancel()
+        self.acknowledge(frame.id)
+
+
+class _Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: str
+
+
+class Sessions:
+    """The sessions that have a socket, and those that wait for theirs to come back."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[Session, asyncio.TimerHandle]] = {}
+        self._open: set[Session] = set()
+
+    @property
+    def open(self) -> int:
+        """How many have a socket."""
+        return len(self._open)
+
+    def attach(self, session: Session) -> None:
+        self._open.add(session)
+
+    def park(self, session: Session, wait_s: float) -> None:
+        """Keep a session without a socket for `wait_s`."""
+        self._open.discard(session)
+        session.pause()
+        timer = asyncio.get_running_loop().call_later(wait_s, self._expire, session.resume_token)
+        self._waiting[session.resume_token] = session, timer
+
+    def claim(self, resume_token: str, identity: Identity) -> Session | None:
+        """The waiting session of that token, if it is the same key's."""
+        found = self._waiting.get(resume_token)
+        if found is None or found[0].identity.key != identity.key:
+            return None
+        session, timer = self._waiting.pop(resume_token)
+        timer.cancel()
+        return session
+
+    def end(self, session: Session) -> None:
+        self._open.discard(session)
+        session.close()
+
+    async def drain(self) -> None:
+        """Wait for everything in flight of open sessions, then end all."""
+        await asyncio.gather(*(session.drain() for session in tuple(self._open)))
+        for session, timer in self._waiting.values():
+            timer.cancel()
+            session.close()
+        self._waiting.clear()
+
+    def _expire(self, resume_token: str) -> None:
+        found = self._waiting.pop(resume_token, None)
+        if found is not None:
+            found[0].close()

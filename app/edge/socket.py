@@ -1,0 +1,281 @@
+"""The WebSocket at /v1/link: hello first, then frames both ways, as JSON text or msgpack binary.
+
+It moves bytes between the transport and a session and decides when the socket must close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import WebSocket, websocket
+from litestar.handlers import WebsocketRouteHandler
+
+from app.control.auth import Authority
+from app.core.clock import Clock
+from app.core.errors import Error, Invalid, Unauthenticated
+from app.core.messages import Frame
+from app.core.ports import Log
+from app.core.profile import Security, Server
+from app.edge import errors
+from app.edge.feed import Feed
+from app.edge.router import Router
+from app.edge.session import LATE, MALFORMED, SLOW, TOKEN, Close, Session, Sessions
+from app.telemetry.metrics import Metrics
+from app.world.state import Worlds
+
+PROTOCOL = 1
+PROTOCOLS = (1,)
+"""Versions of the wire protocol that the server speaks."""
+
+_frame_json = msgspec.json.Decoder(Frame)
+_frame_msgpack = msgspec.msgpack.Decoder(Frame)
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The first frame's data. `resume`, `seq` and `pending` take up a session that lost its socket."""
+
+    token: str
+    protocol: int = PROTOCOL
+    format: Literal["json", "msgpack"] = "json"
+    world: str = ""
+    frame_bytes_max: Annotated[int, msgspec.Meta(ge=4_096)] | None = None
+    resume: str = ""
+    seq: int | None = None
+    pending: list[str] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the socket needs; built once by the composition root."""
+
+    server: Server
+    security: Security
+    authority: Authority
+    router: Router
+    feed: Feed
+    sessions: Sessions
+    worlds: Worlds
+    clock: Clock
+    log: Log
+    metrics: Metrics
+
+    def route(self) -> WebsocketRouteHandler:
+        """The Litestar handler."""
+
+        @websocket("/v1/link")
+        async def link(socket: WebSocket[Any, Any, Any]) -> None:
+            await self._serve(socket)
+
+        return link
+
+    async def _serve(self, socket: WebSocket[Any, Any, Any]) -> None:
+        if not self._allowed(socket):
+            await socket.close(code=4403, reason="origin not allowed")
+            return
+        await socket.accept()
+        try:
+            session = await self._greet(socket)
+        except Close as close:
+            await _close(socket, close)
+            return
+        if session is None:
+            return
+        self.metrics.sessions.inc()
+        self.sessions.attach(session)
+        try:
+            gone = await self._exchange(socket, session)
+        except Close as close:
+            self.log.info("session.closed", tenant=session.identity.tenant, code=close.code, reason=close.reason)
+            self.sessions.end(session)
+            await _close(socket, close)
+        else:
+            self.log.info("session.paused", tenant=session.identity.tenant, code=gone)
+            self.sessions.park(session, self.server.resume_ms / 1000.0)
+        finally:
+            self.metrics.sessions.dec()
+
+    def _allowed(self, socket: WebSocket[Any, Any, Any]) -> bool:
+        """A browser names the page's origin: it must be this server or one of the profile's."""
+        origin = socket.headers.get("origin")
+        if origin is None:
+            return True
+        return urlsplit(origin).netloc == socket.headers.get("host") or origin in self.security.origins
+
+    async def _greet(self, socket: WebSocket[Any, Any, Any]) -> Session | None:
+        """The session that a hello opens or resumes; None when the client left first."""
+        try:
+            async with asyncio.timeout(self.server.hello_ms_max / 1000.0):
+                message = await socket.receive()
+        except TimeoutError as error:
+            raise Close(LATE, f"no hello within {self.server.hello_ms_max} ms") from error
+        if message["type"] == "websocket.disconnect":
+            return None
+        body, packed = _body(message)
+        id = _readable_id(body, packed=packed)
+        try:
+            frame = _decode(body, packed=packed)
+            session, reply = self._open(frame, packed=packed)
+        except Error as error:
+            await _send(socket, _plain({"id": id, "ok": False, "error": errors.to_frame(error)}, packed), packed)
+            code = TOKEN if isinstance(error, Unauthenticated) else MALFORMED
+            raise Close(code, error.message) from error
+        await _send(socket, session.encode({"id": frame.id, "ok": True, "data": reply}), session.packed)
+        return session
+
+    def _open(self, frame: Frame, *, packed: bool) -> tuple[Session, dict[str, Any]]:
+        if frame.op != "hello":
+            raise Invalid(f"the first frame is {frame.op!r}", hint="send hello first")
+        try:
+            hello = (msgspec.msgpack if packed else msgspec.json).decode(frame.data, type=Hello)
+        except msgspec.MsgspecError as error:
+            raise errors.from_decoding(error, "hello") from error
+        if hello.protocol not in PROTOCOLS:
+            raise Invalid(f"protocol {hello.protocol!r} is not spoken", hint=f"spoken: {PROTOCOLS}")
+        identity = self.authority.identify(hello.token)
+        session = self.sessions.claim(hello.resume, identity) if hello.resume else None
+        resumed = session is not None
+        if session is None:
+            session = Session(
+                identity=identity,
+                world=hello.world,
+                packed=hello.format == "msgpack",
+                frame_bytes_max=hello.frame_bytes_max or self.server.client_frame_bytes_max,
+                server=self.server,
+                router=self.router,
+                feed=self.feed,
+            )
+        session.identity = identity
+        if resumed:
+            session.resume(hello.pending)
+        session.listen(hello.seq)
+        known = session.world and self.worlds.has(identity.tenant, session.world)
+        seq = self.worlds.get(identity.tenant, session.world).state.seq if known else 0
+        self.log.info("session.opened", tenant=identity.tenant, world=session.world, resumed=resumed)
+        reply = {"protocol": PROTOCOL, "resume": session.resume_token, "resumed": resumed, "seq": seq}
+        return session, reply
+
+    async def _exchange(self, socket: WebSocket[Any, Any, Any], session: Session) -> int:
+        """Run the socket until it ends; the close code when the client left, Close when we must close."""
+        reader = asyncio.create_task(self._read(socket, session))
+        others = (
+            asyncio.create_task(_write(socket, session)),
+            asyncio.create_task(_overflow(session)),
+            asyncio.create_task(self._expire(session)),
+        )
+        try:
+            done, _ = await asyncio.wait((reader, *others), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                code = task.result()
+            return code
+        finally:
+            for task in (reader, *others):
+                task.cancel()
+            await asyncio.gather(reader, *others, return_exceptions=True)
+
+    async def _read(self, socket: WebSocket[Any, Any, Any], session: Session) -> int:
+        malformed = 0
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return int(message.get("code") or 1005)
+            body, packed = _body(message)
+            try:
+                frame = _decode(body, packed=packed)
+            except Error as error:
+                malformed += 1
+                session.refuse(_readable_id(body, packed=packed), error)
+                if malformed >= self.server.malformed_max:
+                    await asyncio.sleep(0.05)  # lets the error reply out before the close
+                    raise Close(MALFORMED, f"{malformed} malformed frames in a row") from error
+                continue
+            malformed = 0
+            if frame.op == "refresh":
+                self._refresh(session, frame, packed=packed)
+            else:
+                session.accept(frame, packed=packed)
+
+    def _refresh(self, session: Session, frame: Frame, *, packed: bool) -> None:
+        """A newer token for the same key keeps the socket open."""
+        try:
+            data = (msgspec.msgpack if packed else msgspec.json).decode(frame.data, type=dict[str, str])
+            identity = self.authority.identify(data.get("token", ""))
+            if identity.key != session.identity.key:
+                raise Unauthenticated("the token is of another key", hint="refresh with the key that said hello")
+        except msgspec.MsgspecError as error:
+            session.refuse(frame.id, errors.from_decoding(error, "refresh"))
+        except Error as error:
+            session.refuse(frame.id, error)
+        else:
+            session.identity = identity
+            session.acknowledge(frame.id)
+
+    async def _expire(self, session: Session) -> int:
+        """Close when the token ends; a refresh moves that end."""
+        while True:
+            expires_ms = session.identity.expires_ms
+            if expires_ms is None:
+                await asyncio.sleep(60.0)
+                continue
+            left_s = (expires_ms - self.clock.wall_ms()) / 1000.0
+            if left_s <= 0.0:
+                raise Close(TOKEN, "the token has expired; say refresh before its end, or hello again")
+            await asyncio.sleep(min(left_s, 1.0))
+
+
+async def _write(socket: WebSocket[Any, Any, Any], session: Session) -> int:
+    while True:
+        frame = await session.outbox.get()
+        await _send(socket, frame.body, session.packed)
+
+
+async def _overflow(session: Session) -> int:
+    await session.overflowed.wait()
+    raise Close(SLOW, "the client reads too slowly")
+
+
+async def _send(socket: WebSocket[Any, Any, Any], body: bytes, packed: bool) -> None:
+    if packed:
+        await socket.send({"type": "websocket.send", "bytes": body, "text": None})
+    else:
+        await socket.send({"type": "websocket.send", "bytes": None, "text": body.decode()})
+
+
+async def _close(socket: WebSocket[Any, Any, Any], close: Close) -> None:
+    await socket.close(code=close.code, reason=close.reason[:120])
+
+
+def _plain(frame: dict[str, Any], packed: bool) -> bytes:
+    return (msgspec.msgpack if packed else msgspec.json).encode(frame)
+
+
+def _body(message: Any) -> tuple[bytes, bool]:
+    """(bytes, whether they are msgpack) of a received message: binary frames are msgpack, text is JSON."""
+    packed = message.get("bytes")
+    if packed is not None:
+        return packed, True
+    return (message.get("text") or "").encode("utf-8", "surrogatepass"), False
+
+
+def _decode(body: bytes, *, packed: bool) -> Frame:
+    try:
+        return (_frame_msgpack if packed else _frame_json).decode(body)
+    except msgspec.MsgspecError as error:
+        raise errors.from_decoding(error, "the frame") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"the frame cannot be read: {error}", hint="send UTF-8 of modest depth") from error
+
+
+class _OnlyId(msgspec.Struct):
+    id: str = ""
+
+
+def _readable_id(body: bytes, *, packed: bool) -> str:
+    """The frame's id where it can be read, else an empty one."""
+    try:
+        return (msgspec.msgpack if packed else msgspec.json).decode(body, type=_OnlyId).id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
