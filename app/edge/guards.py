@@ -58,8 +58,10 @@ def guarded_protocol(*, header_ms_max: int, half_open_max: int) -> type[HttpTool
     return GuardedProtocol
 
 
-def server_options(*, header_ms_max: int, half_open_max: int, frame_bytes_max: int, drain_ms_max: int) -> dict[str, Any]:
-    """uvicorn's options, as Innkeeper needs them."""
+def server_options(
+    *, header_ms_max: int, half_open_max: int, frame_bytes_max: int, drain_ms_max: int
+) -> dict[str, Any]:
+    """Uvicorn's options, as Innkeeper needs them."""
     return {
         "http": guarded_protocol(header_ms_max=header_ms_max, half_open_max=half_open_max),
         "ws": "websockets-sansio",

@@ -15,7 +15,7 @@ from prometheus_client import Histogram
 
 from app.control.auth import Identity
 from app.core.clock import Clock, Deadline
-from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, UnknownOp, nearest
+from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed, UnknownOp, nearest
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Handler, Module
 from app.core.ports import Log
@@ -138,7 +138,7 @@ def decode(route: Route, body: bytes | memoryview | msgspec.Raw, *, packed: bool
     except msgspec.MsgspecError as error:
         raise errors.from_decoding(error, route.op) from error
     except (UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"{route.op} cannot be read: {error}", hint="send UTF-8 JSON of modest depth") from error
+        raise Malformed(f"{route.op} cannot be read: {error}", hint="send UTF-8 of modest depth") from error
 
 
 def _route(module: Module, handler: Handler, metrics: Metrics) -> Route:

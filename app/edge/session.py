@@ -19,12 +19,9 @@ from app.control.auth import Identity
 from app.core.errors import Conflict, Error, Invalid, RateLimited, TooLarge
 from app.core.messages import Chunk, Frame, Push
 from app.core.profile import Server
-from app.edge import errors
+from app.edge import encoding, errors
 from app.edge.feed import Feed
 from app.edge.router import Router, decode
-
-_json = msgspec.json.Encoder()
-_msgpack = msgspec.msgpack.Encoder()
 
 
 class Close(Exception):
@@ -144,7 +141,7 @@ class Session:
 
     def encode(self, frame: dict[str, Any]) -> bytes:
         """The frame in the session's encoding."""
-        return _msgpack.encode(frame) if self.packed else _json.encode(frame)
+        return encoding.encode(frame, packed=self.packed)
 
     def _start(self, frame: Frame, *, packed: bool) -> None:
         route = self._router.route(frame.op)
@@ -197,10 +194,7 @@ class Session:
             self.overflowed.set()
 
     def _cancel(self, frame: Frame, *, packed: bool) -> None:
-        try:
-            data = (msgspec.msgpack if packed else msgspec.json).decode(frame.data, type=_Cancel)
-        except msgspec.MsgspecError as error:
-            raise errors.from_decoding(error, "cancel") from error
+        data = encoding.decode(frame.data, _Cancel, packed=packed, what="cancel")
         task = self._inflight.get(data.id)
         if task is None:
             raise Invalid(f"no request {data.id!r} is in flight", hint="it may have been answered already")

@@ -21,6 +21,7 @@ from app.core.messages import Frame
 from app.core.ports import Log
 from app.core.profile import Security, Server
 from app.edge import errors
+from app.edge.encoding import decode, encode
 from app.edge.feed import Feed
 from app.edge.router import Router
 from app.edge.session import LATE, MALFORMED, SLOW, TOKEN, Close, Session, Sessions
@@ -30,9 +31,6 @@ from app.world.state import Worlds
 PROTOCOL = 1
 PROTOCOLS = (1,)
 """Versions of the wire protocol that the server speaks."""
-
-_frame_json = msgspec.json.Decoder(Frame)
-_frame_msgpack = msgspec.msgpack.Decoder(Frame)
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,10 +115,10 @@ class Link:
         body, packed = _body(message)
         id = _readable_id(body, packed=packed)
         try:
-            frame = _decode(body, packed=packed)
+            frame = decode(body, Frame, packed=packed, what="the frame")
             session, reply = self._open(frame, packed=packed)
         except Error as error:
-            await _send(socket, _plain({"id": id, "ok": False, "error": errors.to_frame(error)}, packed), packed)
+            await _send(socket, encode({"id": id, "ok": False, "error": errors.to_frame(error)}, packed=packed), packed)
             code = TOKEN if isinstance(error, Unauthenticated) else MALFORMED
             raise Close(code, error.message) from error
         await _send(socket, session.encode({"id": frame.id, "ok": True, "data": reply}), session.packed)
@@ -129,10 +127,7 @@ class Link:
     def _open(self, frame: Frame, *, packed: bool) -> tuple[Session, dict[str, Any]]:
         if frame.op != "hello":
             raise Invalid(f"the first frame is {frame.op!r}", hint="send hello first")
-        try:
-            hello = (msgspec.msgpack if packed else msgspec.json).decode(frame.data, type=Hello)
-        except msgspec.MsgspecError as error:
-            raise errors.from_decoding(error, "hello") from error
+        hello = decode(frame.data, Hello, packed=packed, what="hello")
         if hello.protocol not in PROTOCOLS:
             raise Invalid(f"protocol {hello.protocol!r} is not spoken", hint=f"spoken: {PROTOCOLS}")
         identity = self.authority.identify(hello.token)
@@ -184,7 +179,7 @@ class Link:
                 return int(message.get("code") or 1005)
             body, packed = _body(message)
             try:
-                frame = _decode(body, packed=packed)
+                frame = decode(body, Frame, packed=packed, what="the frame")
             except Error as error:
                 malformed += 1
                 session.refuse(_readable_id(body, packed=packed), error)
@@ -201,12 +196,10 @@ class Link:
     def _refresh(self, session: Session, frame: Frame, *, packed: bool) -> None:
         """A newer token for the same key keeps the socket open."""
         try:
-            data = (msgspec.msgpack if packed else msgspec.json).decode(frame.data, type=dict[str, str])
+            data = decode(frame.data, dict[str, str], packed=packed, what="refresh")
             identity = self.authority.identify(data.get("token", ""))
             if identity.key != session.identity.key:
                 raise Unauthenticated("the token is of another key", hint="refresh with the key that said hello")
-        except msgspec.MsgspecError as error:
-            session.refuse(frame.id, errors.from_decoding(error, "refresh"))
         except Error as error:
             session.refuse(frame.id, error)
         else:
@@ -248,25 +241,12 @@ async def _close(socket: WebSocket[Any, Any, Any], close: Close) -> None:
     await socket.close(code=close.code, reason=close.reason[:120])
 
 
-def _plain(frame: dict[str, Any], packed: bool) -> bytes:
-    return (msgspec.msgpack if packed else msgspec.json).encode(frame)
-
-
 def _body(message: Any) -> tuple[bytes, bool]:
     """(bytes, whether they are msgpack) of a received message: binary frames are msgpack, text is JSON."""
     packed = message.get("bytes")
     if packed is not None:
         return packed, True
     return (message.get("text") or "").encode("utf-8", "surrogatepass"), False
-
-
-def _decode(body: bytes, *, packed: bool) -> Frame:
-    try:
-        return (_frame_msgpack if packed else _frame_json).decode(body)
-    except msgspec.MsgspecError as error:
-        raise errors.from_decoding(error, "the frame") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"the frame cannot be read: {error}", hint="send UTF-8 of modest depth") from error
 
 
 class _OnlyId(msgspec.Struct):
@@ -276,6 +256,6 @@ class _OnlyId(msgspec.Struct):
 def _readable_id(body: bytes, *, packed: bool) -> str:
     """The frame's id where it can be read, else an empty one."""
     try:
-        return (msgspec.msgpack if packed else msgspec.json).decode(body, type=_OnlyId).id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return decode(body, _OnlyId, packed=packed, what="the frame").id
+    except Error:
         return ""

@@ -75,7 +75,7 @@ def problem(error: Error, request: AnyRequest) -> Response[bytes]:
     )
 
 
-def error_handlers(log: Log) -> dict[type[Exception], Any]:
+def error_handlers(log: Log) -> dict[int | type[Exception], Any]:
     """What Litestar does with each family of exceptions."""
 
     def ours(request: AnyRequest, error: Error) -> Response[bytes]:

@@ -1,0 +1,91 @@
+"""`manage.py key`: API keys, straight in the database; a running server learns of a change when it starts."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+from sqlalchemy import Connection
+
+from app.build import DEFAULT_TENANT, ROOT
+from app.cli.options import load_profile, profile_options
+from app.control.auth import ALL_SCOPES, make_key
+from app.core.errors import NotFound, nearest
+from app.core.module import Scope
+from app.stores import repositories
+from app.stores.database import Database, open_database
+
+DAY_MS = 86_400_000
+
+
+@click.group()
+def key() -> None:
+    """Make, list and revoke API keys."""
+
+
+def _open(mode: str, file: Path | None, assignments: tuple[str, ...]) -> Database:
+    profile = load_profile(mode, file, assignments).profile
+    folder = Path(profile.server.data_folder)
+    database = open_database(profile.database.url, folder=folder, migrations=ROOT / "migrations")
+    database.upgrade()
+    return database
+
+
+@key.command()
+@profile_options
+@click.option("--label", required=True, help="What the key is for.")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice([scope.name or "" for scope in Scope]))
+@click.option("--days", type=click.IntRange(1, 3_650), help="Days until it expires; never when left out.")
+def create(
+    mode: str, file: Path | None, assignments: tuple[str, ...], label: str, scopes: tuple[str, ...], days: int | None
+) -> None:
+    """Make a key and print it, once."""
+    database = _open(mode, file, assignments)
+    held = Scope(sum(Scope[name] for name in scopes)) if scopes else ALL_SCOPES
+    now_ms = time.time_ns() // 1_000_000
+    new = make_key(label=label, scopes=held, created_ms=now_ms, expires_ms=now_ms + days * DAY_MS if days else None)
+
+    def insert(connection: Connection) -> None:
+        known = repositories.tenant_ids(connection)
+        if DEFAULT_TENANT not in known:
+            repositories.insert_tenant(connection, DEFAULT_TENANT, "The default tenant", now_ms)
+        repositories.insert_api_key(connection, DEFAULT_TENANT, new.row)
+
+    database.run_here(insert)
+    click.echo(new.text)
+
+
+@key.command(name="list")
+@profile_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def list_(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
+    """List keys by prefix; secrets are not kept."""
+    rows = _open(mode, file, assignments).run_here(repositories.api_keys)
+    shown = [{name: value for name, value in row.items() if name != "secret_sha256"} for row in rows]
+    if as_json:
+        click.echo(json.dumps(shown))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("prefix", "tenant", "label", "scopes", "revoked")
+    for row in shown:
+        table.add_row(
+            row["prefix"], row["tenant"], row["label"], str(Scope(row["scopes"]).name), str(row["revoked_ms"])
+        )
+    Console().print(table)
+
+
+@key.command()
+@profile_options
+@click.argument("prefix")
+def revoke(mode: str, file: Path | None, assignments: tuple[str, ...], prefix: str) -> None:
+    """Revoke the key with PREFIX."""
+    database = _open(mode, file, assignments)
+    now_ms = time.time_ns() // 1_000_000
+    if not database.run_here(lambda c: repositories.revoke_api_key(c, DEFAULT_TENANT, prefix, now_ms)):
+        known = [row["prefix"] for row in database.run_here(repositories.api_keys) if row["revoked_ms"] is None]
+        raise NotFound(f"no key {prefix!r} in force", hint=nearest(prefix, known))
+    click.echo(f"revoked {prefix}")

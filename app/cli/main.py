@@ -1,0 +1,65 @@
+"""The command line: finds the verb, loads only its module, and turns errors into one line and an exit code.
+
+Exit codes: 0 done, 1 a fault of ours, 2 the command line or the profile is wrong, 3 something is unavailable.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import NoReturn
+
+import click
+
+from app import __version__
+from app.core.errors import Error, Refused, Unavailable
+
+VERBS: Mapping[str, tuple[str, str]] = {
+    "serve": ("app.cli.serve:serve", "Start the server."),
+    "profile": ("app.cli.profiles:profile", "Show the profile with the origin of every value."),
+    "key": ("app.cli.keys:key", "Make, list and revoke API keys."),
+}
+"""verb -> (where its command is, its help); a verb is imported only when it runs."""
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        where, _, name = VERBS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(where), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, VERBS[verb][1]) for verb in sorted(VERBS)])
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="innkeeper")
+def cli() -> None:
+    """Innkeeper gives a game's NPCs a mind, from one process of your own."""
+
+
+def main() -> NoReturn:
+    """Run the verb that argv names."""
+    try:
+        cli.main(prog_name="manage.py", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    except Error as error:
+        click.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  hint: {error.hint}", err=True)
+        sys.exit(2 if isinstance(error, Refused) else 3 if isinstance(error, Unavailable) else 1)
+    sys.exit(0)

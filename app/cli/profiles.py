@@ -1,0 +1,37 @@
+"""`manage.py profile`: what a profile holds, and where each value came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import msgspec
+
+from app.cli.options import load_profile, profile_options
+from app.core.profile import flatten
+
+
+@click.group()
+def profile() -> None:
+    """Look at profiles."""
+
+
+@profile.command()
+@profile_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
+    """Print every value with its origin."""
+    loaded = load_profile(mode, file, assignments)
+    values = dict(flatten(msgspec.to_builtins(loaded.profile)))
+    rows = [(key, value, loaded.origins.get(key, "default")) for key, value in sorted(values.items())]
+    if as_json:
+        click.echo(json.dumps({key: {"value": value, "origin": origin} for key, value, origin in rows}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("key", "value", "origin", title=f"Mode {mode}")
+    for key, value, origin in rows:
+        table.add_row(key, json.dumps(value), origin)
+    Console().print(table)

@@ -1,0 +1,114 @@
+"""`manage.py serve`: opens the server of a profile on a port and tells a newcomer what to do with it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+from pathlib import Path
+
+import click
+import uvicorn
+
+from app.asgi import create_app
+from app.build import Innkeeper, build
+from app.cli.options import load_profile, profile_options
+from app.core.profile import Profile
+from app.edge.guards import server_options
+
+KEY_FILE = "api-key"
+ADDRESS_FILE = "address.json"
+
+
+@click.command()
+@profile_options
+@click.option("--host", help="Address to listen on; loopback unless told.")
+@click.option("--port", type=int, help="Port to listen on; 0 takes a free one.")
+@click.option("--data", "data_folder", type=click.Path(path_type=Path), help="Folder of the database and keys.")
+@click.option("--quiet", is_flag=True, help="Print no banner.")
+def serve(
+    mode: str,
+    file: Path | None,
+    assignments: tuple[str, ...],
+    host: str | None,
+    port: int | None,
+    data_folder: Path | None,
+    quiet: bool,
+) -> None:
+    """Start the server."""
+    folder = str(data_folder) if data_folder is not None else None
+    loaded = load_profile(mode, file, assignments, server__host=host, server__port=port, server__data_folder=folder)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(loaded.profile, quiet=quiet))
+
+
+async def _serve(profile: Profile, *, quiet: bool) -> None:
+    innkeeper = await build(profile)
+    folder = Path(profile.server.data_folder)
+    if innkeeper.first_key:
+        _write_private(folder / KEY_FILE, innkeeper.first_key)
+
+    async def opened() -> None:
+        # What start-up made lives as long as the process: the collector need never look at it again.
+        gc.collect()
+        gc.freeze()
+
+    app = create_app(innkeeper, opened=opened)
+    options = server_options(
+        header_ms_max=profile.server.header_ms_max,
+        half_open_max=profile.server.half_open_max,
+        frame_bytes_max=profile.server.frame_bytes_max,
+        drain_ms_max=profile.server.drain_ms_max,
+    )
+    server = uvicorn.Server(uvicorn.Config(app, host=profile.server.host, port=profile.server.port, **options))
+    told = asyncio.create_task(_tell(server, innkeeper, folder, quiet=quiet))
+    try:
+        await server.serve()
+    finally:
+        told.cancel()
+        (folder / ADDRESS_FILE).unlink(missing_ok=True)
+
+
+async def _tell(server: uvicorn.Server, innkeeper: Innkeeper, folder: Path, *, quiet: bool) -> None:
+    """When the port is open: write where it is, and print how to use it."""
+    while not server.started:
+        await asyncio.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    url = f"http://{innkeeper.profile.server.host}:{port}"
+    address = {"url": url, "pid": os.getpid(), "mode": innkeeper.profile.mode}
+    (folder / ADDRESS_FILE).write_text(json.dumps(address))
+    innkeeper.log.info("server.opened", **address)
+    if not quiet:
+        click.echo(_banner(innkeeper, url, folder), err=True)
+
+
+def _banner(innkeeper: Innkeeper, url: str, folder: Path) -> str:
+    from app import __version__
+
+    key = f"$(cat {folder / KEY_FILE})"
+    engines = [f"{engine.name}: {engine.provider or engine.state}" for engine in innkeeper.engines]
+    return "\n".join(
+        (
+            f"Innkeeper {__version__}, mode {innkeeper.profile.mode}, at {url}",
+            f"  data      {folder.resolve()} (the first key is in {KEY_FILE})",
+            f"  engines   {', '.join(engines) or 'authored rules only'}",
+            f"  console   {url}/console (python manage.py console prints a link that signs you in)",
+            f'  try       curl -X POST {url}/v1/world/create -H "Authorization: Bearer {key}" -d \'{{"world":"w1"}}\'',
+        )
+    )
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """Uvloop where it is installed (it has no Windows build)."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

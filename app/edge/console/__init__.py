@@ -1,0 +1,1 @@
+"""The console: static pages that speak the same API as any client."""

@@ -1,0 +1,132 @@
+"""The OpenAPI 3.1 document, written from the message types on first request.
+
+Messages come from the router, so the document cannot drift from what is served; the few resources
+are listed here and a test compares both with the registered routes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from app import __version__
+from app.edge.router import Route, Router
+
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+_STREAM = "text/event-stream"
+
+RESOURCES: tuple[tuple[str, str, str, bool], ...] = (
+    ("post", "/v1/auth/token", "Exchange a key, or a token that still holds, for a fresh token.", True),
+    ("post", "/v1/auth/code", "Make a one-time code that opens the console.", True),
+    ("post", "/v1/auth/enter", "Exchange a one-time code for a token.", False),
+    ("get", "/v1/worlds", "List the tenant's worlds.", True),
+    ("get", "/v1/worlds/{world}", "Read the size and clock of a world.", True),
+    ("get", "/v1/worlds/{world}/npcs", "List the NPCs of a world.", True),
+    ("get", "/v1/worlds/{world}/npcs/{npc}", "Read what every module knows of one NPC.", True),
+    ("put", "/v1/worlds/{world}/maps/{map_name}", "Upload a map; twin of path.upload.", True),
+    ("get", "/v1/worlds/{world}/maps/{map_name}", "Read a map as uploaded.", True),
+    ("get", "/v1/worlds/{world}/poll", "Wait for pushes after `after`, at most `wait` milliseconds.", True),
+    ("get", "/v1/worlds/{world}/live", "Stream positions and pushes as server-sent events.", True),
+    ("get", "/health/live", "Say that the process runs.", False),
+    ("get", "/health/ready", "Say what is ready, degraded or missing.", False),
+    ("get", "/metrics", "Read the Prometheus metrics.", True),
+    ("get", "/openapi.json", "Read this document.", False),
+    ("get", "/console", "Open the console.", False),
+    ("get", "/console/{name}", "Read a file of the console.", False),
+)
+
+
+def document(router: Router) -> bytes:
+    """The document as JSON."""
+    routes = list(router.routes.values())
+    types = [kind for route in routes for kind in _types(route)]
+    _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    names = _names(types)
+    paths: dict[str, dict[str, Any]] = {f"/v1/{r.module}/{r.verb}": {"post": _message(r, names)} for r in routes}
+    for method, path, summary, secured in RESOURCES:
+        paths.setdefault(path, {})[method] = _resource(path, summary, secured)
+    components["Problem"] = _problem_schema()
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Innkeeper",
+                "version": __version__,
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "paths": paths,
+            "components": {
+                "schemas": components,
+                "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            },
+        }
+    )
+
+
+def _types(route: Route) -> list[type[msgspec.Struct]]:
+    found: list[type[msgspec.Struct]] = [route.handler.request, route.handler.reply]
+    if route.handler.chunk is not None:
+        found.append(route.handler.chunk)
+    return found
+
+
+def _names(types: Sequence[type[msgspec.Struct]]) -> dict[type[msgspec.Struct], str]:
+    """The component name that msgspec gave each type (qualified where two modules share one)."""
+    schemas, _ = msgspec.json.schema_components(types, ref_template="{name}")
+    return {kind: schema["$ref"] for kind, schema in zip(types, schemas, strict=True)}
+
+
+def _message(route: Route, names: dict[type[msgspec.Struct], str]) -> dict[str, Any]:
+    handler = route.handler
+
+    def ref(kind: type[msgspec.Struct]) -> dict[str, Any]:
+        return {"schema": {"$ref": f"#/components/schemas/{names[kind]}"}}
+
+    content = {"application/json": ref(handler.reply), "application/msgpack": {}}
+    if handler.chunk is not None:
+        content[_STREAM] = {}
+    return {
+        "operationId": route.op,
+        "tags": [route.module],
+        "summary": (handler.request.__doc__ or route.op).strip().splitlines()[0],
+        "security": [{"bearer": []}],
+        "parameters": [
+            {
+                "name": "Innkeeper-Deadline-Ms",
+                "in": "header",
+                "required": False,
+                "schema": {"type": "integer", "minimum": 1},
+            }
+        ],
+        "requestBody": {"required": True, "content": {"application/json": ref(handler.request)}},
+        "responses": {"200": {"description": "The reply.", "content": content}, **_errors()},
+    }
+
+
+def _resource(path: str, summary: str, secured: bool) -> dict[str, Any]:
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
+    found: dict[str, Any] = {
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {"200": {"description": "The answer."}, **_errors()},
+    }
+    if secured:
+        found["security"] = [{"bearer": []}]
+    return found
+
+
+def _errors() -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": _PROBLEM}}
+    return {"default": {"description": "An error, as problem details (RFC 9457).", "content": content}}
+
+
+def _problem_schema() -> dict[str, Any]:
+    text = {"type": "string"}
+    properties = dict.fromkeys(("type", "title", "detail", "instance", "code", "hint"), text)
+    return {"type": "object", "properties": {**properties, "status": {"type": "integer"}}, "required": ["code"]}

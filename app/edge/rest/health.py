@@ -1,0 +1,48 @@
+"""Liveness, readiness, metrics and the OpenAPI document: what operators and tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from app.control.auth import Authority
+from app.core.module import Scope
+from app.edge.rest.http import AnyRequest, identify, json
+from app.telemetry.metrics import Metrics
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def routes(
+    *,
+    readiness: Callable[[], dict[str, Any]],
+    metrics: Metrics,
+    authority: Authority,
+    loopback: bool,
+    document: Callable[[], bytes],
+) -> list[HTTPRouteHandler]:
+    """The routes; off loopback, metrics need a key with the scope READ."""
+
+    @get("/health/live")
+    async def live() -> Response[bytes]:
+        return json({"live": True})
+
+    @get("/health/ready")
+    async def ready() -> Response[bytes]:
+        found = readiness()
+        return json(found, status=200 if found["ready"] else 503)
+
+    @get("/metrics")
+    async def exposition(request: AnyRequest) -> Response[bytes]:
+        if not loopback:
+            identify(request, authority).require(Scope.READ)
+        return Response(metrics.render(), media_type=METRICS_TYPE)
+
+    @get("/openapi.json")
+    async def openapi() -> Response[bytes]:
+        return Response(document(), media_type="application/json")
+
+    return [live, ready, exposition, openapi]

@@ -1,0 +1,250 @@
+"""The resources that are not messages: tokens, worlds, maps, NPCs as the console sees them, pushes by poll."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from litestar import Response, get, post, put
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+
+from app.control.auth import Authority, Identity
+from app.core.clock import Clock, Deadline
+from app.core.errors import Invalid, NotFound, nearest
+from app.core.ids import new_id
+from app.core.module import Module, Scope
+from app.core.profile import Server
+from app.edge.feed import Feed
+from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, json, read_body
+from app.edge.rest.messages import EVENTS, event
+from app.edge.router import Router, decode
+from app.world.state import World, Worlds
+
+LIVE_INTERVAL_S = 0.2
+"""Time between two position frames of the live stream."""
+HEARTBEAT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the routes below need; built once by the composition root."""
+
+    authority: Authority
+    router: Router
+    modules: Sequence[Module]
+    worlds: Worlds
+    feed: Feed
+    clock: Clock
+    server: Server
+
+    def routes(self) -> list[HTTPRouteHandler]:
+        """All of them."""
+        return [
+            self._token(),
+            self._code(),
+            self._enter(),
+            self._worlds(),
+            self._world(),
+            self._npcs(),
+            self._npc(),
+            self._put_map(),
+            self._get_map(),
+            self._poll(),
+            self._live(),
+        ]
+
+    def _read(self, request: AnyRequest, world: str) -> World:
+        """The caller's world; raises Unauthenticated, Forbidden or NotFound."""
+        identity = identify(request, self.authority)
+        identity.require(Scope.READ)
+        return self.worlds.get(identity.tenant, world)
+
+    def _token(self) -> HTTPRouteHandler:
+        @post("/v1/auth/token", status_code=200)
+        async def token(request: AnyRequest) -> Response[bytes]:
+            return self._issue(identify(request, self.authority))
+
+        return token
+
+    def _code(self) -> HTTPRouteHandler:
+        @post("/v1/auth/code", status_code=200)
+        async def code(request: AnyRequest) -> Response[bytes]:
+            identity = identify(request, self.authority)
+            return json({"code": self.authority.make_code(identity), "path": "/console/"})
+
+        return code
+
+    def _enter(self) -> HTTPRouteHandler:
+        @post("/v1/auth/enter", status_code=200)
+        async def enter(request: AnyRequest) -> Response[bytes]:
+            body = await read_body(request, bytes_max=1_024)
+            try:
+                code = msgspec.json.decode(body, type=dict[str, str]).get("code", "")
+            except msgspec.MsgspecError as error:
+                raise Invalid("the body holds no code", hint='send {"code": "…"}') from error
+            return self._issue(self.authority.take_code(code))
+
+        return enter
+
+    def _issue(self, identity: Identity) -> Response[bytes]:
+        token, expires_ms = self.authority.issue(identity)
+        left_s = (expires_ms - self.clock.wall_ms()) // 1000
+        return json({"access_token": token, "token_type": "Bearer", "expires_in": left_s})
+
+    def _worlds(self) -> HTTPRouteHandler:
+        @get("/v1/worlds")
+        async def worlds(request: AnyRequest) -> Response[bytes]:
+            identity = identify(request, self.authority)
+            identity.require(Scope.READ)
+            return json({"worlds": [_summary(world) for world in self.worlds.of(identity.tenant)]})
+
+        return worlds
+
+    def _world(self) -> HTTPRouteHandler:
+        @get("/v1/worlds/{world:str}")
+        async def one(request: AnyRequest, world: str) -> Response[bytes]:
+            return json(_summary(self._read(request, world)))
+
+        return one
+
+    def _npcs(self) -> HTTPRouteHandler:
+        @get("/v1/worlds/{world:str}/npcs")
+        async def npcs(request: AnyRequest, world: str) -> Response[bytes]:
+            return json({"npcs": _roster(self._read(request, world))})
+
+        return npcs
+
+    def _npc(self) -> HTTPRouteHandler:
+        @get("/v1/worlds/{world:str}/npcs/{npc:str}")
+        async def one(request: AnyRequest, world: str, npc: str) -> Response[bytes]:
+            owned = self._read(request, world)
+            entity = owned.npc(npc)
+            known = {
+                module.name: module.describe(owned.tenant, owned.id, npc)
+                for module in self.modules
+                if module.describe is not None
+            }
+            return json({"npc": entity, "facts": tuple(owned.facts_about(npc)), **known})
+
+        return one
+
+    def _put_map(self) -> HTTPRouteHandler:
+        @put("/v1/worlds/{world:str}/maps/{map_name:str}", status_code=200, request_max_body_size=None)
+        async def put_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
+            identity = identify(request, self.authority)
+            body = await read_body(request, bytes_max=self.server.map_bytes_max)
+            route = self.router.route("path.upload")
+            format = request.query_params.get("format", "movingai")
+            packed = msgspec.msgpack.encode({"world": world, "map": map_name, "format": format, "data": body})
+            reply = await self.router.dispatch(
+                route,
+                decode(route, packed, packed=True),
+                identity=identity,
+                id=new_id(self.clock.wall_ms()),
+                deadline_ms=header_deadline_ms(request),
+                send=_no_chunks,
+            )
+            return json(reply)
+
+        return put_map
+
+    def _get_map(self) -> HTTPRouteHandler:
+        @get("/v1/worlds/{world:str}/maps/{map_name:str}")
+        async def get_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
+            maps = self._read(request, world).state.maps
+            if map_name not in maps:
+                raise NotFound(f"no map {map_name!r} in world {world!r}", hint=nearest(map_name, maps))
+            stored = maps[map_name]
+            body = await asyncio.to_thread(zlib.decompress, stored.data)
+            return Response(
+                body,
+                media_type="application/octet-stream",
+                headers={**NO_STORE, "Innkeeper-Map-Version": str(stored.version), "ETag": f'"{stored.sha256}"'},
+            )
+
+        return get_map
+
+    def _poll(self) -> HTTPRouteHandler:
+        @get("/v1/worlds/{world:str}/poll")
+        async def poll(request: AnyRequest, world: str) -> Response[bytes]:
+            owned = self._read(request, world)
+            wait_ms = min(_number(request, "wait", 0), self.server.poll_ms_max)
+            after = _number(request, "after", owned.state.seq)
+            deadline = Deadline.after_ms(wait_ms, self.clock)
+            found = await self.feed.wait(owned.tenant, owned.id, after, deadline)
+            pushes = [{"op": push.op, "seq": seq, "data": push} for seq, push in found]
+            return json({"pushes": pushes, "seq": found[-1][0] if found else after})
+
+        return poll
+
+    def _live(self) -> HTTPRouteHandler:
+        @get("/v1/worlds/{world:str}/live")
+        async def live(request: AnyRequest, world: str) -> Response[Any]:
+            owned = self._read(request, world)
+            return Stream(self._frames(owned), media_type=EVENTS, headers=NO_STORE)
+
+        return live
+
+    async def _frames(self, world: World) -> AsyncIterator[bytes]:
+        """`roster` when NPCs change, `tick` while they move, `push` as they come, `beat` when quiet."""
+        seq = world.state.seq
+        told_version = told_npcs = -1
+        quiet_s = 0.0
+        while True:
+            quiet_s += LIVE_INTERVAL_S
+            if len(world.state.npcs) != told_npcs:
+                told_npcs = len(world.state.npcs)
+                yield event("roster", {"npcs": _roster(world), "maps": list(world.state.maps)})
+            if world.crowd.version != told_version:
+                told_version = world.crowd.version
+                quiet_s = 0.0
+                yield event("tick", _positions(world))
+            for at, push in self.feed.after(world.tenant, world.id, seq):
+                seq = at
+                yield event("push", {"op": push.op, "seq": at, "data": push})
+            if quiet_s >= HEARTBEAT_S:
+                quiet_s = 0.0
+                yield event("beat", {})
+            await asyncio.sleep(LIVE_INTERVAL_S)
+
+
+def _summary(world: World) -> dict[str, Any]:
+    state = world.state
+    counts = {"npcs": len(state.npcs), "players": len(state.players), "quests": len(state.quests)}
+    maps = {name: stored.version for name, stored in state.maps.items()}
+    return {"id": world.id, "seq": state.seq, "game_s": state.game_s, "counts": counts, "maps": maps}
+
+
+def _roster(world: World) -> list[dict[str, Any]]:
+    handles = world.state.handles
+    return [
+        {"id": npc.id, "name": npc.name, "archetype": npc.archetype, "alive": npc.alive, "handle": handles[npc.id]}
+        for npc in world.state.npcs.values()
+    ]
+
+
+def _positions(world: World) -> dict[str, Any]:
+    """[handle, x, y] of every NPC with a known place, in map cells to one decimal."""
+    known = np.flatnonzero(~np.isnan(world.crowd.positions[:, 0]))
+    seen = float(world.crowd.seen_s.max(initial=0.0))
+    rows = np.column_stack((known, np.round(world.crowd.positions[known].astype(np.float64), 1)))  # (npcs, 3)
+    return {"game_s": seen, "npcs": rows.tolist()}
+
+
+def _number(request: AnyRequest, name: str, default: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isdigit() or len(text) > 15:
+        raise Invalid(f"{name} is {text!r}", hint="give a whole number")
+    return int(text)
+
+
+async def _no_chunks(_chunk: object) -> None:
+    """An upload streams nothing."""
