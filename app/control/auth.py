@@ -14,11 +14,16 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from app.core.clock import Clock
-from app.core.errors import Forbidden, Unauthenticated
+from app.core.errors import Conflict, Forbidden, Unauthenticated
 from app.core.module import Scope
 
 KEY_PREFIX = "ik_"
 AUDIENCE = "innkeeper"
+RENEWAL_MS_MAX = 12 * 3_600_000
+"""How long tokens may be renewed by tokens before the key must be shown again."""
+CODE_MS_MAX = 3_600_000
+"""How long a one-time code for the console holds."""
+CODES_MAX = 1_000
 ALL_SCOPES = Scope.READ | Scope.PLAY | Scope.WRITE | Scope.ADMIN
 
 
@@ -30,6 +35,8 @@ class Identity:
     key: str
     scopes: Scope
     expires_ms: int | None
+    since_ms: int
+    """When the key itself was last shown; tokens renew each other only for a while from then."""
 
     def require(self, scope: Scope) -> None:
         """Raise Forbidden without `scope`."""
@@ -92,6 +99,7 @@ class Authority:
         self._signing_key = signing_key
         self._token_ms = token_minutes * 60_000
         self._keys: dict[str, Key] = {}
+        self._codes: dict[str, tuple[Identity, int]] = {}
 
     def learn(self, key: Key) -> None:
         """Know `key` from now on, in its present state."""
@@ -104,21 +112,43 @@ class Authority:
         return self._identify_token(credential)
 
     def issue(self, identity: Identity) -> tuple[str, int]:
-        """A token for `identity` and its end in Unix milliseconds, never later than the key's own."""
-        import jwt
+        """A token for `identity` and its end in Unix milliseconds; raises Unauthenticated when renewed for too long."""
+        import jwt  # it loads cryptography, which a start should not wait for
 
-        expires_ms = self._clock.wall_ms() + self._token_ms
-        if identity.expires_ms is not None:
-            expires_ms = min(expires_ms, identity.expires_ms)
+        now_ms = self._clock.wall_ms()
+        if now_ms - identity.since_ms > RENEWAL_MS_MAX:
+            raise _refusal()
+        expires_ms = now_ms + self._token_ms
+        key = self._keys[identity.key]
+        if key.expires_ms is not None:
+            expires_ms = min(expires_ms, key.expires_ms)
         claims = {
             "aud": AUDIENCE,
             "sub": identity.key,
             "tenant": identity.tenant,
             "scopes": int(identity.scopes),
-            "iat": self._clock.wall_ms() // 1000,
+            "iat": now_ms // 1000,
+            "auth_ms": identity.since_ms,
             "exp": expires_ms // 1000,
         }
         return jwt.encode(claims, self._signing_key, algorithm="HS256"), expires_ms // 1000 * 1000
+
+    def make_code(self, identity: Identity) -> str:
+        """A code that opens the console once for `identity`."""
+        now_ms = self._clock.wall_ms()
+        self._codes = {code: held for code, held in self._codes.items() if held[1] > now_ms}
+        if len(self._codes) >= CODES_MAX:
+            raise Conflict(f"{CODES_MAX} console links wait to be opened", hint="open one, or wait an hour")
+        code = secrets.token_urlsafe(24)
+        self._codes[code] = identity, now_ms + CODE_MS_MAX
+        return code
+
+    def take_code(self, code: str) -> Identity:
+        """Whom the code stands for; it then stands for nobody. Raises Unauthenticated."""
+        identity, expires_ms = self._codes.pop(code, (None, 0))
+        if identity is None or expires_ms <= self._clock.wall_ms():
+            raise _refusal()
+        return identity
 
     def _identify_key(self, text: str) -> Identity:
         prefix, _, secret = text.removeprefix(KEY_PREFIX).partition("_")
@@ -127,7 +157,7 @@ class Authority:
         expected = key.secret_sha256 if key is not None else _sha256("")
         if not hmac.compare_digest(_sha256(secret), expected) or key is None or not self._holds(key):
             raise _refusal()
-        return Identity(key.tenant, key.prefix, key.scopes, key.expires_ms)
+        return Identity(key.tenant, key.prefix, key.scopes, key.expires_ms, self._clock.wall_ms())
 
     def _identify_token(self, text: str) -> Identity:
         import jwt
@@ -141,13 +171,13 @@ class Authority:
                 options={"require": ["exp", "sub", "aud"], "verify_exp": False},
             )
             prefix, tenant, scopes = str(claims["sub"]), str(claims["tenant"]), Scope(int(claims["scopes"]))
-            expires_ms = int(claims["exp"]) * 1000
+            expires_ms, since_ms = int(claims["exp"]) * 1000, int(claims["auth_ms"])
         except (jwt.PyJWTError, KeyError, ValueError, TypeError) as error:
             raise _refusal() from error
         key = self._keys.get(prefix)
         if key is None or key.tenant != tenant or not self._holds(key) or expires_ms <= self._clock.wall_ms():
             raise _refusal()
-        return Identity(tenant, prefix, scopes & key.scopes, expires_ms)
+        return Identity(tenant, prefix, scopes & key.scopes, expires_ms, since_ms)
 
     def _holds(self, key: Key) -> bool:
         unexpired = key.expires_ms is None or key.expires_ms > self._clock.wall_ms()
