@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import Literal
 
@@ -103,12 +104,8 @@ Condition = Callable[[Stage, Cast, str, str], bool]
 
 def castings(stage: Stage, strategy: Strategy, *, bindings_max: int, candidates_max: int) -> Iterator[dict[str, str]]:
     """Up to `bindings_max` different casts, in seeded order; each entity plays one part."""
-    found = 0
-    for cast in _filled(stage, strategy, {"giver": stage.giver}, strategy.roles, candidates_max):
-        yield dict(cast)
-        found += 1
-        if found == bindings_max:
-            return
+    every = _filled(stage, strategy, {"giver": stage.giver}, strategy.roles, candidates_max)
+    return islice(every, bindings_max)
 
 
 def _filled(

@@ -219,9 +219,12 @@ class Focus:
 
 
 def focus(view: View, hero: Hero, seeds: Iterable[str]) -> Focus:
-    """Everything that an action could need for the seeds (ids or topics), by closure."""
+    """Everything that an action could need for the seeds (ids or topics), by closure.
+
+    Closed places that only bar a way are not followed: name those with keys (`view.keys_of`) as seeds too.
+    """
     found = Focus({}, {}, {}, {})
-    queue = [hero.place, *view.keys_of, *seeds]
+    queue = [hero.place, *seeds]
     for id in queue:
         if id in view.locations:
             if id not in found.places:

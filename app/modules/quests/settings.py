@@ -23,6 +23,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     states_max: int = 4_000
     """States that one plan search may expand; at the cap a verdict is `unknown`."""
 
+    cast_states_max: int = 250
+    """States expanded for one cast of a generated quest; at the cap the next cast is tried."""
+
     operators_max: int = 20_000
     """Grounded actions of one planning task; at the cap a verdict is `unknown`."""
 
