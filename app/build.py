@@ -206,9 +206,8 @@ async def _open_authority(database: Database, profile: Profile, clock: Clock) ->
         text = ""
         if not repositories.tenant_ids(connection):
             now_ms = clock.wall_ms()
-            repositories.insert_tenant(connection, DEFAULT_TENANT, "The default tenant", now_ms)
             new = make_key(label="first run", scopes=ALL_SCOPES, created_ms=now_ms)
-            repositories.insert_api_key(connection, DEFAULT_TENANT, new.row)
+            repositories.add_api_key(connection, DEFAULT_TENANT, new.row, now_ms)
             text = new.text
         return signing_key, repositories.api_keys(connection), text
 

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import click
-from sqlalchemy import Connection
 
 from app.build import DEFAULT_TENANT, ROOT
 from app.cli.options import load_profile, profile_options
@@ -47,13 +46,7 @@ def create(
     now_ms = time.time_ns() // 1_000_000
     new = make_key(label=label, scopes=held, created_ms=now_ms, expires_ms=now_ms + days * DAY_MS if days else None)
 
-    def insert(connection: Connection) -> None:
-        known = repositories.tenant_ids(connection)
-        if DEFAULT_TENANT not in known:
-            repositories.insert_tenant(connection, DEFAULT_TENANT, "The default tenant", now_ms)
-        repositories.insert_api_key(connection, DEFAULT_TENANT, new.row)
-
-    database.run_here(insert)
+    database.run_here(lambda c: repositories.add_api_key(c, DEFAULT_TENANT, new.row, now_ms))
     click.echo(new.text)
 
 

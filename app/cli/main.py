@@ -31,8 +31,7 @@ class _Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         where, _, name = VERBS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(where), name)
-        assert isinstance(command, click.Command)
+        command: click.Command = getattr(importlib.import_module(where), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

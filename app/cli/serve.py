@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import signal
 from pathlib import Path
 
 import click
@@ -62,6 +63,9 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
         drain_ms_max=profile.server.drain_ms_max,
     )
     server = uvicorn.Server(uvicorn.Config(app, host=profile.server.host, port=profile.server.port, **options))
+    # uvicorn raises the signal that stopped it once more when it is done; by then there is nothing left to do.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
     told = asyncio.create_task(_tell(server, innkeeper, folder, quiet=quiet))
     try:
         await server.serve()
@@ -72,7 +76,7 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
 
 async def _tell(server: uvicorn.Server, innkeeper: Innkeeper, folder: Path, *, quiet: bool) -> None:
     """When the port is open: write where it is, and print how to use it."""
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110  # uvicorn offers no event to wait for
         await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://{innkeeper.profile.server.host}:{port}"

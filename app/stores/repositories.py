@@ -81,16 +81,15 @@ def tenant_ids(connection: Connection) -> list[str]:
     return list(connection.execute(select(tables.tenants.c.id).order_by(tables.tenants.c.id)).scalars())
 
 
-def insert_tenant(connection: Connection, tenant: str, name: str, created_ms: int) -> None:
-    connection.execute(insert(tables.tenants).values(id=tenant, name=name, created_ms=created_ms))
-
-
 def api_keys(connection: Connection) -> list[dict[str, Any]]:
     """Every key's row; secrets are hashes."""
     return [dict(row) for row in connection.execute(select(tables.api_keys)).mappings()]
 
 
-def insert_api_key(connection: Connection, tenant: str, values: dict[str, Any]) -> None:
+def add_api_key(connection: Connection, tenant: str, values: dict[str, Any], created_ms: int) -> None:
+    """Insert a key, and its tenant where that is new."""
+    if tenant not in tenant_ids(connection):
+        connection.execute(insert(tables.tenants).values(id=tenant, name=tenant, created_ms=created_ms))
     connection.execute(insert(tables.api_keys).values(tenant=tenant, **values))
 
 
