@@ -45,8 +45,10 @@ def prove(view: View, hero: Hero, question: Question, *, states_max: int) -> Pro
     problem is one of the larger, so only a failure needs the second look.
     """
     proof = _posed(view, hero, question, question.seeds, states_max)
+    if isinstance(proof.outcome, Plan):
+        return proof
     barred = tuple(place for place in view.keys_of if place not in question.seeds)
-    if barred and not isinstance(proof.outcome, Plan):
+    if barred:
         proof = _posed(view, hero, question, (*question.seeds, *barred), states_max)
     return proof
 

@@ -109,9 +109,12 @@ class Vocabulary:
         barred = set(names)
         return tuple(schema for schema in self.schemas.values() if schema.name not in barred)
 
-    def of(self, deed: Fact) -> tuple[Schema, ...]:
-        """The schemas that leave a deed of that predicate."""
-        return tuple(schema for schema in self.schemas.values() if schema.deed[0] == deed[0])
+    def decent(self, barred: Iterable[str]) -> tuple[Schema, ...]:
+        """The schemas but those named, for plans in which what was given away stays given away."""
+        return tuple(
+            replace(schema, add=tuple(pattern for pattern in schema.add if pattern[0] != "holds"))
+            for schema in self.without(barred)
+        )
 
 
 def data(name: str) -> bytes:

@@ -34,21 +34,30 @@ LEVEL_COST = 1.0
 
 
 class View:
-    """A world at one moment, safe to read in a worker thread while the world goes on.
-
-    Entities are immutable, so copying the tables is enough. Derived tables are built when first asked for.
-    """
+    """A world at one moment. Derived tables are built when first asked for, and hold for that moment only."""
 
     def __init__(self, state: State, settings: Settings) -> None:
         self.seq = state.seq
         self.game_s = state.game_s
         self.settings = settings
-        self.npcs = dict(state.npcs)
-        self.players = dict(state.players)
-        self.items = dict(state.items)
-        self.locations = dict(state.locations)
-        self.factions = dict(state.factions)
-        self.facts = dict(state.facts)
+        self.npcs = state.npcs
+        self.players = state.players
+        self.items = state.items
+        self.locations = state.locations
+        self.factions = state.factions
+        self.facts = state.facts
+
+    @classmethod
+    def snapshot(cls, state: State, settings: Settings) -> View:
+        """A view that a worker thread may read while the world goes on; entities never change, tables do."""
+        view = cls(state, settings)
+        view.npcs = dict(state.npcs)
+        view.players = dict(state.players)
+        view.items = dict(state.items)
+        view.locations = dict(state.locations)
+        view.factions = dict(state.factions)
+        view.facts = dict(state.facts)
+        return view
 
     def place_of(self, npc: entities.Npc) -> str:
         """Where an NPC is to be found: its location, else its work, else its home, if that is a known place."""
@@ -229,7 +238,7 @@ def focus(view: View, hero: Hero, seeds: Iterable[str]) -> Focus:
         if id in view.locations:
             if id not in found.places:
                 found.places[id] = None
-                queue.extend(view.keys_of.get(id, ()))
+                queue.extend(() if view.locations[id].open else view.keys_of.get(id, ()))
         elif id in view.items:
             if id not in found.items:
                 found.items[id] = None
@@ -238,10 +247,16 @@ def focus(view: View, hero: Hero, seeds: Iterable[str]) -> Focus:
             if id not in found.npcs:
                 found.npcs[id] = None
                 queue.append(view.place_of(view.npcs[id]))
-        elif id in view.tellers and id not in found.topics:
+        elif not native(view, id) and id in view.tellers and id not in found.topics:
             found.topics[id] = None
             queue.extend(view.tellers[id])
     return found
+
+
+def native(view: View, topic: str) -> bool:
+    """Whether a topic is one of those that the domain itself makes: a place seen, a foe slain, someone's news."""
+    kind, _, about = topic.partition(" ")
+    return kind in ("seen", "slain", "news") and view.entity(about) is not None
 
 
 def compiled(
@@ -263,6 +278,10 @@ def compiled(
     for id in about.items:
         _item_facts(view, hero, id, facts, weights)
     _place_facts(view, hero, about, facts, weights)
+    if any(goal[0] in ("defended", "step") for goal in goals):
+        facts.update(
+            dict.fromkeys(("threatened", place) for place in about.places if view.threatened(place, hero.entity))
+        )
     for topic in about.topics:
         facts.update(dict.fromkeys(("tells", npc, topic) for npc in view.tellers[topic]))
     for fact in given:
@@ -306,10 +325,8 @@ def _place_facts(view: View, hero: Hero, about: Focus, facts: dict[Fact, None], 
     for place in about.places:
         facts["open" if view.locations[place].open else "closed", place] = None
         facts["tidings", place, seen_news(place)] = None
-        if view.threatened(place, hero.entity):
-            facts["threatened", place] = None
-        for key in view.keys_of.get(place, ()):
-            facts["opens", key, place] = None
+        if not view.locations[place].open:
+            facts.update(dict.fromkeys(("opens", key, place) for key in view.keys_of.get(place, ())))
         for other, steps in view.walk(place).items():
             if other in about.places and other != place:
                 facts["path", place, other] = None

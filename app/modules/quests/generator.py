@@ -101,7 +101,7 @@ def _require_reachable(library: Library, stage: Stage, wish: Wish) -> None:
     question = Question(
         goals=(("here", place),),
         seeds=(place,),
-        schemas=library.vocabulary.without(RISKY | wish.forbid),
+        schemas=library.vocabulary.decent(RISKY | wish.forbid),
     )
     proof = prove(stage.view, stage.hero, question, states_max=stage.view.settings.states_max)
     if not isinstance(proof.outcome, Plan):
@@ -148,7 +148,7 @@ def motive_weights(strategies: StrategyFile, view: View, wish: Wish) -> dict[str
 def _proved(library: Library, stage: Stage, strategy: Strategy, cast: dict[str, str], wish: Wish) -> Proof:
     barred = (RISKY - set(strategy.needs)) | wish.forbid
     question = Question(
-        goals=goals_of(strategy, cast), seeds=tuple(cast.values()), schemas=library.vocabulary.without(barred)
+        goals=goals_of(strategy, cast), seeds=tuple(cast.values()), schemas=library.vocabulary.decent(barred)
     )
     return prove(stage.view, stage.hero, question, states_max=stage.view.settings.cast_states_max)
 

@@ -236,15 +236,34 @@ def _join(work: _Grounding, number: int, schema: Schema, position: int, fact: Fa
 
 def _task(problem: Problem, work: _Grounding, *, capped: bool) -> Task:
     numbers = work.queued
-    operators = tuple(_operator(schema, args, numbers, problem.weights) for (_, args), schema in work.found.items())
+    every = [_operator(schema, args, numbers, problem.weights) for (_, args), schema in work.found.items()]
+    goals = tuple(numbers[goal] for goal in problem.goals if goal in numbers)
     return Task(
         numbers=numbers,
-        operators=operators,
+        operators=_relevant(every, goals),
         init=sum(1 << numbers[fact] for fact in dict.fromkeys(problem.init)),
-        goals=tuple(numbers[goal] for goal in problem.goals if goal in numbers),
+        goals=goals,
         unreachable=tuple(goal for goal in problem.goals if goal not in numbers),
         capped=capped,
     )
+
+
+def _relevant(operators: Sequence[Operator], goals: Sequence[int]) -> tuple[Operator, ...]:
+    """Those that can help a goal, by backward closure over what they add and need; others only blur the search."""
+    adders: dict[int, list[int]] = {}
+    for number, operator in enumerate(operators):
+        for fact in operator.add:
+            adders.setdefault(fact, []).append(number)
+    wanted = dict.fromkeys(goals)
+    queue = list(wanted)
+    useful: set[int] = set()
+    for fact in queue:
+        for number in adders.get(fact, ()):
+            if number not in useful:
+                useful.add(number)
+                queue.extend(needed for needed in operators[number].pre if needed not in wanted)
+                wanted.update(dict.fromkeys(operators[number].pre))
+    return tuple(operator for number, operator in enumerate(operators) if number in useful)
 
 
 def _operator(
