@@ -21,6 +21,7 @@ Intent = Literal[
 
 PartOfDay = Literal["dawn", "morning", "noon", "afternoon", "evening", "night"]
 Compass = Literal["north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west", ""]
+Need = Literal["hungry", "tired", "hurt", ""]
 Reach = Literal["here", "near", "far", "remote", ""]
 
 
@@ -65,8 +66,10 @@ class QuestNote(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     title: str
-    summary: str
+    description: str
     state: str
+    todo: str = ""
+    """The first thing still to do, for a quest that the listener carries."""
 
 
 class Ware(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +103,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """The moment before a line.
 
     `heard` is what the listener said, as data; `asked` is the word it asked about when that named nothing known.
-    `said` are the sentences of this very line that went out already; `stale` are lines not to repeat.
+    `said` are the sentences of this very line that went out already; `stale` are lines not to repeat; `places`
+    and `people` are those nearby that the speaker knows.
     """
 
     npc: Someone
@@ -117,7 +121,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     met_before: bool = False
     part_of_day: PartOfDay = "morning"
     weather: str = ""
-    need: Literal["hungry", "tired", "hurt", ""] = ""
+    need: Need = ""
     known: tuple[Known, ...] = ()
     quests: tuple[QuestNote, ...] = ()
     wares: tuple[Ware, ...] = ()
@@ -126,6 +130,19 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[Line, ...] = ()
     said: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
+    places: tuple[Spot, ...] = ()
+    people: tuple[Someone, ...] = ()
+
+    def npc_feels(self) -> float:
+        """How the speaker feels about the listener, in [-1, 1]."""
+        return self.listener.relation
+
+
+class GoalHead(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a quest still wants, in words."""
+
+    text: str = ""
+    done: bool = False
 
 
 class QuestHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +151,8 @@ class QuestHead(msgspec.Struct, frozen=True, kw_only=True):
     giver: str = ""
     player: str = ""
     title: str = ""
-    summary: str = ""
+    description: str = ""
+    goals: tuple[GoalHead, ...] = ()
 
 
 _heads = msgspec.msgpack.Decoder(QuestHead)

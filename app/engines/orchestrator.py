@@ -1,0 +1,277 @@
+"""Words from the first provider that can: an ordered list of engines that acts as one.
+
+Before the first token a failed or silent engine is replaced without a trace; after it the next one goes
+on with the same context and what was said already, and what it repeats is taken out. An engine that
+fails again and again rests. It knows no vendor, and what lies below it (authored lines) is not its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from app.core.clock import Clock, Deadline
+from app.core.errors import Broken, EngineDown, Unavailable
+from app.core.ladder import Watcher
+from app.core.ports import Completion, EngineStatus, Part, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
+from app.engines.wire import within
+from app.world.scene import Scene
+
+OVERLAP_CHARACTERS_MIN = 4
+"""A shorter repetition at the seam of two engines is taken for chance."""
+RETRY_AFTER_MAX_S = 300.0
+"""The longest that a provider may ask us to stay away."""
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What one engine consumed for one completion; `estimated` where its stream ended before the bill."""
+
+    engine: str
+    tenant: str
+    task: str
+    usage: Usage
+    outcome: str
+    estimated: bool
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An engine that can guess what a broken stream has cost."""
+
+    def estimate(self, completion: Completion, written: str) -> Usage: ...
+
+
+@dataclass(slots=True)
+class _Health:
+    failures: int = 0
+    rests_until_s: float = 0.0
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What one engine has given so far."""
+
+    started: bool = False
+    written: str = ""
+
+
+class Orchestrator:
+    """The engines of `engines` in order, as one Words engine."""
+
+    def __init__(
+        self,
+        engines: Sequence[Words],
+        *,
+        clock: Clock,
+        watcher: Watcher,
+        name: str = "words",
+        first_token_ms: float = 800.0,
+        gap_ms: float = 2_000.0,
+        total_ms: float = 20_000.0,
+        failures_max: int = 3,
+        rest_ms: float = 10_000.0,
+        spent: Callable[[Spent], None] | None = None,
+    ) -> None:
+        """`spent` is told of every completion that cost something, whole or broken."""
+        if not engines:
+            raise Broken(f"the orchestrator {name!r} has no engine")
+        self.name = name
+        self._engines = tuple(engines)
+        self._clock = clock
+        self._watcher = watcher
+        self._first_token_ms, self._gap_ms, self._total_ms = first_token_ms, gap_ms, total_ms
+        self._failures_max, self._rest_s = failures_max, rest_ms / 1000.0
+        self._spent = spent
+        self._health = {engine.name: _Health() for engine in engines}
+
+    def status(self) -> EngineStatus:
+        able = [engine.name for engine in self._engines if not self._resting(engine.name)]
+        trouble = "; ".join(health.reason for health in self._health.values() if health.failures)
+        return EngineStatus(
+            name=self.name,
+            kind="orchestrator",
+            state="ready" if len(able) == len(self._engines) else "degraded",
+            asked=tuple(engine.name for engine in self._engines),
+            provider=able[0] if able else "",
+            detail=trouble,
+        )
+
+    async def close(self) -> None:
+        for engine in self._engines:
+            await engine.close()
+
+    async def stream(self, completion: Completion, deadline: Deadline) -> AsyncGenerator[WordsEvent]:
+        """One start, deltas, one end with the usage of every engine that took part; raises EngineDown when all fail."""
+        said, total, started = "", Usage(), False
+        reasons: list[str] = []
+        for engine in self._engines:
+            if self._resting(engine.name):
+                reasons.append(f"{engine.name} rests after: {self._health[engine.name].reason}")
+                continue
+            attempt = _Attempt()
+            try:
+                async with aclosing(
+                    self._attempt(engine, _continued(completion, said), deadline, attempt, said)
+                ) as run:
+                    async for event in run:
+                        match event:
+                            case WordsStart() if not started:
+                                started = True
+                                yield event
+                            case WordsDelta():
+                                said += event.text
+                                yield event
+                            case WordsEnd():
+                                yield WordsEnd(reason=event.reason, usage=_sum(total, event.usage))
+                return
+            except Unavailable as error:
+                reasons.append(error.message)
+                total = _sum(total, self._broke(engine, completion, attempt, error))
+        raise EngineDown(f"no provider answered: {'; '.join(reasons)}", hint="see the engines' status")
+
+    async def _attempt(
+        self, engine: Words, completion: Completion, deadline: Deadline, attempt: _Attempt, said: str
+    ) -> AsyncGenerator[WordsEvent]:
+        """One engine's stream under its three clocks, without what it repeats of `said`."""
+        total = self._sooner(deadline, self._total_ms)
+        limit = self._sooner(total, self._first_token_ms)
+        seam = Seam(said)
+        finished = False
+        try:
+            async with aclosing(engine.stream(completion, total)) as events:  # type: ignore[type-var]  # generators all
+                while True:
+                    event = await within(
+                        anext(events, None), limit, f"{engine.name}, at {len(attempt.written)} characters,"
+                    )
+                    match event:
+                        case None:
+                            raise EngineDown(f"{engine.name} ended without a finish")
+                        case WordsStart():
+                            attempt.started = True
+                            yield event
+                        case WordsDelta():
+                            attempt.written += event.text
+                            limit = self._sooner(total, self._gap_ms)
+                            fresh = seam.feed(event.text)
+                            if fresh:
+                                yield WordsDelta(text=fresh)
+                        case WordsEnd():
+                            rest = seam.flush()
+                            if rest:
+                                yield WordsDelta(text=rest)
+                            finished = True
+                            self._succeeded(engine, completion, event)
+                            yield event
+                            return
+        except GeneratorExit:
+            if not finished:
+                self._tell(engine, completion, self._estimate(engine, completion, attempt), "closed", estimated=True)
+            raise
+
+    def _sooner(self, deadline: Deadline, milliseconds: float) -> Deadline:
+        mine = Deadline.after_ms(milliseconds, self._clock)
+        return mine if mine.at_s < deadline.at_s else deadline
+
+    def _resting(self, name: str) -> bool:
+        return self._health[name].rests_until_s > self._clock.monotonic_s()
+
+    def _succeeded(self, engine: Words, completion: Completion, end: WordsEnd) -> None:
+        health = self._health[engine.name]
+        if health.failures:
+            self._health[engine.name] = _Health()
+            self._watcher.rung_rose(self.name, engine.name)
+        self._tell(engine, completion, end.usage, end.reason, estimated=False)
+
+    def _broke(self, engine: Words, completion: Completion, attempt: _Attempt, error: Unavailable) -> Usage:
+        """Book the failure and return what the attempt has probably cost."""
+        health = self._health[engine.name]
+        health.failures += 1
+        health.reason = error.message
+        if health.failures == 1:
+            self._watcher.rung_fell(self.name, engine.name, error.message)
+        rest_s = self._rest_s if health.failures >= self._failures_max else 0.0
+        if error.retry_after_s is not None:
+            rest_s = max(rest_s, min(error.retry_after_s, RETRY_AFTER_MAX_S))
+        health.rests_until_s = self._clock.monotonic_s() + rest_s
+        usage = self._estimate(engine, completion, attempt)
+        self._tell(engine, completion, usage, error.code, estimated=True)
+        return usage
+
+    def _estimate(self, engine: Words, completion: Completion, attempt: _Attempt) -> Usage:
+        if not attempt.started or not isinstance(engine, Metered):
+            return Usage()
+        return engine.estimate(completion, attempt.written)
+
+    def _tell(self, engine: Words, completion: Completion, usage: Usage, outcome: str, *, estimated: bool) -> None:
+        if self._spent is not None and usage != Usage():
+            self._spent(
+                Spent(
+                    engine=engine.name,
+                    tenant=completion.tenant,
+                    task=completion.task,
+                    usage=usage,
+                    outcome=outcome,
+                    estimated=estimated,
+                )
+            )
+
+
+class Seam:
+    """Takes out of a continuation what it says again of the text before it.
+
+    Text is held back as long as it could still be a repetition: while it is found in what was said.
+    """
+
+    def __init__(self, said: str) -> None:
+        self._said = said
+        self._held = ""
+        self._open = bool(said)
+
+    def feed(self, text: str) -> str:
+        """What of `text`, and of what was held, is new."""
+        if not self._open:
+            return text
+        self._held += text
+        if self._held.strip() in self._said or self._said.startswith(self._held.lstrip()):
+            return ""
+        return self.flush()
+
+    def flush(self) -> str:
+        """What is left; nothing is held after it."""
+        held, self._held, self._open = self._held, "", False
+        bare = held.lstrip()
+        if bare.startswith(self._said):
+            return bare[len(self._said) :]
+        most = min(len(bare), len(self._said))
+        for length in range(most, OVERLAP_CHARACTERS_MIN - 1, -1):
+            if self._said.endswith(bare[:length]):
+                return bare[length:]
+        return "" if self._said and bare and bare.strip() in self._said else held
+
+
+def _continued(completion: Completion, said: str) -> Completion:
+    """The same request with what was said already, for the engine that goes on from there."""
+    if not said:
+        return completion
+    more = (
+        Part(trust="npc", text=said),
+        Part(trust="system", text="The line broke off there. Go on from the very next word and repeat nothing."),
+    )
+    scene = completion.scene
+    if isinstance(scene, Scene):
+        scene = msgspec.structs.replace(scene, said=(*scene.said, said))
+    return msgspec.structs.replace(completion, parts=(*completion.parts, *more), scene=scene)
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        tokens_in=one.tokens_in + other.tokens_in,
+        tokens_out=one.tokens_out + other.tokens_out,
+        cached_tokens_in=one.cached_tokens_in + other.cached_tokens_in,
+        cost_nano_usd=one.cost_nano_usd + other.cost_nano_usd,
+    )

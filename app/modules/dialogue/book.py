@@ -1,0 +1,199 @@
+"""What the dialogue module keeps in RAM: open dialogues, lines not to repeat, offers, explained lines, fresh news.
+
+Everything here is bounded and may be lost: a restart forgets it, the world does not. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from app.core.clock import Clock
+from app.core.errors import NotFound
+from app.core.messages import Change, Event
+from app.modules.dialogue.messages import Explained
+from app.modules.dialogue.settings import Settings
+from app.world.claims import Names
+from app.world.entities import Npc
+from app.world.events import EntityRemoved, EntityUpserted, Happened
+from app.world.scene import Line, News
+from app.world.state import World
+
+STALE_LINES_MAX = 12
+"""Lines of one NPC, over all its dialogues, that it tries not to say again."""
+SPEAKERS_MAX = 20_000
+"""NPCs, and pairs of NPC and player, of whom something is kept."""
+NEWSWORTHY = frozenset(
+    {"killed", "died", "destroyed", "stole", "attacked", "crafted", "unlocked", "explored", "defended", "escorted"}
+)
+
+WorldKey = tuple[str, str]
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """An open conversation. `lines` are the last ones, `turns` counts all; `busy` is held while a line is spoken."""
+
+    id: str
+    tenant: str
+    world: str
+    npc: str
+    participants: tuple[str, ...]
+    location: str
+    used_s: float
+    lines: deque[Line]
+    turns: int = 0
+    kindness: float = 0.0
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Happening:
+    game_s: float
+    place: str
+    who: tuple[str, ...]
+    news: News
+
+
+class Book:
+    """The module's memory of the moment, for all tenants; every look-up names the tenant and world."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._dialogues: OrderedDict[str, Dialogue] = OrderedDict()
+        self._stale: OrderedDict[tuple[str, str, str], deque[str]] = OrderedDict()
+        self._offers: OrderedDict[tuple[str, str, str, str], dict[str, float]] = OrderedDict()
+        self._explained: OrderedDict[tuple[str, str, str], Explained] = OrderedDict()
+        self._news: dict[WorldKey, deque[_Happening]] = {}
+        self._names: dict[WorldKey, Names] = {}
+
+    def open(self, dialogue: Dialogue) -> None:
+        """Keep a new dialogue, closing what was idle too long or, at the limit, idle longest."""
+        self._expire()
+        while len(self._dialogues) >= self._settings.dialogues_max:
+            self._dialogues.popitem(last=False)
+        self._dialogues[dialogue.id] = dialogue
+
+    def dialogue(self, tenant: str, world: str, id: str) -> Dialogue:
+        """An open dialogue of that world; raises NotFound."""
+        self._expire()
+        found = self._dialogues.get(id)
+        if found is None or (found.tenant, found.world) != (tenant, world):
+            raise NotFound(
+                f"no open dialogue {id!r}", hint="it was closed or idle too long; open one with dialogue.open"
+            )
+        found.used_s = self._clock.monotonic_s()
+        self._dialogues.move_to_end(id)
+        return found
+
+    def close(self, tenant: str, world: str, id: str) -> int:
+        """Forget a dialogue and return its number of lines, 0 when it is gone already."""
+        found = self._dialogues.get(id)
+        if found is None or (found.tenant, found.world) != (tenant, world):
+            return 0
+        del self._dialogues[id]
+        return found.turns
+
+    def spoke(self, tenant: str, world: str, npc: str, text: str) -> None:
+        """Remember a line so that the NPC does not say it again soon."""
+        lines = self._stale.setdefault((tenant, world, npc), deque(maxlen=STALE_LINES_MAX))
+        lines.append(text)
+        self._stale.move_to_end((tenant, world, npc))
+        _bound(self._stale, SPEAKERS_MAX)
+
+    def stale(self, tenant: str, world: str, npc: str) -> tuple[str, ...]:
+        """The NPC's last lines, oldest first."""
+        return tuple(self._stale.get((tenant, world, npc), ()))
+
+    def offers(self, tenant: str, world: str, npc: str, player: str) -> dict[str, float]:
+        """When the NPC last offered each action to the player, in game seconds; to be written to."""
+        found = self._offers.setdefault((tenant, world, npc, player), {})
+        self._offers.move_to_end((tenant, world, npc, player))
+        _bound(self._offers, SPEAKERS_MAX)
+        return found
+
+    def explain(self, tenant: str, world: str, explained: Explained) -> None:
+        self._explained[tenant, world, explained.explain_id] = explained
+        _bound(self._explained, self._settings.explains_max)
+
+    def explained(self, tenant: str, world: str, id: str) -> Explained:
+        """The record behind a line; raises NotFound when it has left."""
+        found = self._explained.get((tenant, world, id))
+        if found is None:
+            raise NotFound(f"no explained line {id!r}", hint="the oldest leave RAM first; ask sooner")
+        return found
+
+    def observe(self, world: World, event: Event) -> Sequence[Change]:
+        """Take note of an event: what is worth talking about, and when names are no longer the same."""
+        key = (world.tenant, world.id)
+        change = event.change
+        if isinstance(change, EntityUpserted | EntityRemoved):
+            self._names.pop(key, None)
+        elif isinstance(change, Happened) and change.verb in NEWSWORTHY:
+            kept = self._news.setdefault(key, deque(maxlen=self._settings.news_max))
+            kept.append(_happening(world, event.game_s, change))
+        return ()
+
+    def news(self, world: World, npc: Npc) -> list[News]:
+        """What happened of late that `npc` would have heard of, newest first: to it, or where it is, lives or works."""
+        since = world.state.game_s - self._settings.news_age_s
+        haunts = {npc.location, npc.home, npc.work} - {""}
+        return [
+            each.news
+            for each in reversed(self._news.get((world.tenant, world.id), ()))
+            if each.game_s >= since and (npc.id in each.who or each.place in haunts)
+        ]
+
+    def names(self, world: World) -> Names:
+        """The world's names, indexed again after entities changed."""
+        key = (world.tenant, world.id)
+        found = self._names.get(key)
+        if found is None:
+            found = self._names[key] = Names.of(world)
+        return found
+
+    def last_of(self, tenant: str, world: str, npc: str) -> Dialogue | None:
+        """The dialogue in which an NPC spoke or was addressed last."""
+        for dialogue in reversed(self._dialogues.values()):
+            if (dialogue.tenant, dialogue.world) == (tenant, world) and npc in (dialogue.npc, *dialogue.participants):
+                return dialogue
+        return None
+
+    def _expire(self) -> None:
+        oldest_s = self._clock.monotonic_s() - self._settings.idle_s
+        while self._dialogues:
+            id, dialogue = next(iter(self._dialogues.items()))
+            if dialogue.used_s >= oldest_s:
+                return
+            del self._dialogues[id]
+
+
+def _happening(world: World, game_s: float, change: Happened) -> _Happening:
+    place = change.location
+    if not place:
+        actor = world.state.npcs.get(change.actor) or world.state.players.get(change.actor)
+        place = actor.location if actor is not None else ""
+    news = News(
+        verb=change.verb,
+        actor=_name(world, change.actor),
+        target=_name(world, change.target),
+        item=_name(world, change.item),
+        place=_name(world, place),
+    )
+    return _Happening(game_s, place, (change.actor, change.target), news)
+
+
+def _name(world: World, id: str) -> str:
+    entity = world.entity(id) if id else None
+    return (entity.name or entity.id) if entity is not None else ""
+
+
+def _bound(table: OrderedDict[K, V], most: int) -> None:
+    while len(table) > most:
+        table.popitem(last=False)

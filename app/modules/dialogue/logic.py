@@ -1,0 +1,297 @@
+"""What dialogue decides: the compiled context, open acts, promises, feelings. Pure: no clock, no chance, no await.
+
+Tokens are estimated as one for every three bytes of UTF-8, which errs high for every language that the
+cloud models' tokenizers know; an estimate costs less than a microsecond and needs no vocabulary.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from string import Template
+
+import msgspec
+
+from app.core.ids import stable_hash
+from app.core.ports import Part
+from app.modules.dialogue.messages import Cut, Emotion
+from app.world.entities import Npc, Value
+from app.world.gate import Proposed, check_proposal
+from app.world.scene import Line, QuestNote, Scene, Someone, Spot, quest_head
+from app.world.state import World
+
+HELD_OFFERED_MAX = 8
+"""Held items that are looked at as possible gifts."""
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The templates of one prompt version; slots are `$name`."""
+
+    rules: str
+    persona: str
+    world: str
+    now: str
+    speak_first: str
+    chatter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A context within its budget: `parts` in sending order, `cut` what did not fit, by label."""
+
+    parts: tuple[Part, ...]
+    tokens: int
+    cut: tuple[Cut, ...]
+    guarded: tuple[str, ...]
+    canary: str
+
+
+def load_prompt() -> tuple[Prompt, str]:
+    """The shipped prompt and its version, which is a hash of its text."""
+    text = (resources.files("app.modules.dialogue") / "prompts" / "reply.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), Prompt), f"reply-{stable_hash(text) % 16**8:08x}"
+
+
+def load_barks() -> dict[str, tuple[str, ...]]:
+    """The last rung's lines by language."""
+    text = (resources.files("app.modules.dialogue") / "barks.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), dict[str, tuple[str, ...]])
+
+
+def tokens_of(text: str) -> int:
+    """An estimate of the tokens in `text`, high rather than low."""
+    return (len(text.encode("utf-8", "replace")) + 2) // 3
+
+
+def compile_context(
+    scene: Scene, prompt: Prompt, acts: Iterable[Proposed], *, tokens_max: int, canary: str
+) -> Compiled:
+    """The context of a line within `tokens_max` estimated tokens.
+
+    Kept in the order: rules, persona, what is said now, verified state, quests and acts, last lines (newest
+    first), the wider world. Rules, persona and the present line are never cut. Sent with what changes least
+    first, so that the head is the same from line to line and a provider's prompt cache holds it.
+    """
+    name = scene.npc.name
+    rules = _fill(prompt.rules, name=name, language=scene.persona.language, canary=canary)
+    persona = _persona(prompt, scene)
+    spoken = _spoken_now(prompt, scene)
+    left = tokens_max - sum(tokens_of(part.text) for part in (rules, persona, spoken))
+    cut: list[Cut] = []
+    kept: dict[str, list[str]] = {}
+    present = _now(prompt, scene, (), (), ())
+    left -= tokens_of(present.text)
+    for label, rows in (("facts", _fact_rows(scene)), ("quests", _quest_rows(scene)), ("acts", _act_rows(acts))):
+        kept[label], left = _fit(label, rows, left, cut)
+    lines, left = _fit_lines(scene.lines, left, cut)
+    for label, rows in (("places", _place_rows(scene)), ("people", _people_rows(scene)), ("news", _news_rows(scene))):
+        kept[label], left = _fit(label, rows, left, cut)
+    world = _fill(prompt.world, name=name, **{label: _join(kept[label]) for label in ("places", "people", "facts")})
+    world = msgspec.structs.replace(world, trust="fact")
+    now = _now(prompt, scene, kept["quests"], kept["acts"], kept["news"])
+    parts = (rules, persona, world, *lines, now, spoken)
+    return Compiled(
+        parts=parts,
+        tokens=sum(tokens_of(part.text) for part in parts),
+        cut=tuple(cut),
+        guarded=(rules.text, prompt.now, prompt.world),
+        canary=canary,
+    )
+
+
+def canary_of(tenant: str, world: str, npc: str) -> str:
+    """A word that stands in this NPC's prompt and nowhere else."""
+    return f"ink{stable_hash(tenant, world, npc, 'canary'):016x}"
+
+
+def open_acts(world: World, npc: Npc, other: str) -> list[Proposed]:
+    """Every act with every argument that the gate would let `npc` offer `other` now; few by construction."""
+    return [act for act in _thinkable(world, npc, other) if check_proposal(world, act, npc.id, other).allowed]
+
+
+def relation_delta(scene: Scene, kindness: float, talk_relation_max: float) -> float:
+    """How the NPC's feeling moves: a little, by manner alone, never past what talk may reach.
+
+    `kindness` is the sum so far in this dialogue: thanks repeated are worth nothing.
+    """
+    felt, by_intent = scene.npc_feels(), {"thank": 0.02, "greet": 0.01, "goodbye": 0.01, "threaten": -0.05}
+    step = by_intent.get(scene.intent, 0.0) if scene.heard and not scene.listener_is_npc else 0.0
+    if step > 0.0:
+        return min(step, max(0.0, 0.05 - kindness), max(0.0, talk_relation_max - felt))
+    return max(step, min(0.0, -talk_relation_max - felt))
+
+
+def emotion_of(scene: Scene) -> Emotion:
+    """The face that goes with the line."""
+    felt = scene.npc_feels()
+    if scene.intent == "threaten":
+        return "angry" if scene.npc.role in ("guard", "soldier", "bandit") or felt < -0.2 else "afraid"
+    if scene.topic == "news" and scene.news and scene.news[0].verb in ("killed", "died"):
+        return "sad"
+    if scene.need == "hurt":
+        return "sad"
+    if scene.intent in ("thank", "greet", "trade") and felt >= 0.0:
+        return "happy"
+    return "angry" if felt <= -0.3 else "neutral"
+
+
+def _persona(prompt: Prompt, scene: Scene) -> Part:
+    persona = scene.persona
+    text = _fill(
+        prompt.persona,
+        name=scene.npc.name,
+        role=f", {_article(scene.npc.role)}" if scene.npc.role else "",
+        summary=persona.summary,
+        voice=persona.voice or "plain and natural",
+        traits=", ".join(persona.traits) or "none in particular",
+        goals=" ".join(persona.goals) or "to get through the day",
+    )
+    return Part(trust="system", text=text.text)
+
+
+def _spoken_now(prompt: Prompt, scene: Scene) -> Part:
+    """The newest thing: what a player said, as data, or the stage direction for a line unasked."""
+    if scene.heard:
+        return Part(trust="player", text=scene.heard, speaker=scene.listener.name)
+    template = prompt.chatter if scene.listener_is_npc else prompt.speak_first
+    return _fill(template, name=scene.npc.name, listener=scene.listener.name, topic=scene.topic)
+
+
+def _now(prompt: Prompt, scene: Scene, quests: Iterable[str], acts: Iterable[str], news: Iterable[str]) -> Part:
+    need = f" {scene.npc.name} is {scene.need}." if scene.need else ""
+    text = _fill(
+        prompt.now,
+        name=scene.npc.name,
+        listener=scene.listener.name + (f", {_article(scene.listener.role)}" if scene.listener.role else ""),
+        time=scene.part_of_day,
+        weather=f", the weather is {scene.weather}" if scene.weather else "",
+        here=f"at {scene.here.name}" if scene.here is not None else "here",
+        feeling=_feeling(scene) + need,
+        quests=_join(quests),
+        news=_join(news),
+        acts=_join(acts) or "none",
+    )
+    return Part(trust="fact", text=text.text)
+
+
+def _feeling(scene: Scene) -> str:
+    felt = scene.npc_feels()
+    word = "trusts" if felt >= 0.3 else "likes" if felt > 0.05 else "hates" if felt <= -0.3 else "dislikes"
+    if abs(felt) <= 0.05:
+        return f"{scene.npc.name} has no opinion of {scene.listener.name} yet."
+    return f"{scene.npc.name} {word} {scene.listener.name}."
+
+
+def _fact_rows(scene: Scene) -> list[str]:
+    rows = [f"{known.subject}: {known.predicate.replace('_', ' ')} = {known.value}." for known in scene.known]
+    if scene.spot is not None:
+        rows.insert(0, _spot_row(scene.spot))
+    if scene.person is not None:
+        rows.insert(0, _person_row(scene.person))
+    rows += [f"{scene.npc.name} has for sale: {ware.name}, {ware.price:g} coins." for ware in scene.wares]
+    return rows
+
+
+def _quest_rows(scene: Scene) -> list[str]:
+    return [_quest_row(scene, quest) for quest in scene.quests]
+
+
+def _quest_row(scene: Scene, quest: QuestNote) -> str:
+    who = scene.npc.name
+    if quest.state == "offered":
+        return f"{who} has work to offer, quest {quest.id!r}: {quest.title}. {quest.description}"
+    return (
+        f"{scene.listener.name} carries {who}'s quest {quest.title!r}; still to do: {quest.todo or quest.description}"
+    )
+
+
+def _act_rows(acts: Iterable[Proposed]) -> list[str]:
+    return [msgspec.json.encode({"act": act.action, "arguments": act.arguments}).decode() for act in acts]
+
+
+def _place_rows(scene: Scene) -> list[str]:
+    return [_spot_row(spot) for spot in scene.places]
+
+
+def _people_rows(scene: Scene) -> list[str]:
+    return [_person_row(person) for person in scene.people]
+
+
+def _news_rows(scene: Scene) -> list[str]:
+    return [
+        f"Of late: {news.actor} {news.verb} {news.target or news.item}{f' at {news.place}' if news.place else ''}."
+        for news in scene.news
+    ]
+
+
+def _spot_row(spot: Spot) -> str:
+    way = f" lies to the {spot.direction}" if spot.direction else ""
+    via = f", by way of {spot.via}" if spot.via else ""
+    keeper = f"; {spot.keeper} works there" if spot.keeper else ""
+    return f"{spot.name}{way}{via}{keeper}{'' if spot.open else '; it is closed'}."
+
+
+def _person_row(person: Someone) -> str:
+    role = f", {_article(person.role)}" if person.role else ""
+    found = f", usually found at {person.place}" if person.place else ""
+    return f"{person.name}{role}{found}{'' if person.alive else ', is dead'}."
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def _fit(label: str, rows: list[str], left: int, cut: list[Cut]) -> tuple[list[str], int]:
+    """As many leading rows as `left` tokens hold; what does not fit is listed."""
+    kept: list[str] = []
+    for at, row in enumerate(rows):
+        cost = tokens_of(row) + 1
+        if cost > left:
+            cut.append(Cut(what=f"{len(rows) - at} of {label}", reason="token budget"))
+            break
+        kept.append(row)
+        left -= cost
+    return kept, left
+
+
+def _fit_lines(lines: tuple[Line, ...], left: int, cut: list[Cut]) -> tuple[list[Part], int]:
+    """The newest lines that `left` tokens hold, oldest first."""
+    kept: list[Part] = []
+    for at in range(len(lines) - 1, -1, -1):
+        cost = tokens_of(lines[at].text) + 4
+        if cost > left:
+            cut.append(Cut(what=f"{at + 1} of lines", reason="token budget"))
+            break
+        left -= cost
+        line = lines[at]
+        kept.append(Part(trust="npc" if line.npc else "player", text=line.text, speaker=line.name))
+    return kept[::-1], left
+
+
+def _join(rows: Iterable[str]) -> str:
+    return "\n".join(rows)
+
+
+def _fill(template: str, **slots: str) -> Part:
+    filled = Template(template).substitute(slots)
+    lines = [line.rstrip() for line in filled.strip().splitlines()]
+    return Part(trust="system", text="\n".join(line for line in lines if line))
+
+
+def _thinkable(world: World, npc: Npc, other: str) -> Iterator[Proposed]:
+    for action in ("trade", "follow", "flee"):
+        yield Proposed(action=action)
+    yield Proposed(action="attack", arguments={"target": other})
+    for record in world.state.quests.values():
+        if record.state == "offered" and quest_head(record).giver == npc.id:
+            yield _with("offer_quest", "quest", record.id)
+    for item in world.held_by(npc.id)[:HELD_OFFERED_MAX]:
+        yield _with("give_item", "item", item.id)
+    for place in {npc.home, npc.work} - {""}:
+        yield _with("open_door", "location", place)
+
+
+def _with(action: str, name: str, value: Value) -> Proposed:
+    return Proposed(action=action, arguments={name: value})

@@ -1,0 +1,339 @@
+"""Composes the scene before a line from a world: who stands here, what may be told, what was asked.
+
+Pure: reads the world, changes nothing. Whatever the listener must not learn stays out of the scene,
+so no engine that writes from it can give it away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from app.core.ids import stable_hash
+from app.modules.dialogue.intents import Lexicon, Meaning
+from app.modules.dialogue.settings import Settings
+from app.world.claims import Names, direction
+from app.world.entities import Location, Npc, Player
+from app.world.gate import may_know, may_tell, trades
+from app.world.scene import Known, Line, Need, News, PartOfDay, QuestNote, Reach, Scene, Someone, Spot, Ware, quest_head
+from app.world.state import World
+
+PLACES_MAX = 16
+PEOPLE_MAX = 16
+FACTS_MAX = 24
+WARES_MAX = 12
+QUESTS_MAX = 4
+NEWS_MAX = 4
+WORLD = "world"
+"""The subject of facts about the whole world, such as `weather` and `hour`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What the dialogue brings to a scene. `speaker` opens its mouth, `listener` is addressed, `heard` is cleaned."""
+
+    speaker: str
+    listener: str
+    heard: str
+    location: str
+    lines: tuple[Line, ...]
+    stale: tuple[str, ...]
+    news: Sequence[News]
+    seed: int
+
+
+def compose(world: World, talk: Talk, lexicon: Lexicon, names: Names, settings: Settings) -> Scene:
+    """The scene in which `talk.speaker` is about to say a line; raises NotFound when it is gone."""
+    npc = world.npc(talk.speaker)
+    other = world.state.players.get(talk.listener) or world.npc(talk.listener)
+    among_npcs = isinstance(other, Npc)
+    meaning = _meaning(talk, lexicon, among_npcs=among_npcs)
+    place, person, asked = _asked_about(world, npc, meaning, lexicon, names, talk.heard)
+    spot = spot_of(world, npc, place, settings) if place is not None else None
+    about = {place.id} if place is not None else set()
+    about |= {person.id} if person is not None else set()
+    part = part_of_day(world, settings)
+    scene = Scene(
+        npc=someone(world, npc, npc),
+        persona=npc.persona,
+        listener=someone(world, npc, other),
+        listener_is_npc=among_npcs,
+        intent=meaning.intent,
+        heard=talk.heard,
+        asked=asked,
+        spot=spot,
+        person=someone(world, npc, person) if person is not None else None,
+        here=_here(world, npc, talk.location, settings),
+        met_before=any(line.speaker == npc.id for line in talk.lines) or world.relation(npc.id, other.id) != 0.0,
+        part_of_day=part,
+        weather=_fact_text(world, npc, npc.location, "weather") or _fact_text(world, npc, WORLD, "weather"),
+        need=_need(npc),
+        known=_known(world, npc, other, about),
+        quests=_quests(world, npc, other.id),
+        wares=_wares(world, npc),
+        trader=_trader(world, npc),
+        news=tuple(talk.news)[:NEWS_MAX],
+        lines=talk.lines,
+        stale=talk.stale,
+        places=_places(world, npc, settings),
+        people=_people(world, npc),
+    )
+    return _with_topic(scene, talk.seed) if among_npcs else scene
+
+
+def someone(world: World, npc: Npc, other: Npc | Player) -> Someone:
+    """A person as `npc` knows them: work and home are common knowledge, where they stand now is not."""
+    usual = (other.work or other.home) if isinstance(other, Npc) else ""
+    return Someone(
+        id=other.id,
+        name=other.name or ("traveler" if isinstance(other, Player) else other.id),
+        role=_role(other),
+        place=_place_name(world, usual),
+        alive=other.alive,
+        here=bool(other.location) and other.location == npc.location,
+        relation=world.relation(npc.id, other.id),
+    )
+
+
+def spot_of(world: World, npc: Npc, place: Location, settings: Settings) -> Spot:
+    """A place as seen from where `npc` stands."""
+    here = world.state.locations.get(npc.location)
+    keeper = next((each for each in world.state.npcs.values() if each.work == place.id and each.alive), None)
+    known = here is not None and here.map == place.map
+    apart = math.hypot(place.x - here.x, place.y - here.y) if here is not None and known else math.nan
+    return Spot(
+        id=place.id,
+        name=place.name or place.id,
+        direction=direction((here.x, here.y), (place.x, place.y)) if here is not None and known else "",  # type: ignore[arg-type]  # one of the eight winds
+        reach="here" if here is place else _reach(apart, settings.walk_cells),
+        via=_via(world, npc.location, place.id),
+        keeper=keeper.name if keeper is not None and keeper.id != npc.id else "",
+        open=place.open,
+    )
+
+
+def part_of_day(world: World, settings: Settings) -> PartOfDay:
+    """By the fact `hour` of `world`, else by the world's own clock."""
+    fact = world.fact(WORLD, "hour")
+    hour = float(fact.value) if fact is not None and isinstance(fact.value, int | float) else None
+    if hour is None:
+        hour = (world.state.game_s % settings.day_s) / settings.day_s * 24.0
+    for until, part in _PARTS:
+        if hour < until:
+            return part
+    return "night"
+
+
+_PARTS: tuple[tuple[float, PartOfDay], ...] = (
+    (5.0, "night"), (7.0, "dawn"), (11.5, "morning"), (13.5, "noon"), (18.0, "afternoon"), (22.0, "evening"),
+)  # fmt: skip
+
+
+def _meaning(talk: Talk, lexicon: Lexicon, *, among_npcs: bool) -> Meaning:
+    if among_npcs and not talk.heard:
+        return Meaning("chatter", ())
+    return lexicon.read(talk.heard) if talk.heard else Meaning("greet", ())
+
+
+def _asked_about(
+    world: World, npc: Npc, meaning: Meaning, lexicon: Lexicon, names: Names, heard: str
+) -> tuple[Location | None, Npc | Player | None, str]:
+    """The place or person that a question is about, or the word that named neither."""
+    if meaning.intent not in ("ask_place", "ask_person", "trade", "unknown", "small_talk"):
+        return None, None, ""
+    for mention in names.find(heard.title()):
+        entity = world.entity(mention.id)
+        if isinstance(entity, Location):
+            return entity, None, ""
+        if isinstance(entity, Npc | Player) and entity.id != npc.id:
+            return None, entity, ""
+    if meaning.intent == "ask_person" and not lexicon.itself.isdisjoint(heard.casefold().split()) and not meaning.about:
+        return None, npc, ""
+    if meaning.intent not in ("ask_place", "ask_person"):
+        return None, None, ""
+    for word in meaning.about:
+        place, person = _by_word(world, npc, lexicon.kin(word))
+        if place is not None or person is not None:
+            return place, person, ""
+    return None, None, " ".join(meaning.about[:3])
+
+
+def _by_word(world: World, npc: Npc, kin: frozenset[str]) -> tuple[Location | None, Npc | None]:
+    """A place or person whose name, tags or trade has one of these words; the nearest place wins."""
+    here = world.state.locations.get(npc.location)
+
+    def apart(place: Location) -> float:
+        return math.hypot(place.x - here.x, place.y - here.y) if here is not None else 0.0
+
+    places = [place for place in world.state.locations.values() if not kin.isdisjoint(_tags(place.name, place.tags))]
+    people = [
+        each
+        for each in world.state.npcs.values()
+        if each.id != npc.id and each.alive and not kin.isdisjoint(_tags(f"{each.archetype} {each.name}", each.tags))
+    ]
+    person = min(people, key=lambda each: (not each.work, each.id), default=None)
+    return min(places, key=lambda place: (apart(place), place.id), default=None), person
+
+
+def _tags(text: str, tags: Sequence[str]) -> set[str]:
+    return {word.strip("'’.,").removesuffix("'s").casefold() for word in " ".join((text, *tags)).split()}
+
+
+def _places(world: World, npc: Npc, settings: Settings) -> tuple[Spot, ...]:
+    """The nearest places of the same map, in the order of their ids: the same from line to line."""
+    here = world.state.locations.get(npc.location)
+    if here is None:
+        return ()
+    near = sorted(
+        (place for place in world.state.locations.values() if place.map == here.map and place is not here),
+        key=lambda place: (math.hypot(place.x - here.x, place.y - here.y), place.id),
+    )
+    return tuple(spot_of(world, npc, place, settings) for place in sorted(near[:PLACES_MAX], key=lambda each: each.id))
+
+
+def _people(world: World, npc: Npc) -> tuple[Someone, ...]:
+    """People with a trade, those who share the NPC's place of work, home or faction first."""
+    mine = {npc.work, npc.home} - {""}
+    ranked = sorted(
+        (each for each in world.state.npcs.values() if each.id != npc.id and each.name and each.work),
+        key=lambda each: (each.work not in mine and each.home not in mine, each.faction != npc.faction, each.id),
+    )
+    return tuple(someone(world, npc, each) for each in sorted(ranked[:PEOPLE_MAX], key=lambda each: each.id))
+
+
+def _role(other: Npc | Player) -> str:
+    return other.archetype if isinstance(other, Npc) else ""
+
+
+def _place_name(world: World, id: str) -> str:
+    place = world.state.locations.get(id)
+    return (place.name or place.id) if place is not None else ""
+
+
+def _here(world: World, npc: Npc, location: str, settings: Settings) -> Spot | None:
+    place = world.state.locations.get(location or npc.location)
+    return spot_of(world, npc, place, settings) if place is not None else None
+
+
+def _reach(apart: float, walk: float) -> Reach:
+    if math.isnan(apart):
+        return ""
+    return "near" if apart <= walk else "far" if apart <= 3.0 * walk else "remote"
+
+
+def _via(world: World, start: str, goal: str) -> str:
+    """The name of the next place on the shortest way by `connects`, if it is not the goal itself."""
+    locations = world.state.locations
+    if start not in locations or start == goal:
+        return ""
+    first: dict[str, str] = {start: ""}
+    queue = deque([start])
+    while queue:
+        at = queue.popleft()
+        for step in locations[at].connects:
+            if step in locations and step not in first:
+                first[step] = first[at] or step
+                if step == goal:
+                    return _place_name(world, first[step]) if first[step] != goal else ""
+                queue.append(step)
+    return ""
+
+
+def _fact_text(world: World, npc: Npc, subject: str, predicate: str) -> str:
+    fact = world.fact(subject, predicate) if subject else None
+    return str(fact.value) if fact is not None and may_know(npc, fact) else ""
+
+
+def _need(npc: Npc) -> Need:
+    """What the game's own attributes `hp`, `hunger` and `energy` say, in shares of one or of a hundred."""
+    for word, name, low in _NEEDS:
+        value = npc.attributes.get(name)
+        if isinstance(value, float | int) and not isinstance(value, bool):
+            share = value / 100.0 if value > 1.0 else float(value)
+            if (share < 0.35) if low else (share > 0.65):
+                return word
+    return ""
+
+
+_NEEDS: tuple[tuple[Need, str, bool], ...] = (
+    ("hurt", "hp", True), ("hungry", "hunger", False), ("tired", "energy", True),
+)  # fmt: skip
+
+
+def _known(world: World, npc: Npc, other: Npc | Player, about: set[str]) -> tuple[Known, ...]:
+    """Facts that may be told to `other`: those about what was asked first, then about here and the two themselves."""
+    close = {npc.id, npc.location, npc.work, npc.home, npc.faction, WORLD, other.id}
+    ranked: list[tuple[int, float, Known]] = []
+    for key, versions in world.state.facts.items():
+        subject, _, predicate = key.partition("\x1f")
+        if predicate in ("weather", "hour") or not versions:
+            continue
+        fact = world.fact(subject, predicate)
+        if fact is None or not may_tell(world, npc, other, fact):
+            continue
+        entity = world.entity(subject)
+        name = entity.name if entity is not None and entity.name else subject
+        rank = 0 if subject in about else 1 if subject in close else 2
+        known = Known(subject_id=subject, subject=name, predicate=predicate, value=_value(fact.value))
+        ranked.append((rank, -fact.from_s, known))
+    ranked.sort(key=lambda row: (row[0], row[1], row[2].subject_id, row[2].predicate))
+    return tuple(known for _, _, known in ranked[:FACTS_MAX])
+
+
+def _value(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float | int) else value
+
+
+def _quests(world: World, npc: Npc, player: str) -> tuple[QuestNote, ...]:
+    notes: list[QuestNote] = []
+    for record in world.state.quests.values():
+        if record.state not in ("offered", "active"):
+            continue
+        head = quest_head(record)
+        if head.giver != npc.id or head.player not in ("", player):
+            continue
+        todo = next((goal.text for goal in head.goals if not goal.done and goal.text), "")
+        notes.append(
+            QuestNote(id=record.id, title=head.title, description=head.description, state=record.state, todo=todo)
+        )
+    notes.sort(key=lambda note: (note.state != "offered", note.id))
+    return tuple(notes[:QUESTS_MAX])
+
+
+def _wares(world: World, npc: Npc) -> tuple[Ware, ...]:
+    if not trades(npc):
+        return ()
+    held = sorted((item for item in world.held_by(npc.id) if "bound" not in item.tags), key=lambda item: item.id)
+    return tuple(Ware(name=item.name or item.item_kind or item.id, price=item.value) for item in held[:WARES_MAX])
+
+
+def _trader(world: World, npc: Npc) -> Someone | None:
+    """Someone else to buy from, the first who has a place of work."""
+    others = (each for each in world.state.npcs.values() if each.alive and each.id != npc.id and trades(each))
+    found = min(others, key=lambda each: (not each.work, each.id), default=None)
+    return someone(world, npc, found) if found is not None else None
+
+
+def _with_topic(scene: Scene, seed: int) -> Scene:
+    """NPCs stay with a topic for a line and its answer, then take up another that they can talk about."""
+    before = [line for line in scene.lines if line.npc]
+    if before and before[-1].topic and (len(before) < 2 or before[-2].topic != before[-1].topic):
+        return msgspec.structs.replace(scene, topic=before[-1].topic)
+    used = {line.topic for line in before[-6:]}
+    able = [topic for topic in _topics(scene) if topic not in used] or _topics(scene)
+    return msgspec.structs.replace(scene, topic=able[stable_hash(seed, "topic") % len(able)])
+
+
+def _topics(scene: Scene) -> list[str]:
+    topics = ["time", "work", "life"]
+    topics += ["weather"] if scene.weather else []
+    topics += ["need"] if scene.need else []
+    topics += ["news", "news"] if scene.news else []
+    topics += ["place"] if scene.here is not None else []
+    return topics
