@@ -1,0 +1,185 @@
+"""The HTTP face as a client meets it."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import struct
+import threading
+import time
+
+import msgspec
+import pytest
+
+from tests.servers import Server
+
+
+def test_every_message_of_the_socket_is_a_post(server: Server) -> None:
+    _, document = server.get("/openapi.json")
+    operations = {path: methods["post"] for path, methods in document["paths"].items() if "post" in methods}
+    messages = {op["operationId"]: path for path, op in operations.items() if "operationId" in op}
+    assert "world.upsert" in messages
+    assert all(path == f"/v1/{op.replace('.', '/', 1)}" for op, path in messages.items())
+
+
+def test_the_same_data_is_taken_as_msgpack(server: Server, world: str) -> None:
+    body = msgspec.msgpack.encode({"world": world, "id": "mara"})
+    headers = {"Content-Type": "application/msgpack", "Authorization": f"Bearer {server.key}"}
+    host = server.url.removeprefix("http://")
+    connection = http.client.HTTPConnection(host)
+    connection.request("POST", "/v1/world/get", body, headers)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert msgspec.msgpack.decode(answer.read())["entity"]["name"] == "Mara"
+    connection.close()
+
+
+def test_positions_are_base_64_in_json(server: Server, world: str) -> None:
+    data = {
+        "world": world,
+        "handles": base64.b64encode(struct.pack("<I", 0)).decode(),
+        "positions": base64.b64encode(struct.pack("<ff", 1.5, 2.5)).decode(),
+        "game_s": 1.0,
+    }
+    assert server.post("/v1/world/report", data) == (200, {"npcs": 1})
+    assert server.post("/v1/world/get", {"world": world, "id": "mara"})[1]["position"] == [1.5, 2.5]
+
+
+def test_positions_for_an_unknown_handle_are_refused(server: Server, world: str) -> None:
+    data = {
+        "world": world,
+        "handles": base64.b64encode(struct.pack("<I", 9)).decode(),
+        "positions": base64.b64encode(struct.pack("<ff", 1.5, 2.5)).decode(),
+        "game_s": 1.0,
+    }
+    status, problem = server.post("/v1/world/report", data)
+    assert (status, problem["code"]) == (400, "invalid")
+
+
+def test_an_error_is_a_problem_with_code_and_hint(server: Server) -> None:
+    status, problem = server.post("/v1/world/get", {"world": "nowhere", "id": "x"})
+    assert status == 404
+    assert problem["code"] == "not_found"
+    assert "world.create" in problem["hint"]
+    assert problem["instance"] == "/v1/world/get"
+
+
+def test_an_unknown_field_is_refused_by_name(server: Server, world: str) -> None:
+    status, problem = server.post("/v1/world/get", {"world": world, "id": "mara", "verbose": True})
+    assert status == 400
+    assert "verbose" in problem["detail"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\xfe", b'{"world": "' + b"[" * 5000, b"[" * 100_000])
+def test_a_body_that_cannot_be_read_is_a_400(server: Server, body: bytes) -> None:
+    status, problem = server.post("/v1/world/get", body)
+    assert status == 400
+    assert problem["code"] in ("malformed", "invalid")
+
+
+def test_a_body_over_the_cap_is_a_413(server: Server) -> None:
+    status, problem = server.post("/v1/world/get", b"x" * (2 * 2**20))
+    assert (status, problem["code"]) == (413, "too_large")
+
+
+def test_a_missing_credential_is_a_401_that_says_how(server: Server) -> None:
+    status, problem = server.request("POST", "/v1/world/describe", b"{}", headers={"Authorization": ""})
+    assert (status, problem["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("text", ["soon", "-5", "1e3", "0"])
+def test_a_deadline_that_is_no_number_is_refused(server: Server, world: str, text: str) -> None:
+    status, problem = server.post("/v1/world/describe", {"world": world}, headers={"Innkeeper-Deadline-Ms": text})
+    assert (status, problem["code"]) == (400, "invalid")
+
+
+def test_a_token_stands_for_its_key(server: Server, world: str) -> None:
+    status, token = server.post("/v1/auth/token", {})
+    assert status == 200
+    assert 0 < token["expires_in"] <= 900
+    bearer = {"Authorization": f"Bearer {token['access_token']}"}
+    assert server.request("GET", f"/v1/worlds/{world}", None, headers=bearer)[0] == 200
+
+
+def test_a_console_code_opens_once(server: Server) -> None:
+    _, made = server.post("/v1/auth/code", {})
+    status, token = server.request("POST", "/v1/auth/enter", msgspec.json.encode({"code": made["code"]}))
+    assert status == 200
+    bearer = {"Authorization": f"Bearer {token['access_token']}"}
+    assert server.request("GET", "/v1/worlds", None, headers=bearer)[0] == 200
+    assert server.request("POST", "/v1/auth/enter", msgspec.json.encode({"code": made["code"]}))[0] == 401
+
+
+def test_a_retry_with_the_same_key_changes_nothing(server: Server, world: str) -> None:
+    event = {"verb": "took", "actor": "p1", "item": "mug"}
+    first = server.post("/v1/world/event", {"world": world, "events": [event], "key": "once"})
+    again = server.post("/v1/world/event", {"world": world, "events": [event], "key": "once"})
+    assert first == again
+    assert server.post("/v1/world/describe", {"world": world})[1]["seq"] == first[1]["seq"]
+
+
+def test_a_poll_without_news_ends_with_its_wait(server: Server, world: str) -> None:
+    started = time.monotonic()
+    status, answer = server.get(f"/v1/worlds/{world}/poll?wait=300")
+    assert status == 200
+    assert answer["pushes"] == []
+    assert 0.25 <= time.monotonic() - started < 5
+
+
+def test_the_live_stream_tells_the_roster_and_positions(server: Server, world: str) -> None:
+    names: list[str] = []
+    done = threading.Event()
+
+    def read() -> None:
+        host = server.url.removeprefix("http://")
+        connection = http.client.HTTPConnection(host, timeout=10)
+        connection.request("GET", f"/v1/worlds/{world}/live", headers={"Authorization": f"Bearer {server.key}"})
+        answer = connection.getresponse()
+        while "tick" not in names:
+            line = answer.readline().decode()
+            if line.startswith("event: "):
+                names.append(line[7:].strip())
+        connection.close()
+        done.set()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    data = {
+        "world": world,
+        "handles": base64.b64encode(struct.pack("<I", 0)).decode(),
+        "positions": base64.b64encode(struct.pack("<ff", 1.0, 2.0)).decode(),
+        "game_s": 1.0,
+    }
+    server.post("/v1/world/report", data)
+    assert done.wait(10)
+    assert names[0] == "roster"
+
+
+def test_health_and_metrics_answer(server: Server, world: str) -> None:
+    assert server.get("/health/live") == (200, {"live": True})
+    status, ready = server.get("/health/ready")
+    assert status == 200
+    assert ready["ready"]
+    assert ready["mode"] == 1
+    _, text = server.get("/metrics")
+    assert b'innkeeper_request_seconds_count{module="world",outcome="ok",verb="upsert"}' in text
+
+
+def test_pages_may_load_nothing_from_outside(server: Server) -> None:
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"))
+    connection.request("GET", "/console")
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert "default-src 'none'" in (answer.getheader("Content-Security-Policy") or "")
+    connection.close()
+
+
+def test_the_document_lists_what_is_served(server: Server) -> None:
+    _, document = server.get("/openapi.json")
+    public = {path for path, methods in document["paths"].items() for m in methods.values() if "security" not in m}
+    assert public == {
+        "/v1/auth/enter", "/health/live", "/health/ready", "/openapi.json", "/console", "/console/{name}",
+    }  # fmt: skip
+    for path, methods in document["paths"].items():
+        if "get" in methods and "{" not in path and path not in public:
+            assert server.request("GET", path, None, headers={"Authorization": ""})[0] in (401, 200), path
