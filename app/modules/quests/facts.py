@@ -289,6 +289,15 @@ def compiled(
     return Problem(init=tuple(facts), goals=goals, schemas=schemas, weights=weights)
 
 
+def foes(view: View, ids: Iterable[str], level: int) -> tuple[Fact, ...]:
+    """Facts by which those named may be fought although the world does not call them hostile.
+
+    An author, or a quest that was made before a faction changed its mind, names them as foes.
+    """
+    beatable = [id for id in ids if id in view.npcs and view.beatable(view.npcs[id], level)]
+    return tuple(fact for id in beatable for fact in (("killable", id), ("tidings", id, slain_news(id))))
+
+
 def _npc_facts(view: View, hero: Hero, id: str, facts: dict[Fact, None], weights: dict[Fact, float]) -> None:
     npc = view.npcs[id]
     place = view.place_of(npc)

@@ -19,8 +19,8 @@ from app.modules.quests.certify import (
     reward,
     steps_of,
 )
-from app.modules.quests.domain import PLAYER, Fact, Schema, Vocabulary, slain_news
-from app.modules.quests.facts import Hero, View, hero_of
+from app.modules.quests.domain import PLAYER, Fact, Schema, Vocabulary
+from app.modules.quests.facts import View, foes, hero_of
 from app.modules.quests.generator import Library
 from app.modules.quests.messages import Certificate, Draft, DraftStep, Quest, Step, Verdict
 from app.modules.quests.missing import missing_facts
@@ -127,7 +127,7 @@ def _planned(library: Library, view: View, draft: Draft) -> Examined:
         goals=tuple(("step", step.id) for step in draft.steps),
         seeds=(draft.giver, *(getattr(step, field) for step in draft.steps for field in FIELDS)),
         schemas=(*vocabulary.without(draft.forbid), *ordered),
-        given=_vouched(view, hero, draft),
+        given=foes(view, (step.target for step in draft.steps if step.action == "kill"), hero.level),
     )
     proof = prove(view, hero, question, states_max=view.settings.states_max)
     match proof.outcome:
@@ -151,13 +151,6 @@ def _ordered(schema: Schema, step: DraftStep) -> Schema:
 def _deed(schema: Schema, step: DraftStep) -> Fact:
     terms = (getattr(step, schema.params[term]) if isinstance(term, int) else term for term in schema.deed)
     return tuple(terms)
-
-
-def _vouched(view: View, hero: Hero, draft: Draft) -> tuple[Fact, ...]:
-    """An author may name anyone as a foe, if the player can win: the world need not call it hostile."""
-    named = [step.target for step in draft.steps if step.action == "kill"]
-    beatable = [id for id in named if view.beatable(view.npcs[id], hero.level)]
-    return tuple(fact for id in beatable for fact in (("killable", id), ("tidings", id, slain_news(id))))
 
 
 def _verified(library: Library, view: View, draft: Draft, plan: Plan) -> Verdict:

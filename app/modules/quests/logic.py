@@ -1,0 +1,184 @@
+"""How a quest moves: what an event completes, what it may have broken, and what is left to do then.
+
+Pure and synchronous: a quest and an event in, a quest out. Only deeds that the game reported count;
+`talked` is no deed, so no conversation ever moves a quest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from app.core.errors import Conflict
+from app.core.messages import Change
+from app.modules.quests.certify import Question, certificate, prove, steps_of
+from app.modules.quests.codec import LIVE
+from app.modules.quests.domain import Fact, deeds_of
+from app.modules.quests.facts import View, foes, hero_of
+from app.modules.quests.generator import Library
+from app.modules.quests.messages import Goal, Quest, QuestState, Step
+from app.modules.quests.planner import Plan, Unsolvable
+from app.modules.quests.prose import Writer
+from app.world.entities import Item, Location, Npc
+from app.world.events import EntityRemoved, EntityUpserted, Happened
+
+DISTURBING = frozenset({"took", "gave", "dropped", "traded", "killed", "died", "destroyed", "stole", "crafted"})
+"""Verbs that can take something away that a quest still needs. People walking about cannot."""
+
+
+def progressed(quest: Quest, event: Happened, items: Mapping[str, Item]) -> Quest:
+    """The quest after `event`: its goals and steps marked, completed when no goal is left."""
+    deeds = deeds_of(event, quest.player)
+    if quest.state != "active" or not deeds:
+        return quest
+    goals, steps = list(quest.goals), list(quest.steps)
+    for deed in deeds:
+        found = _goal_met(goals, deed, items)
+        done = deed
+        if found is not None:
+            done = goals[found].deed
+            goals[found] = msgspec.structs.replace(goals[found], done=True)
+        _mark_step(steps, done)
+    if goals == list(quest.goals) and steps == list(quest.steps):
+        return quest
+    state: QuestState = "completed" if all(goal.done for goal in goals) else "active"
+    return msgspec.structs.replace(quest, goals=tuple(goals), steps=tuple(steps), state=state)
+
+
+def _goal_met(goals: Sequence[Goal], deed: Fact, items: Mapping[str, Item]) -> int | None:
+    """The first open goal that the deed meets: exactly, or with another item of the goal's kind."""
+    for index, goal in enumerate(goals):
+        if not goal.done and goal.deed == deed:
+            return index
+    item = items.get(deed[1]) if len(deed) > 1 else None
+    if item is None or not item.item_kind:
+        return None
+    for index, goal in enumerate(goals):
+        alike = goal.deed[0] == deed[0] and goal.deed[2:] == deed[2:]
+        if not goal.done and alike and goal.item_kind == item.item_kind:
+            return index
+    return None
+
+
+def _mark_step(steps: list[Step], deed: Fact) -> None:
+    for index, step in enumerate(steps):
+        if not step.done and step.deed == deed:
+            steps[index] = msgspec.structs.replace(step, done=True)
+            return
+
+
+def disturbed_by(change: Change) -> tuple[str, ...]:
+    """The entities whose quests must be looked at again after `change`; empty for nearly all events."""
+    match change:
+        case Happened() if change.verb in DISTURBING:
+            return tuple(id for id in (change.item, change.target, change.actor) if id)
+        case EntityRemoved():
+            return (change.id,)
+        case EntityUpserted(entity=Npc() as npc) if not npc.alive:
+            return (npc.id,)
+        case EntityUpserted(entity=Item() | Location() as entity):
+            return (entity.id,)
+        case _:
+            return ()
+
+
+def rechecked(library: Library, view: View, quest: Quest, *, states_max: int) -> Quest:
+    """The quest with a way that still works; unchanged if the old one does, failed if there is none.
+
+    A search that hits its cap proves nothing: the quest then goes on as it is.
+    """
+    goals = tuple(goal.deed for goal in quest.goals if not goal.done)
+    hero = hero_of(view, quest.player, quest.giver, quest.level)
+    question = Question(
+        goals=goals,
+        seeds=tuple(dict.fromkeys((*quest.roles.values(), *(term for goal in goals for term in goal[1:])))),
+        schemas=library.vocabulary.decent(quest.forbid) if quest.strategy else library.vocabulary.without(quest.forbid),
+        given=tuple(
+            dict.fromkeys(
+                (*_deeds_done(quest), *foes(view, (goal[1] for goal in goals if goal[0] == "slain"), hero.level))
+            )
+        ),
+    )
+    proof = prove(view, hero, question, states_max=states_max)
+    match proof.outcome:
+        case Plan() as plan:
+            return _rerouted(library, view, quest, plan, goals)
+        case Unsolvable():
+            writer = Writer(library.grammar, view, quest.certificate.seed)
+            return closed(quest, "failed", _reason(view, writer, quest))
+        case _:
+            return quest
+
+
+def _deeds_done(quest: Quest) -> tuple[Fact, ...]:
+    goals = (goal.deed for goal in quest.goals if goal.done)
+    return (*goals, *(step.deed for step in quest.steps if step.done))
+
+
+def _rerouted(library: Library, view: View, quest: Quest, plan: Plan, goals: tuple[Fact, ...]) -> Quest:
+    """The quest with what is done, then the new way; the same quest when the way asks for the same deeds."""
+    writer = Writer(library.grammar, view, quest.certificate.seed)
+    fresh = steps_of(plan.operators, player=quest.player, goals=goals, writer=writer)
+    done = [step for step in quest.steps if step.done]
+    left = [step for step in quest.steps if not step.done]
+    if {step.deed for step in fresh if step.action != "goto"} == {step.deed for step in left if step.action != "goto"}:
+        return quest
+    number = quest.replanned + 1
+    renamed = [msgspec.structs.replace(step, id=f"r{number}.{step.id}") for step in fresh]
+    old = quest.certificate
+    return msgspec.structs.replace(
+        quest,
+        steps=(*done, *renamed),
+        replanned=number,
+        certificate=certificate(
+            plan.operators,
+            goals,
+            vocabulary=library.vocabulary,
+            view=view,
+            seed=old.seed,
+            rung=old.rung,
+            tries=old.tries,
+        ),
+    )
+
+
+def _reason(view: View, writer: Writer, quest: Quest) -> str:
+    """Why there is no way any more, in words that the giver can say."""
+    open_goals = [goal.deed for goal in quest.goals if not goal.done]
+    needed = dict.fromkeys(term for goal in open_goals for term in goal[1:])
+    named = dict.fromkeys((*needed, *quest.roles.values(), *_means(quest)))
+    spoken = {"player": quest.player}
+    for id in named:
+        if id in view.npcs and not view.npcs[id].alive:
+            return writer.reason("dead", {**spoken, "who": id})
+    for id in named:
+        if view.entity(id) is None and (id in quest.roles.values() or id in _means(quest)):
+            return writer.reason("gone", {**spoken, "who": id})
+    return writer.reason("barred", spoken)
+
+
+def _means(quest: Quest) -> tuple[str, ...]:
+    """The entities that open steps need, such as a key or a seller."""
+    events = [step.event for step in quest.steps if not step.done]
+    return tuple(id for event in events for id in (event.target, event.item, event.location) if id)
+
+
+def accepted(quest: Quest) -> Quest:
+    """An offered quest, now active; raises Conflict when it is past that."""
+    if quest.state != "offered":
+        raise Conflict(f"quest {quest.id!r} is {quest.state}", hint="only an offered quest can be accepted")
+    return msgspec.structs.replace(quest, state="active")
+
+
+def closed(quest: Quest, state: QuestState, reason: str) -> Quest:
+    """A live quest that ends here; raises Conflict when it has ended before."""
+    if quest.state not in LIVE:
+        raise Conflict(f"quest {quest.id!r} is already {quest.state}", hint="only offered and active quests can end")
+    return msgspec.structs.replace(quest, state=state, reason=reason)
+
+
+def touched_by(quest: Quest) -> tuple[str, ...]:
+    """The entities that a quest depends on."""
+    goals = (term for goal in quest.goals for term in goal.deed[1:])
+    return tuple(dict.fromkeys((*quest.roles.values(), *goals, *_means(quest))))

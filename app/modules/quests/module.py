@@ -1,0 +1,37 @@
+"""The manifest of the quests module."""
+
+from __future__ import annotations
+
+from app.core.module import Handler, Module, Scope
+from app.core.ports import Journal
+from app.modules.quests import messages
+from app.modules.quests.casting import load_strategies
+from app.modules.quests.domain import load_vocabulary
+from app.modules.quests.generator import Library
+from app.modules.quests.handler import QuestHandler
+from app.modules.quests.prose import load_grammar
+from app.modules.quests.settings import Settings
+from app.world.state import Worlds
+
+
+def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
+    """The module over its ports; reads its data files once. Raises Broken when one is inconsistent."""
+    library = Library(vocabulary=load_vocabulary(), strategies=load_strategies(), grammar=load_grammar())
+    handler = QuestHandler(settings=settings, worlds=worlds, journal=journal, library=library)
+    reply, ms = messages.QuestReply, settings.deadline_ms
+    return Module(
+        name="quests",
+        handlers=(
+            Handler(messages.Generate, reply, handler.generate, Scope.PLAY, ms),
+            Handler(messages.Verify, messages.Verdict, handler.verify, Scope.READ, ms),
+            Handler(messages.Offer, reply, handler.offer, Scope.WRITE, ms),
+            Handler(messages.Accept, reply, handler.accept, Scope.PLAY, ms),
+            Handler(messages.Abandon, reply, handler.abandon, Scope.PLAY, ms),
+            Handler(messages.Get, reply, handler.get, Scope.READ, ms),
+            Handler(messages.List, messages.Listed, handler.list, Scope.READ, ms),
+        ),
+        pushes=(messages.QuestUpdated,),
+        react=handler.react,
+        announce=handler.announce,
+        describe=handler.describe,
+    )
