@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -17,13 +19,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reply_reserve_ms: float = 3.0
     """Kept free before the deadline for writing the reply; queries not started by then are over_budget."""
 
-    threads_max: int = 2
+    threads_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
     """Worker threads that search and preprocess."""
 
-    side_cells_max: int = 4_096
+    side_cells_max: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 4_096
     """Width and height of a map."""
 
-    map_cells_max: int = 4_194_304
+    map_cells_max: Annotated[int, msgspec.Meta(ge=1, le=16_777_216)] = 4_194_304
     """Width times height of a map."""
 
     prepared_cells_max: int = 33_554_432
@@ -33,12 +35,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Maps in one world."""
 
     pairs_max: int = 16_384
-    """Queries in one request that is answered packed."""
+    """Queries, or cells, in one request that is packed both ways."""
 
     lists_pairs_max: int = 1_024
-    """Queries in one request that is answered with lists."""
+    """The same where the request or the reply has lists."""
 
-    chunk_pairs: int = 64
+    chunk_pairs: Annotated[int, msgspec.Meta(ge=1)] = 64
     """Queries searched between two looks at the clock."""
 
     expansions_max: int = 1_000_000

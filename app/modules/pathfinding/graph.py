@@ -1,0 +1,64 @@
+"""What a map is once it is prepared: flat arrays that the kernels read.
+
+It knows their shapes and meaning, not how they are computed nor what is done with them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+U8 = NDArray[np.uint8]
+I16 = NDArray[np.int16]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+
+class Graph(NamedTuple):
+    """A grid with a blocked border of one cell, and the subgoal graph over it.
+
+    A cell is numbered row * stride + column, border included: cells = (height + 2) * (width + 2).
+    """
+
+    stride: int
+    """Cells in a row, border included."""
+    regions: int
+    """Regions without a way between them."""
+    labels: I32
+    """(cells,): the region of each cell from 1 on, 0 where blocked."""
+    clear: I16
+    """(cells, 8): free steps by direction, see kernels.measure_clearance."""
+    node_of: I32
+    """(cells,): the node on each cell, -1 for none."""
+    nodes: I32
+    """(nodes, 2 + landmarks): column and row, border included, then the distances from the landmarks."""
+    first: I32
+    """(nodes + 1,): the first edge of each node; the edges of node n are first[n] .. first[n + 1]."""
+    edges: I32
+    """(edges, 2): the node that an edge leads to, and its cost."""
+
+    @property
+    def width(self) -> int:
+        return self.stride - 2
+
+    @property
+    def height(self) -> int:
+        return self.labels.size // self.stride - 2
+
+
+class Answers(NamedTuple):
+    """What a batch of n queries found."""
+
+    status: U8
+    """(n,): places in messages.STATUSES."""
+    cost: F64
+    """(n,): NaN where there is no path."""
+    expansions: I32
+    """(n,)"""
+    offsets: I32
+    """(n + 1,): the waypoints of query i are rows offsets[i] .. offsets[i + 1]."""
+    waypoints: I16
+    """(m, 2): x, y."""
