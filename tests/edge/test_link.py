@@ -99,9 +99,8 @@ async def test_three_malformed_frames_in_a_row_close_the_socket(server: Server) 
 async def test_a_frame_over_the_cap_closes_only_its_own_socket(server: Server, world: str) -> None:
     async with connect(server, world=world) as other:
         async with connect(server, world=world) as link:
-            await link.socket.send("x" * (2 * 2**20))
             with pytest.raises(websockets.ConnectionClosed) as closed:
-                await link.receive()
+                await _overfill(link)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1009
         assert (await other.ask("world.describe", {}))["ok"]
@@ -227,3 +226,8 @@ async def test_stopping_closes_sockets_with_1012_and_keeps_everything(tmp_path: 
 async def _until_closed(link: Link) -> None:
     while True:
         await link.receive()
+
+
+async def _overfill(link: Link) -> None:
+    await link.socket.send("x" * (2 * 2**20))
+    await link.receive()
