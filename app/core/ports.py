@@ -93,11 +93,13 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """A request for words: a task by name, the compiled context, and the bounds.
 
     `scene` is the same context as structured data, for an engine that writes from it without a model.
+    `first_token_ms` is how long the caller waits for the first text, where that is less than the deadline.
     """
 
     task: str
     parts: tuple[Part, ...]
     output_tokens_max: int
+    first_token_ms: float | None = None
     seed: int = 0
     tenant: str = ""
     scene: msgspec.Struct | None = None

@@ -7,9 +7,11 @@ fails again and again rests. It knows no vendor, and what lies below it (authore
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -23,6 +25,8 @@ from app.world.scene import Scene
 
 OVERLAP_CHARACTERS_MIN = 4
 """A shorter repetition at the seam of two engines is taken for chance."""
+FIRST_TOKEN_SHARE = 0.95
+"""Of the time that the caller waits for the first text: the engines still to try share it evenly."""
 RETRY_AFTER_MAX_S = 300.0
 """The longest that a provider may ask us to stay away."""
 
@@ -45,6 +49,15 @@ class Metered(Protocol):
     def estimate(self, completion: Completion, written: str) -> Usage: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """One engine's three clocks: until its first text, between two pieces, until its end."""
+
+    first_token_ms: float = 800.0
+    gap_ms: float = 2_000.0
+    total_ms: float = 20_000.0
+
+
 @dataclass(slots=True)
 class _Health:
     failures: int = 0
@@ -54,8 +67,9 @@ class _Health:
 
 @dataclass(slots=True)
 class _Attempt:
-    """What one engine has given so far."""
+    """What one engine has given so far, and how long it may take for its first text."""
 
+    first_token_ms: float
     started: bool = False
     written: str = ""
 
@@ -70,21 +84,19 @@ class Orchestrator:
         clock: Clock,
         watcher: Watcher,
         name: str = "words",
-        first_token_ms: float = 800.0,
-        gap_ms: float = 2_000.0,
-        total_ms: float = 20_000.0,
+        limits: Mapping[str, Limits] = MappingProxyType({}),
         failures_max: int = 3,
         rest_ms: float = 10_000.0,
         spent: Callable[[Spent], None] | None = None,
     ) -> None:
-        """`spent` is told of every completion that cost something, whole or broken."""
+        """`limits` are the clocks by engine name; `spent` is told of every completion that cost something."""
         if not engines:
             raise Broken(f"the orchestrator {name!r} has no engine")
         self.name = name
         self._engines = tuple(engines)
         self._clock = clock
         self._watcher = watcher
-        self._first_token_ms, self._gap_ms, self._total_ms = first_token_ms, gap_ms, total_ms
+        self._limits = {engine.name: limits.get(engine.name, Limits()) for engine in engines}
         self._failures_max, self._rest_s = failures_max, rest_ms / 1000.0
         self._spent = spent
         self._health = {engine.name: _Health() for engine in engines}
@@ -108,12 +120,15 @@ class Orchestrator:
     async def stream(self, completion: Completion, deadline: Deadline) -> AsyncGenerator[WordsEvent]:
         """One start, deltas, one end with the usage of every engine that took part; raises EngineDown when all fail."""
         said, total, started = "", Usage(), False
-        reasons: list[str] = []
-        for engine in self._engines:
-            if self._resting(engine.name):
-                reasons.append(f"{engine.name} rests after: {self._health[engine.name].reason}")
-                continue
-            attempt = _Attempt()
+        able = [engine for engine in self._engines if not self._resting(engine.name)]
+        reasons = [
+            f"{name} rests after: {health.reason}" for name, health in self._health.items() if self._resting(name)
+        ]
+        first_by = deadline if completion.first_token_ms is None else self._sooner(deadline, completion.first_token_ms)
+        for left, engine in zip(range(len(able), 0, -1), able, strict=True):
+            waits_until = deadline if said else first_by
+            share_ms = waits_until.left_ms() * FIRST_TOKEN_SHARE / left
+            attempt = _Attempt(first_token_ms=min(share_ms, self._limits[engine.name].first_token_ms))
             try:
                 async with aclosing(
                     self._attempt(engine, _continued(completion, said), deadline, attempt, said)
@@ -138,8 +153,9 @@ class Orchestrator:
         self, engine: Words, completion: Completion, deadline: Deadline, attempt: _Attempt, said: str
     ) -> AsyncGenerator[WordsEvent]:
         """One engine's stream under its three clocks, without what it repeats of `said`."""
-        total = self._sooner(deadline, self._total_ms)
-        limit = self._sooner(total, self._first_token_ms)
+        limits = self._limits[engine.name]
+        total = self._sooner(deadline, limits.total_ms)
+        limit = self._sooner(total, attempt.first_token_ms)
         seam = Seam(said)
         finished = False
         try:
@@ -156,7 +172,7 @@ class Orchestrator:
                             yield event
                         case WordsDelta():
                             attempt.written += event.text
-                            limit = self._sooner(total, self._gap_ms)
+                            limit = self._sooner(total, limits.gap_ms)
                             fresh = seam.feed(event.text)
                             if fresh:
                                 yield WordsDelta(text=fresh)
@@ -168,7 +184,7 @@ class Orchestrator:
                             self._succeeded(engine, completion, event)
                             yield event
                             return
-        except GeneratorExit:
+        except (GeneratorExit, asyncio.CancelledError):
             if not finished:
                 self._tell(engine, completion, self._estimate(engine, completion, attempt), "closed", estimated=True)
             raise
