@@ -44,11 +44,11 @@ class Pathfinding:
             before = world.state.maps.get(request.map)
             stored = msgspec.structs.replace(stored, version=before.version + 1 if before else 1)
             events = await self._journal.append(call.tenant, call.world, [MapStored(map=stored)], key=request.key)
-        version = next((event.change.map.version for event in events if isinstance(event.change, MapStored)), 0)
+        committed = next((event.change.map for event in events if isinstance(event.change, MapStored)), stored)
         call.notes.update(rung="exact", engine="subgoals", cells=graph.width * graph.height)
         return messages.Uploaded(
             map=request.map,
-            version=version,
+            version=committed.version,
             width=graph.width,
             height=graph.height,
             passable_cells=int((graph.labels > 0).sum()),

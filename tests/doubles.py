@@ -1,0 +1,75 @@
+"""Test doubles of the ports, small and real enough to trust."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from app.core.messages import Change, Event
+from app.world import reducers
+from app.world.state import Worlds
+
+
+@dataclass
+class RamJournal:
+    """A Journal without a database: checks and applies changes to real worlds, then awaits `commit`."""
+
+    worlds: Worlds
+    commit: Callable[[], Awaitable[None]] | None = None
+    events: list[Event] = field(default_factory=list)
+    answered: dict[tuple[str, str, str], Sequence[Event]] = field(default_factory=dict)
+
+    async def append(
+        self, tenant: str, world: str, changes: Sequence[Change], *, key: str = "", game_s: float | None = None
+    ) -> Sequence[Event]:
+        """Apply at once, all or nothing; a key that was used before gets the events of its first use."""
+        if key and (tenant, world, key) in self.answered:
+            return self.answered[tenant, world, key]
+        target = self.worlds.get(tenant, world)
+        for change in changes:
+            reducers.check(target, change)
+        added = []
+        for change in changes:
+            seq = target.state.seq + 1
+            now_s = target.state.game_s if game_s is None else game_s
+            event = Event(seq=seq, id=f"e{seq}", wall_ms=0, game_s=now_s, change=change)
+            reducers.apply(target.state, event)
+            added.append(event)
+        self.events += added
+        if key:
+            self.answered[tenant, world, key] = added
+        if self.commit is not None:
+            await self.commit()
+        return added
+
+
+@dataclass
+class SilentLog:
+    """A Log that keeps what it was told."""
+
+    told: list[tuple[str, str, dict[str, object]]] = field(default_factory=list)
+
+    def debug(self, event: str, **fields: object) -> None:
+        self.told.append(("debug", event, fields))
+
+    def info(self, event: str, **fields: object) -> None:
+        self.told.append(("info", event, fields))
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.told.append(("warning", event, fields))
+
+    def error(self, event: str, **fields: object) -> None:
+        self.told.append(("error", event, fields))
+
+
+@dataclass
+class ManualClock:
+    """A clock that stands still until a test moves it."""
+
+    now_s: float = 1_000.0
+
+    def wall_ms(self) -> int:
+        return int(self.now_s * 1000)
+
+    def monotonic_s(self) -> float:
+        return self.now_s
