@@ -26,6 +26,7 @@ RESOURCES: tuple[tuple[str, str, str, bool], ...] = (
     ("get", "/v1/worlds/{world}", "Read the size and clock of a world.", True),
     ("get", "/v1/worlds/{world}/npcs", "List the NPCs of a world.", True),
     ("get", "/v1/worlds/{world}/npcs/{npc}", "Read what every module knows of one NPC.", True),
+    ("get", "/v1/worlds/{world}/locations", "List the named places of a world.", True),
     ("put", "/v1/worlds/{world}/maps/{map_name}", "Upload a map; twin of path.upload.", True),
     ("get", "/v1/worlds/{world}/maps/{map_name}", "Read a map as uploaded.", True),
     ("get", "/v1/worlds/{world}/poll", "Wait for pushes after `after`, at most `wait` milliseconds.", True),
@@ -45,7 +46,7 @@ def document(router: Router) -> bytes:
     types = [kind for route in routes for kind in _types(route)]
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     names = _names(types)
-    paths: dict[str, dict[str, Any]] = {f"/v1/{r.module}/{r.verb}": {"post": _message(r, names)} for r in routes}
+    paths: dict[str, dict[str, Any]] = {r.path: {"post": _message(r, names)} for r in routes}
     for method, path, summary, secured in RESOURCES:
         paths.setdefault(path, {})[method] = _resource(path, summary, secured)
     components["Problem"] = _problem_schema()

@@ -53,6 +53,7 @@ class Resources:
             self._world(),
             self._npcs(),
             self._npc(),
+            self._locations(),
             self._put_map(),
             self._get_map(),
             self._poll(),
@@ -134,6 +135,13 @@ class Resources:
 
         return one
 
+    def _locations(self) -> HTTPRouteHandler:
+        @get("/v1/worlds/{world:str}/locations")
+        async def locations(request: AnyRequest, world: str) -> Response[bytes]:
+            return json({"locations": tuple(self._read(request, world).state.locations.values())})
+
+        return locations
+
     def _put_map(self) -> HTTPRouteHandler:
         @put("/v1/worlds/{world:str}/maps/{map_name:str}", status_code=200, request_max_body_size=None)
         async def put_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
@@ -192,14 +200,17 @@ class Resources:
         return live
 
     async def _frames(self, world: World) -> AsyncIterator[bytes]:
-        """`roster` when NPCs change, `tick` while they move, `push` as they come, `beat` when quiet."""
+        """`roster` when NPCs come, go or die, `tick` while they move, `push` as they come, `beat` when quiet."""
         seq = world.state.seq
-        told_version = told_npcs = -1
+        told_version = -1
+        told_npcs = (-1, -1)
         quiet_s = 0.0
         while True:
             quiet_s += LIVE_INTERVAL_S
-            if len(world.state.npcs) != told_npcs:
-                told_npcs = len(world.state.npcs)
+            npcs = world.state.npcs
+            living = len(npcs), sum(npc.alive for npc in npcs.values())
+            if living != told_npcs:
+                told_npcs = living
                 yield event("roster", {"npcs": _roster(world), "maps": list(world.state.maps)})
             if world.crowd.version != told_version:
                 told_version = world.crowd.version
@@ -216,7 +227,7 @@ class Resources:
 
 def _summary(world: World) -> dict[str, Any]:
     state = world.state
-    counts = {"npcs": len(state.npcs), "players": len(state.players), "quests": len(state.quests)}
+    counts = {kind: len(getattr(state, kind)) for kind in ("npcs", "players", "locations", "quests")}
     maps = {name: stored.version for name, stored in state.maps.items()}
     return {"id": world.id, "seq": state.seq, "game_s": state.game_s, "counts": counts, "maps": maps}
 
