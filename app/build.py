@@ -7,22 +7,31 @@ concrete engines and modules; heavy libraries are imported here only when the pr
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from app.control.auth import ALL_SCOPES, Authority, Key, make_key
 from app.core.clock import Clock, SystemClock
+from app.core.errors import Invalid
 from app.core.module import Module
-from app.core.ports import EngineStatus, Log
-from app.core.profile import Profile
+from app.core.ports import Engine, EngineStatus, Log, Words
+from app.core.profile import Anthropic, Authored, Azure, OpenAI, Orchestrator, Profile
 from app.edge.feed import Feed
 from app.edge.router import Router
 from app.edge.session import Sessions
+from app.engines import prices
+from app.modules.dialogue import module as dialogue_module
+from app.modules.dialogue.settings import Settings as DialogueSettings
+from app.modules.pathfinding import module as pathfinding_module
+from app.modules.pathfinding.settings import Settings as PathfindingSettings
+from app.modules.quests import module as quests_module
+from app.modules.quests.settings import Settings as QuestsSettings
 from app.modules.world import module as world_module
 from app.modules.world.settings import Settings as WorldSettings
 from app.stores import repositories
@@ -41,7 +50,39 @@ DEFAULT_TENANT = "default"
 
 MODULE_SETTINGS: Mapping[str, type[msgspec.Struct]] = {
     "world": WorldSettings,
+    "pathfinding": PathfindingSettings,
+    "dialogue": DialogueSettings,
+    "quests": QuestsSettings,
 }
+
+
+E = TypeVar("E", bound=Engine)
+
+
+class Engines:
+    """The engines that run, and why the others do not."""
+
+    def __init__(self) -> None:
+        self._running: list[Engine] = []
+        self._lacking: list[EngineStatus] = []
+
+    def add(self, engine: E) -> E:
+        """Keep a running engine, to be told of and closed."""
+        self._running.append(engine)
+        return engine
+
+    def lack(self, name: str, kind: str, detail: str, mend: str) -> None:
+        """Note an engine that the profile names but this machine cannot run."""
+        self._lacking.append(EngineStatus(name=name, kind=kind, state="missing", detail=detail, mend=mend))
+
+    def statuses(self) -> tuple[EngineStatus, ...]:
+        """What each engine is at this moment."""
+        return (*(engine.status() for engine in self._running), *self._lacking)
+
+    async def close(self) -> None:
+        """Close in reverse order."""
+        for engine in reversed(self._running):
+            await engine.close()
 
 
 @dataclass(slots=True)
@@ -59,7 +100,7 @@ class Innkeeper:
     worlds: Worlds
     authority: Authority
     modules: tuple[Module, ...]
-    engines: tuple[EngineStatus, ...]
+    engines: Engines
     router: Router
     feed: Feed
     sessions: Sessions
@@ -83,13 +124,14 @@ class Innkeeper:
 
     def readiness(self) -> dict[str, Any]:
         """What /health/ready tells: ready means that every request gets an answer in time."""
-        missing = [engine.name for engine in self.engines if engine.state != "ready"]
+        engines = self.engines.statuses()
+        degraded = [engine.name for engine in engines if engine.state == "degraded"]
         return {
             "ready": not self.stopping,
-            "degraded": sorted([*missing, *self.watch.down, *(["database"] if self.writer.fault else [])]),
+            "degraded": sorted([*degraded, *self.watch.down, *(["database"] if self.writer.fault else [])]),
             "mode": self.profile.mode,
             "warm": self.warm,
-            "engines": self.engines,
+            "engines": engines,
             "rungs_down": self.watch.down,
             "database": self.writer.fault or "ok",
             "worlds": len(self.worlds.all()),
@@ -162,9 +204,28 @@ async def build(
     # Control
     authority, first_key = await _open_authority(database, profile, clock)
 
+    # Engines
+    engines = Engines()
+    words, authored = _open_words(profile, engines, root=root, clock=clock, watch=watch, environment=os.environ)
+    closers.append(engines.close)
+
     # Modules
     settings = profile.modules
-    modules = (world_module.build(settings=settings["world"], worlds=worlds, journal=journal, maker=journal),)
+    modules = (
+        world_module.build(settings=settings["world"], worlds=worlds, journal=journal, maker=journal),
+        pathfinding_module.build(settings=settings["pathfinding"], worlds=worlds, journal=journal, clock=clock),
+        dialogue_module.build(
+            settings=settings["dialogue"],
+            worlds=worlds,
+            journal=journal,
+            clock=clock,
+            watcher=watch,
+            words=words,
+            authored=authored,
+            rungs=profile.ladder["dialogue"],
+        ),
+        quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),
+    )
     journal.reactions = [module.react for module in modules if module.react is not None]
     closers.extend(module.close for module in modules if module.close is not None)
 
@@ -186,13 +247,88 @@ async def build(
         worlds=worlds,
         authority=authority,
         modules=modules,
-        engines=(),
+        engines=engines,
         router=router,
         feed=feed,
         sessions=Sessions(),
         first_key=first_key,
         closers=closers,
     )
+
+
+def _open_words(
+    profile: Profile, engines: Engines, *, root: Path, clock: Clock, watch: RungWatch, environment: Mapping[str, str]
+) -> tuple[Words | None, Words]:
+    """The orchestrator over every provider that has a key (None without any), and the authored engine."""
+    from app.engines.authored.engine import open_authored
+
+    language = next((spec.language for spec in profile.engines.values() if isinstance(spec, Authored)), "en")
+    authored = engines.add(open_authored(language=language))
+    chosen = profile.engines.get("words")
+    if not isinstance(chosen, Orchestrator):
+        return None, authored
+    found = [_open_provider(name, profile, engines, root=root, environment=environment) for name in chosen.providers]
+    providers = [provider for provider in found if provider is not None]
+    if not providers:
+        return None, authored
+    from app.engines.orchestrator import Limits
+    from app.engines.orchestrator import Orchestrator as WordsOrchestrator
+
+    limits = {
+        name: Limits(first_token_ms=spec.first_token_ms, total_ms=spec.total_ms)
+        for name, spec in profile.engines.items()
+        if isinstance(spec, OpenAI | Azure | Anthropic)
+    }
+    return engines.add(WordsOrchestrator(providers, clock=clock, watcher=watch, limits=limits)), authored
+
+
+def _open_provider(
+    name: str, profile: Profile, engines: Engines, *, root: Path, environment: Mapping[str, str]
+) -> Words | None:
+    """One cloud provider; without its key or its SDK it is left out, visibly."""
+    spec = profile.engines.get(name)
+    if not isinstance(spec, OpenAI | Azure | Anthropic):
+        raise Invalid(f"engines.words.providers names {name!r}", hint=f"name an engine table such as {'openai'!r}")
+    key = environment.get(spec.key_env, "")
+    kind = type(spec).__name__.lower()
+    if not key:
+        engines.lack(name, kind, f"no key in {spec.key_env}", f"export {spec.key_env}=…")
+        return None
+    table = prices.load(root / "models" / "prices.toml")
+    try:
+        match spec:
+            case OpenAI():
+                from app.engines.openai import open_openai
+
+                return engines.add(
+                    open_openai(name=name, model=spec.model, key=key, base_url=spec.base_url, prices=table)
+                )
+            case Azure():
+                from app.engines.azure import open_azure
+
+                endpoint = environment.get(spec.endpoint_env, "")
+                if not endpoint:
+                    engines.lack(name, kind, f"no address in {spec.endpoint_env}", f"export {spec.endpoint_env}=…")
+                    return None
+                return engines.add(
+                    open_azure(
+                        name=name,
+                        endpoint=endpoint,
+                        deployment=spec.deployment,
+                        api_version=spec.api_version,
+                        key=key,
+                        prices=table,
+                    )
+                )
+            case Anthropic():
+                from app.engines.anthropic import open_anthropic
+
+                return engines.add(
+                    open_anthropic(name=name, model=spec.model, key=key, base_url=spec.base_url, prices=table)
+                )
+    except ModuleNotFoundError as error:
+        engines.lack(name, kind, f"the package {error.name!r} is not installed", "uv sync --extra cloud")
+        return None
 
 
 async def _open_authority(database: Database, profile: Profile, clock: Clock) -> tuple[Authority, str]:

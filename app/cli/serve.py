@@ -91,7 +91,7 @@ def _banner(innkeeper: Innkeeper, url: str, folder: Path) -> str:
     from app import __version__
 
     key = f"$(cat {folder / KEY_FILE})"
-    engines = [f"{engine.name}: {engine.provider or engine.state}" for engine in innkeeper.engines]
+    engines = [f"{engine.name}: {engine.provider or engine.state}" for engine in innkeeper.engines.statuses()]
     return "\n".join(
         (
             f"Innkeeper {__version__}, mode {innkeeper.profile.mode}, at {url}",

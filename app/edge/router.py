@@ -37,6 +37,11 @@ class Route:
     msgpack: msgspec.msgpack.Decoder[Request]
     answered: Histogram
 
+    @property
+    def path(self) -> str:
+        """Where the message is posted: `/v1/path/find` for `path.find`."""
+        return f"/v1/{self.op.replace('.', '/', 1)}"
+
 
 class Router:
     """All routes by operation name."""

@@ -48,7 +48,7 @@ class _Face:
             body = await read_body(request, bytes_max=bytes_max)
             return await self._answer(route, request, identity, body)
 
-        path = f"/v1/{route.module}/{route.verb}"
+        path = route.path
         return post(path, name=route.op, status_code=200, request_max_body_size=None)(answer)
 
     async def _answer(self, route: Route, request: AnyRequest, identity: Identity, body: bytes) -> Response[Any]:

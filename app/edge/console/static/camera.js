@@ -47,10 +47,11 @@ export class Camera {
     else this.on.moved();
   }
 
-  lookAt(x, y, scale = this.scale) {
+  /** Center on a place, zoomed in to `scale` at least. */
+  lookAt(x, y, scale = 0) {
     this.x = x;
     this.y = y;
-    this.scale = Math.max(this.scale, Math.min(scale, SCALE_MAX));
+    this.scale = Math.max(this.scale, scale);
     this.#settle();
   }
 
@@ -85,9 +86,15 @@ export class Camera {
 
   #settle() {
     this.#fitted = false;
-    this.x = Math.min(Math.max(this.x, 0), this.#extent.width);
-    this.y = Math.min(Math.max(this.y, 0), this.#extent.height);
+    this.x = this.#within(this.x, this.#extent.width, this.canvas.clientWidth);
+    this.y = this.#within(this.y, this.#extent.height, this.canvas.clientHeight);
     this.on.moved();
+  }
+
+  /** A center that shows as little beyond the map as can be. */
+  #within(center, cells, px) {
+    const half = px / 2 / this.scale;
+    return half * 2 >= cells ? cells / 2 : Math.min(Math.max(center, half), cells - half);
   }
 
   #at(event) {

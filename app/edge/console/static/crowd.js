@@ -9,7 +9,7 @@ const BUBBLE_MS = 5_000;
 const LOOKS = [
   { color: "#4da3ff", shape: "shield" },
   { color: "#ffc53d", shape: "square" },
-  { color: "#ffffff", shape: "circle" },
+  { color: "#fff1d6", shape: "circle" },
   { color: "#ff6b57", shape: "triangle" },
   { color: "#e5b8ff", shape: "drop" },
   { color: "#5fe0c0", shape: "hexagon" },

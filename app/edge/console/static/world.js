@@ -328,7 +328,7 @@ class WorldPage {
   #keepInView(now) {
     const npc = this.#crowd.get(this.#marked);
     const at = npc && this.#crowd.place(npc, now);
-    if (at) [this.camera.x, this.camera.y] = [at[0] + 0.5, at[1] + 0.5];
+    if (at) this.camera.lookAt(at[0] + 0.5, at[1] + 0.5);
   }
 
   #drawGround(pen) {
