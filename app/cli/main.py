@@ -17,6 +17,8 @@ from app.core.errors import Error, Refused, Unavailable
 
 VERBS: Mapping[str, tuple[str, str]] = {
     "serve": ("app.cli.serve:serve", "Start the server."),
+    "console": ("app.cli.console:console", "Print a link that opens the console of the running server."),
+    "doctor": ("app.cli.doctor:doctor", "Say what this machine can run and what is missing."),
     "profile": ("app.cli.profiles:profile", "Show the profile with the origin of every value."),
     "key": ("app.cli.keys:key", "Make, list and revoke API keys."),
 }

@@ -70,6 +70,8 @@ class Module:
 
     name: str
     handlers: tuple[Handler, ...]
+    rungs: tuple[str, ...] = ()
+    """The ladder that this profile gave the module, best first; empty where there is nothing to fall from."""
     pushes: tuple[type[Push], ...] = ()
     announce: Callable[[Any, Event], Sequence[Push]] | None = None
     """(world, event) -> what clients of the world are told of it; pure and quick."""

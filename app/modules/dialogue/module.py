@@ -50,6 +50,7 @@ def build(
 
     return Module(
         name="dialogue",
+        rungs=sources.rungs,
         handlers=(
             Handler(messages.Open, messages.Opened, handler.open, Scope.PLAY, settings.say_deadline_ms),
             Handler(

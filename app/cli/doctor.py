@@ -1,0 +1,112 @@
+"""`manage.py doctor`: what this machine can run of a profile, what is missing, and the command that mends it.
+
+It opens the server exactly as `serve` would, over an empty data folder of its own, and closes it again.
+Exit code 0 when everything asked for is there, 3 when something is missing or degraded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from app.build import Innkeeper, build
+from app.cli.options import load_profile, profile_options
+from app.core.profile import Profile
+
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13", "openai", "anthropic", "torch")
+DEGRADED = 3
+
+
+@click.command()
+@profile_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def doctor(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
+    """Say what this machine can run and what is missing."""
+    loaded = load_profile(mode, file, assignments, telemetry__log_level="error")
+    with tempfile.TemporaryDirectory(prefix="innkeeper-doctor-") as folder:
+        server = msgspec.structs.replace(loaded.profile.server, data_folder=folder)
+        database = msgspec.structs.replace(loaded.profile.database, url="")
+        profile = msgspec.structs.replace(loaded.profile, server=server, database=database)
+        found = asyncio.run(_examine(profile))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        _print(found)
+    sys.exit(DEGRADED if found["degraded"] else 0)
+
+
+async def _examine(profile: Profile) -> dict[str, Any]:
+    innkeeper = await build(profile)
+    try:
+        return {
+            "mode": profile.mode,
+            "machine": {
+                "python": platform.python_version(),
+                "system": platform.platform(terse=True),
+                "cores": os.cpu_count(),
+            },
+            "packages": {name: _version(name) for name in PACKAGES},
+            "engines": [msgspec.to_builtins(engine) for engine in innkeeper.engines.statuses()],
+            "ladders": _ladders(innkeeper),
+            "degraded": innkeeper.readiness()["degraded"],
+        }
+    finally:
+        await innkeeper.close()
+
+
+def _ladders(innkeeper: Innkeeper) -> dict[str, dict[str, list[str]]]:
+    """For each ladder the rungs that answer, and those that the profile names but this machine cannot build."""
+    asked = innkeeper.profile.ladder
+    return {
+        module.name: {
+            "answers": list(module.rungs),
+            "left_out": [rung for rung in asked.get(module.name, ()) if rung not in module.rungs],
+        }
+        for module in innkeeper.modules
+        if module.rungs
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    machine = found["machine"]
+    console.print(f"Python {machine['python']} on {machine['system']}, {machine['cores']} cores")
+    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
+    console.print(f"Installed: {packages or 'no optional package'}")
+    engines = Table("engine", "kind", "state", "provider", "detail", "mend", title=f"Engines of mode {found['mode']}")
+    colors = {"ready": "green", "degraded": "yellow", "missing": "dim"}
+    for engine in found["engines"]:
+        state = engine["state"]
+        name, kind, provider = engine["name"], engine["kind"], engine["provider"]
+        engines.add_row(
+            name, kind, f"[{colors[state]}]{state}[/]", provider, engine["detail"], engine["mend"], style=None
+        )
+    console.print(engines)
+    ladders = Table("module", "answers, best first", "left out", title="Ladders")
+    for module, rungs in found["ladders"].items():
+        ladders.add_row(module, " → ".join(rungs["answers"]), ", ".join(rungs["left_out"]))
+    console.print(ladders)
+    if found["degraded"]:
+        console.print(f"[yellow]Degraded:[/] {', '.join(found['degraded'])}")
+    else:
+        console.print("[green]Everything that this mode must have is here.[/]")
