@@ -62,10 +62,25 @@ def _goal_met(goals: Sequence[Goal], deed: Fact, items: Mapping[str, Item]) -> i
 
 
 def _mark_step(steps: list[Step], deed: Fact) -> None:
+    """Mark the first open step with that deed, and the ways that led to it.
+
+    Being somewhere is way-finding, not history: a way counts as gone only where it is the next thing to do,
+    or the same place named again later would count as visited before it is due.
+    """
     for index, step in enumerate(steps):
-        if not step.done and step.deed == deed:
-            steps[index] = msgspec.structs.replace(step, done=True)
+        if step.done or step.deed != deed:
+            continue
+        if step.action == "goto" and not step.goal and _ways_before(steps, index) is None:
             return
+        for passed in (*(_ways_before(steps, index) or ()), index):
+            steps[passed] = msgspec.structs.replace(steps[passed], done=True)
+        return
+
+
+def _ways_before(steps: Sequence[Step], index: int) -> list[int] | None:
+    """The open ways right before a step, or None when other things are still to be done first."""
+    before = [number for number in range(index) if not steps[number].done]
+    return before if all(steps[number].action == "goto" and not steps[number].goal for number in before) else None
 
 
 def disturbed_by(change: Change) -> tuple[str, ...]:

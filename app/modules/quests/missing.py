@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from app.modules.quests.domain import Fact, Pattern, Schema, ground
 from app.modules.quests.planner import Known, Problem, fresh, grounded, unified
 
-OWN = frozenset({"here", "has", "knows", "step"})
-"""Facts of the player: never asserted by a world, only reached."""
+OWN = frozenset({"here", "has", "knows", "step", "tidings"})
+"""Facts of the player and of the domain itself: no world can assert them, they are only reached."""
 DEPTH_MAX = 4
 """Actions that are traced back behind one another."""
 LOOKS_MAX = 20_000

@@ -1,0 +1,96 @@
+"""The quests module over a real world and a journal in RAM that lets it react, as the real one does."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.core.clock import Deadline
+from app.core.messages import Change, Chunk, Event, Reply, Request
+from app.core.module import Call, Module
+from app.modules.quests.codec import read
+from app.modules.quests.messages import Accept, Generate, Quest, QuestReply
+from app.modules.quests.module import build
+from app.modules.quests.settings import Settings
+from app.world.events import Happened
+from app.world.state import World, Worlds
+from tests.doubles import ManualClock, RamJournal, SilentLog
+from tests.modules.quests.villages import Hero
+
+
+@dataclass
+class ReactingJournal(RamJournal):
+    """Each applied event is shown to the module, and what that derives is applied at once."""
+
+    module: Module | None = None
+
+    async def append(
+        self, tenant: str, world: str, changes: Sequence[Change], *, key: str = "", game_s: float | None = None
+    ) -> Sequence[Event]:
+        events = await super().append(tenant, world, changes[:1], key=key, game_s=game_s)
+        assert self.module is not None
+        assert self.module.react is not None
+        queue = deque(self.module.react(self.worlds.get(tenant, world), events[0]))
+        queue.extend(changes[1:])
+        while queue:
+            await self.append(tenant, world, [queue.popleft()])
+        return events
+
+
+class Stage:
+    """A world, the module over it, and what a game server does with both."""
+
+    def __init__(self, world: World, settings: Settings | None = None) -> None:
+        worlds = Worlds()
+        worlds.add(world)
+        self.world = world
+        self.journal = ReactingJournal(worlds)
+        self.module = build(settings=settings or Settings(), worlds=worlds, journal=self.journal)
+        self.journal.module = self.module
+        self._runs = {handler.request: handler.run for handler in self.module.handlers}
+
+    async def ask(self, request: Request) -> Reply:
+        async def send(_chunk: Chunk) -> None: ...
+
+        call = Call(
+            id="call",
+            tenant=self.world.tenant,
+            world=self.world.id,
+            deadline=Deadline.after_ms(60_000, ManualClock()),
+            log=SilentLog(),
+            send=send,
+        )
+        return await self._runs[type(request)](call, request)
+
+    async def quest(self, request: Request) -> Quest:
+        reply = await self.ask(request)
+        assert isinstance(reply, QuestReply)
+        return reply.quest
+
+    async def begun(self, giver: str, seed: int, **more: object) -> Quest:
+        """A generated quest that the player has accepted."""
+        offered = await self.quest(Generate(giver=giver, player="hero", seed=seed, **more))  # type: ignore[arg-type]  # fields by name
+        return await self.quest(Accept(quest=offered.id))
+
+    async def post(self, *changes: Change) -> None:
+        await self.journal.append(self.world.tenant, self.world.id, changes)
+
+    def now(self, quest: str) -> Quest:
+        """The quest as the world holds it."""
+        return read(self.world.state.quests[quest])
+
+    async def play(self, quest: Quest) -> Quest:
+        """A rule-abiding player does the open steps in order, as the quest names them at each moment."""
+        hero = Hero(self.world, quest.player)
+        for _ in range(60):
+            present = self.now(quest.id)
+            step = next((step for step in present.steps if not step.done), None)
+            if present.state != "active" or step is None:
+                return present
+            await self.post(*hero.do(step))
+        raise AssertionError("the quest never ends")
+
+
+def happened(verb: str, actor: str = "hero", **roles: str) -> Happened:
+    return Happened(verb=verb, actor=actor, **roles)  # type: ignore[arg-type]  # a verb of the closed list
