@@ -181,7 +181,7 @@ def _build_houses(drawing: _Drawing) -> NDArray[np.bool_]:
     lots = _lots(drawing)
     x, y = drawing.middle
     lots.sort(key=lambda lot: (math.hypot(lot[0] + 3 - x, lot[1] + 2 - y), lot))
-    trades = {lot: trade for lot, trade in zip(lots, TRADES, strict=False)}
+    trades = dict(zip(lots, TRADES, strict=False))
     quarters: dict[int, list[Cell]] = {}
     for lot in lots:
         door = _build(drawing, lot, indoors)

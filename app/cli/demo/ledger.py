@@ -82,8 +82,7 @@ class Ledger:
 
     async def drain(self) -> None:
         """Wait until everything told is settled."""
-        while self._queue:
-            await asyncio.sleep(0.02)
+        await asyncio.gather(*(entry.done for entry in self._queue))
 
     async def check(self) -> None:
         """Ask the server whether it still has everything that it acknowledged."""
@@ -137,8 +136,7 @@ class Ledger:
         self.newest_seq = max(self.newest_seq, answer.seq)
 
     def _settle(self, entry: _Entry, *, kept: bool) -> None:
-        head = self._queue.popleft()
-        assert head is entry
+        self._queue.popleft()
         self.acknowledged += kept
         self.refused += not kept
         if not entry.done.done():

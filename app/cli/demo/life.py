@@ -90,7 +90,8 @@ class Life:
 
     @property
     def alive(self) -> NDArray[np.int8]:
-        return self.village.alive[0]
+        alive: NDArray[np.int8] = self.village.alive[0]
+        return alive
 
     @property
     def game_s(self) -> float:
@@ -120,7 +121,7 @@ class Life:
         self.slots[0, told] = np.where(targets[told] == 255, -1, targets[told]).astype(np.int8)
 
     def aim_all(self) -> NDArray[np.int32]:
-        """(n, 2) int32: the walkable cell that each NPC heads for; `goals[0, :, 2]` is its speed in cells per second."""
+        """(n, 2) int32: the walkable cell that each NPC heads for; `goals[0, :, 2]` is its speed in cells/s."""
         goals(self.village, self.intents, self.slots, self.senses.targets, self.goals)
         for row, cell in self.led.items():
             self.goals[0, row] = (cell[0] + 0.5, cell[1] + 0.5, 4.0)

@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,10 +64,9 @@ async def find(link: Link, map: str, pairs: Sequence[tuple[Cell, Cell]]) -> list
     ends = np.array([goal for _, goal in pairs], "<i2")
     request = messages.Find(map=map, starts=starts.tobytes(), goals=ends.tobytes(), partial=True)
     found = await link.ask(request, messages.Found, deadline_ms=FIND_MS)
-    assert isinstance(found.waypoints, bytes)
-    offsets = np.frombuffer(found.offsets, "<i4")
-    points = np.frombuffer(found.waypoints, "<i2").reshape(-1, 2)
-    ways = [points[first:last].tolist() for first, last in zip(offsets[:-1], offsets[1:], strict=True)]
+    packed = found.waypoints if isinstance(found.waypoints, bytes) else b""
+    points = np.frombuffer(packed, "<i2").reshape(-1, 2)
+    ways = [points[first:last].tolist() for first, last in pairwise(np.frombuffer(found.offsets, "<i4"))]
     return [[(x, y) for x, y in way] for way in ways]
 
 
