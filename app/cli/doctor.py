@@ -93,14 +93,14 @@ def _print(found: dict[str, Any]) -> None:
     console.print(f"Python {machine['python']} on {machine['system']}, {machine['cores']} cores")
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
     console.print(f"Installed: {packages or 'no optional package'}")
-    engines = Table("engine", "kind", "state", "provider", "detail", "mend", title=f"Engines of mode {found['mode']}")
+    engines = Table(title=f"Engines of mode {found['mode']}")
+    for heading in ("engine", "kind", "state", "provider", "detail", "mend"):
+        engines.add_column(heading, overflow="fold")
     colors = {"ready": "green", "degraded": "yellow", "missing": "dim"}
     for engine in found["engines"]:
         state = engine["state"]
         name, kind, provider = engine["name"], engine["kind"], engine["provider"]
-        engines.add_row(
-            name, kind, f"[{colors[state]}]{state}[/]", provider, engine["detail"], engine["mend"], style=None
-        )
+        engines.add_row(name, kind, f"[{colors[state]}]{state}[/]", provider, engine["detail"], engine["mend"])
     console.print(engines)
     ladders = Table("module", "answers, best first", "left out", title="Ladders")
     for module, rungs in found["ladders"].items():

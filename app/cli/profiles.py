@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -31,7 +32,14 @@ def show(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: bo
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("key", "value", "origin", title=f"Mode {mode}")
+    table = Table(title=f"Mode {mode}")
+    for heading in ("key", "value", "origin"):
+        table.add_column(heading, overflow="fold")
     for key, value, origin in rows:
-        table.add_row(key, json.dumps(value), origin)
+        table.add_row(key, json.dumps(value), _near(origin))
     Console().print(table)
+
+
+def _near(origin: str) -> str:
+    """A file's path from here, where that is shorter."""
+    return min(origin, os.path.relpath(origin), key=len) if os.path.isabs(origin) else origin
