@@ -150,8 +150,11 @@ class QuestHandler:
         entities = logic.disturbed_by(change)
         for quest in book.active_about(entities) if entities else ():
             present = changed.get(quest.id, quest)
-            checked = self._rechecked(world, present) if present.state == "active" else present
-            if checked is not quest:
+            foreseen = present is not quest and logic.on_plan(present)
+            if foreseen or present.state != "active":
+                continue
+            checked = self._rechecked(world, present)
+            if checked is not present:
                 changed[quest.id] = checked
         return [record(quest) for quest in changed.values()]
 

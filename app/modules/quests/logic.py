@@ -83,6 +83,12 @@ def _ways_before(steps: Sequence[Step], index: int) -> list[int] | None:
     return before if all(steps[number].action == "goto" and not steps[number].goal for number in before) else None
 
 
+def on_plan(quest: Quest) -> bool:
+    """Whether the steps were done in the plan's order so far, so that its proof still speaks of the rest."""
+    done = [step.done for step in quest.steps]
+    return done == sorted(done, reverse=True)
+
+
 def disturbed_by(change: Change) -> tuple[str, ...]:
     """The entities whose quests must be looked at again after `change`; empty for nearly all events."""
     match change:
