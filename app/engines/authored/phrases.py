@@ -44,8 +44,8 @@ def slots_of(scene: Scene, grammar: Grammar, seed: int) -> dict[str, str]:
         "me": scene.npc.name,
         "role": scene.npc.role.replace("_", " "),
         "a_role": _with_article(scene.npc.role, grammar),
-        "my_place": scene.npc.place,
-        "here": scene.here.name if scene.here is not None else terms["here"],
+        "my_place": _place(scene.npc.place, grammar),
+        "here": _place(scene.here.name, grammar) if scene.here is not None else terms["here"],
         "time": scene.part_of_day,
         "asked": scene.asked,
         "fact": _fact(scene.known, grammar, seed, scene.person.id if scene.person is not None else ""),
@@ -54,9 +54,9 @@ def slots_of(scene: Scene, grammar: Grammar, seed: int) -> dict[str, str]:
     }
     other = _someone_else(scene, seed)
     if other is not None:
-        slots |= {"other": other.name, "other_place": other.place}
+        slots |= {"other": other.name, "other_place": _place(other.place, grammar)}
     if scene.trader is not None:
-        slots |= {"other_trader": scene.trader.name, "other_trader_place": scene.trader.place}
+        slots |= {"other_trader": scene.trader.name, "other_trader_place": _place(scene.trader.place, grammar)}
     return slots | _about_slots(scene, grammar) | _quest_slots(scene.quests)
 
 
@@ -84,6 +84,7 @@ def _about_tags(scene: Scene) -> set[str]:
         tags |= {"person_self"} if person.id == scene.npc.id else set()
         tags |= {"person_here"} if person.here else set()
         tags |= {"person_role"} if person.role else set()
+        tags |= {"person_place"} if person.place else set()
         tags |= set() if person.alive else {"person_dead"}
         tags |= {"person_liked"} if person.relation >= 0.15 else set()
         tags |= {"person_disliked"} if person.relation <= -0.15 else set()
@@ -95,11 +96,12 @@ def _about_slots(scene: Scene, grammar: Grammar) -> dict[str, str]:
     spot = scene.spot
     if spot is not None:
         reach = grammar.terms.get(f"reach_{spot.reach}", "")
-        slots |= {"place": spot.name, "direction": spot.direction, "reach": reach, "via": spot.via}
+        slots |= {"place": _place(spot.name, grammar), "direction": spot.direction, "reach": reach}
+        slots["via"] = _place(spot.via, grammar)
         slots["keeper"] = spot.keeper
     person = scene.person
     if person is not None:
-        slots |= {"person": person.name, "person_place": person.place, "person_role": person.role}
+        slots |= {"person": person.name, "person_place": _place(person.place, grammar), "person_role": person.role}
         slots["person_a_role"] = _with_article(person.role, grammar)
     return slots
 
@@ -126,8 +128,8 @@ def _someone_else(scene: Scene, seed: int) -> Someone | None:
 
 
 def _fact(known: tuple[Known, ...], grammar: Grammar, seed: int, about: str) -> str:
-    """One fact as a sentence, about the person asked for where there is one."""
-    able = [fact for fact in known if not about or fact.subject_id == about]
+    """One fact as a sentence: whatever is known of the person asked for, else something that people tell."""
+    able = [fact for fact in known if (fact.subject_id == about if about else fact.predicate in TOLD_OUTRIGHT)]
     if not able:
         return ""
     fact = able[0] if about else able[stable_hash(seed, "fact") % len(able)]
@@ -168,6 +170,14 @@ def _with_article(noun: str, grammar: Grammar) -> str:
         return ""
     article = grammar.terms["article_vowel" if noun[0].casefold() in "aeiou" else "article"]
     return f"{article} {noun.replace('_', ' ')}"
+
+
+def _place(name: str, grammar: Grammar) -> str:
+    """A place's name as it stands in a sentence: with an article where its last word is a common noun."""
+    words = name.casefold().split()
+    if not words or words[-1] not in grammar.articled or words[0] == grammar.terms["the"] or "'" in name:
+        return name
+    return f"{grammar.terms['the']} {name}"
 
 
 def _sentence(text: str) -> str:

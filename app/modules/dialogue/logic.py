@@ -19,7 +19,7 @@ from app.core.ports import Part
 from app.modules.dialogue.messages import Cut, Emotion
 from app.world.entities import Npc, Value
 from app.world.gate import Proposed, check_proposal
-from app.world.scene import Line, QuestNote, Scene, Someone, Spot, quest_head
+from app.world.scene import QuestNote, Scene, Someone, Spot, quest_head
 from app.world.state import World
 
 HELD_OFFERED_MAX = 8
@@ -85,7 +85,7 @@ def compile_context(
     left -= tokens_of(present.text)
     for label, rows in (("facts", _fact_rows(scene)), ("quests", _quest_rows(scene)), ("acts", _act_rows(acts))):
         kept[label], left = _fit(label, rows, left, cut)
-    lines, left = _fit_lines(scene.lines, left, cut)
+    lines, left = _fit_lines(scene, left, cut)
     for label, rows in (("places", _place_rows(scene)), ("people", _people_rows(scene)), ("news", _news_rows(scene))):
         kept[label], left = _fit(label, rows, left, cut)
     world = _fill(prompt.world, name=name, **{label: _join(kept[label]) for label in ("places", "people", "facts")})
@@ -127,7 +127,7 @@ def emotion_of(scene: Scene) -> Emotion:
     """The face that goes with the line."""
     felt = scene.npc_feels()
     if scene.intent == "threaten":
-        return "angry" if scene.npc.role in ("guard", "soldier", "bandit") or felt < -0.2 else "afraid"
+        return "afraid" if scene.need == "hurt" or scene.npc.role in ("villager", "farmer", "child") else "angry"
     if scene.topic == "news" and scene.news and scene.news[0].verb in ("killed", "died"):
         return "sad"
     if scene.need == "hurt":
@@ -256,8 +256,9 @@ def _fit(label: str, rows: list[str], left: int, cut: list[Cut]) -> tuple[list[s
     return kept, left
 
 
-def _fit_lines(lines: tuple[Line, ...], left: int, cut: list[Cut]) -> tuple[list[Part], int]:
+def _fit_lines(scene: Scene, left: int, cut: list[Cut]) -> tuple[list[Part], int]:
     """The newest lines that `left` tokens hold, oldest first."""
+    lines = scene.lines
     kept: list[Part] = []
     for at in range(len(lines) - 1, -1, -1):
         cost = tokens_of(lines[at].text) + 4
@@ -266,7 +267,8 @@ def _fit_lines(lines: tuple[Line, ...], left: int, cut: list[Cut]) -> tuple[list
             break
         left -= cost
         line = lines[at]
-        kept.append(Part(trust="npc" if line.npc else "player", text=line.text, speaker=line.name))
+        mine = line.speaker == scene.npc.id  # what other NPCs said is data as well
+        kept.append(Part(trust="npc" if mine else "player", text=line.text, speaker=line.name))
     return kept[::-1], left
 
 

@@ -143,22 +143,25 @@ def _asked_about(
     world: World, npc: Npc, meaning: Meaning, lexicon: Lexicon, names: Names, heard: str
 ) -> tuple[Location | None, Npc | Player | None, str]:
     """The place or person that a question is about, or the word that named neither."""
-    if meaning.intent not in ("ask_place", "ask_person", "trade", "unknown", "small_talk"):
+    asks = meaning.intent in ("ask_place", "ask_person")
+    if not asks and meaning.intent not in ("unknown", "small_talk"):
         return None, None, ""
-    for mention in names.find(heard.title()):
+    for mention in names.find(heard.title() if asks else heard):
         entity = world.entity(mention.id)
         if isinstance(entity, Location):
             return entity, None, ""
-        if isinstance(entity, Npc | Player) and entity.id != npc.id:
+        if isinstance(entity, Npc | Player):
             return None, entity, ""
-    if meaning.intent == "ask_person" and not lexicon.itself.isdisjoint(heard.casefold().split()) and not meaning.about:
-        return None, npc, ""
-    if meaning.intent not in ("ask_place", "ask_person"):
+    if not asks:
         return None, None, ""
+    if meaning.intent == "ask_person" and not meaning.about:
+        return None, npc, ""
     for word in meaning.about:
         place, person = _by_word(world, npc, lexicon.kin(word))
-        if place is not None or person is not None:
-            return place, person, ""
+        if place is not None and (person is None or meaning.intent == "ask_place"):
+            return place, None, ""
+        if person is not None:
+            return None, person, ""
     return None, None, " ".join(meaning.about[:3])
 
 

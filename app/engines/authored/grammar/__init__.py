@@ -36,6 +36,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verbs: dict[str, str]
     symbols: dict[str, tuple[str, ...]]
     terms: dict[str, str]
+    articled: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Grammar:
     verbs: Mapping[str, str]
     symbols: Mapping[str, tuple[Variant, ...]]
     terms: Mapping[str, str]
+    articled: frozenset[str]
 
     def lines(self, symbol: str, tags: frozenset[str], slots: Mapping[str, str], seed: int) -> Iterator[str]:
         """Ways to say `symbol`, best draw first; the same seed gives the same order everywhere."""
@@ -110,7 +112,7 @@ def load(language: str) -> Grammar:
             for used in re.findall(r"#(\w+)#", variant.text):
                 if used not in symbols:
                     raise Invalid(f"symbol {name!r} uses {used!r}, which there is not", hint=nearest(used, symbols))
-    return Grammar(language, file.groups, file.weather, file.verbs, symbols, file.terms)
+    return Grammar(language, file.groups, file.weather, file.verbs, symbols, file.terms, file.articled)
 
 
 def _variant(text: str) -> Variant:

@@ -28,12 +28,10 @@ class Meaning(NamedTuple):
 class _IntentRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Intent
     phrases: tuple[str, ...]
-    ask: bool = False
 
 
 class _WordLists(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     empty: frozenset[str]
-    self: frozenset[str]
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,12 +42,11 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """The phrases of one language. `phrases` maps a phrase to its intent's row."""
+    """The phrases of one language: one pattern for each row."""
 
     rows: tuple[_IntentRow, ...]
     patterns: tuple[re.Pattern[str], ...]
     empty: frozenset[str]
-    itself: frozenset[str]
     synonyms: Mapping[str, tuple[str, ...]]
 
     def read(self, text: str) -> Meaning:
@@ -86,7 +83,6 @@ def load(language: str) -> Lexicon:
         rows=file.intent,
         patterns=tuple(_pattern(row.phrases) for row in file.intent),
         empty=file.words.empty,
-        itself=file.words.self,
         synonyms=file.synonyms,
     )
 
