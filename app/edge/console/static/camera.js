@@ -5,6 +5,7 @@ const SCALE_MAX = 56;
 const TAP_PX = 6;
 const KEY_PX = 72;
 const ZOOM_STEP = 1.35;
+const BEYOND_PX = 90;
 
 /** Changes call `moved()`; a tap or click without a drag calls `tapped(x, y)`, hovering `hovered(x, y)`, in pixels. */
 export class Camera {
@@ -91,10 +92,10 @@ export class Camera {
     this.on.moved();
   }
 
-  /** A center that shows as little beyond the map as can be. */
+  /** A center that shows little beyond the map: just enough that nobody at its edge hides under a control. */
   #within(center, cells, px) {
-    const half = px / 2 / this.scale;
-    return half * 2 >= cells ? cells / 2 : Math.min(Math.max(center, half), cells - half);
+    const least = (px / 2 - BEYOND_PX) / this.scale;
+    return least * 2 >= cells ? cells / 2 : Math.min(Math.max(center, least), cells - least);
   }
 
   #at(event) {

@@ -168,13 +168,15 @@ function meter(name, share, value, against = false) {
 }
 
 function isEmpty(value) {
-  return value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
+  return value === null || value === "" || (typeof value === "object" && Object.values(value).every(isEmpty));
 }
 
 /** Anything a module tells, as nested lists. */
 function tree(value, depth = 0) {
   if (value === null || typeof value !== "object") return typeof value === "number" ? number(value) : String(value);
   if (depth >= DEPTH_MAX) return "…";
+  if (Array.isArray(value)) return el("ul", { class: "cards" }, value.map((item) => el("li", {}, tree(item, depth + 1))));
+  if (Object.keys(value).length === 1) return tree(Object.values(value)[0], depth);
   return el("dl", { class: "pairs" }, Object.entries(value).map(([name, inner]) =>
     [el("dt", {}, words(name)), el("dd", {}, tree(inner, depth + 1))]).flat());
 }

@@ -82,16 +82,22 @@ export class Status extends EventTarget {
 
   #server(health) {
     if (!health || this.#failed) return [lamp("bad", "server unreachable or stopping")];
-    const engines = health.engines.map((engine) =>
-      fact(engine.name, engine.state === "ready" ? engine.provider || engine.kind : engine.state, {
-        title: engine.mend || engine.detail || null,
-      }));
-    const down = health.rungs_down;
+    const present = health.engines.filter((engine) => engine.state !== "missing").map((engine) =>
+      fact(engine.name, `${engine.provider || engine.kind}${engine.state === "ready" ? "" : ` (${engine.state})`}`,
+        { title: engine.mend || engine.detail || null }));
+    const missing = health.engines.filter((engine) => engine.state === "missing");
+    const down = Object.entries(health.rungs_down);
     return [
       lamp(health.degraded.length ? "fair" : "good", health.degraded.length ? "degraded" : "ready"),
       fact("mode", health.mode),
-      ...(engines.length ? engines : [fact("engines", "authored rules")]),
-      down.length ? fact("rungs down", down.join(", "), { class: "fact warn" }) : fact("rungs down", "none"),
+      ...(present.length ? present : [fact("engines", "authored rules")]),
+      missing.length ? fact("missing", missing.map((engine) => engine.name).join(", "), {
+        title: missing.map((engine) => `${engine.name}: ${engine.mend || engine.detail}`).join("\n"),
+      }) : null,
+      fact("rungs down", down.map(([rung]) => rung).join(", ") || "none", {
+        class: down.length ? "fact warn" : "fact",
+        title: down.map(([rung, reason]) => `${rung}: ${reason}`).join("\n") || null,
+      }),
       health.warm ? null : fact("warming", "…"),
     ].filter(Boolean);
   }

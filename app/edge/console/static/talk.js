@@ -135,8 +135,8 @@ export class Talk {
 /** What stands under an answer: who wrote it, how it felt, what it offers, what it took. */
 function credits(reply) {
   const facts = [
-    el("span", { class: "rung" }, reply.rung),
-    el("span", { class: reply.ai_generated ? "mark ai" : "mark" }, reply.ai_generated ? "AI-generated" : "authored"),
+    el("span", { class: "rung", title: "The rung of the ladder that answered" }, reply.rung),
+    el("span", { class: reply.ai_generated ? "mark ai" : "mark" }, reply.ai_generated ? "AI-generated" : "no AI"),
     reply.engine && reply.engine !== reply.rung ? el("span", {}, reply.engine) : null,
     reply.emotion !== "neutral" ? el("span", {}, reply.emotion) : null,
     reply.relation_delta ? el("span", {}, `${reply.relation_delta > 0 ? "likes" : "dislikes"} it`) : null,

@@ -233,9 +233,10 @@ class WorldPage {
 
   #find() {
     const text = this.search.value.trim().toLowerCase();
+    const begins = (npc) => npc.name.toLowerCase().startsWith(text);
     const matches = this.#crowd.all
       .filter((npc) => `${npc.name} ${npc.archetype} ${npc.id}`.toLowerCase().includes(text))
-      .sort((a, b) => a.name.localeCompare(b.name));
+      .sort((a, b) => begins(b) - begins(a) || a.name.localeCompare(b.name));
     const pick = (npc) => () => this.#pick(npc.id);
     this.found.replaceChildren(
       ...matches.slice(0, FOUND_MAX).map((npc) => el("li", {},
@@ -328,7 +329,8 @@ class WorldPage {
   #keepInView(now) {
     const npc = this.#crowd.get(this.#marked);
     const at = npc && this.#crowd.place(npc, now);
-    if (at) this.camera.lookAt(at[0] + 0.5, at[1] + 0.5);
+    const away = at ? Math.hypot(at[0] + 0.5 - this.camera.x, at[1] + 0.5 - this.camera.y) : 0;
+    if (away * this.camera.scale > 0.5) this.camera.lookAt(at[0] + 0.5, at[1] + 0.5);
   }
 
   #drawGround(pen) {
