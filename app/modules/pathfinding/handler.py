@@ -38,22 +38,22 @@ class Pathfinding:
         """Prepare a map in a thread, then store it as the next version; raises Invalid naming what is wrong."""
         world = self._worlds.get(call.tenant, call.world)
         self._check_room(world, request.map)
-        stored, graph, took_ms = await self._planner.store(request.map, request.format, request.data, call.deadline)
+        taken = await self._planner.take(request.map, request.format, request.data, call.deadline)
         async with self._storing:  # two uploads of one map must not both become the same version
             self._check_room(world, request.map)
             before = world.state.maps.get(request.map)
-            stored = msgspec.structs.replace(stored, version=before.version + 1 if before else 1)
+            stored = msgspec.structs.replace(taken.stored, version=before.version + 1 if before else 1)
             events = await self._journal.append(call.tenant, call.world, [MapStored(map=stored)], key=request.key)
         committed = next((event.change.map for event in events if isinstance(event.change, MapStored)), stored)
-        call.notes.update(rung="exact", engine="subgoals", cells=graph.width * graph.height)
+        call.notes.update(rung="exact", engine="subgoals", cells=stored.width * stored.height)
         return messages.Uploaded(
             map=request.map,
             version=committed.version,
-            width=graph.width,
-            height=graph.height,
-            passable_cells=int((graph.labels > 0).sum()),
-            components=graph.regions,
-            preprocess_ms=round(took_ms, 3),
+            width=stored.width,
+            height=stored.height,
+            passable_cells=taken.passable_cells,
+            components=taken.graph.regions,
+            preprocess_ms=round(taken.preprocess_ms, 3),
         )
 
     def _check_room(self, world: World, map: str) -> None:
@@ -66,11 +66,16 @@ class Pathfinding:
         starts, goals = logic.read_pairs(request.starts, request.goals, request.format, self._settings)
         max_cost = logic.read_cost(request.max_cost)
         stored, graph = await self._map(call, request.map)
-        answers = await self._planner.find(
-            graph, starts, goals, max_cost=max_cost, partial=request.partial, deadline=call.deadline
-        )
+        stop = call.deadline.less_ms(self._settings.reply_reserve_ms)
+
+        def work() -> messages.Found:
+            answers = self._planner.search(
+                graph, starts, goals, max_cost=max_cost, partial=request.partial, deadline=stop
+            )
+            return logic.found(answers, request.format, map=stored.name, version=stored.version)
+
         call.notes.update(rung="exact", engine="subgoals", queries=len(starts))
-        return logic.found(answers, request.format, map=stored.name, version=stored.version)
+        return await self._planner.run(work, call.deadline)
 
     async def reachable(self, call: Call, request: messages.Reachable) -> messages.ReachableAnswer:
         """Compare the labels of starts and goals."""
@@ -89,7 +94,7 @@ class Pathfinding:
         logic.check_count(len(cells), listed, self._settings)
         stored, graph = await self._map(call, request.map)
         region = logic.region_of(graph, "reach_from", request.reach_from)
-        found = await self._planner.nearest(graph, cells, region, call.deadline)
+        found = await self._planner.run(functools.partial(self._planner.nearest, graph, cells, region), call.deadline)
         call.notes.update(rung="exact", engine="labels", queries=len(cells))
         return messages.CellsAnswer(
             map=stored.name, version=stored.version, cells=logic.pack_cells(found, request.format)

@@ -20,7 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Kept free before the deadline for writing the reply; queries not started by then are over_budget."""
 
     threads_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
-    """Worker threads that search and preprocess."""
+    """Worker threads that search; one more prepares maps."""
 
     side_cells_max: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 4_096
     """Width and height of a map."""
@@ -37,8 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pairs_max: int = 16_384
     """Queries, or cells, in one request that is packed both ways."""
 
-    lists_pairs_max: int = 1_024
-    """The same where the request or the reply has lists."""
+    lists_pairs_max: int = 256
+    """The same where the request or the reply has lists, which cost the event loop more than the search."""
 
     chunk_pairs: Annotated[int, msgspec.Meta(ge=1)] = 64
     """Queries searched between two looks at the clock."""

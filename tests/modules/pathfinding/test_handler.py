@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import zlib
 from collections.abc import AsyncIterator
 from typing import TypeVar
@@ -166,6 +168,16 @@ async def test_a_map_stored_before_a_restart_is_prepared_at_its_first_query(benc
     assert await bench.find(((0, 0), (4, 0))) == before
 
 
+async def test_preparing_goes_on_when_the_query_that_began_it_is_late(bench: Bench) -> None:
+    await bench.upload()
+    await bench.close()
+    bench.module = bench.build()
+    late = messages.Find(map="valley", starts=((0, 0),), goals=((4, 0),))
+    with pytest.raises(DeadlineExceeded):
+        await asyncio.gather(*(bench.ask(late, messages.Found, deadline_ms=0) for _ in range(3)))
+    assert (await bench.find(((0, 0), (4, 0)))).status == ("found",)
+
+
 async def test_maps_beyond_the_memory_limit_are_prepared_again() -> None:
     bench = Bench(settings=Settings(prepared_cells_max=60))
     await bench.upload(MAP, map="a")
@@ -253,8 +265,8 @@ async def test_random_points_repeat_with_their_seed(bench: Bench) -> None:
 
 async def test_requests_beyond_their_limits_are_refused(bench: Bench) -> None:
     await bench.upload()
-    with pytest.raises(TooLarge, match="1025 queries"):
-        await bench.find(*[((0, 0), (1, 1))] * 1_025)
+    with pytest.raises(TooLarge, match="257 queries"):
+        await bench.find(*[((0, 0), (1, 1))] * 257)
     endless = messages.Find(map="valley", starts=(), goals=(), max_cost=float("nan"))
     with pytest.raises(Invalid, match="max_cost is nan"):
         await bench.ask(endless, messages.Found)
@@ -275,3 +287,8 @@ def test_warming_leaves_nothing_to_compile() -> None:
     assert warm is not None
     warm()
     assert len(kernels.find_paths.signatures) == 1  # type: ignore[attr-defined]  # numba's own attribute
+
+
+def test_the_module_is_built_without_importing_numba() -> None:
+    program = "import sys, app.modules.pathfinding.module; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
