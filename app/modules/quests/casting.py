@@ -33,7 +33,7 @@ class Role(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"con
 
 
 class Strategy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One way to serve a motive; `needs` are the risky actions that its plan may use."""
+    """One way to serve a motive; `needs` are the reserved actions that its plan may use."""
 
     id: str
     goals: tuple[str, ...]
@@ -151,7 +151,7 @@ def _universe(stage: Stage, cast: Cast, role: Role) -> Sequence[str]:
 
 def _friend(stage: Stage, cast: Cast, id: str, argument: str) -> bool:
     npc = stage.view.npcs[id]
-    return npc.alive and not stage.view.hostile(npc, stage.hero.entity)
+    return npc.alive and stage.view.person(npc) and not stage.view.hostile(npc, stage.hero.entity)
 
 
 def _foe(stage: Stage, cast: Cast, id: str, argument: str) -> bool:

@@ -7,7 +7,7 @@ is data (`data/actions.toml`); its variables are numbers here, so no entity id c
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from types import MappingProxyType
@@ -25,6 +25,8 @@ Pattern = tuple[str | int, ...]
 """A fact whose ints stand for a schema's parameters, by position."""
 
 PLAYER = "player"
+TALKS = frozenset({"learn", "report"})
+"""Actions that make no sense before what they speak of."""
 
 
 class EventSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,12 +111,28 @@ class Vocabulary:
         barred = set(names)
         return tuple(schema for schema in self.schemas.values() if schema.name not in barred)
 
-    def decent(self, barred: Iterable[str]) -> tuple[Schema, ...]:
-        """The schemas but those named, for plans in which what was given away stays given away."""
-        return tuple(
-            replace(schema, add=tuple(pattern for pattern in schema.add if pattern[0] != "holds"))
-            for schema in self.without(barred)
-        )
+    def story(self, barred: Iterable[str], goals: Sequence[Fact]) -> tuple[Schema, ...]:
+        """The schemas but those barred, for a plan that reads as a story.
+
+        What was given away stays given away, and what is asked or told of comes after the goals before it.
+        """
+        schemas: list[Schema] = []
+        for schema in self.without(barred):
+            if schema.name in TALKS:
+                schemas.extend(_waiting(schema, goals))
+            else:
+                kept = tuple(pattern for pattern in schema.add if pattern[0] != "holds")
+                schemas.append(replace(schema, add=kept))
+        return tuple(schemas)
+
+
+def _waiting(schema: Schema, goals: Sequence[Fact]) -> Iterator[Schema]:
+    """The schema once for each goal that is its deed, waiting for the goals before that one."""
+    for number, goal in enumerate(goals):
+        if goal[0] == schema.deed[0]:
+            terms = zip(schema.deed[1:], goal[1:], strict=True)
+            values = {schema.params[term]: value for term, value in terms if isinstance(term, int)}
+            yield schema.bound(values, pre=goals[:number])
 
 
 def data(name: str) -> bytes:

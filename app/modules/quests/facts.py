@@ -22,6 +22,8 @@ from app.world.state import State
 
 MERCHANTS = frozenset({"merchant", "trader", "shopkeeper", "peddler", "innkeeper", "smith", "blacksmith", "baker"})
 MONSTERS = frozenset({"monster", "beast", "predator", "bandit", "wolf", "undead", "raider", "outlaw"})
+BEASTS = frozenset({"beast", "predator", "prey", "animal", "wolf", "deer", "livestock"})
+"""Those with whom nobody can speak or deal."""
 WILD = frozenset({"wild", "resource", "gatherable", "plant", "herb", "ore", "wood"})
 WALK_COST = 0.5
 """Effort of passing one place on the way."""
@@ -95,6 +97,10 @@ class View:
         return bool(mine and npc.faction) and (
             self.opinion(npc.faction, mine) <= worst or self.opinion(mine, npc.faction) <= worst
         )
+
+    def person(self, npc: entities.Npc) -> bool:
+        """Whether an NPC can be spoken to."""
+        return npc.archetype not in BEASTS and "beast" not in npc.tags
 
     def beatable(self, npc: entities.Npc, level: int) -> bool:
         """Whether a player of that level can win against it and the game lets it die."""
@@ -305,14 +311,15 @@ def _npc_facts(view: View, hero: Hero, id: str, facts: dict[Fact, None], weights
         facts["at", id, place] = None
     facts["alive" if npc.alive else "dead", id] = None
     hostile = view.hostile(npc, hero.entity)
-    facts["hostile" if hostile else "friendly", id] = None
+    if view.person(npc):
+        facts["hostile" if hostile else "friendly", id] = None
+        facts["tells", id, own_news(id)] = None
     if hostile and view.beatable(npc, hero.level):
         facts["killable", id] = None
         facts["tidings", id, slain_news(id)] = None
         weights["killable", id] = LEVEL_COST * max(0, npc.level - hero.level)
     for skill in view.skills_of(npc):
         facts["teaches", id, skill] = None
-    facts["tells", id, own_news(id)] = None
 
 
 def _item_facts(view: View, hero: Hero, id: str, facts: dict[Fact, None], weights: dict[Fact, float]) -> None:

@@ -20,8 +20,8 @@ from app.modules.quests.messages import Quest
 from app.modules.quests.planner import Plan
 from app.modules.quests.prose import Grammar, Writer
 
-RISKY = frozenset({"kill", "steal", "spy"})
-"""Actions that a plan may use only where the strategy asks for them."""
+RESERVED = frozenset({"kill", "steal", "spy", "escort"})
+"""Actions that a plan may use only where the strategy asks for them: they harm, or drag people about."""
 NEED_WEIGHT = 4.0
 """How much a need of 1.0 adds to its motive's chance."""
 REPEAT_WEIGHT = 0.2
@@ -90,6 +90,8 @@ def _checked(library: Library, view: View, wish: Wish) -> Hero:
         raise Invalid(f"forbid names {action!r}, which is no action", hint=nearest(action, library.vocabulary.schemas))
     if not view.npcs[wish.giver].alive:
         raise Conflict(f"giver {wish.giver!r} is dead", hint="only the living give quests")
+    if not view.person(view.npcs[wish.giver]):
+        raise Conflict(f"giver {wish.giver!r} is a beast", hint="ask someone who can speak")
     return hero_of(view, wish.player, wish.giver)
 
 
@@ -101,7 +103,7 @@ def _require_reachable(library: Library, stage: Stage, wish: Wish) -> None:
     question = Question(
         goals=(("here", place),),
         seeds=(place,),
-        schemas=library.vocabulary.decent(RISKY | wish.forbid),
+        schemas=library.vocabulary.without(RESERVED | wish.forbid),
     )
     proof = prove(stage.view, stage.hero, question, states_max=stage.view.settings.states_max)
     if not isinstance(proof.outcome, Plan):
@@ -141,15 +143,15 @@ def motive_weights(strategies: StrategyFile, view: View, wish: Wish) -> dict[str
             continue
         need = giver.attributes.get(f"need_{name}", 0.0)
         felt = min(1.0, max(0.0, float(need))) if isinstance(need, int | float) else 0.0
-        weights[name] = motive.weight * motive.archetypes.get(giver.archetype, 1.0) + NEED_WEIGHT * felt
+        calling = max(motive.archetypes.get(word, 1.0) for word in (giver.archetype, *giver.tags))
+        weights[name] = motive.weight * calling + NEED_WEIGHT * felt
     return weights
 
 
 def _proved(library: Library, stage: Stage, strategy: Strategy, cast: dict[str, str], wish: Wish) -> Proof:
-    barred = (RISKY - set(strategy.needs)) | wish.forbid
-    question = Question(
-        goals=goals_of(strategy, cast), seeds=tuple(cast.values()), schemas=library.vocabulary.decent(barred)
-    )
+    barred = (RESERVED - set(strategy.needs)) | wish.forbid
+    goals = goals_of(strategy, cast)
+    question = Question(goals=goals, seeds=tuple(cast.values()), schemas=library.vocabulary.story(barred, goals))
     return prove(stage.view, stage.hero, question, states_max=stage.view.settings.cast_states_max)
 
 
@@ -173,7 +175,7 @@ def _frozen(
         motive=strategy.motive,
         strategy=strategy.id,
         level=level,
-        forbid=tuple(sorted((RISKY - set(strategy.needs)) | wish.forbid)),
+        forbid=tuple(sorted((RESERVED - set(strategy.needs)) | wish.forbid)),
         roles=cast,
         goals=goals_shown(goals, steps, view=view, writer=writer),
         steps=steps_of(steps, player=wish.player, goals=goals, writer=writer),

@@ -111,15 +111,13 @@ def rechecked(library: Library, view: View, quest: Quest, *, states_max: int) ->
     """
     goals = tuple(goal.deed for goal in quest.goals if not goal.done)
     hero = hero_of(view, quest.player, quest.giver, quest.level)
+    vocabulary = library.vocabulary
+    named = [goal[1] for goal in goals if goal[0] == "slain"]
     question = Question(
         goals=goals,
         seeds=tuple(dict.fromkeys((*quest.roles.values(), *(term for goal in goals for term in goal[1:])))),
-        schemas=library.vocabulary.decent(quest.forbid) if quest.strategy else library.vocabulary.without(quest.forbid),
-        given=tuple(
-            dict.fromkeys(
-                (*_deeds_done(quest), *foes(view, (goal[1] for goal in goals if goal[0] == "slain"), hero.level))
-            )
-        ),
+        schemas=vocabulary.story(quest.forbid, goals) if quest.strategy else vocabulary.without(quest.forbid),
+        given=(*_deeds_done(quest), *foes(view, named, hero.level)),
     )
     proof = prove(view, hero, question, states_max=states_max)
     match proof.outcome:

@@ -6,13 +6,14 @@ that a translation can be made from the same ids later.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from app.core.ids import stable_hash
-from app.modules.quests.domain import Schema, data
+from app.modules.quests.domain import Schema, data, own_news
 from app.modules.quests.facts import View
 
 Lines = tuple[str, ...]
@@ -37,6 +38,8 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All texts of one language."""
 
+    articles: Lines
+    """The definite one first; a name that begins with any of them gets none."""
     openings: Lines
     closings: Lines
     motives: dict[str, Lines]
@@ -77,7 +80,9 @@ class Writer:
     def step(self, schema: Schema, args: Sequence[str]) -> str:
         """What the player is to do, in a short sentence."""
         roles = dict(zip(schema.params, args, strict=True))
-        text, _ = self._told(f"actions.{schema.name}", self._grammar.actions[schema.name], roles)
+        own = "target" in roles and roles.get("topic") == own_news(roles["target"])
+        key = f"{schema.name}_news" if own and f"{schema.name}_news" in self._grammar.actions else schema.name
+        text, _ = self._told(f"actions.{key}", self._grammar.actions[key], roles)
         return text
 
     def reason(self, kind: str, roles: Mapping[str, str]) -> str:
@@ -88,11 +93,17 @@ class Writer:
     def _told(self, id: str, lines: Lines, roles: Mapping[str, str]) -> tuple[str, str]:
         number = stable_hash(self._seed, id, *sorted(roles.values())) % len(lines)
         names = {role: self._name(role, value) for role, value in roles.items()}
-        text = lines[number].format_map(names)
-        return text[:1].upper() + text[1:], f"{id}.{number}"
+        return _sentences(lines[number].format_map(names)), f"{id}.{number}"
 
     def _name(self, role: str, value: str) -> str:
-        return self._topic(value) if role == "topic" else self._view.name(value)
+        return self._topic(value) if role == "topic" else self._called(value)
+
+    def _called(self, id: str) -> str:
+        """A name as a sentence takes it: a common noun gets an article, a name or phrase stands as it is."""
+        name = self._view.name(id)
+        common = (id in self._view.items or id in self._view.npcs) and name[:1].islower()
+        articled = name.partition(" ")[0] in self._grammar.articles
+        return f"{self._grammar.articles[0]} {name}" if common and not articled else name
 
     def _topic(self, topic: str) -> str:
         kind, _, about = topic.partition(" ")
@@ -102,8 +113,13 @@ class Writer:
             "news": self._grammar.topics.news,
         }
         if kind in words and self._view.entity(about) is not None:
-            return words[kind].format(self._view.name(about))
-        subject, _, predicate = topic.rpartition(" ")
+            return words[kind].format(self._called(about))
+        subject, _, _ = topic.rpartition(" ")
         if self._view.entity(subject) is not None:
-            return self._grammar.topics.fact.format(self._view.name(subject), predicate.replace("_", " "))
+            return self._grammar.topics.fact.format(self._called(subject))
         return topic.replace("_", " ")
+
+
+def _sentences(text: str) -> str:
+    """The text with a capital at the start of each sentence."""
+    return re.sub(r"(^|[.!?] )([a-zà-ÿ])", lambda found: found[1] + found[2].upper(), text)

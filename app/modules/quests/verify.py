@@ -126,7 +126,7 @@ def _planned(library: Library, view: View, draft: Draft) -> Examined:
     question = Question(
         goals=tuple(("step", step.id) for step in draft.steps),
         seeds=(draft.giver, *(getattr(step, field) for step in draft.steps for field in FIELDS)),
-        schemas=(*vocabulary.without(draft.forbid), *ordered),
+        schemas=(*vocabulary.without(_barred(draft)), *ordered),
         given=foes(view, (step.target for step in draft.steps if step.action == "kill"), hero.level),
     )
     proof = prove(view, hero, question, states_max=view.settings.states_max)
@@ -137,6 +137,12 @@ def _planned(library: Library, view: View, draft: Draft) -> Examined:
             return Examined(_unsolved(view, draft, proof.problem, goals))
         case Plan() as plan:
             return Examined(_verified(library, view, draft, plan), plan)
+
+
+def _barred(draft: Draft) -> tuple[str, ...]:
+    """What a plan may not use. Nobody is dragged about unless a step says so: whom a player can fetch it can visit."""
+    escorts = any(step.action == "escort" for step in draft.steps)
+    return draft.forbid if escorts else (*draft.forbid, "escort")
 
 
 def _ordered(schema: Schema, step: DraftStep) -> Schema:
