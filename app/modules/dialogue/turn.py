@@ -29,6 +29,9 @@ from app.world.scene import Scene
 from app.world.speech import Speech, squeeze
 from app.world.state import World
 
+PARROT_LETTERS_MIN = 12
+"""A model's sentence of so many letters that stands whole in the player's line is the player's, not the NPC's."""
+
 
 @dataclass(slots=True)
 class Turn:
@@ -193,10 +196,13 @@ class Speaking:
         """Why a sentence may not be said; notes the claims of one that may."""
         if sum(map(len, turn.spoken)) + len(sentence) > self._settings.line_characters_max:
             return f"the line is longer than {self._settings.line_characters_max} characters"
-        if squeeze(sentence) in {squeeze(said) for said in turn.spoken}:
+        bare = squeeze(sentence)
+        if bare in {squeeze(said) for said in turn.spoken}:
             return "said already"
         claims = check_claims(turn.world, turn.scene.npc.id, sentence, turn.names)
         if not trusted:
+            if len(bare) >= PARROT_LETTERS_MIN and bare in squeeze(turn.scene.heard):
+                return "repeats the player's words"
             offered = {proposal.action for proposal in turn.proposals}
             for action in promised(sentence):
                 if action not in offered:
