@@ -16,6 +16,7 @@ from app import __version__
 from app.core.errors import Error, Refused, Unavailable
 
 VERBS: Mapping[str, tuple[str, str]] = {
+    "demo": ("app.cli.demo.command:demo", "Run the server and a village that lives on it."),
     "serve": ("app.cli.serve:serve", "Start the server."),
     "console": ("app.cli.console:console", "Print a link that opens the console of the running server."),
     "doctor": ("app.cli.doctor:doctor", "Say what this machine can run and what is missing."),

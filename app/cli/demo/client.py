@@ -81,8 +81,8 @@ class Link:
     on_push: Callable[[str, msgspec.Raw], None]
     connects: int = 0
     """How often a link was made; more than 1 means that it was lost in between."""
-    on_connect: Callable[[int], None] = lambda _seq: None
-    """Called with the world's newest seq each time a link is made."""
+    on_connect: Callable[[], None] = lambda: None
+    """Called each time a link is made."""
     up: asyncio.Event = field(default_factory=asyncio.Event)
     _socket: ClientConnection | None = None
     _resume: str = ""
@@ -148,7 +148,7 @@ class Link:
             self._resume = welcome.resume
             self.connects += 1
             self._socket = socket
-            self.on_connect(welcome.seq)
+            self.on_connect()
             self.up.set()
             async for body in socket:
                 self._take(_frames.decode(body if isinstance(body, bytes) else body.encode()))

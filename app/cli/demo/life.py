@@ -82,6 +82,7 @@ class Life:
     _candidate_s: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     _quiet_until_s: dict[tuple[int, int], float] = field(default_factory=dict)
     _dealt: dict[tuple[int, int], float] = field(default_factory=dict)
+    _slain: set[int] = field(default_factory=set)
     _age_s: float = 0.0
 
     @property
@@ -156,8 +157,9 @@ class Life:
         return [int(row) for row in np.flatnonzero((alive_before == 0) & (self.alive == 1))]
 
     def slay(self, row: int) -> None:
-        """Strike someone down, as a player does."""
+        """Strike someone down, as a player does; the player tells of it, so the next deaths leave it out."""
         self.village.hp[0, row] = 0.0
+        self._slain.add(row)
 
     def neighbors(self, reach_cells: float) -> Iterator[tuple[int, int]]:
         """Pairs of living persons that stand near each other and have leisure to talk."""
@@ -201,6 +203,9 @@ class Life:
         killers = np.flatnonzero(self.village.tally[0, :, KILLS] > kills)
         for row in np.flatnonzero((alive == 1) & (self.alive == 0)).tolist():
             self.led.pop(row, None)
+            if row in self._slain:
+                self._slain.remove(row)
+                continue
             killer = next((each for each in killers.tolist() if self._target(each) == row), None)
             where = self._place(row)
             if killer is None:

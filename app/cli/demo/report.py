@@ -1,8 +1,21 @@
-"""What the game process tells its supervisor, one JSON line at a time, and what the demo prints at its end."""
+"""What the two sides of the demo tell each other: the game's configuration, its reports, and the final summary."""
 
 from __future__ import annotations
 
 import msgspec
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor asks of the game.
+
+    `seconds` 0 means until told to end; without `map_file` the seed draws the map.
+    """
+
+    folder: str
+    seed: int
+    npcs: int
+    seconds: float = 0.0
+    map_file: str = ""
 
 
 class Report(msgspec.Struct, kw_only=True):
