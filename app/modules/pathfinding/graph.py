@@ -36,9 +36,12 @@ class Graph(NamedTuple):
     nodes: I32
     """(nodes, 2 + landmarks): column and row, border included, then the distances from the landmarks."""
     first: I32
-    """(nodes + 1,): the first edge of each node; the edges of node n are first[n] .. first[n + 1]."""
+    """(nodes, 9): the edges of node n in compass direction d are first[n, d] .. first[n, d + 1].
+
+    Directions go around from north: 0 north, 1 between north and east, 2 east, and so on.
+    """
     edges: I32
-    """(edges, 2): the node that an edge leads to, and its cost."""
+    """(edges, 2): direction << 24 | the node that an edge leads to, and its cost."""
 
     @property
     def width(self) -> int:

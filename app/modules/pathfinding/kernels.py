@@ -39,6 +39,8 @@ DY = (-1, 0, 1, 0, -1, 1, 1, -1)
 # map, 4096 * 4096 cells, keeps nodes below 2**24 and costs below 2**39.
 NODE_BITS = 24
 NODE_MASK = (1 << NODE_BITS) - 1
+START = 8 << NODE_BITS
+"""Stands for the arrival of a path that starts at a node."""
 
 # Columns of Scratch.trail.
 SO_FAR, TO_GOAL, LAST_LEG, PARENT = 0, 1, 2, 3
@@ -51,14 +53,14 @@ class Scratch(NamedTuple):
     """What a search writes to; one thread's own.
 
     `trail` (nodes, 4) int64: cost so far, least cost still to come, cost of the last leg to the
-    goal, and the parent + 1; the last two carry the number of their query in the high half, so
-    nothing needs clearing between queries.
+    goal, and the edge from the parent (its compass direction, or START, above the parent's node).
+    The last two carry the number of their query in the high half, so that nothing needs clearing.
     """
 
     trail: I64
     heap: I64
     near: I32
-    """(room, 2): nodes joined to one cell, and their costs."""
+    """(room, 3): nodes joined to one cell, their costs and their compass directions."""
     chain: I32
     """(nodes + 2, 2): the path from goal to start, as columns and rows."""
 
@@ -69,7 +71,7 @@ def compiled(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """A part of kernels, put in the place of each call."""
+    """A part of kernels, put in the place of each call, which would count references to its arrays."""
     return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function))
 
 
@@ -157,24 +159,25 @@ def _extend(clear: I16, free: U8, node_of: I32, cell: int, direction: int, dx: i
 
 @compiled
 def _connect(cell: int, stride: int, clear: I16, node_of: I32, near: I32) -> int:
-    """Write the subgoals joined directly to `cell`, and their costs, to `near`; the number written.
+    """Write the subgoals joined directly to `cell` to `near`, around the compass; the number written.
 
     Each lies some diagonal steps and then some straight steps away. Where a subgoal is met, the
     view to that side narrows: what lies behind it is as near through it.
     """
     count = 0
-    for side in range(4):
-        steps = clear[cell, side]
-        if steps > 0:
-            near[count, 0] = node_of[cell + steps * (DX[side] + DY[side] * stride)]
-            near[count, 1] = steps * STRAIGHT
-            count += 1
     for quadrant in range(4):
+        steps = clear[cell, quadrant]
+        if steps > 0:
+            near[count, 0] = node_of[cell + steps * (DX[quadrant] + DY[quadrant] * stride)]
+            near[count, 1] = steps * STRAIGHT
+            near[count, 2] = 2 * quadrant
+            count += 1
         step = DX[4 + quadrant] + DY[4 + quadrant] * stride
         steps = clear[cell, 4 + quadrant]
         if steps > 0:
             near[count, 0] = node_of[cell + steps * step]
             near[count, 1] = steps * DIAGONAL
+            near[count, 2] = 2 * quadrant + 1
             count += 1
         reach = _before_stop(steps)
         for side in (quadrant, (quadrant + 1) & 3):
@@ -189,6 +192,7 @@ def _connect(cell: int, stride: int, clear: I16, node_of: I32, near: I32) -> int
                 if 0 < seen <= view:
                     near[count, 0] = node_of[at + seen * across]
                     near[count, 1] = taken * DIAGONAL + seen * STRAIGHT
+                    near[count, 2] = 2 * quadrant + 1
                     count += 1
                 view = min(view, _before_stop(seen))
     return count
@@ -202,20 +206,23 @@ def _before_stop(clear: int) -> int:
 
 @compiled
 def join_subgoals(cells: I32, stride: int, clear: I16, node_of: I32) -> tuple[I32, I32]:
-    """The edges of all nodes: first edge of each (nodes + 1,), and node and cost (edges, 2); int32."""
-    near = np.empty((8 * (stride + clear.shape[0] // stride), 2), np.int32)
-    first = np.zeros(cells.size + 1, np.int32)
+    """The edges of all nodes, as Graph.first and Graph.edges."""
+    near = np.empty((8 * (stride + clear.shape[0] // stride), 3), np.int32)
+    first = np.zeros((cells.size, 9), np.int32)
     edges = np.empty((8 * cells.size + near.shape[0], 2), np.int32)
     total = 0
     for node in range(cells.size):
         count = _connect(cells[node], stride, clear, node_of, near)
         if total + count > edges.shape[0]:
             edges = _resized(edges, total, 2 * edges.shape[0])
+        first[node, 0] = total
         for index in range(count):
-            edges[total + index, 0] = near[index, 0]
+            edges[total + index, 0] = near[index, 2] << NODE_BITS | near[index, 0]
             edges[total + index, 1] = near[index, 1]
+            first[node, near[index, 2] + 1] = total + index + 1
+        for direction in range(8):
+            first[node, direction + 1] = max(first[node, direction + 1], first[node, direction])
         total += count
-        first[node + 1] = total
     return first, _resized(edges, total, total)
 
 
@@ -309,8 +316,8 @@ def _spread(sources: I64, first: I32, edges: I32, distance: I64, heap: I64) -> N
         here = key >> NODE_BITS
         if here > distance[node]:
             continue
-        for edge in range(first[node], first[node + 1]):
-            other = edges[edge, 0]
+        for edge in range(first[node, 0], first[node, 8]):
+            other = edges[edge, 0] & NODE_MASK
             there = here + edges[edge, 1]
             if there < distance[other]:
                 distance[other] = there
@@ -362,7 +369,7 @@ def _octile(dx: int, dy: int) -> int:
     return STRAIGHT * abs(dx - dy) + DIAGONAL * min(dx, dy)
 
 
-@compiled
+@inlined
 def _sees(start: int, goal: int, stride: int, clear: I16) -> bool:
     """Whether diagonal steps and then straight ones lead from start to goal past no subgoal and no wall."""
     dx = goal % stride - start % stride
@@ -397,7 +404,7 @@ def find_paths(
     scratch = Scratch(
         np.zeros((count, 4), np.int64),
         np.empty(graph.edges.shape[0] + room, np.int64),
-        np.empty((room, 2), np.int32),
+        np.empty((room, 3), np.int32),
         np.empty((count + 2, 2), np.int32),
     )
     # Integer costs differ from true ones by less than one part in 10**7; the exact test comes after.
@@ -425,7 +432,7 @@ def find_paths(
     return status, cost, expansions, offsets, _resized(waypoints, total, total)
 
 
-@compiled
+@inlined
 def _settle(graph: Graph, start: I16, goal: I16, partial: bool) -> tuple[int, int, int]:
     """What the labels say of a query, and its start and goal as cells."""
     stride = graph.stride
@@ -447,7 +454,7 @@ def _settle(graph: Graph, start: I16, goal: I16, partial: bool) -> tuple[int, in
     return PARTIAL, here, (y + 1) * stride + x + 1
 
 
-@compiled
+@inlined
 def _chain(
     graph: Graph, scratch: Scratch, start: int, goal: int, query: int, limit: int, expansions_max: int
 ) -> tuple[int, int]:
@@ -461,17 +468,19 @@ def _chain(
         node, expanded = _search(graph, scratch, start, goal, query, limit, expansions_max)
         if node < 0:
             return 0, expanded
-        while node >= 0:
+        while True:
             chain[steps, 0] = graph.nodes[node, 0]
             chain[steps, 1] = graph.nodes[node, 1]
             steps += 1
-            node = (scratch.trail[node, PARENT] & 0xFFFFFFFF) - 1
+            if scratch.trail[node, PARENT] & START:
+                break
+            node = scratch.trail[node, PARENT] & NODE_MASK
     chain[steps, 0] = start % graph.stride
     chain[steps, 1] = start // graph.stride
     return steps + 1, expanded
 
 
-@compiled
+@inlined
 def _search(
     graph: Graph, scratch: Scratch, start: int, goal: int, query: int, limit: int, expansions_max: int
 ) -> tuple[int, int]:
@@ -484,7 +493,7 @@ def _search(
     size = 0
     for index in range(_connect_or_be(start, graph.stride, graph.clear, graph.node_of, near)):
         node = near[index, 0]
-        trail[node, PARENT] = mark
+        trail[node, PARENT] = mark | START
         trail[node, SO_FAR] = near[index, 1]
         trail[node, TO_GOAL] = _lower_bound(nodes, node, away)
         size = _push(heap, size, ((trail[node, SO_FAR] + trail[node, TO_GOAL]) << NODE_BITS) | node)
@@ -506,21 +515,40 @@ def _search(
         if trail[node, LAST_LEG] >> 32 == query and here + (trail[node, LAST_LEG] & 0xFFFFFFFF) < best:
             best = here + (trail[node, LAST_LEG] & 0xFFFFFFFF)
             last = node
-        for edge in range(first[node], first[node + 1]):
-            other = edges[edge, 0]
-            there = here + edges[edge, 1]
-            if trail[other, PARENT] >> 32 != query:
-                trail[other, TO_GOAL] = _lower_bound(nodes, other, away)
-            elif there >= trail[other, SO_FAR]:
-                continue
-            trail[other, SO_FAR] = there
-            trail[other, PARENT] = mark | (node + 1)
-            if there + trail[other, TO_GOAL] < best:
-                size = _push(heap, size, ((there + trail[other, TO_GOAL]) << NODE_BITS) | other)
+        low, high = _onward(trail[node, PARENT] >> NODE_BITS & 15)
+        for part in range(2):
+            begin = first[node, low] if part == 0 else first[node, 0]
+            end = first[node, 8] if part == 0 and low > high else first[node, high + 1]
+            for edge in range(begin, end):
+                other = edges[edge, 0] & NODE_MASK
+                there = here + edges[edge, 1]
+                if trail[other, PARENT] >> 32 != query:
+                    trail[other, TO_GOAL] = _lower_bound(nodes, other, away)
+                elif there >= trail[other, SO_FAR]:
+                    continue
+                trail[other, SO_FAR] = there
+                trail[other, PARENT] = mark | (edges[edge, 0] & ~NODE_MASK) | node
+                if there + trail[other, TO_GOAL] < best:
+                    size = _push(heap, size, ((there + trail[other, TO_GOAL]) << NODE_BITS) | other)
+            if low <= high:
+                break
     return last, expanded
 
 
-@compiled
+@inlined
+def _onward(arrival: int) -> tuple[int, int]:
+    """The compass directions, first and last, that a shortest path can take on from a subgoal.
+
+    One that came north-east goes on between north and east, one that came north between west and
+    east, never back in x or in y: it would have met a cell beside the subgoal at a lower cost.
+    """
+    if arrival == 8:
+        return 0, 7
+    turn = 1 if arrival & 1 else 2
+    return (arrival - turn) & 7, (arrival + turn) & 7
+
+
+@inlined
 def _connect_or_be(cell: int, stride: int, clear: I16, node_of: I32, near: I32) -> int:
     """_connect, or the cell itself at no cost where it is a subgoal."""
     if node_of[cell] < 0:
@@ -530,7 +558,7 @@ def _connect_or_be(cell: int, stride: int, clear: I16, node_of: I32, near: I32) 
     return 1
 
 
-@compiled
+@inlined
 def _mark_goal(graph: Graph, trail: I64, near: I32, goal: int, mark: int, away: I64) -> None:
     """Write the last legs, and to `away` the goal's column, row and distances from the landmarks."""
     away[:] = FAR

@@ -182,7 +182,7 @@ def pack_cells(cells: Packed, format: Shape) -> bytes | tuple[Cell, ...]:
 
 
 def _listed(cells: Packed) -> tuple[Cell, ...]:
-    return tuple((x, y) for x, y in cells.tolist())
+    return tuple(zip(cells[:, 0].tolist(), cells[:, 1].tolist(), strict=True))
 
 
 def pack_flags(flags: NDArray[np.bool_], format: Shape) -> bytes | tuple[bool, ...]:
