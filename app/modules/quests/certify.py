@@ -14,8 +14,9 @@ import msgspec
 from app.core.errors import Broken
 from app.modules.quests.domain import Fact, Schema, Vocabulary, ground
 from app.modules.quests.facts import Hero, View, compiled, focus
+from app.modules.quests.grounding import Operator, Problem
 from app.modules.quests.messages import Certificate, Goal, Reward, Step
-from app.modules.quests.planner import Operator, Outcome, Plan, Problem, Unknown, replays, solve
+from app.modules.quests.planner import Outcome, Plan, Unknown, replays, solve
 from app.modules.quests.prose import Writer
 from app.modules.quests.settings import Settings
 
@@ -51,6 +52,15 @@ def prove(view: View, hero: Hero, question: Question, *, states_max: int) -> Pro
     if barred:
         proof = _posed(view, hero, question, (*question.seeds, *barred), states_max)
     return proof
+
+
+def holds_still(view: View, hero: Hero, question: Question, rest: Sequence[tuple[str, ...]]) -> bool:
+    """Whether the rest of an old plan still reaches the goals: much cheaper than to look for a new one."""
+    seeds = (*question.seeds, *(term for action in rest for term in action[1:]))
+    problem = compiled(
+        view, hero, about=focus(view, hero, seeds), schemas=question.schemas, goals=question.goals, given=question.given
+    )
+    return replays(problem, rest)
 
 
 def _posed(view: View, hero: Hero, question: Question, seeds: tuple[str, ...], states_max: int) -> Proof:

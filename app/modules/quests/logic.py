@@ -12,9 +12,9 @@ import msgspec
 
 from app.core.errors import Conflict
 from app.core.messages import Change
-from app.modules.quests.certify import Question, certificate, prove, steps_of
+from app.modules.quests.certify import Question, certificate, holds_still, prove, steps_of
 from app.modules.quests.codec import LIVE
-from app.modules.quests.domain import Fact, deeds_of
+from app.modules.quests.domain import Fact, Vocabulary, deeds_of, ground
 from app.modules.quests.facts import View, foes, hero_of
 from app.modules.quests.generator import Library
 from app.modules.quests.messages import Goal, Quest, QuestState, Step
@@ -119,6 +119,8 @@ def rechecked(library: Library, view: View, quest: Quest, *, states_max: int) ->
         schemas=vocabulary.story(quest.forbid, goals) if quest.strategy else vocabulary.without(quest.forbid),
         given=(*_deeds_done(quest), *foes(view, named, hero.level)),
     )
+    if holds_still(view, hero, question, _rest(quest, vocabulary)):
+        return quest
     proof = prove(view, hero, question, states_max=states_max)
     match proof.outcome:
         case Plan() as plan:
@@ -128,6 +130,15 @@ def rechecked(library: Library, view: View, quest: Quest, *, states_max: int) ->
             return closed(quest, "failed", _reason(view, writer, quest))
         case _:
             return quest
+
+
+def _rest(quest: Quest, vocabulary: Vocabulary) -> tuple[tuple[str, ...], ...]:
+    """The part of the certificate's plan that comes after the last action done."""
+    done = set(_deeds_done(quest))
+    plan = quest.certificate.plan
+    known = vocabulary.schemas  # an older version's plan may name actions that are gone
+    deeds = [ground(known[name].deed, args) if name in known else () for name, *args in plan]
+    return plan[max((number + 1 for number, deed in enumerate(deeds) if deed in done), default=0) :]
 
 
 def _deeds_done(quest: Quest) -> tuple[Fact, ...]:

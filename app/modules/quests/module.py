@@ -23,8 +23,8 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
         name="quests",
         handlers=(
             Handler(messages.Generate, reply, handler.generate, Scope.PLAY, ms),
-            Handler(messages.Verify, messages.Verdict, handler.verify, Scope.READ, ms),
-            Handler(messages.Offer, reply, handler.offer, Scope.WRITE, ms),
+            Handler(messages.Verify, messages.Verdict, handler.verify, Scope.READ, settings.verify_ms),
+            Handler(messages.Offer, reply, handler.offer, Scope.WRITE, settings.verify_ms),
             Handler(messages.Accept, reply, handler.accept, Scope.PLAY, ms),
             Handler(messages.Abandon, reply, handler.abandon, Scope.PLAY, ms),
             Handler(messages.Get, reply, handler.get, Scope.READ, ms),

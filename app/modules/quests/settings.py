@@ -11,6 +11,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     deadline_ms: int = 1_000
     """Time for a request that names none."""
 
+    verify_ms: int = 10_000
+    """Time for judging or offering a hand-written quest where the client names none."""
+
     tries_max: int = 12
     """Strategies tried at full size before simpler ones are."""
 

@@ -22,9 +22,10 @@ from app.modules.quests.certify import (
 from app.modules.quests.domain import PLAYER, Fact, Schema, Vocabulary
 from app.modules.quests.facts import View, foes, hero_of
 from app.modules.quests.generator import Library
+from app.modules.quests.grounding import Problem
 from app.modules.quests.messages import Certificate, Draft, DraftStep, Quest, Step, Verdict
 from app.modules.quests.missing import missing_facts
-from app.modules.quests.planner import Plan, Problem, Unknown, Unsolvable
+from app.modules.quests.planner import Plan, Unknown, Unsolvable
 from app.modules.quests.prose import Writer
 
 FIELDS = ("target", "item", "location", "topic")
