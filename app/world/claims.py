@@ -56,7 +56,7 @@ class Names:
             if isinstance(entity, Npc | Player):
                 self._persons.add(entity.id)
                 first = key.split(" ")[0]
-                if len(first) > 2:
+                if len(first) > 2 and first not in _TITLES:
                     self._ids.setdefault(first, entity.id)
 
     @classmethod
@@ -239,6 +239,10 @@ def _claim(sentence: str, subject: str, holds: bool, source: str) -> Claim:
     return Claim(text=sentence, subject=subject, verdict="supported" if holds else "contradicted", source=source)
 
 
+_TITLES = frozenset({
+    "old", "young", "big", "little", "the", "sir", "lady", "lord", "dame", "captain", "sergeant", "brother", "sister",
+    "father", "mother", "master", "elder", "mayor",
+})  # fmt: skip
 _WORD = re.compile(r"[^\W_]+(?:[-’'](?!s\b)[^\W_]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+")
 _IS = r"(?:\s+(?:is|was|has been|are)|['’]s)"

@@ -35,6 +35,8 @@ def clean_input(text: str) -> str:
     folded (NFKC), runs of white space become one space, and angle and square brackets become other signs, so
     that neither our delimiters nor a model's control tokens can be forged.
     """
+    if text.isascii() and text.isprintable() and _DELIMITERS.isdisjoint(text):
+        return " ".join(text.split())
     folded = unicodedata.normalize("NFKC", text)
     kept = "".join(" " if sign.isspace() else sign for sign in folded if sign.isspace() or _printable(sign))
     return " ".join(kept.translate(_BRACKETS).split())
@@ -54,17 +56,28 @@ def squeeze(text: str) -> str:
     return "".join(sign for sign in unicodedata.normalize("NFKC", text).casefold() if sign.isalnum())
 
 
+class Guard:
+    """Texts that must never be said again, such as the rules of a prompt; made once, used for every line."""
+
+    def __init__(self, *texts: str) -> None:
+        self._shingles = frozenset(shingle for text in texts for shingle in _shingles(squeeze(text)))
+
+    def echoed(self, letters: str) -> bool:
+        """Whether squeezed `letters` share a run of ECHO_LETTERS with a guarded text."""
+        return not self._shingles.isdisjoint(_shingles(letters))
+
+
 class Speech:
     """A model's stream on its way out: feed pieces, get clean sentences, find the acts beside them.
 
-    `guarded` are texts that must never be said again, such as the rules of the prompt; `canary` is a word that
-    stands in the prompt alone. `name` is the speaker's, cut where a model puts it before its line.
+    `canary` is a word that stands in the prompt alone. `name` is the speaker's, cut where a model puts it before
+    its line.
     """
 
-    def __init__(self, *, guarded: tuple[str, ...], canary: str, name: str, sentence_characters_max: int) -> None:
+    def __init__(self, *, guard: Guard, canary: str, name: str, sentence_characters_max: int) -> None:
         self.acts: list[Proposed] = []
         self.cut: list[tuple[str, str]] = []
-        self._shingles = frozenset(shingle for text in guarded for shingle in _shingles(squeeze(text)))
+        self._guard = guard
         self._canary = squeeze(canary)
         self._name = re.compile(rf"^\s*{re.escape(name)}\s*:\s*", re.I) if name else None
         self._held_max = sentence_characters_max
@@ -151,7 +164,7 @@ class Speech:
         for form in (joined, joined[::-1]):
             if self._canary and self._canary in form:
                 return True
-            if not self._shingles.isdisjoint(_shingles(form)):
+            if self._guard.echoed(form):
                 return True
         return False
 
@@ -164,6 +177,7 @@ def _printable(sign: str) -> bool:
     return unicodedata.category(sign) not in ("Cc", "Cf", "Co", "Cs", "Cn")
 
 
+_DELIMITERS = frozenset("<>[]`")
 _BRACKETS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "`": "'"})
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
 _END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bSt)(?<!\bDr)(?:[.!?…]+[\"'”’*_)]*(?=\s)\s*|\n+)")

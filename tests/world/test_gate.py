@@ -14,7 +14,7 @@ from app.world.entities import Item, Npc
 from app.world.events import Happened, ProposalOffered
 from app.world.gate import ACTIONS, Proposed, check_proposal, may_know, may_tell
 from app.world.promises import NEVER, promised
-from app.world.speech import Speech, clean_input, clean_output
+from app.world.speech import Guard, Speech, clean_input, clean_output
 from app.world.state import World
 from tests.modules.dialogue.village import feel, make_world, quest
 
@@ -190,7 +190,7 @@ def test_plain_talk_promises_nothing(sentence: str) -> None:
 
 def speech(**changes: object) -> Speech:
     options: dict[str, object] = {
-        "guarded": ("You speak as one character of a game world and never break it.",),
+        "guard": Guard("You speak as one character of a game world and never break it."),
         "canary": "ink00ff", "name": "Mira", "sentence_characters_max": 120, **changes,
     }  # fmt: skip
     return Speech(**options)  # type: ignore[arg-type]  # a test's shorthand

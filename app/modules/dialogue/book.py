@@ -20,6 +20,7 @@ from app.world.claims import Names
 from app.world.entities import Npc
 from app.world.events import EntityRemoved, EntityUpserted, Happened
 from app.world.scene import Line, News
+from app.world.speech import clean_input
 from app.world.state import World
 
 STALE_LINES_MAX = 12
@@ -191,7 +192,7 @@ def _happening(world: World, game_s: float, change: Happened) -> _Happening:
 
 def _name(world: World, id: str) -> str:
     entity = world.entity(id) if id else None
-    return (entity.name or entity.id) if entity is not None else ""
+    return clean_input(entity.name or entity.id) if entity is not None else ""
 
 
 def _bound(table: OrderedDict[K, V], most: int) -> None:

@@ -66,7 +66,8 @@ class DialogueHandler:
         self._clock = clock
         self._sources = sources
         self._book = book
-        speaking = Speaking(settings, clock, sources.words, sources.authored, sources.barks)
+        guard = logic.guard_of(sources.prompt)
+        speaking = Speaking(settings, clock, sources.words, sources.authored, sources.barks, guard)
         answers = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}
         rungs = [
             Rung(name, answers[name], reserve_ms=settings.reserve_ms if name == "words" else 0.0, last=name != "words")

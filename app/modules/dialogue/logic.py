@@ -6,6 +6,7 @@ cloud models' tokenizers know; an estimate costs less than a microsecond and nee
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from app.modules.dialogue.messages import Cut, Emotion
 from app.world.entities import Npc, Value
 from app.world.gate import Proposed, check_proposal
 from app.world.scene import QuestNote, Scene, Someone, Spot, quest_head
+from app.world.speech import Guard
 from app.world.state import World
 
 HELD_OFFERED_MAX = 8
@@ -44,7 +46,6 @@ class Compiled:
     parts: tuple[Part, ...]
     tokens: int
     cut: tuple[Cut, ...]
-    guarded: tuple[str, ...]
     canary: str
 
 
@@ -52,6 +53,11 @@ def load_prompt() -> tuple[Prompt, str]:
     """The shipped prompt and its version, which is a hash of its text."""
     text = (resources.files("app.modules.dialogue") / "prompts" / "reply.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Prompt), f"reply-{stable_hash(text) % 16**8:08x}"
+
+
+def guard_of(prompt: Prompt) -> Guard:
+    """What of a prompt must never be spoken: the rules, and the headings that hold the world."""
+    return Guard(*re.split(r"\$\w+", prompt.rules + prompt.world + prompt.now + prompt.speak_first + prompt.chatter))
 
 
 def load_barks() -> dict[str, tuple[str, ...]]:
@@ -96,7 +102,6 @@ def compile_context(
         parts=parts,
         tokens=sum(tokens_of(part.text) for part in parts),
         cut=tuple(cut),
-        guarded=(rules.text, prompt.now, prompt.world),
         canary=canary,
     )
 

@@ -1,15 +1,16 @@
 """Composes the scene before a line from a world: who stands here, what may be told, what was asked.
 
 Pure: reads the world, changes nothing. Whatever the listener must not learn stays out of the scene,
-so no engine that writes from it can give it away.
+so no engine that writes from it can give it away; names that players may have chosen are cleaned like speech.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import msgspec
 
@@ -20,6 +21,7 @@ from app.world.claims import Names, direction
 from app.world.entities import Location, Npc, Player
 from app.world.gate import may_know, may_tell, trades
 from app.world.scene import Known, Line, Need, News, PartOfDay, QuestNote, Reach, Scene, Someone, Spot, Ware, quest_head
+from app.world.speech import clean_input
 from app.world.state import World
 
 PLACES_MAX = 16
@@ -46,6 +48,14 @@ class Talk:
     seed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The lie of the land from one place: who works where, and the name of the next place on the way to each."""
+
+    keepers: Mapping[str, Npc]
+    via: Mapping[str, str]
+
+
 def compose(world: World, talk: Talk, lexicon: Lexicon, names: Names, settings: Settings) -> Scene:
     """The scene in which `talk.speaker` is about to say a line; raises NotFound when it is gone."""
     npc = world.npc(talk.speaker)
@@ -53,7 +63,8 @@ def compose(world: World, talk: Talk, lexicon: Lexicon, names: Names, settings: 
     among_npcs = isinstance(other, Npc)
     meaning = _meaning(talk, lexicon, among_npcs=among_npcs)
     place, person, asked = _asked_about(world, npc, meaning, lexicon, names, talk.heard)
-    spot = spot_of(world, npc, place, settings) if place is not None else None
+    ground = _ground(world, npc.location)
+    spot = spot_of(world, npc, place, ground, settings) if place is not None else None
     about = {place.id} if place is not None else set()
     about |= {person.id} if person is not None else set()
     part = part_of_day(world, settings)
@@ -67,7 +78,7 @@ def compose(world: World, talk: Talk, lexicon: Lexicon, names: Names, settings: 
         asked=asked,
         spot=spot,
         person=someone(world, npc, person) if person is not None else None,
-        here=_here(world, npc, talk.location, settings),
+        here=_here(world, npc, talk.location, ground, settings),
         met_before=any(line.speaker == npc.id for line in talk.lines) or world.relation(npc.id, other.id) != 0.0,
         part_of_day=part,
         weather=_fact_text(world, npc, npc.location, "weather") or _fact_text(world, npc, WORLD, "weather"),
@@ -79,7 +90,7 @@ def compose(world: World, talk: Talk, lexicon: Lexicon, names: Names, settings: 
         news=tuple(talk.news)[:NEWS_MAX],
         lines=talk.lines,
         stale=talk.stale,
-        places=_places(world, npc, settings),
+        places=_places(world, npc, ground, settings),
         people=_people(world, npc),
     )
     return _with_topic(scene, talk.seed) if among_npcs else scene
@@ -90,8 +101,8 @@ def someone(world: World, npc: Npc, other: Npc | Player) -> Someone:
     usual = (other.work or other.home) if isinstance(other, Npc) else ""
     return Someone(
         id=other.id,
-        name=other.name or ("traveler" if isinstance(other, Player) else other.id),
-        role=_role(other),
+        name=clean_input(other.name) or ("traveler" if isinstance(other, Player) else other.id),
+        role=clean_input(_role(other)),
         place=_place_name(world, usual),
         alive=other.alive,
         here=bool(other.location) and other.location == npc.location,
@@ -99,21 +110,40 @@ def someone(world: World, npc: Npc, other: Npc | Player) -> Someone:
     )
 
 
-def spot_of(world: World, npc: Npc, place: Location, settings: Settings) -> Spot:
-    """A place as seen from where `npc` stands."""
+def spot_of(world: World, npc: Npc, place: Location, ground: Ground, settings: Settings) -> Spot:
+    """A place as seen from where `npc` stands; the way there is in `ground`."""
+    keeper = ground.keepers.get(place.id)
     here = world.state.locations.get(npc.location)
-    keeper = next((each for each in world.state.npcs.values() if each.work == place.id and each.alive), None)
     known = here is not None and here.map == place.map
     apart = math.hypot(place.x - here.x, place.y - here.y) if here is not None and known else math.nan
     return Spot(
         id=place.id,
-        name=place.name or place.id,
+        name=_place_name(world, place.id),
         direction=direction((here.x, here.y), (place.x, place.y)) if here is not None and known else "",  # type: ignore[arg-type]  # one of the eight winds
         reach="here" if here is place else _reach(apart, settings.walk_cells),
-        via=_via(world, npc.location, place.id),
-        keeper=keeper.name if keeper is not None and keeper.id != npc.id else "",
+        via=ground.via.get(place.id, ""),
+        keeper=clean_input(keeper.name) if keeper is not None and keeper.id != npc.id else "",
         open=place.open,
     )
+
+
+def _ground(world: World, start: str) -> Ground:
+    """The ways from `start` by `connects`, breadth first, and the first who works at each place."""
+    locations = world.state.locations
+    keepers: dict[str, Npc] = {}
+    for each in world.state.npcs.values():
+        if each.work and each.alive:
+            keepers.setdefault(each.work, each)
+    first: dict[str, str] = {start: ""}
+    queue = deque([start] if start in locations else ())
+    while queue:
+        at = queue.popleft()
+        for step in locations[at].connects:
+            if step in locations and step not in first:
+                first[step] = first[at] or step
+                queue.append(step)
+    via = {place: _place_name(world, step) for place, step in first.items() if step and step != place}
+    return Ground(keepers, via)
 
 
 def part_of_day(world: World, settings: Settings) -> PartOfDay:
@@ -186,7 +216,7 @@ def _tags(text: str, tags: Sequence[str]) -> set[str]:
     return {word.strip("'’.,").removesuffix("'s").casefold() for word in " ".join((text, *tags)).split()}
 
 
-def _places(world: World, npc: Npc, settings: Settings) -> tuple[Spot, ...]:
+def _places(world: World, npc: Npc, ground: Ground, settings: Settings) -> tuple[Spot, ...]:
     """The nearest places of the same map, in the order of their ids: the same from line to line."""
     here = world.state.locations.get(npc.location)
     if here is None:
@@ -195,17 +225,20 @@ def _places(world: World, npc: Npc, settings: Settings) -> tuple[Spot, ...]:
         (place for place in world.state.locations.values() if place.map == here.map and place is not here),
         key=lambda place: (math.hypot(place.x - here.x, place.y - here.y), place.id),
     )
-    return tuple(spot_of(world, npc, place, settings) for place in sorted(near[:PLACES_MAX], key=lambda each: each.id))
+    return tuple(
+        spot_of(world, npc, place, ground, settings) for place in sorted(near[:PLACES_MAX], key=lambda each: each.id)
+    )
 
 
 def _people(world: World, npc: Npc) -> tuple[Someone, ...]:
-    """People with a trade, those who share the NPC's place of work, home or faction first."""
+    """People with a trade, those who share the NPC's work, home or faction first, in the order of their ids."""
     mine = {npc.work, npc.home} - {""}
-    ranked = sorted(
-        (each for each in world.state.npcs.values() if each.id != npc.id and each.name and each.work),
-        key=lambda each: (each.work not in mine and each.home not in mine, each.faction != npc.faction, each.id),
-    )
-    return tuple(someone(world, npc, each) for each in sorted(ranked[:PEOPLE_MAX], key=lambda each: each.id))
+    others = [each for each in world.state.npcs.values() if each.work and each.name and each.id != npc.id]
+    close = [each for each in others if each.work in mine or each.home in mine]
+    allied = [each for each in others if each.faction == npc.faction]
+    chosen = {each.id: each for each in chain(close[:PEOPLE_MAX], allied[:PEOPLE_MAX], others[:PEOPLE_MAX])}
+    known = sorted(islice(chosen.values(), PEOPLE_MAX), key=lambda each: each.id)
+    return tuple(someone(world, npc, each) for each in known)
 
 
 def _role(other: Npc | Player) -> str:
@@ -214,12 +247,12 @@ def _role(other: Npc | Player) -> str:
 
 def _place_name(world: World, id: str) -> str:
     place = world.state.locations.get(id)
-    return (place.name or place.id) if place is not None else ""
+    return clean_input(place.name or place.id) if place is not None else ""
 
 
-def _here(world: World, npc: Npc, location: str, settings: Settings) -> Spot | None:
+def _here(world: World, npc: Npc, location: str, ground: Ground, settings: Settings) -> Spot | None:
     place = world.state.locations.get(location or npc.location)
-    return spot_of(world, npc, place, settings) if place is not None else None
+    return spot_of(world, npc, place, ground, settings) if place is not None else None
 
 
 def _reach(apart: float, walk: float) -> Reach:
@@ -228,27 +261,9 @@ def _reach(apart: float, walk: float) -> Reach:
     return "near" if apart <= walk else "far" if apart <= 3.0 * walk else "remote"
 
 
-def _via(world: World, start: str, goal: str) -> str:
-    """The name of the next place on the shortest way by `connects`, if it is not the goal itself."""
-    locations = world.state.locations
-    if start not in locations or start == goal:
-        return ""
-    first: dict[str, str] = {start: ""}
-    queue = deque([start])
-    while queue:
-        at = queue.popleft()
-        for step in locations[at].connects:
-            if step in locations and step not in first:
-                first[step] = first[at] or step
-                if step == goal:
-                    return _place_name(world, first[step]) if first[step] != goal else ""
-                queue.append(step)
-    return ""
-
-
 def _fact_text(world: World, npc: Npc, subject: str, predicate: str) -> str:
     fact = world.fact(subject, predicate) if subject else None
-    return str(fact.value) if fact is not None and may_know(npc, fact) else ""
+    return clean_input(str(fact.value)) if fact is not None and may_know(npc, fact) else ""
 
 
 def _need(npc: Npc) -> Need:
@@ -281,8 +296,13 @@ def _known(world: World, npc: Npc, other: Npc | Player, about: set[str]) -> tupl
         entity = world.entity(subject)
         name = entity.name if entity is not None and entity.name else subject
         rank = 0 if subject in about else 1 if subject in close else 2
-        known = Known(subject_id=subject, subject=name, predicate=predicate, value=_value(fact.value))
-        ranked.append((rank, -fact.from_s, known))
+        told = Known(
+            subject_id=subject,
+            subject=clean_input(name),
+            predicate=clean_input(predicate),
+            value=clean_input(_value(fact.value)),
+        )
+        ranked.append((rank, -fact.from_s, told))
     ranked.sort(key=lambda row: (row[0], row[1], row[2].subject_id, row[2].predicate))
     return tuple(known for _, _, known in ranked[:FACTS_MAX])
 
@@ -302,9 +322,8 @@ def _quests(world: World, npc: Npc, player: str) -> tuple[QuestNote, ...]:
         if head.giver != npc.id or head.player not in ("", player):
             continue
         todo = next((goal.text for goal in head.goals if not goal.done and goal.text), "")
-        notes.append(
-            QuestNote(id=record.id, title=head.title, description=head.description, state=record.state, todo=todo)
-        )
+        title, description, todo = map(clean_input, (head.title, head.description, todo))
+        notes.append(QuestNote(id=record.id, title=title, description=description, state=record.state, todo=todo))
     notes.sort(key=lambda note: (note.state != "offered", note.id))
     return tuple(notes[:QUESTS_MAX])
 
@@ -313,13 +332,19 @@ def _wares(world: World, npc: Npc) -> tuple[Ware, ...]:
     if not trades(npc):
         return ()
     held = sorted((item for item in world.held_by(npc.id) if "bound" not in item.tags), key=lambda item: item.id)
-    return tuple(Ware(name=item.name or item.item_kind or item.id, price=item.value) for item in held[:WARES_MAX])
+    return tuple(
+        Ware(name=clean_input(item.name or item.item_kind or item.id), price=item.value) for item in held[:WARES_MAX]
+    )
 
 
 def _trader(world: World, npc: Npc) -> Someone | None:
-    """Someone else to buy from, the first who has a place of work."""
-    others = (each for each in world.state.npcs.values() if each.alive and each.id != npc.id and trades(each))
-    found = min(others, key=lambda each: (not each.work, each.id), default=None)
+    """Someone else to buy from, one with a place of work if there is any."""
+    others = (each for each in world.state.npcs.values() if trades(each) and each.alive and each.id != npc.id)
+    found: Npc | None = None
+    for each in others:
+        if each.work:
+            return someone(world, npc, each)
+        found = found or each
     return someone(world, npc, found) if found is not None else None
 
 

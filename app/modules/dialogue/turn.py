@@ -26,7 +26,7 @@ from app.world.claims import Names, check_claims
 from app.world.gate import Proposed, check_proposal
 from app.world.promises import promised
 from app.world.scene import Scene
-from app.world.speech import Speech, squeeze
+from app.world.speech import Guard, Speech, squeeze
 from app.world.state import World
 
 PARROT_LETTERS_MIN = 12
@@ -85,12 +85,14 @@ class Speaking:
         words: Words | None,
         authored: Words,
         barks: dict[str, tuple[str, ...]],
+        guard: Guard,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._words = words
         self._authored = authored
         self._barks = barks
+        self._guard = guard
 
     async def words(self, turn: Turn, deadline: Deadline) -> None:
         """A model's line; raises Unavailable when it is silent too long, fails or is late."""
@@ -131,7 +133,7 @@ class Speaking:
     async def _stream(self, engine: Words, turn: Turn, deadline: Deadline, *, trusted: bool) -> None:
         """Speak one engine's stream; `trusted` text is the author's, so its claims are noted and never cut."""
         speech = Speech(
-            guarded=turn.compiled.guarded,
+            guard=self._guard,
             canary=turn.compiled.canary,
             name=turn.scene.npc.name,
             sentence_characters_max=self._settings.sentence_characters_max,
