@@ -39,8 +39,10 @@ DY = (-1, 0, 1, 0, -1, 1, 1, -1)
 # map, 4096 * 4096 cells, keeps nodes below 2**24 and costs below 2**39.
 NODE_BITS = 24
 NODE_MASK = (1 << NODE_BITS) - 1
-START = 8 << NODE_BITS
-"""Stands for the arrival of a path that starts at a node."""
+ANYWHERE = 8
+"""In place of a compass direction: a path that starts on a subgoal may go on anywhere."""
+ROOT = 16 << NODE_BITS
+"""Marks a subgoal that was reached from the start, not from another one."""
 
 # Columns of Scratch.trail.
 SO_FAR, TO_GOAL, LAST_LEG, PARENT = 0, 1, 2, 3
@@ -53,7 +55,7 @@ class Scratch(NamedTuple):
     """What a search writes to; one thread's own.
 
     `trail` (nodes, 4) int64: cost so far, least cost still to come, cost of the last leg to the
-    goal, and the edge from the parent (its compass direction, or START, above the parent's node).
+    goal, and the edge that led here (ROOT, compass direction, and the node that it came from).
     The last two carry the number of their query in the high half, so that nothing needs clearing.
     """
 
@@ -472,7 +474,7 @@ def _chain(
             chain[steps, 0] = graph.nodes[node, 0]
             chain[steps, 1] = graph.nodes[node, 1]
             steps += 1
-            if scratch.trail[node, PARENT] & START:
+            if scratch.trail[node, PARENT] & ROOT:
                 break
             node = scratch.trail[node, PARENT] & NODE_MASK
     chain[steps, 0] = start % graph.stride
@@ -493,7 +495,7 @@ def _search(
     size = 0
     for index in range(_connect_or_be(start, graph.stride, graph.clear, graph.node_of, near)):
         node = near[index, 0]
-        trail[node, PARENT] = mark | START
+        trail[node, PARENT] = mark | ROOT | near[index, 2] << NODE_BITS
         trail[node, SO_FAR] = near[index, 1]
         trail[node, TO_GOAL] = _lower_bound(nodes, node, away)
         size = _push(heap, size, ((trail[node, SO_FAR] + trail[node, TO_GOAL]) << NODE_BITS) | node)
@@ -542,7 +544,7 @@ def _onward(arrival: int) -> tuple[int, int]:
     One that came north-east goes on between north and east, one that came north between west and
     east, never back in x or in y: it would have met a cell beside the subgoal at a lower cost.
     """
-    if arrival == 8:
+    if arrival == ANYWHERE:
         return 0, 7
     turn = 1 if arrival & 1 else 2
     return (arrival - turn) & 7, (arrival + turn) & 7
@@ -555,6 +557,7 @@ def _connect_or_be(cell: int, stride: int, clear: I16, node_of: I32, near: I32) 
         return _connect(cell, stride, clear, node_of, near)
     near[0, 0] = node_of[cell]
     near[0, 1] = 0
+    near[0, 2] = ANYWHERE
     return 1
 
 
