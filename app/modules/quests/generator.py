@@ -7,7 +7,7 @@ the player can reach. Source of motives and strategies: Doran and Parberry 2011.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.core.errors import Conflict, Invalid, NotFound, nearest
@@ -189,8 +189,3 @@ def _frozen(
 def quest_id(*parts: str | int) -> str:
     """An id that the same parts always give: 16 hex digits."""
     return f"quest-{stable_hash(*parts):016x}"
-
-
-def used_strategies(quests: Sequence[Quest], giver: str) -> frozenset[str]:
-    """The strategies that `giver` has used in these quests."""
-    return frozenset(quest.strategy for quest in quests if quest.giver == giver)

@@ -18,7 +18,7 @@ from app.core.ports import Journal
 from app.modules.quests import logic, messages
 from app.modules.quests.codec import push_of, record
 from app.modules.quests.facts import View
-from app.modules.quests.generator import Library, Wish, generate, quest_id, used_strategies
+from app.modules.quests.generator import Library, Wish, generate, quest_id
 from app.modules.quests.index import Book, Books
 from app.modules.quests.messages import Quest, QuestReply, QuestUpdated
 from app.modules.quests.settings import Settings
@@ -98,7 +98,10 @@ class QuestHandler:
         checked = await asyncio.to_thread(
             logic.rechecked, self._library, view, quest, states_max=self._settings.states_max
         )
-        if self._books.of(world).quest(quest.id) != quest:
+        present = self._books.of(world).quest(quest.id)
+        if present.state == "active":
+            return self._shown(world, quest.id)
+        if present != quest:
             raise Conflict(f"quest {quest.id!r} changed in the meantime", hint="read it again with quests.get")
         if checked.state == "failed":
             await self._recorded(call, world, checked)
@@ -190,7 +193,7 @@ class QuestHandler:
             motive=request.motive,
             forbid=frozenset(request.forbid),
             taken=frozenset(roles - world.state.locations.keys()),
-            used=used_strategies(book.of_player(request.player), request.giver),
+            used=book.strategies_of(request.giver, request.player),
         )
 
     def _require_room(self, book: Book, player: str) -> None:

@@ -23,6 +23,7 @@ class Book:
         self.records = records
         self._known: dict[str, None] = {}
         self._by_player: dict[str, dict[str, None]] = {}
+        self._used: dict[tuple[str, str], dict[str, None]] = {}
         self._by_entity: dict[str, dict[str, None]] = {}
         self._read: dict[str, tuple[QuestRecorded, Quest]] = {}
 
@@ -34,6 +35,7 @@ class Book:
             self._known[id] = None
             quest = self.quest(id)
             self._by_player.setdefault(quest.player, {})[id] = None
+            self._used.setdefault((quest.giver, quest.player), {})[quest.strategy] = None
 
     def quest(self, id: str) -> Quest:
         """The present version; decoded once for each version of a live quest."""
@@ -50,9 +52,9 @@ class Book:
             self._read.pop(id, None)
         return quest
 
-    def of_player(self, player: str) -> list[Quest]:
-        """Every quest of a player, in order of their making."""
-        return [self.quest(id) for id in self._by_player.get(player, ())]
+    def strategies_of(self, giver: str, player: str) -> frozenset[str]:
+        """The strategies of every quest that `giver` ever offered `player`."""
+        return frozenset(self._used.get((giver, player), ()))
 
     def ids_of(self, player: str) -> list[str]:
         """The ids of a player's quests, in order of their making."""

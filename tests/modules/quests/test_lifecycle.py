@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import random
+from typing import get_args
+
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.core.errors import Conflict, Invalid, NotFound
 from app.modules.quests.codec import push_of
@@ -21,7 +28,7 @@ from app.modules.quests.messages import (
 )
 from app.modules.quests.settings import Settings
 from app.world.entities import Item, Location, Npc, Player
-from app.world.events import EntityRemoved, EntityUpserted, QuestRecorded
+from app.world.events import EntityRemoved, EntityUpserted, Happened, QuestRecorded, Verb
 from app.world.state import World
 from tests.modules.quests.stage import Stage, happened
 from tests.modules.quests.villages import friends, village
@@ -232,6 +239,40 @@ async def test_a_player_can_hold_only_so_many_quests() -> None:
         await stage.ask(Generate(giver="anna", player="hero", seed=seed))
     with pytest.raises(Conflict, match="2 open quests"):
         await stage.ask(Generate(giver="anna", player="hero", seed=3))
+
+
+async def test_two_who_accept_at_once_both_get_the_active_quest() -> None:
+    stage = Stage(hamlet())
+    offered = await stage.quest(Offer(quest=draft(SWORD)))
+    both = await asyncio.gather(*(stage.quest(Accept(quest=offered.id)) for _ in range(2)))
+    assert [quest.state for quest in both] == ["active", "active"]
+    assert both[0] == both[1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+async def test_whatever_happens_a_quest_ends_only_with_its_goals_or_with_a_reason(seed: int) -> None:
+    chance = random.Random(seed)
+    stage = Stage(village(seed))
+    state = stage.world.state
+    for number in range(4):
+        with contextlib.suppress(Conflict):
+            await stage.begun(chance.choice(friends(stage.world)), number)
+    actors = [*state.npcs, "hero"]
+    for _ in range(60):
+        event = Happened(
+            verb=chance.choice(get_args(Verb)),
+            actor=chance.choice(actors),
+            target=chance.choice([*actors, ""]),
+            item=chance.choice([*state.items, ""]),
+            location=chance.choice([*state.locations, ""]),
+            topic=chance.choice(["", "seen place1", "news npc1", "slain npc2"]),
+        )
+        await stage.post(event)
+    for id in state.quests:
+        quest = stage.now(id)
+        assert (quest.state == "completed") == all(goal.done for goal in quest.goals)
+        assert (quest.state == "failed") == bool(quest.reason)
 
 
 async def test_lists_page_and_filter() -> None:
