@@ -30,6 +30,8 @@ PAUSE_S = 0.1
 class _Entry:
     change: Change
     done: asyncio.Future[bool]
+    """For whoever told it; canceled with them."""
+    settled: asyncio.Future[None]
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class Ledger:
             return done
         # The books keep no order of their own: `seq` stays that of the newest acknowledged event.
         reducers.apply(self.books.state, Event(seq=self.newest_seq, id="", wall_ms=0, game_s=0.0, change=change))
-        self._queue.append(_Entry(change, done))
+        self._queue.append(_Entry(change, done, asyncio.get_running_loop().create_future()))
         self._wake.set()
         return done
 
@@ -82,7 +84,9 @@ class Ledger:
 
     async def drain(self) -> None:
         """Wait until everything told is settled."""
-        await asyncio.gather(*(entry.done for entry in self._queue))
+        while self._queue:
+            # `wait` leaves the futures alone when it is cut short; whoever told may still await them.
+            await asyncio.wait({entry.settled for entry in self._queue})
 
     async def check(self) -> None:
         """Ask the server whether it still has everything that it acknowledged."""
@@ -137,6 +141,7 @@ class Ledger:
 
     def _settle(self, entry: _Entry, *, kept: bool) -> None:
         self._queue.popleft()
+        entry.settled.set_result(None)
         self.acknowledged += kept
         self.refused += not kept
         if not entry.done.done():

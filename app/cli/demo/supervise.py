@@ -14,7 +14,7 @@ import sys
 import time
 from asyncio.subprocess import Process
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -37,7 +37,7 @@ CODE_S = 45.0
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs until the game ends or Ctrl-C comes. `on_note` is told what it does."""
+    """Runs until the game ends or `stop` is set. `on_note` is told what it does."""
 
     folder: Path
     serve: tuple[str, ...]
@@ -49,22 +49,23 @@ class Supervisor:
     """Address of the live page with its one-time code."""
     report: Report | None = None
     restarts: int = 0
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set it, or send SIGINT or SIGTERM, to end both processes."""
     _server: Process | None = None
     _game: Process | None = None
     _port: int = 0
 
     async def run(self) -> Report:
         """The last report of the game; raises EngineDown when a child will not start, Broken when the game fails."""
-        stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, self.stop.set)
         try:
             await self._start_server()
             game = await self._start_game()
             keeping = asyncio.create_task(self._keep_server())
             reading = asyncio.create_task(self._read(game))
-            stopping = asyncio.create_task(stop.wait())
+            stopping = asyncio.create_task(self.stop.wait())
             renewing = asyncio.create_task(self._renew_code())
             await asyncio.wait({keeping, reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             for task in (keeping, stopping, renewing):
