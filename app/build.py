@@ -164,12 +164,10 @@ async def build(
 
     # Stores
     folder = Path(profile.server.data_folder)
-    database = await asyncio.to_thread(
-        open_database, profile.database.url, folder=folder, migrations=root / "migrations"
-    )
+    database = open_database(profile.database.url, folder=folder, migrations=root / "migrations")
     closers.append(database.close)
-    found = await asyncio.to_thread(database.upgrade)
-    log.debug("database.opened", url=database.url, revision_before=found)
+    await database.upgrade()
+    log.debug("database.opened", url=database.url)
     writer = Writer(
         database,
         clock=clock,

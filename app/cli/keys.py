@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -14,8 +17,9 @@ from app.control.auth import ALL_SCOPES, make_key
 from app.core.errors import NotFound, nearest
 from app.core.module import Scope
 from app.stores import repositories
-from app.stores.database import Database, open_database
+from app.stores.database import open_database
 
+T = TypeVar("T")
 DAY_MS = 86_400_000
 
 
@@ -24,12 +28,20 @@ def key() -> None:
     """Make, list and revoke API keys."""
 
 
-def _open(mode: str, file: Path | None, assignments: tuple[str, ...]) -> Database:
+def _run(mode: str, file: Path | None, assignments: tuple[str, ...], work: Callable[[Any], T]) -> T:
+    """The result of `work` over a connection to the profile's database."""
     profile = load_profile(mode, file, assignments).profile
     folder = Path(profile.server.data_folder)
-    database = open_database(profile.database.url, folder=folder, migrations=ROOT / "migrations")
-    database.upgrade()
-    return database
+
+    async def run() -> T:
+        database = open_database(profile.database.url, folder=folder, migrations=ROOT / "migrations")
+        try:
+            await database.upgrade()
+            return await database.run(work)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
 
 
 @key.command()
@@ -41,12 +53,11 @@ def create(
     mode: str, file: Path | None, assignments: tuple[str, ...], label: str, scopes: tuple[str, ...], days: int | None
 ) -> None:
     """Make a key and print it, once."""
-    database = _open(mode, file, assignments)
     held = Scope(sum(Scope[name] for name in scopes)) if scopes else ALL_SCOPES
     now_ms = time.time_ns() // 1_000_000
     new = make_key(label=label, scopes=held, created_ms=now_ms, expires_ms=now_ms + days * DAY_MS if days else None)
 
-    database.run_here(lambda c: repositories.add_api_key(c, DEFAULT_TENANT, new.row, now_ms))
+    _run(mode, file, assignments, lambda c: repositories.add_api_key(c, DEFAULT_TENANT, new.row, now_ms))
     click.echo(new.text)
 
 
@@ -55,7 +66,7 @@ def create(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def list_(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
     """List keys by prefix; secrets are not kept."""
-    rows = _open(mode, file, assignments).run_here(repositories.api_keys)
+    rows = _run(mode, file, assignments, repositories.api_keys)
     shown = [{name: value for name, value in row.items() if name != "secret_sha256"} for row in rows]
     if as_json:
         click.echo(json.dumps(shown))
@@ -76,9 +87,13 @@ def list_(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: b
 @click.argument("prefix")
 def revoke(mode: str, file: Path | None, assignments: tuple[str, ...], prefix: str) -> None:
     """Revoke the key with PREFIX."""
-    database = _open(mode, file, assignments)
     now_ms = time.time_ns() // 1_000_000
-    if not database.run_here(lambda c: repositories.revoke_api_key(c, DEFAULT_TENANT, prefix, now_ms)):
-        known = [row["prefix"] for row in database.run_here(repositories.api_keys) if row["revoked_ms"] is None]
+
+    def work(connection: Any) -> tuple[int, list[str]]:
+        revoked = repositories.revoke_api_key(connection, DEFAULT_TENANT, prefix, now_ms)
+        return revoked, [row["prefix"] for row in repositories.api_keys(connection) if row["revoked_ms"] is None]
+
+    revoked, known = _run(mode, file, assignments, work)
+    if not revoked:
         raise NotFound(f"no key {prefix!r} in force", hint=nearest(prefix, known))
     click.echo(f"revoked {prefix}")

@@ -1,20 +1,19 @@
-"""One connection to one database, used from one thread of its own.
+"""The database as the rest of the stores see it: functions run over a connection, one transaction each.
 
-It opens the embedded SQLite file (write-ahead log, every commit synced), brings the schema to the
-newest revision, and runs functions over a connection. It does not know what they read or write.
+It opens the one that a URL names and knows how a schema is created or found; each engine of its own file
+knows threads, pools and settings. Repositories get a synchronous connection from either.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.core.errors import Invalid, StoreDown
 from app.stores.tables import SCHEMA_REVISION, metadata
@@ -22,85 +21,78 @@ from app.stores.tables import SCHEMA_REVISION, metadata
 T = TypeVar("T")
 
 
-class Database:
-    """Runs synchronous work over a connection in a single worker thread, one transaction each."""
-
-    def __init__(self, engine: Engine, migrations: Path) -> None:
-        self._engine = engine
-        self._migrations = migrations
-        self._thread = ThreadPoolExecutor(1, "innkeeper-database")
+class Database(Protocol):
+    """One database. Every method raises StoreDown when it fails."""
 
     @property
     def url(self) -> str:
         """The address without its password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        ...
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """The result of `work` inside one committed transaction; raises StoreDown when the database fails."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self.run_here, work)
+        """The result of `work` inside one committed transaction."""
+        ...
 
-    def run_here(self, work: Callable[[Connection], T]) -> T:
-        """As `run`, in the calling thread; only for the database's own thread and the command line."""
-        try:
-            with self._engine.begin() as connection:
-                return work(connection)
-        except SQLAlchemyError as error:
-            raise StoreDown(
-                f"the database {self.url} failed: {_first_line(error)}", hint="see its log and free disk space"
-            ) from error
-
-    def upgrade(self) -> str:
-        """Bring the schema to the newest revision and return the revision found before ("" for a fresh one)."""
-        found = self.run_here(_revision)
-        if found == SCHEMA_REVISION:
-            return found
-        if not found:
-            self.run_here(_create)
-            return ""
-        from app.stores.upgrade import upgrade
-
-        upgrade(self._engine, self._migrations)
-        return found
+    async def upgrade(self) -> None:
+        """Bring the schema to the newest revision; an empty database gets the whole of it."""
+        ...
 
     async def close(self) -> None:
-        """Wait for running work, then close the connection."""
-        await asyncio.to_thread(self._thread.shutdown)
-        self._engine.dispose()
+        """Wait for running work, then close every connection."""
+        ...
 
 
 def open_database(url: str, *, folder: Path, migrations: Path) -> Database:
-    """The database at `url`, or the SQLite file in `folder` when it is empty.
+    """The database at `url`, or the SQLite file in `folder` when it is empty. Nothing is connected yet.
 
-    Raises Invalid for an address of another kind than SQLite.
+    Raises Invalid for an address that is neither SQLite nor PostgreSQL, or whose driver is not installed.
     """
     if not url:
         folder.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{folder / 'innkeeper.db'}"
-    if not url.startswith("sqlite"):
-        raise Invalid(f"database.url {url.split('@')[-1]!r} is not SQLite", hint="leave it empty or use sqlite:///FILE")
-    engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-    event.listen(engine, "connect", _configure_sqlite)
-    return Database(engine, migrations)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise Invalid("database.url cannot be read", hint="write postgresql://USER:PASSWORD@HOST/NAME") from error
+    match parsed.get_backend_name():
+        case "sqlite":
+            from app.stores.sqlite import SqliteDatabase
+
+            return SqliteDatabase(parsed, migrations)
+        case "postgresql":
+            return _open_postgres(parsed, migrations)
+        case other:
+            raise Invalid(f"database.url names {other!r}", hint="use postgresql://… or leave it empty for SQLite")
 
 
-def _configure_sqlite(connection: object, _record: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined]  # the DBAPI connection has no common type
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _open_postgres(url: URL, migrations: Path) -> Database:
+    try:
+        from app.stores.postgres import PostgresDatabase
+
+        return PostgresDatabase(url, migrations)
+    except ModuleNotFoundError as error:
+        raise Invalid(f"the package {error.name!r} is not installed", hint="uv sync --extra postgres") from error
 
 
-def _revision(connection: Connection) -> str:
-    if not inspect(connection).has_table("alembic_version"):
-        return ""
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+@contextmanager
+def failures_named(url: str) -> Iterator[None]:
+    """Turn what the driver raises into StoreDown."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StoreDown(f"the database {url} failed: {reason}", hint="see its log and free disk space") from error
 
 
-def _create(connection: Connection) -> None:
+def bring_up(connection: Connection, migrations: Path) -> None:
+    """Create the schema in an empty database and stamp it, or apply the revisions that an older one lacks."""
+    if inspect(connection).has_table("alembic_version"):
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        if found != SCHEMA_REVISION:
+            from app.stores.upgrade import upgrade
+
+            upgrade(connection, migrations)
+        return
     metadata.create_all(connection)
     connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": SCHEMA_REVISION})
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

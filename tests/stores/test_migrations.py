@@ -1,62 +1,64 @@
-"""The Alembic history and the tables are the same schema."""
+"""The Alembic history and the tables are the same schema, on both databases."""
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, inspect, text
 
+from app.stores import repositories
 from app.stores.database import open_database
-from app.stores.tables import SCHEMA_REVISION
 from app.stores.upgrade import upgrade
-
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
-
-
-def schema(file: Path) -> dict[str, list[tuple[object, ...]]]:
-    connection = sqlite3.connect(file)
-    try:
-        tables = [
-            row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")
-        ]
-        found = {table: sorted(connection.execute(f"PRAGMA table_info({table})")) for table in tables}
-        indexes = connection.execute("SELECT tbl_name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name")
-        found["indexes"] = list(indexes)
-        return found
-    finally:
-        connection.close()
+from tests.stores.conftest import MIGRATIONS
 
 
-def test_a_fresh_database_is_what_the_migrations_make(tmp_path: Path) -> None:
-    fresh = open_database("", folder=tmp_path / "fresh", migrations=MIGRATIONS)
-    assert fresh.upgrade() == ""
-    (tmp_path / "migrated").mkdir()
-    engine = create_engine(f"sqlite:///{tmp_path / 'migrated' / 'innkeeper.db'}")
-    upgrade(engine, MIGRATIONS)
-    engine.dispose()
-    fresh._engine.dispose()
-    assert schema(tmp_path / "fresh" / "innkeeper.db") == schema(tmp_path / "migrated" / "innkeeper.db")
+def schema(connection: Connection) -> dict[str, Any]:
+    """Columns, keys and constraints of every table, as the database tells them."""
+    found = inspect(connection)
+    return {
+        table: (
+            [{**column, "type": str(column["type"])} for column in found.get_columns(table)],
+            found.get_pk_constraint(table)["constrained_columns"],
+            [unique["column_names"] for unique in found.get_unique_constraints(table)],
+        )
+        for table in sorted(found.get_table_names())
+    }
 
 
-def test_a_current_database_is_left_alone(tmp_path: Path) -> None:
-    for found in ("", SCHEMA_REVISION):
-        database = open_database("", folder=tmp_path, migrations=MIGRATIONS)
-        assert database.upgrade() == found
-        database._engine.dispose()
+async def test_a_fresh_database_is_what_the_migrations_make(
+    tmp_path: Path, url: str, postgres: Callable[[], str]
+) -> None:
+    other = postgres() if url.startswith("postgresql") else f"sqlite:///{tmp_path / 'migrated.db'}"
+    fresh = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+    migrated = open_database(other, folder=tmp_path, migrations=MIGRATIONS)
+    await fresh.upgrade()
+    await migrated.run(lambda connection: upgrade(connection, MIGRATIONS))
+    assert await fresh.run(schema) == await migrated.run(schema)
+    await fresh.close()
+    await migrated.close()
 
 
-def test_an_older_database_is_brought_forward(tmp_path: Path) -> None:
-    database = open_database("", folder=tmp_path, migrations=MIGRATIONS)
-    database.upgrade()
-    connection = sqlite3.connect(tmp_path / "innkeeper.db")
-    connection.execute("DELETE FROM alembic_version")
-    for table in ("checkpoints", "idempotency", "events", "worlds", "secrets", "api_keys", "tenants"):
-        connection.execute(f"DROP TABLE {table}")
-    connection.execute("INSERT INTO alembic_version VALUES ('base')")
-    connection.execute("DELETE FROM alembic_version")
-    connection.commit()
-    connection.close()
-    upgrade(database._engine, MIGRATIONS)
-    assert database.upgrade() == SCHEMA_REVISION
-    database._engine.dispose()
+async def test_a_current_database_is_left_alone(tmp_path: Path, url: str) -> None:
+    first = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+    await first.upgrade()
+    await first.run(lambda connection: repositories.insert_world(connection, "t", "w", 0))
+    await first.close()
+    second = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+    await second.upgrade()
+    assert await second.run(repositories.world_ids) == [("t", "w")]
+    await second.close()
+
+
+async def test_an_older_schema_is_brought_forward(tmp_path: Path, url: str) -> None:
+    """The oldest schema is one with Alembic's own table and nothing else."""
+
+    def age(connection: Connection) -> None:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+
+    database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+    await database.run(age)
+    await database.upgrade()
+    assert "events" in await database.run(schema)
+    await database.close()

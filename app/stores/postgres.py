@@ -1,0 +1,54 @@
+"""PostgreSQL through asyncpg and a small pool; a session commits durably and gives up on locks in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.stores.database import bring_up, failures_named
+
+T = TypeVar("T")
+POOL_MAX = 5
+CONNECT_S_MAX = 5
+MIGRATION_LOCK = 0x1_44_4B_50
+"""Advisory lock that lets one of several replicas create or migrate the schema."""
+SETTINGS = {"synchronous_commit": "on", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"}
+
+
+class PostgresDatabase:
+    """A PostgreSQL database; work runs on the event loop's connections."""
+
+    def __init__(self, url: URL, migrations: Path) -> None:
+        self._engine = create_async_engine(
+            url.set(drivername="postgresql+asyncpg"),
+            pool_size=POOL_MAX,
+            max_overflow=0,
+            pool_timeout=CONNECT_S_MAX,
+            pool_pre_ping=True,
+            connect_args={"timeout": CONNECT_S_MAX, "server_settings": SETTINGS},
+        )
+        self._migrations = migrations
+
+    @property
+    def url(self) -> str:
+        return self._engine.url.render_as_string(hide_password=True)
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        with failures_named(self.url):
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(work)
+
+    async def upgrade(self) -> None:
+        def locked(connection: Connection) -> None:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            bring_up(connection, self._migrations)
+
+        await self.run(locked)
+
+    async def close(self) -> None:
+        await self._engine.dispose()

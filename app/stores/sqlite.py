@@ -1,0 +1,53 @@
+"""SQLite, the embedded default: one connection in one thread, write-ahead log, every commit synced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import StaticPool
+
+from app.stores.database import bring_up, failures_named
+
+T = TypeVar("T")
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON")
+
+
+class SqliteDatabase:
+    """A database file; all work waits in line for its one thread."""
+
+    def __init__(self, url: URL, migrations: Path) -> None:
+        self._engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        event.listen(self._engine, "connect", _configure)
+        self._migrations = migrations
+        self._thread = ThreadPoolExecutor(1, "innkeeper-database")
+
+    @property
+    def url(self) -> str:
+        return self._engine.url.render_as_string()
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+
+    async def upgrade(self) -> None:
+        await self.run(lambda connection: bring_up(connection, self._migrations))
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._thread.shutdown)
+        self._engine.dispose()
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        with failures_named(self.url), self._engine.begin() as connection:
+            return work(connection)
+
+
+def _configure(connection: object, _record: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]  # the DBAPI connection has no common type
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
