@@ -1,8 +1,9 @@
 """The searching itself, compiled by numba: typed arrays in and out, without the GIL, deterministic.
 
 It knows the arrays of graph.py; it does not know messages, maps by name or deadlines. Importing
-this file imports numba (over half a second), so only worker threads do. Nothing is compiled before the
-first call, and `cache=True` keeps what was compiled on disk.
+this file imports numba (over half a second), so only worker threads do. Nothing is compiled before
+the first call, and what was compiled is kept on disk. The disk copy notices changes of the file that
+a kernel stands in but not of files that it calls, which is why this one is long.
 
 Method: simple subgoal graphs (Uras, Koenig, Hernandez 2013) under A* with landmark lower bounds
 (Goldberg, Harrelson 2005). A subgoal is a cell at an obstacle's corner. Two cells that see each
