@@ -98,14 +98,14 @@ async def opened(browser: Browser, server: Server, world: str = "", **context: A
 
 
 async def spot(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where the middle of a cell stands in the window, in pixels."""
+    """Where a point of the map stands in the window, in pixels."""
     canvas = page.locator("#map")
     center_x, center_y, scale = map(float, (await canvas.get_attribute("data-view") or "").split())
     box = await canvas.bounding_box()
     assert box is not None
     return (
-        box["x"] + box["width"] / 2 + (x + 0.5 - center_x) * scale,
-        box["y"] + box["height"] / 2 + (y + 0.5 - center_y) * scale,
+        box["x"] + box["width"] / 2 + (x - center_x) * scale,
+        box["y"] + box["height"] / 2 + (y - center_y) * scale,
     )
 
 

@@ -3,7 +3,7 @@
 
 import { el, problem } from "/console/dom.js";
 import { Session } from "/console/session.js";
-import { signIn, takeCode } from "/console/signin.js";
+import { holdsCode, signIn, takeCode } from "/console/signin.js";
 import { Status } from "/console/status.js";
 
 const PAGES = [{ id: "world", title: "World", load: () => import("/console/world.js") }];
@@ -30,7 +30,7 @@ async function visit() {
   const desk = new Desk(status);
   frameShown(true);
   const left = new Promise((resolve) => session.addEventListener("left", resolve, { once: true }));
-  const turn = () => desk.open();
+  const turn = () => location.hash.startsWith("#/") && desk.open();
   addEventListener("hashchange", turn);
   if (session.signedIn) await left;
   removeEventListener("hashchange", turn);
@@ -54,6 +54,7 @@ class Desk {
   constructor(status) {
     this.status = status;
     status.addEventListener("worlds", (event) => this.#take(event.detail.map((world) => world.id)));
+    status.addEventListener("failed", (event) => this.#worlds ?? root.replaceChildren(problem(event.detail)));
     worldSelect.onchange = () => this.#choose(worldSelect.value);
     nav.replaceChildren(...PAGES.map((page) => el("a", { href: `#/${page.id}` }, page.title)));
   }
@@ -116,7 +117,6 @@ function noWorld() {
   );
 }
 
-for (;;) {
-  leave.onclick = () => session.leave();
-  await visit();
-}
+leave.onclick = () => session.leave();
+addEventListener("hashchange", () => holdsCode() && location.reload());
+for (;;) await visit();

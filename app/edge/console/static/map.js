@@ -41,20 +41,22 @@ function region(map, start, seen) {
   const { width, height, kinds } = map;
   const cells = [start];
   let edges = 0, walls = 0;
+  const look = (other, inside) => {
+    if (inside && kinds[other] === GRASS) {
+      if (!seen[other]) cells.push(other);
+      seen[other] = 1;
+    } else {
+      edges += 1;
+      if (inside && (kinds[other] === WALL || kinds[other] === HOUSE)) walls += 1;
+    }
+  };
   seen[start] = 1;
   for (let at = 0; at < cells.length; at += 1) {
-    const cell = cells[at], x = cell % width, y = (cell - x) / width;
-    const near = [x > 0 ? cell - 1 : -1, x < width - 1 ? cell + 1 : -1, y > 0 ? cell - width : -1,
-      y < height - 1 ? cell + width : -1];
-    for (const other of near) {
-      if (other >= 0 && kinds[other] === GRASS) {
-        if (!seen[other]) cells.push(other);
-        seen[other] = 1;
-      } else {
-        edges += 1;
-        walls += other >= 0 && (kinds[other] === WALL || kinds[other] === HOUSE) ? 1 : 0;
-      }
-    }
+    const cell = cells[at], x = cell % width;
+    look(cell - 1, x > 0);
+    look(cell + 1, x < width - 1);
+    look(cell - width, cell >= width);
+    look(cell + width, cell < (height - 1) * width);
   }
   return { cells, edges, walls };
 }

@@ -26,7 +26,9 @@ export class NpcPanel {
       ["who", "decided", "sees", "said", "facts", "more"].map((name) => [name, el("div", {})]));
     this.mind = el("div", { id: "mind", class: "sheet", role: "tabpanel", "aria-labelledby": "mind-tab", tabindex: 0 },
       this.error, ...Object.values(this.parts));
-    this.talkSheet = el("div", { id: "talk", class: "sheet talk", role: "tabpanel", "aria-labelledby": "talk-tab", hidden: true });
+    this.talkSheet = el("div", {
+      id: "talk", class: "sheet talk", role: "tabpanel", "aria-labelledby": "talk-tab", hidden: true,
+    });
     this.tabs = [this.#tab("mind", "Mind"), this.#tab("talk", "Talk")];
     const followButton = el("button", { type: "button", class: "quiet", "aria-pressed": "false", on: {
       click: () => followButton.setAttribute("aria-pressed", String(follow())) } }, "Follow");
@@ -89,12 +91,13 @@ export class NpcPanel {
     const { npc, facts, behavior, dialogue } = known;
     const mind = behavior?.tick === undefined ? null : behavior;
     this.title.textContent = npc.name || npc.id;
-    const about = [words(npc.archetype), `level ${npc.level}`, npc.faction && this.nameOf(npc.faction), npc.alive ? "" : "dead"];
+    const faction = npc.faction && this.nameOf(npc.faction);
+    const about = [words(npc.archetype), `level ${npc.level}`, faction, npc.alive ? "" : "dead"];
     this.sub.textContent = about.filter(Boolean).join(" · ");
     show(this.parts.who, npc, () => this.#who(npc));
     show(this.parts.decided, mind && { ...mind, features: 0 }, () => decided(mind));
     show(this.parts.sees, mind?.features, () => sees(mind));
-    show(this.parts.said, dialogue, () => this.#said(linesOf(dialogue)));
+    show(this.parts.said, dialogue, () => said(dialogue?.lines ?? []));
     show(this.parts.facts, facts, () => section("Facts", facts.length > 0,
       pairs(facts.map((fact) => [words(fact.predicate), this.nameOf(String(fact.value))]))));
     const more = Object.entries(known).filter(([name]) => !SHOWN_HERE.includes(name));
@@ -109,15 +112,17 @@ export class NpcPanel {
       persona.traits.length ? el("p", { class: "traits" }, persona.traits.map((trait) => el("span", {}, trait))) : "",
       pairs([
         ["Place", place(npc.location)], ["Home", place(npc.home)], ["Work", place(npc.work)],
-        ["Voice", persona.voice], ["Wants from life", persona.goals.join("; ")], ["Tags", npc.tags.join(", ")], ["Id", npc.id],
+        ["Voice", persona.voice], ["Wants from life", persona.goals.join("; ")], ["Tags", npc.tags.join(", ")],
+        ["Id", npc.id],
       ]),
     ];
   }
+}
 
-  #said(lines) {
-    return section("Said last", lines.length > 0, el("ol", { class: "lines" },
-      lines.slice(-LINES_MAX).map((line) => el("li", {}, el("b", {}, line.name || this.nameOf(line.speaker)), " ", line.text))));
-  }
+/** The last lines that were spoken with it, oldest first. */
+function said(lines) {
+  return section("Said last", lines.length > 0, el("ol", { class: "lines" },
+    lines.slice(-LINES_MAX).map((line) => el("li", {}, el("b", {}, line.name), " ", line.text))));
 }
 
 /** What it wants and decided, with the strongest reasons. */
@@ -132,8 +137,8 @@ function decided(mind) {
     meter("confidence", mind.confidence, mind.confidence),
     pairs([["Told to", words(mind.directive)], ["Option", words(mind.option)], ["Tick", number(mind.tick)]]),
     reasons.length ? el("h4", {}, "Why") : "",
-    reasons.map((reason) =>
-      meter(`${words(reason.name)} ${number(reason.value)}`, Math.abs(reason.effect) / strongest, reason.effect, reason.effect < 0)));
+    reasons.map(({ name, value, effect }) =>
+      meter(`${words(name)} ${number(value)}`, Math.abs(effect) / strongest, effect, effect < 0)));
 }
 
 /** The features that stand out: what it is told or does already is shown elsewhere, zeros say nothing. */
@@ -145,11 +150,6 @@ function sees(mind) {
     .slice(0, SEEN_MAX);
   return section("Sees", features.length > 0, el("dl", { class: "grid" },
     features.map(([name, value]) => el("div", {}, el("dt", {}, words(name)), el("dd", {}, number(value))))));
-}
-
-/** The last lines as {speaker, name, text}, oldest first. */
-function linesOf(dialogue) {
-  return (dialogue?.lines ?? []).map((line) => (typeof line === "string" ? { speaker: "", text: line } : line));
 }
 
 function section(title, filled, ...children) {
@@ -175,7 +175,9 @@ function isEmpty(value) {
 function tree(value, depth = 0) {
   if (value === null || typeof value !== "object") return typeof value === "number" ? number(value) : String(value);
   if (depth >= DEPTH_MAX) return "…";
-  if (Array.isArray(value)) return el("ul", { class: "cards" }, value.map((item) => el("li", {}, tree(item, depth + 1))));
+  if (Array.isArray(value)) {
+    return el("ul", { class: "cards" }, value.map((item) => el("li", {}, tree(item, depth + 1))));
+  }
   if (Object.keys(value).length === 1) return tree(Object.values(value)[0], depth);
   return el("dl", { class: "pairs" }, Object.entries(value).map(([name, inner]) =>
     [el("dt", {}, words(name)), el("dd", {}, tree(inner, depth + 1))]).flat());

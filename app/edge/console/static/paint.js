@@ -48,10 +48,14 @@ function paintCells(map) {
   const step = Math.max(1, Math.ceil(Math.max(map.width, map.height) / CANVAS_PX_MAX));
   const canvas = sheet(Math.ceil(map.width / step), Math.ceil(map.height / step));
   const depths = depthsOf(map);
-  paintPixels(canvas, (x, y) => {
+  const palette = Object.keys(COLORS).map((kind) =>
+    Array.from({ length: DEPTH_MAX + 1 }, (_, depth) => colorOf(Number(kind), depth)));
+  paintPixels(canvas, (x, y, pixels, at) => {
     const cell = Math.min(y * step, map.height - 1) * map.width + Math.min(x * step, map.width - 1);
-    const shade = 1 + (noise(x, y) - 0.5) * 0.06;
-    return [...colorOf(map.kinds[cell], depths[cell]).map((value) => value * shade), 255];
+    const color = palette[map.kinds[cell]][depths[cell]];
+    const shade = 0.97 + noise(x, y) * 0.06;
+    for (let channel = 0; channel < 3; channel += 1) pixels[at + channel] = color[channel] * shade;
+    pixels[at + 3] = 255;
   });
   return canvas;
 }
@@ -61,18 +65,19 @@ function paintLights(map, base) {
   if (!map.kinds.includes(FLOOR)) return null;
   const canvas = sheet(base.width, base.height);
   const step = map.width / base.width;
-  paintPixels(canvas, (x, y) => {
+  paintPixels(canvas, (x, y, pixels, at) => {
     const cell = Math.floor(y * step) * map.width + Math.floor(x * step);
-    return map.kinds[cell] === FLOOR ? [255, 186, 92, 150] : [0, 0, 0, 0];
+    if (map.kinds[cell] === FLOOR) pixels.set([255, 186, 92, 150], at);
   });
   return canvas;
 }
 
-function paintPixels(canvas, colorAt) {
+/** Let `write(x, y, pixels, at)` fill the four bytes at `at` of each pixel. */
+function paintPixels(canvas, write) {
   const pen = canvas.getContext("2d");
   const image = pen.createImageData(canvas.width, canvas.height);
   for (let y = 0, at = 0; y < canvas.height; y += 1) {
-    for (let x = 0; x < canvas.width; x += 1, at += 4) image.data.set(colorAt(x, y), at);
+    for (let x = 0; x < canvas.width; x += 1, at += 4) write(x, y, image.data, at);
   }
   pen.putImageData(image, 0, 0);
 }
@@ -88,16 +93,15 @@ function colorOf(kind, depth) {
 function depthsOf({ width, height, kinds }) {
   const depths = new Uint8Array(kinds.length);
   for (let ring = 1; ring <= DEPTH_MAX; ring += 1) {
-    const found = [];
-    for (let cell = 0; cell < kinds.length; cell += 1) {
-      if (depths[cell] || !(kinds[cell] in DEEP)) continue;
-      const x = cell % width, y = (cell - x) / width;
-      const open = (other, inside) => inside && (kinds[other] !== kinds[cell] || depths[other] > 0);
-      const edge = open(cell - 1, x > 0) || open(cell + 1, x < width - 1) || open(cell - width, y > 0)
-        || open(cell + width, y < height - 1);
-      if (edge || ring === DEPTH_MAX) found.push(cell);
+    const open = (cell, other) => kinds[other] !== kinds[cell] || (depths[other] > 0 && depths[other] < ring);
+    for (let y = 0, cell = 0; y < height; y += 1) {
+      for (let x = 0; x < width; x += 1, cell += 1) {
+        if (depths[cell] || (kinds[cell] !== WALL && kinds[cell] !== WATER)) continue;
+        const edge = (x > 0 && open(cell, cell - 1)) || (x < width - 1 && open(cell, cell + 1))
+          || (y > 0 && open(cell, cell - width)) || (y < height - 1 && open(cell, cell + width));
+        if (edge || ring === DEPTH_MAX) depths[cell] = ring;
+      }
     }
-    for (const cell of found) depths[cell] = ring;
   }
   return depths;
 }

@@ -4,10 +4,16 @@ import { el, problem } from "/console/dom.js";
 
 /** Take the code out of the address, so that it stays neither in sight nor in the history; "" without one. */
 export function takeCode() {
-  const hash = location.hash.slice(1);
-  if (!hash || hash.startsWith("/") || hash === "page") return "";
+  if (!holdsCode()) return "";
+  const code = location.hash.slice(1);
   history.replaceState(null, "", location.pathname + location.search);
-  return decodeURIComponent(hash);
+  return code;
+}
+
+/** Whether the address holds a code, and not the name of a page or of a part of this one. */
+export function holdsCode() {
+  const hash = location.hash.slice(1);
+  return hash !== "" && !hash.startsWith("/") && document.getElementById(hash) === null;
 }
 
 /** Show the form in `root`; resolves when `session` is signed in. `refused` is an error to begin with. */

@@ -6,20 +6,20 @@ import { el, number, show } from "/console/dom.js";
 const HEALTH_MS = 5_000;
 const WORLD_MS = 2_000;
 
-/** Tells `summary` (detail: the world's summary) and `worlds` (detail: all summaries) as they are read. */
+/** Tells `worlds` (detail: all summaries), `summary` (detail: that of the chosen world) and `failed` (detail: why). */
 export class Status extends EventTarget {
   #world = "";
   #health = null;
   #summary = null;
-  #failed = false;
+  #failed = "";
   #timers = [];
 
   constructor(root, session) {
     super();
     this.root = root;
     this.session = session;
-    this.reads = [this.#part(), this.#part()];
-    root.replaceChildren(...this.reads);
+    this.parts = [this.#part(), this.#part()];
+    root.replaceChildren(...this.parts);
     root.hidden = false;
     this.#every(HEALTH_MS, () => this.#readHealth());
     this.#every(WORLD_MS, () => this.#readWorlds());
@@ -58,21 +58,22 @@ export class Status extends EventTarget {
     if (!this.session.signedIn) return;
     try {
       const { worlds } = await this.session.json("/v1/worlds");
-      this.#failed = false;
+      this.#failed = "";
       this.#summary = worlds.find((world) => world.id === this.#world) ?? null;
       this.dispatchEvent(new CustomEvent("worlds", { detail: worlds }));
       if (this.#summary) this.dispatchEvent(new CustomEvent("summary", { detail: this.#summary }));
-    } catch {
-      this.#failed = true; // Said by the bar until the server answers again.
+    } catch (error) {
+      this.#failed = error.code === "unreachable" ? "server unreachable" : error.message;
+      this.dispatchEvent(new CustomEvent("failed", { detail: error }));
     }
     this.#draw();
   }
 
   #draw() {
     const health = this.#health;
-    show(this.reads[0], [health, this.#failed], () => this.#server(health));
+    show(this.parts[0], [health, this.#failed], () => this.#server(health));
     const summary = this.#summary;
-    show(this.reads[1], summary && [summary.seq, summary.counts], () => summary && [
+    show(this.parts[1], summary && [summary.seq, summary.counts], () => summary && [
       fact("events", number(summary.seq)),
       fact("NPCs", number(summary.counts.npcs)),
       fact("players", number(summary.counts.players)),
@@ -81,7 +82,7 @@ export class Status extends EventTarget {
   }
 
   #server(health) {
-    if (!health || this.#failed) return [lamp("bad", "server unreachable or stopping")];
+    if (!health || this.#failed) return [lamp("bad", this.#failed || "server unreachable or stopping")];
     const present = health.engines.filter((engine) => engine.state !== "missing").map((engine) =>
       fact(engine.name, `${engine.provider || engine.kind}${engine.state === "ready" ? "" : ` (${engine.state})`}`,
         { title: engine.mend || engine.detail || null }));

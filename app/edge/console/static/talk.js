@@ -14,7 +14,9 @@ export class Talk {
 
   constructor(root, { session, world, id, nameOf }) {
     Object.assign(this, { session, world, id, nameOf });
-    this.log = el("div", { class: "log", role: "log", "aria-live": "polite", "aria-label": "Conversation", tabindex: 0 },
+    this.log = el("div", {
+      class: "log", role: "log", "aria-live": "polite", "aria-label": "Conversation", tabindex: 0,
+    },
       el("p", { class: "dim" }, "Say something, or send an empty line to let them speak first."));
     this.text = el("textarea", { id: "line", rows: 2, maxlength: LINE_CHARS_MAX, placeholder: "Say something…",
       "aria-label": `Your line to ${nameOf(id)}`, on: { keydown: (event) => this.#key(event) } });
@@ -141,7 +143,7 @@ function credits(reply) {
     reply.emotion !== "neutral" ? el("span", {}, reply.emotion) : null,
     reply.relation_delta ? el("span", {}, `${reply.relation_delta > 0 ? "likes" : "dislikes"} it`) : null,
     el("span", {}, `${number(Math.round(reply.ms_total))} ms`),
-    reply.tokens.output ? el("span", {}, `${number(reply.tokens.input)} + ${number(reply.tokens.output)} tokens`) : null,
+    reply.tokens.output ? el("span", {}, `${reply.tokens.input} + ${reply.tokens.output} tokens`) : null,
   ].filter(Boolean);
   const offers = reply.proposals.map((offer) =>
     el("div", { class: "offer" }, `offers: ${words(offer.action)} `, el("span", { class: "dim" },
