@@ -104,7 +104,7 @@ class View:
 
     def beatable(self, npc: entities.Npc, level: int) -> bool:
         """Whether a player of that level can win against it and the game lets it die."""
-        return "essential" not in npc.tags and npc.level <= level + self.settings.level_band_levels
+        return "essential" not in npc.tags and npc.level <= level + self.settings.foe_levels_above_max
 
     def sells(self, npc: entities.Npc, item: entities.Item) -> bool:
         """Whether an NPC parts with an item for coin."""

@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     open_per_player_max: int = 25
     """Offered and active quests of one player."""
 
-    level_band_levels: int = 3
+    foe_levels_above_max: int = 3
     """Levels above the player's own at which a foe can still be beaten."""
 
     hostile_relation_max: float = -0.3
