@@ -89,12 +89,15 @@ class Messages(Provider):
 
     def _request(self, completion: Completion) -> AbstractAsyncContextManager[Response]:
         rendered = wire.render(completion.parts)
-        extra: dict[str, object] = {}
+        output: dict[str, object] = {"effort": self._terms.effort} if self._terms.effort else {}
         if completion.schema is not None:
-            extra["output_config"] = {"format": {"type": "json_schema", "schema": dict(completion.schema)}}
+            output["format"] = {"type": "json_schema", "schema": dict(completion.schema)}
+        extra: dict[str, object] = {"output_config": output} if output else {}
+        if self._terms.thinking:
+            extra["thinking"] = {"type": self._terms.thinking}
         return self._client.messages.with_streaming_response.create(
             model=self.model,
-            max_tokens=completion.output_tokens_max,
+            max_tokens=completion.output_tokens_max + self._terms.thinking_tokens_max,
             system=[{"type": "text", "text": rendered.head, "cache_control": {"type": "ephemeral"}}],
             messages=_messages(rendered.turns),
             stream=True,

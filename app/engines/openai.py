@@ -100,7 +100,10 @@ class ChatCompletions(Provider):
         return openai.APIStatusError, openai.OpenAIError
 
     def _request(self, completion: Completion) -> AbstractAsyncContextManager[Response]:
-        extra: dict[str, object] = {self._token_field: completion.output_tokens_max}
+        limit = completion.output_tokens_max + self._terms.thinking_tokens_max
+        extra: dict[str, object] = {self._token_field: limit}
+        if self._terms.effort:
+            extra["reasoning_effort"] = self._terms.effort
         if completion.schema is not None:
             answer = {"name": "answer", "strict": True, "schema": dict(completion.schema)}
             extra["response_format"] = {"type": "json_schema", "json_schema": answer}

@@ -26,7 +26,9 @@ from app.world.scene import Scene
 OVERLAP_CHARACTERS_MIN = 4
 """A shorter repetition at the seam of two engines is taken for chance."""
 FIRST_TOKEN_SHARE = 0.95
-"""Of the time that the caller waits for the first text: the engines still to try share it evenly."""
+"""Of the time that the caller waits for the first text: what the engines still to try share evenly."""
+FIRST_TOKEN_MS_MIN = 700.0
+"""A fair chance for a cloud model: no share is shorter while the caller's patience lasts."""
 RETRY_AFTER_MAX_S = 300.0
 """The longest that a provider may ask us to stay away."""
 
@@ -127,7 +129,8 @@ class Orchestrator:
         first_by = deadline if completion.first_token_ms is None else self._sooner(deadline, completion.first_token_ms)
         for left, engine in zip(range(len(able), 0, -1), able, strict=True):
             waits_until = deadline if said else first_by
-            share_ms = waits_until.left_ms() * FIRST_TOKEN_SHARE / left
+            all_ms = waits_until.left_ms() * FIRST_TOKEN_SHARE
+            share_ms = min(all_ms, max(all_ms / left, FIRST_TOKEN_MS_MIN))
             attempt = _Attempt(first_token_ms=min(share_ms, self._limits[engine.name].first_token_ms))
             try:
                 async with aclosing(

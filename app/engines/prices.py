@@ -1,4 +1,4 @@
-"""What a token costs: the dated rows of models/prices.toml, in integer nano-dollars.
+"""What a model costs: the dated rows of models/prices.toml, in integer nano-dollars.
 
 A model that no row names is charged at the dearest rate of all rows, so that a budget never overspends.
 """
@@ -15,7 +15,12 @@ from app.core.ports import Usage
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One model's price in US dollars per million tokens; `model` also stands for its dated snapshots."""
+    """One model's price in US dollars per million tokens; `model` also stands for its dated snapshots.
+
+    Thinking is paid as output and delays the first word, so the row also says how little of it the model takes:
+    `effort` and `thinking` are the vendor's own words, sent where they are given; `thinking_tokens_max` is the room
+    that a model needs beside its line when it cannot be kept from thinking.
+    """
 
     model: str
     input_usd: float
@@ -24,6 +29,9 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cache_write_usd: float
     source: str
     date: str
+    effort: str = ""
+    thinking: str = ""
+    thinking_tokens_max: int = 0
 
     def cost_nano_usd(self, usage: Usage, *, cache_written: int = 0) -> int:
         """The cost of a completion, rounded up; cached tokens read and written are part of `tokens_in`."""
@@ -52,7 +60,7 @@ class Prices:
             name: max(getattr(row, name) for row in rows)
             for name in ("input_usd", "output_usd", "cached_input_usd", "cache_write_usd")
         }
-        self._unknown = msgspec.structs.replace(rows[0], model="unknown", **most)
+        self._unknown = Price(model="unknown", source="", date="", **most)
 
     def of(self, model: str) -> Price:
         """The row of a model or of the model that it is a snapshot of; the dearest rate where none is known."""

@@ -41,6 +41,7 @@ class Provider(ABC):
         self.model = model
         self._kind = kind
         self._prices = prices
+        self._terms = prices.of(model)
         self._trouble = ""
 
     @property

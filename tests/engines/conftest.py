@@ -51,12 +51,12 @@ async def drain(stream: AsyncIterator[WordsEvent]) -> tuple[str, WordsEnd | None
 def open_at(kind: str, standin: Standin, *, key: str = KEY) -> Provider:
     """The adapter of that kind over the stand-in."""
     if kind == "openai":
-        return open_openai(name=kind, model="gpt-6-luna", key=key, prices=PRICES, base_url=standin.openai_url)
+        return open_openai(name=kind, model="gpt-5.6-luna", key=key, prices=PRICES, base_url=standin.openai_url)
     if kind == "azure":
         return open_azure(
             name=kind,
             endpoint=standin.origin,
-            deployment="gpt-6-luna",
+            deployment="gpt-5.6-luna",
             api_version="2026-06-01",
             key=key,
             prices=PRICES,

@@ -89,11 +89,11 @@ def test_seam_never_loses_what_is_new_when_the_line_is_begun_again(said: str, re
 async def test_silent_engine_costs_its_share_of_the_callers_patience_and_no_more() -> None:
     silent = Silent()
     engines = over(silent, Script(lambda _: "Hello.", name="b"))
-    completion = msgspec.structs.replace(COMPLETION, first_token_ms=200.0)
+    completion = msgspec.structs.replace(COMPLETION, first_token_ms=1_000.0)
     started = time.monotonic()
     text, _ = await drain(engines.stream(completion, soon()))
     assert text == "Hello."
-    assert time.monotonic() - started < 0.19
+    assert 0.6 < time.monotonic() - started < 0.95
     assert silent.closed == 1
 
 

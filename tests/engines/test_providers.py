@@ -24,6 +24,12 @@ FAULTS: tuple[Fault, ...] = (
     "redirect", "endless", "stall",
 )  # fmt: skip
 
+RATES = {
+    "openai": 36 * 200 + 64 * 20 + 11 * 1_200,  # 0.2, 0.02 and 1.2 dollars a million
+    "azure": 36 * 200 + 64 * 20 + 11 * 1_200,
+    "anthropic": 36 * 100 + 64 * 10 + 11 * 500,  # 0.1, 0.01 and 0.5 dollars a million
+}
+
 
 async def test_request_keeps_player_text_as_data_in_the_users_turn(kind: str, standin: Standin, opened: Open) -> None:
     await drain(opened(kind).stream(COMPLETION, soon()))
@@ -48,12 +54,24 @@ async def test_request_bounds_the_output_and_asks_for_usage(kind: str, standin: 
         assert body["stream_options"] == {"include_usage": True}
 
 
+async def test_request_asks_for_the_least_thinking_that_the_model_takes(
+    kind: str, standin: Standin, opened: Open
+) -> None:
+    await drain(opened(kind).stream(COMPLETION, soon()))
+    body = standin.seen[0].body
+    if kind == "anthropic":
+        assert body["thinking"] == {"type": "disabled"}
+        assert "output_config" not in body
+    else:
+        assert body["reasoning_effort"] == "none"
+
+
 async def test_call_goes_once_to_the_vendors_path_with_its_key(kind: str, standin: Standin, opened: Open) -> None:
     await drain(opened(kind).stream(COMPLETION, soon()))
     (seen,) = standin.seen
     expected = {
         "openai": ("/v1/chat/completions", "authorization", f"Bearer {KEY}"),
-        "azure": ("/openai/deployments/gpt-6-luna/chat/completions?api-version=2026-06-01", "api-key", KEY),
+        "azure": ("/openai/deployments/gpt-5.6-luna/chat/completions?api-version=2026-06-01", "api-key", KEY),
         "anthropic": ("/v1/messages", "authorization", f"Bearer {KEY}"),
     }
     path, header, value = expected[kind]
@@ -70,7 +88,7 @@ async def test_reply_is_parsed_into_start_deltas_and_priced_end(kind: str, opene
     assert end is not None
     assert end.reason == "stop"
     assert (end.usage.tokens_in, end.usage.cached_tokens_in, end.usage.tokens_out) == (100, 64, 11)
-    assert end.usage.cost_nano_usd == 36 * 100 + 64 * 10 + 11 * 500  # 0.1, 0.01 and 0.5 dollars a million
+    assert end.usage.cost_nano_usd == RATES[kind]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
