@@ -15,6 +15,7 @@ import uvicorn
 from app.asgi import create_app
 from app.build import Innkeeper, build
 from app.cli.options import load_profile, profile_options
+from app.cli.resident import release_compiler
 from app.core.profile import Profile
 from app.edge.guards import server_options
 
@@ -54,6 +55,8 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
         # What start-up made lives as long as the process: the collector need never look at it again.
         gc.collect()
         gc.freeze()
+        if innkeeper.warming is not None:
+            innkeeper.warming.add_done_callback(lambda _task: release_compiler())
 
     app = create_app(innkeeper, opened=opened)
     options = server_options(
