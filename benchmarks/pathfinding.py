@@ -248,7 +248,8 @@ def main() -> None:
     time_warming(told)
     for id, (unit, goal) in LATER.items():
         better = "higher" if unit.endswith("/s") else "lower"
-        told.add(id, None, unit, better, goal=goal, why="the server does not do this yet")
+        why = "no server is started here" if id.startswith("socket") else "the server does not do this yet"
+        told.add(id, None, unit, better, goal=goal, why=why)
     told.close()
 
 
