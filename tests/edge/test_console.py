@@ -10,11 +10,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 import app.edge.console
+from app.modules.behavior.messages import Explained, Reason
 from tests.edge.fixtures import village
 from tests.servers import Server, running
 
@@ -26,6 +28,12 @@ SWITCHES = (
 WAIT_MS = 15_000
 NPCS = 12
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+DECISION = Explained(
+    npc="n0", tick=4_711, intent="trade", target=2, confidence=0.82, rung="utility", option="sell_surplus",
+    features={"hunger": 0.9, "energy": 0.0, "recent_damage": 0.25, "doing_trade": 1.0}, scores={"trade": 0.8},
+    reasons=(Reason(name="hunger", value=0.9, effect=0.5), Reason(name="recent_damage", value=0.25, effect=-0.3)),
+    directive="work",
+)  # fmt: skip
 AA = 4.5
 """The contrast that WCAG 2.2 asks of text (success criterion 1.4.3)."""
 
@@ -183,6 +191,15 @@ class TestMap:
             made.report(50_000.0)
             await expect(page.locator("#map")).to_have_attribute("data-drawn", str(NPCS), timeout=WAIT_MS)
 
+    async def test_legend_hides_and_shows_a_kind(self, browser: Browser, server: Server, made: Village) -> None:
+        async with opened(browser, server, made.id) as page:
+            guards = page.locator(".legend button", has_text="guard")
+            await guards.click()
+            await expect(guards).to_have_attribute("aria-pressed", "false")
+            await expect(page.locator("#map")).to_have_attribute("data-drawn", str(NPCS - 2))
+            await guards.click()
+            await expect(page.locator("#map")).to_have_attribute("data-drawn", str(NPCS))
+
     async def test_keyboard_alone_moves_the_map_and_finds_someone(
         self, browser: Browser, server: Server, made: Village
     ) -> None:
@@ -223,16 +240,23 @@ class TestPanel:
             mind = page.locator("#mind")
             await expect(mind).to_contain_text("Harl Reed has lived here for ever")
             await expect(mind).to_contain_text("slow and warm")
+            await expect(mind).to_contain_text(re.compile("|".join(name for name, _, _ in village.PLACES.values())))
 
     async def test_panel_tells_what_it_wants_and_why(self, browser: Browser, server: Server, made: Village) -> None:
-        decide = {"world": made.id, "tick": 1, "npcs": ["n0"], "features": [{"hunger": 0.9, "energy": 0.8, "hp": 1.0}]}
-        decided = made.client.send("/v1/behavior/decide", {**decide, "format": "lists"})
         async with opened(browser, server, made.id) as page:
+
+            async def add_decision(route: Route) -> None:
+                answer = await route.fetch()
+                await route.fulfill(json={**await answer.json(), "behavior": msgspec.to_builtins(DECISION)})
+
+            await page.route("**/npcs/n0", add_decision)
             await choose(page, "Mara Reed")
-            intent = decided["lists"]["intents"][0]
-            await expect(page.locator("#intent")).to_contain_text(intent, ignore_case=True, timeout=WAIT_MS)
-            await expect(page.locator("#mind")).to_contain_text("hunger")
-            await expect(page.locator(".decision .rung")).to_have_text(decided["lists"]["rungs"][0])
+            mind = page.locator("#mind")
+            await expect(page.locator("#intent")).to_have_text("trade → slot 2")
+            await expect(page.locator(".decision .rung")).to_have_text("utility")
+            for shown in ("confidence", "0.82", "recent damage 0.25", "-0.30", "sell surplus", "hunger", "0.90"):
+                await expect(mind).to_contain_text(shown)
+            await expect(mind).not_to_contain_text("doing trade")
 
     async def test_talk_shows_the_answer_and_who_wrote_it(
         self, browser: Browser, server: Server, made: Village

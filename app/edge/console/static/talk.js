@@ -14,12 +14,13 @@ export class Talk {
 
   constructor(root, { session, world, id, nameOf }) {
     Object.assign(this, { session, world, id, nameOf });
-    this.log = el("div", {
-      class: "log", role: "log", "aria-live": "polite", "aria-label": "Conversation", tabindex: 0,
-    },
+    const live = { role: "log", "aria-live": "polite", "aria-label": "Conversation" };
+    this.log = el("div", { class: "log", tabindex: 0, ...live },
       el("p", { class: "dim" }, "Say something, or send an empty line to let them speak first."));
-    this.text = el("textarea", { id: "line", rows: 2, maxlength: LINE_CHARS_MAX, placeholder: "Say something…",
-      "aria-label": `Your line to ${nameOf(id)}`, on: { keydown: (event) => this.#key(event) } });
+    this.text = el("textarea", {
+      id: "line", rows: 2, maxlength: LINE_CHARS_MAX, placeholder: "Say something…",
+      "aria-label": `Your line to ${nameOf(id)}`, on: { keydown: (event) => this.#key(event) },
+    });
     this.send = el("button", { class: "primary", type: "submit" }, "Say");
     const submit = (event) => {
       event.preventDefault();
