@@ -13,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app"
 MODULE_FILES = {"README.md", "handler.py", "logic.py", "messages.py", "module.py", "settings.py"}
 LINES_MAX = 450
+LONG = {
+    "app/modules/pathfinding/kernels.py": "numba's disk cache does not see that a kernel in another file has changed",
+}
+"""Files that may be longer, each with its reason; the list does not grow without one."""
 MODULES = sorted(path for path in (APP / "modules").iterdir() if path.is_dir() and not path.name.startswith("__"))
 SOURCES = sorted(APP.rglob("*.py"))
 
@@ -25,7 +29,7 @@ def test_every_module_has_the_same_files(folder: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_says_what_it_knows_and_stays_short(path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) <= LINES_MAX
+    assert len(text.splitlines()) <= LINES_MAX or str(path.relative_to(ROOT)) in LONG
     assert ast.get_docstring(ast.parse(text)), "a file opens by saying what it knows"
 
 
