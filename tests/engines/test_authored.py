@@ -84,6 +84,14 @@ async def test_offered_quest_is_told_with_its_act_before_the_line() -> None:
     assert "My hammer is gone." in text
 
 
+def test_question_asked_again_is_answered_again() -> None:
+    quest = QuestNote(id="q1", title="The Lost Hammer", description="My hammer is gone. Find it.", state="offered")
+    said: list[str] = []
+    for seed in range(8):
+        said.append(ENGINE.line(scene(intent="ask_quest", quests=(quest,), stale=tuple(said)), seed))
+    assert all("ammer" in line for line in said), said
+
+
 def test_wares_and_prices_are_the_ones_held() -> None:
     wares = (Ware(name="iron axe", price=12.0), Ware(name="nail", price=1.0))
     line = ENGINE.line(scene(intent="trade", wares=wares), 3)

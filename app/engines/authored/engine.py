@@ -22,6 +22,8 @@ from app.world.scene import Scene
 
 TRIES_MAX = 24
 """Ways to say a line that are looked at for one that is not stale."""
+_TELLING = frozenset({"ask_quest", "ask_place", "ask_person", "trade"})
+"""Questions that want a fact: better told twice than not at all."""
 _PERSONA_INTENTS = frozenset({"greet", "goodbye", "thank", "threaten", "small_talk", "unknown"})
 
 
@@ -60,7 +62,7 @@ class Authored:
     def line(self, scene: Scene, seed: int) -> str:
         """The line itself: the first draw that says nothing stale, else the one that repeats least."""
         stale = set(chain.from_iterable(sentences(line) for line in (*scene.stale, *scene.said)))
-        best, least = "", 1_000
+        best, least = self._grammar.terms["silence"], 1_000
         for text in islice(self._candidates(scene, seed), TRIES_MAX):
             again = sum(sentence in stale for sentence in sentences(text))
             if again == 0:
@@ -79,7 +81,8 @@ class Authored:
             yield from own[first:] + own[:first]
         for turn in range(4):
             yield from self._grammar.lines(symbol, tags, slots, stable_hash(seed, turn))
-        yield from self._grammar.lines("unknown", tags, slots, seed)
+        if symbol not in _TELLING:
+            yield from self._grammar.lines("unknown", tags, slots, seed)
 
 
 def _act(scene: Scene) -> str:

@@ -11,6 +11,8 @@ from app.world.scene import Known, News, QuestNote, Scene, Someone, Ware
 
 WARES_TOLD_MAX = 3
 """Goods that are named in one breath."""
+QUEST_SENTENCES_MAX = 7
+"""Sentences of a quest's description that are told in one line."""
 TOLD_OUTRIGHT = frozenset({"rumor", "saying", "lore", "legend", "description", "gossip"})
 """Predicates whose value is a sentence of its own."""
 
@@ -24,6 +26,7 @@ def tags_of(scene: Scene, grammar: Grammar) -> frozenset[str]:
         "day": scene.part_of_day in ("morning", "noon", "afternoon"),
         "dark": scene.part_of_day in ("evening", "night"),
         "quest_offered": any(quest.state == "offered" for quest in scene.quests),
+        "quest_told": any(_told(quest, scene) for quest in scene.quests),
         "quest_active": any(quest.state == "active" for quest in scene.quests),
         "trader": bool(scene.wares) or scene.npc.role in grammar.groups["merchant"],
         "wares": bool(scene.wares), "other_trader": scene.trader is not None and bool(scene.trader.place),
@@ -58,6 +61,12 @@ def slots_of(scene: Scene, grammar: Grammar, seed: int) -> dict[str, str]:
     if scene.trader is not None:
         slots |= {"other_trader": scene.trader.name, "other_trader_place": _place(scene.trader.place, grammar)}
     return slots | _about_slots(scene, grammar) | _quest_slots(scene.quests)
+
+
+def _told(quest: QuestNote, scene: Scene) -> bool:
+    """Whether the speaker described this quest of late, to whomever."""
+    first = next(iter(sentences(quest.description)), quest.title)
+    return any(first in line for line in scene.stale)
 
 
 def _answers(scene: Scene) -> bool:
@@ -111,7 +120,10 @@ def _quest_slots(quests: tuple[QuestNote, ...]) -> dict[str, str]:
     active = next((quest for quest in quests if quest.state == "active"), None)
     slots: dict[str, str] = {}
     if offered is not None:
-        slots |= {"quest_title": offered.title, "quest_text": _sentence(" ".join(sentences(offered.description)[:3]))}
+        slots |= {
+            "quest_title": offered.title,
+            "quest_text": _sentence(" ".join(sentences(offered.description)[:QUEST_SENTENCES_MAX])),
+        }
     if active is not None:
         slots |= {"quest_active_title": active.title, "quest_todo": active.todo.rstrip(".!")}
     return slots

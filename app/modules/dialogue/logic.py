@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from string import Template
@@ -20,7 +20,7 @@ from app.core.ports import Part
 from app.modules.dialogue.messages import Cut, Emotion
 from app.world.entities import Npc, Value
 from app.world.gate import Proposed, check_proposal
-from app.world.scene import QuestNote, Scene, Someone, Spot, quest_head
+from app.world.scene import Known, QuestNote, Scene, Someone, Spot, quest_head
 from app.world.speech import Guard
 from app.world.state import World
 
@@ -87,16 +87,17 @@ def compile_context(
     left = tokens_max - sum(tokens_of(part.text) for part in (rules, persona, spoken))
     cut: list[Cut] = []
     kept: dict[str, list[str]] = {}
-    present = _now(prompt, scene, (), (), ())
+    present = _now(prompt, scene, {})
     left -= tokens_of(present.text)
-    for label, rows in (("facts", _fact_rows(scene)), ("quests", _quest_rows(scene)), ("acts", _act_rows(acts))):
+    pinned = {"asked": _asked_rows(scene), "facts": _fact_rows(scene), "quests": _quest_rows(scene)}
+    for label, rows in (*pinned.items(), ("acts", _act_rows(acts))):
         kept[label], left = _fit(label, rows, left, cut)
     lines, left = _fit_lines(scene, left, cut)
     for label, rows in (("places", _place_rows(scene)), ("people", _people_rows(scene)), ("news", _news_rows(scene))):
         kept[label], left = _fit(label, rows, left, cut)
     world = _fill(prompt.world, name=name, **{label: _join(kept[label]) for label in ("places", "people", "facts")})
     world = msgspec.structs.replace(world, trust="fact")
-    now = _now(prompt, scene, kept["quests"], kept["acts"], kept["news"])
+    now = _now(prompt, scene, kept)
     parts = (rules, persona, world, *lines, now, spoken)
     return Compiled(
         parts=parts,
@@ -164,7 +165,8 @@ def _spoken_now(prompt: Prompt, scene: Scene) -> Part:
     return _fill(template, name=scene.npc.name, listener=scene.listener.name, topic=scene.topic)
 
 
-def _now(prompt: Prompt, scene: Scene, quests: Iterable[str], acts: Iterable[str], news: Iterable[str]) -> Part:
+def _now(prompt: Prompt, scene: Scene, kept: Mapping[str, Iterable[str]]) -> Part:
+    """The present moment, with what changes from line to line."""
     need = f" {scene.npc.name} is {scene.need}." if scene.need else ""
     text = _fill(
         prompt.now,
@@ -174,9 +176,10 @@ def _now(prompt: Prompt, scene: Scene, quests: Iterable[str], acts: Iterable[str
         weather=f", the weather is {scene.weather}" if scene.weather else "",
         here=f"at {scene.here.name}" if scene.here is not None else "here",
         feeling=_feeling(scene) + need,
-        quests=_join(quests),
-        news=_join(news),
-        acts=_join(acts) or "none",
+        asked=_join(kept.get("asked", ())),
+        quests=_join(kept.get("quests", ())),
+        news=_join(kept.get("news", ())),
+        acts=_join(kept.get("acts", ())) or "none",
     )
     return Part(trust="fact", text=text.text)
 
@@ -190,13 +193,26 @@ def _feeling(scene: Scene) -> str:
 
 
 def _fact_rows(scene: Scene) -> list[str]:
-    rows = [f"{known.subject}: {known.predicate.replace('_', ' ')} = {known.value}." for known in scene.known]
-    if scene.spot is not None:
-        rows.insert(0, _spot_row(scene.spot))
-    if scene.person is not None:
-        rows.insert(0, _person_row(scene.person))
-    rows += [f"{scene.npc.name} has for sale: {ware.name}, {ware.price:g} coins." for ware in scene.wares]
-    return rows
+    """What is known beside what was asked for, in an order that lasts."""
+    about = _about(scene)
+    rows = sorted(_known_row(known) for known in scene.known if known.subject_id not in about)
+    return rows + [f"{scene.npc.name} has for sale: {ware.name}, {ware.price:g} coins." for ware in scene.wares]
+
+
+def _asked_rows(scene: Scene) -> list[str]:
+    """What is known of the place or person that was asked for."""
+    about = _about(scene)
+    rows = [_spot_row(scene.spot)] if scene.spot is not None else []
+    rows += [_person_row(scene.person)] if scene.person is not None else []
+    return rows + [_known_row(known) for known in scene.known if known.subject_id in about]
+
+
+def _about(scene: Scene) -> set[str]:
+    return {each.id for each in (scene.spot, scene.person) if each is not None}
+
+
+def _known_row(known: Known) -> str:
+    return f"{known.subject}: {known.predicate.replace('_', ' ')} = {known.value}."
 
 
 def _quest_rows(scene: Scene) -> list[str]:

@@ -118,6 +118,14 @@ async def test_dead_provider_costs_the_first_token_limit_and_the_line_comes() ->
         assert watch.fell[0] == ("words", "openai")
 
 
+async def test_line_comes_inside_a_deadline_that_is_shorter_than_the_first_token_limit() -> None:
+    async with Standin(fault="hang") as standin, stage_over(standin) as (stage, _):
+        dialogue = await stage.open("mira", "p1")
+        started = time.monotonic()
+        assert (await stage.say(dialogue, "p1", "Hello", deadline_ms=400.0)).rung == "authored"
+        assert time.monotonic() - started < 0.4
+
+
 @pytest.mark.parametrize("fault", ["500", "429", "401", "cut", "eof", "json", "broken_json", "garbage", "redirect"])
 async def test_every_fault_ends_with_a_line(fault: Fault) -> None:
     async with Standin(fault=fault) as standin, stage_over(standin) as (stage, _):
