@@ -50,7 +50,7 @@ def document(router: Router) -> bytes:
     for method, path, summary, secured in RESOURCES:
         paths.setdefault(path, {})[method] = _resource(path, summary, secured)
     components["Problem"] = _problem_schema()
-    return msgspec.json.encode(
+    whole = msgspec.json.encode(
         {
             "openapi": "3.1.0",
             "info": {
@@ -65,6 +65,8 @@ def document(router: Router) -> bytes:
             },
         }
     )
+    # Where two modules share a type's name, msgspec tells them apart by Python path; clients know only modules.
+    return re.sub(rb"app\.modules\.(\w+)\.messages\.(\w+)", rb"\1.\2", whole)
 
 
 def _types(route: Route) -> list[type[msgspec.Struct]]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket as sockets
+import time
 from pathlib import Path
 
 import jwt
 import pytest
 import websockets
 
-from tests.servers import Link, Server, connect, running
+from app.control.auth import ALL_SCOPES, make_key
+from app.stores import repositories
+from app.stores.database import open_database
+from tests.servers import ROOT, Link, Server, connect, running
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["json", "msgpack"])
@@ -221,6 +225,30 @@ async def test_stopping_closes_sockets_with_1012_and_keeps_everything(tmp_path: 
         assert server.process.wait(timeout=15) == 0
     with running(tmp_path) as server:
         assert server.post("/v1/world/get", {"world": "w", "id": "a"})[0] == 200
+
+
+async def test_a_credential_that_ends_closes_the_open_socket(tmp_path: Path) -> None:
+    with running(tmp_path) as first:
+        first.stop()
+    key = await _short_lived_key(tmp_path, 5.0)
+    with running(tmp_path) as server:
+        server.key = key
+        async with connect(server) as link:
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await link.receive(timeout_s=15)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4401
+
+
+async def _short_lived_key(folder: Path, seconds: float) -> str:
+    """A key in the folder's database that ends `seconds` from now."""
+    now_ms = time.time_ns() // 1_000_000
+    new = make_key(label="short", scopes=ALL_SCOPES, created_ms=now_ms, expires_ms=now_ms + int(seconds * 1000))
+    database = open_database("", folder=folder, migrations=ROOT / "migrations")
+    await database.upgrade()
+    await database.run(lambda connection: repositories.add_api_key(connection, "default", new.row, now_ms))
+    await database.close()
+    return new.text
 
 
 async def _until_closed(link: Link) -> None:
