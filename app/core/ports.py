@@ -6,7 +6,7 @@ twin that a test or the embedded default uses.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -137,7 +137,7 @@ class Words(Engine, Protocol):
     call upstream.
     """
 
-    def stream(self, completion: Completion, deadline: Deadline) -> AsyncIterator[WordsEvent]: ...
+    def stream(self, completion: Completion, deadline: Deadline) -> AsyncGenerator[WordsEvent]: ...
 
 
 class Journal(Protocol):

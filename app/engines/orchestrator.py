@@ -162,7 +162,7 @@ class Orchestrator:
         seam = Seam(said)
         finished = False
         try:
-            async with aclosing(engine.stream(completion, total)) as events:  # type: ignore[type-var]  # generators all
+            async with aclosing(engine.stream(completion, total)) as events:
                 while True:
                     event = await within(
                         anext(events, None), limit, f"{engine.name}, at {len(attempt.written)} characters,"

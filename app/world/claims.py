@@ -16,12 +16,22 @@ import msgspec
 
 from app.world.entities import AnyEntity, Item, Location, Npc, Player
 from app.world.gate import may_know
+from app.world.scene import Compass
 from app.world.state import World
 
 NAME_WORDS_MAX = 5
 """Words of the longest name that is looked for."""
 
-COMPASS = ("east", "south-east", "south", "south-west", "west", "north-west", "north", "north-east")
+COMPASS: tuple[Compass, ...] = (
+    "east",
+    "south-east",
+    "south",
+    "south-west",
+    "west",
+    "north-west",
+    "north",
+    "north-east",
+)
 """The eight winds by steps of 45 degrees from east, turning with the clock: map rows grow to the south."""
 
 
@@ -119,7 +129,7 @@ def sentences(text: str) -> list[str]:
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
 
 
-def direction(from_xy: tuple[float, float], to_xy: tuple[float, float]) -> str:
+def direction(from_xy: tuple[float, float], to_xy: tuple[float, float]) -> Compass:
     """The wind that points from one cell to another, of eight; empty where they are the same."""
     dx, dy = to_xy[0] - from_xy[0], to_xy[1] - from_xy[1]
     if dx == 0.0 and dy == 0.0:
@@ -218,7 +228,8 @@ def _same_wind(told: str, really: str) -> bool:
     """Whether two winds are the same or neighbors: people point roughly."""
     if told not in COMPASS or really not in COMPASS:
         return False
-    apart = abs(COMPASS.index(told) - COMPASS.index(really))
+    winds: tuple[str, ...] = COMPASS
+    apart = abs(winds.index(told) - winds.index(really))
     return min(apart, 8 - apart) <= 1
 
 

@@ -134,27 +134,14 @@ class DialogueHandler:
 
     def _turn(self, call: Call, world: World, dialogue: Dialogue, request: messages.Say, started_s: float) -> Turn:
         """Everything that is known before the first word."""
-        roles = _roles(world, dialogue, request)
-        speaker = world.npc(roles.speaker)
-        if not speaker.alive:
-            raise Conflict(f"NPC {speaker.id!r} is dead", hint="close the dialogue")
-        seed = stable_hash(call.tenant, call.world, dialogue.id, dialogue.turns, world.state.seq)
-        talk = scenes.Talk(
-            speaker=speaker.id,
-            listener=roles.listener,
-            heard=clean_input(request.text),
-            location=dialogue.location,
-            lines=tuple(dialogue.lines),
-            stale=self._book.stale(call.tenant, call.world, speaker.id),
-            news=self._book.news(world, speaker),
-            seed=seed,
-        )
+        talk = self._talk(call, world, dialogue, request)
+        speaker = world.npc(talk.speaker)
         names = self._book.names(world)
         scene = scenes.compose(world, talk, self._sources.lexicon, names, self._settings)
         compiled = logic.compile_context(
             scene,
             self._sources.prompt,
-            logic.open_acts(world, speaker, roles.listener),
+            logic.open_acts(world, speaker, talk.listener),
             tokens_max=self._settings.context_tokens_max,
             canary=logic.canary_of(call.tenant, call.world, speaker.id),
         )
@@ -163,7 +150,7 @@ class DialogueHandler:
             parts=compiled.parts,
             output_tokens_max=self._settings.output_tokens_max,
             first_token_ms=self._settings.first_token_ms,
-            seed=seed,
+            seed=talk.seed,
             tenant=call.tenant,
             scene=scene,
         )
@@ -175,9 +162,26 @@ class DialogueHandler:
             compiled=compiled,
             completion=completion,
             names=names,
-            offers=self._book.offers(call.tenant, call.world, speaker.id, roles.listener),
+            offers=self._book.offers(call.tenant, call.world, speaker.id, talk.listener),
             explain_id=new_id(self._clock.wall_ms()),
             started_s=started_s,
+        )
+
+    def _talk(self, call: Call, world: World, dialogue: Dialogue, request: messages.Say) -> scenes.Talk:
+        """Who speaks to whom, and what the book holds of it; raises Conflict when the speaker is dead."""
+        roles = _roles(world, dialogue, request)
+        speaker = world.npc(roles.speaker)
+        if not speaker.alive:
+            raise Conflict(f"NPC {speaker.id!r} is dead", hint="close the dialogue")
+        return scenes.Talk(
+            speaker=speaker.id,
+            listener=roles.listener,
+            heard=clean_input(request.text),
+            location=dialogue.location,
+            lines=tuple(dialogue.lines),
+            stale=self._book.stale(call.tenant, call.world, speaker.id),
+            news=self._book.news(world, speaker),
+            seed=stable_hash(call.tenant, call.world, dialogue.id, dialogue.turns, world.state.seq),
         )
 
     async def _speak(self, turn: Turn) -> str:

@@ -119,7 +119,7 @@ def spot_of(world: World, npc: Npc, place: Location, ground: Ground, settings: S
     return Spot(
         id=place.id,
         name=_place_name(world, place.id),
-        direction=direction((here.x, here.y), (place.x, place.y)) if here is not None and known else "",  # type: ignore[arg-type]  # one of the eight winds
+        direction=direction((here.x, here.y), (place.x, place.y)) if here is not None and known else "",
         reach="here" if here is place else _reach(apart, settings.walk_cells),
         via=ground.via.get(place.id, ""),
         keeper=clean_input(keeper.name) if keeper is not None and keeper.id != npc.id else "",

@@ -139,7 +139,7 @@ class Speaking:
             sentence_characters_max=self._settings.sentence_characters_max,
         )
         patience = deadline if trusted else self._sooner(deadline, self._settings.first_token_ms)
-        async with aclosing(engine.stream(turn.completion, deadline)) as events:  # type: ignore[type-var]  # every engine's stream is a generator
+        async with aclosing(engine.stream(turn.completion, deadline)) as events:
             while True:
                 event = await _next(events, patience, engine.name)
                 match event:
