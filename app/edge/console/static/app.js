@@ -64,7 +64,8 @@ class Desk {
     const turn = ++this.#turns;
     const page = PAGES.find((known) => location.hash === `#/${known.id}`) ?? PAGES[0];
     for (const link of nav.children) {
-      link.toggleAttribute("aria-current", link.getAttribute("href") === `#/${page.id}`);
+      if (link.getAttribute("href") === `#/${page.id}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
     }
     this.#page?.close();
     this.#page = null;

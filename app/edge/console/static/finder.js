@@ -54,7 +54,7 @@ export class Finder {
       this.#show(false);
       this.picked(npc.id);
     };
-    return el("li", {}, el("button", { type: "button", on: { click: pick } },
+    return el("li", {}, el("button", { type: "button", tabindex: -1, on: { click: pick } },
       swatch(this.crowd.looks.get(npc.archetype)),
       el("span", { class: "found-name" }, npc.name),
       el("span", { class: "dim" }, npc.alive ? words(npc.archetype) : "dead")));
