@@ -147,8 +147,9 @@ async def test_a_link_that_drops_is_resumed_with_what_is_pending(link: Link, wir
 
     wire.answer = drop_once
     pending = asyncio.create_task(ask(link, deadline_ms=5_000))
-    while len(wire.hellos) < 2:
-        await asyncio.sleep(0.01)
+    while link.connects < 2:
+        link.up.clear()
+        await asyncio.wait_for(link.up.wait(), 5.0)
     wire.answer = late_reply
     await asyncio.wait_for(link.insist(messages.Describe(), messages.Described), 5.0)
     assert (await pending).seq == 9

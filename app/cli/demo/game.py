@@ -199,7 +199,6 @@ class Game:
                 seed=self.seed,
                 npcs=len(self.life.ids),
                 map_text=self.map_text,
-                ids=self.life.ids,
                 seats=self.seats,
                 arrays=saving.pack(self.life.village),
                 days=self.life.days,

@@ -53,6 +53,9 @@ QUIET_S = 15.0
 """How long the same attack is not told again."""
 DEAL_GOODS = 2.0
 """Goods that change hands before a trade is told."""
+PACE = 1.5
+"""How much faster everyone is than the rules say: this village is wide, and its day is short."""
+HUNGRY, TIRED = 0.55, 0.3
 WATCH_HOURS = 3.0
 """How long a guard walks the rounds, or stands, at a stretch."""
 
@@ -73,6 +76,8 @@ class Life:
     snap_any: NDArray[np.int32]
     snap_town: NDArray[np.int32]
     snap_wild: NDArray[np.int32]
+    tables: NDArray[np.float32]
+    """(n, 2) where each NPC eats when away from home."""
     zone_of: NDArray[np.int32]
     """(n,) the place that the server was told last."""
     days: int = 0
@@ -113,6 +118,7 @@ class Life:
     def look(self) -> None:
         """Bring the senses up to date; then `senses` holds what to decide upon."""
         self._direct()
+        self._lay_tables()
         self.senses.look(self.village)
 
     def obey(self, intents: NDArray[np.uint8], targets: NDArray[np.uint8]) -> None:
@@ -124,6 +130,7 @@ class Life:
     def aim_all(self) -> NDArray[np.int32]:
         """(n, 2) int32: the walkable cell that each NPC heads for; `goals[0, :, 2]` is its speed in cells/s."""
         goals(self.village, self.intents, self.slots, self.senses.targets, self.goals)
+        self.goals[0, :, 2] *= PACE
         for row, cell in self.led.items():
             self.goals[0, row] = (cell[0] + 0.5, cell[1] + 0.5, 4.0)
         x = self.goals[0, :, 0].astype(np.int32)
@@ -195,9 +202,21 @@ class Life:
         guard = role == GUARD
         on_watch = (hour // WATCH_HOURS + rows) % 3 != 0
         told[guard] = np.where(on_watch[guard], PATROL, -1)
+        # Custom gives way to need, and animals know no custom.
+        told[(village.hunger[0] > HUNGRY) & ~night | (village.energy[0] < TIRED) & guard] = -1
         told[role > VILLAGER] = -1
         village.told[0] = told
         village.told_s[0] = 1.0
+
+    def _lay_tables(self) -> None:
+        """Everyone eats at home or where their job eats, whichever is nearer just now."""
+        village = self.village
+        x, y = village.x[0], village.y[0]
+        home_x, home_y = village.home_x[0], village.home_y[0]
+        out_x, out_y = self.tables[:, 0], self.tables[:, 1]
+        inside = np.hypot(home_x - x, home_y - y) < np.hypot(out_x - x, out_y - y)
+        village.food_x[0] = np.where(inside, home_x, out_x)
+        village.food_y[0] = np.where(inside, home_y, out_y)
 
     def _deaths(self, alive: NDArray[np.int8], kills: NDArray[np.float32]) -> Iterator[Happened]:
         killers = np.flatnonzero(self.village.tally[0, :, KILLS] > kills)
@@ -280,25 +299,21 @@ def begin(chart: Chart, seats: Sequence[Seat], *, seed: int) -> Life:
     village.role[0] = [ROLES.index(seat.role) for seat in seats]
     generator = np.random.Generator(np.random.PCG64([seed, 3]))
     populate(village, generator)
-    for column, cells in (
-        (0, [seat.home for seat in seats]),
-        (1, [seat.work for seat in seats]),
-        (2, [seat.food for seat in seats]),
+    for x, y, cells in (
+        (village.home_x, village.home_y, [seat.home for seat in seats]),
+        (village.work_x, village.work_y, [seat.work for seat in seats]),
     ):
-        xy = np.array(cells, np.float32) + 0.5  # (n, 2) float32
-        x, y = ((village.home_x, village.home_y), (village.work_x, village.work_y), (village.food_x, village.food_y))[
-            column
-        ]
-        x[0], y[0] = xy.T
+        x[0], y[0] = (np.array(cells, np.float32) + 0.5).T  # (2, n) float32
     village.x[:], village.y[:] = village.home_x, village.home_y
     village.day_s[:], village.clock_s[:] = DAY_S, MORNING * DAY_S
     village.size[0] = chart.ground.width, chart.ground.height
     village.draws[:] = generator.integers(0, 1 << 63, 1, dtype=np.uint64)
-    return over(chart, [seat.npc for seat in seats], village)
+    return over(chart, seats, village)
 
 
-def over(chart: Chart, ids: list[str], village: Village) -> Life:
+def over(chart: Chart, seats: Sequence[Seat], village: Village) -> Life:
     """A life over bodies that exist already."""
+    ids = [seat.npc for seat in seats]
     count = len(ids)
     ground = chart.ground
     outdoors = ground.walkable & ~chart.indoors
@@ -319,6 +334,7 @@ def over(chart: Chart, ids: list[str], village: Village) -> Life:
         snap_any=ground.nearest(ground.walkable),
         snap_town=ground.nearest(town),
         snap_wild=ground.nearest(wild if wild.any() else outdoors),
+        tables=np.array([seat.food for seat in seats], np.float32) + 0.5,
         zone_of=zones[y, x].copy(),
         _candidate=zones[y, x].copy(),
         _candidate_s=np.zeros(count, np.float32),

@@ -117,7 +117,7 @@ async def _open(config: Config, link: Link, group: asyncio.TaskGroup) -> Game:
     life: Life
     ledger = Ledger(link, books, run_id, game_s=lambda: life.game_s)
     if saved is not None:
-        life = over(chart, saved.ids, saving.unpack(saved.arrays))
+        life = over(chart, saved.seats, saving.unpack(saved.arrays))
         life.days = saved.days
         books.state = saved.state
         ledger.newest_seq = saved.newest_seq

@@ -33,7 +33,6 @@ class Save(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     npcs: int
     map_text: str
-    ids: list[str]
     seats: list[Seat]
     arrays: dict[str, Table]
     days: int
