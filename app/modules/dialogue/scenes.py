@@ -151,7 +151,7 @@ def part_of_day(world: World, settings: Settings) -> PartOfDay:
     fact = world.fact(WORLD, "hour")
     hour = float(fact.value) if fact is not None and isinstance(fact.value, int | float) else None
     if hour is None:
-        hour = (settings.start_hour + world.state.game_s / settings.day_s * 24.0) % 24.0
+        hour = (settings.day_start_share + world.state.game_s / settings.day_s) % 1.0 * 24.0
     for until, part in _PARTS:
         if hour < until:
             return part

@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Game seconds after which a happening is no news any more."""
     day_s: float = 86_400.0
     """Game seconds of one day, where the game asserts no `hour` of `world`."""
-    start_hour: float = 8.0
-    """Hour of the day at game second 0, where the game asserts no `hour` of `world`."""
+    day_start_share: float = 1.0 / 3.0
+    """Share of the day that has passed at game second 0; a third is eight in the morning."""
     walk_cells: float = 60.0
     """Map cells that an NPC calls a short walk; three times as many are a long one."""
