@@ -165,7 +165,7 @@ class Life:
 
     def slay(self, row: int) -> None:
         """Strike someone down, as a player does; the player tells of it, so the next deaths leave it out."""
-        self.village.hp[0, row] = 0.0
+        self.village.hp[0, row] = -1.0  # below what a tick of healing could mend
         self._slain.add(row)
 
     def neighbors(self, reach_cells: float) -> Iterator[tuple[int, int]]:
@@ -203,7 +203,7 @@ class Life:
         on_watch = (hour // WATCH_HOURS + rows) % 3 != 0
         told[guard] = np.where(on_watch[guard], PATROL, -1)
         # Custom gives way to need, and animals know no custom.
-        told[(village.hunger[0] > HUNGRY) & ~night | (village.energy[0] < TIRED) & guard] = -1
+        told[((village.hunger[0] > HUNGRY) & ~night) | ((village.energy[0] < TIRED) & guard)] = -1
         told[role > VILLAGER] = -1
         village.told[0] = told
         village.told_s[0] = 1.0

@@ -31,8 +31,8 @@ END_S_MAX = 15.0
 RESTARTS_MAX = 20
 SERVER_LOG = "server.log"
 GAME_LOG = "game.log"
-CODE_S = 45.0
-"""How often the code in the console's address is renewed; it holds for a minute or more."""
+CODE_S = 60.0
+"""How often the code in the console's address is renewed: a code opens the page once."""
 
 
 @dataclass(slots=True)
