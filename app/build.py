@@ -137,9 +137,14 @@ class Innkeeper:
             "worlds": len(self.worlds.all()),
         }
 
+    def begin_stopping(self) -> None:
+        """Say no to readiness and end streams that would never end by themselves."""
+        self.stopping = True
+        self.feed.close()
+
     async def close(self) -> None:
         """Finish what is in flight, commit what waits, and free everything, in reverse order."""
-        self.stopping = True
+        self.begin_stopping()
         patience_s = self.profile.server.drain_ms_max / 1000.0
         try:
             async with asyncio.timeout(patience_s):

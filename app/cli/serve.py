@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import click
@@ -65,7 +66,7 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
         frame_bytes_max=profile.server.frame_bytes_max,
         drain_ms_max=profile.server.drain_ms_max,
     )
-    server = uvicorn.Server(uvicorn.Config(app, host=profile.server.host, port=profile.server.port, **options))
+    server = _Server(innkeeper, uvicorn.Config(app, host=profile.server.host, port=profile.server.port, **options))
     # uvicorn raises the signal that stopped it once more when it is done; by then there is nothing left to do.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: None)
@@ -75,6 +76,18 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
     finally:
         told.cancel()
         (folder / ADDRESS_FILE).unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    """Tells Innkeeper first that it stops: open streams end, and readiness says no."""
+
+    def __init__(self, innkeeper: Innkeeper, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._innkeeper = innkeeper
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._innkeeper.begin_stopping()
+        await super().shutdown(sockets)
 
 
 async def _tell(server: uvicorn.Server, innkeeper: Innkeeper, folder: Path, *, quiet: bool) -> None:

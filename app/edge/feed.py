@@ -33,6 +33,14 @@ class Feed:
         self._announcers = tuple(announcers)
         self._kept_max = pushes_kept_max
         self._channels: dict[tuple[str, str], _Channel] = {}
+        self.closed = False
+        """Set when the server stops: whoever waits for news must end."""
+
+    def close(self) -> None:
+        """Wake everyone who waits, with nothing to tell."""
+        self.closed = True
+        for channel in self._channels.values():
+            channel.told.set()
 
     def publish(self, world: World, events: Sequence[Event]) -> None:
         """Take committed events; a subscriber of the stream."""
@@ -59,7 +67,7 @@ class Feed:
     async def wait(self, tenant: str, world: str, seq: int, deadline: Deadline) -> list[tuple[int, Push]]:
         """As `after`, waiting for the first one until the deadline."""
         found = self.after(tenant, world, seq)
-        while not found and deadline.left_s() > 0.0:
+        while not found and not self.closed and deadline.left_s() > 0.0:
             told = self._channel(tenant, world).told
             try:
                 async with asyncio.timeout(deadline.left_s()):

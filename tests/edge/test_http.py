@@ -7,11 +7,12 @@ import http.client
 import struct
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.servers import Server
+from tests.servers import Server, running
 
 
 def test_every_message_of_the_socket_is_a_post(server: Server) -> None:
@@ -183,3 +184,19 @@ def test_the_document_lists_what_is_served(server: Server) -> None:
     for path, methods in document["paths"].items():
         if "get" in methods and "{" not in path and path not in public:
             assert server.request("GET", path, None, headers={"Authorization": ""})[0] in (401, 200), path
+
+
+def test_an_open_live_stream_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+    with running(tmp_path, "--set", "server.drain_ms_max=20000") as server:
+        server.post("/v1/world/create", {"world": "w"})
+        connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=30)
+        connection.request("GET", "/v1/worlds/w/live", headers={"Authorization": f"Bearer {server.key}"})
+        assert connection.getresponse().readline()
+        poller = threading.Thread(target=server.get, args=("/v1/worlds/w/poll?wait=20000",))
+        poller.start()
+        time.sleep(0.3)
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 8
+        poller.join()
+        connection.close()

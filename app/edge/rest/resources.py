@@ -205,7 +205,7 @@ class Resources:
         told_version = -1
         told_npcs = (-1, -1)
         quiet_s = 0.0
-        while True:
+        while not self.feed.closed:
             quiet_s += LIVE_INTERVAL_S
             npcs = world.state.npcs
             living = len(npcs), sum(npc.alive for npc in npcs.values())
