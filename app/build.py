@@ -26,6 +26,7 @@ from app.edge.feed import Feed
 from app.edge.router import Router
 from app.edge.session import Sessions
 from app.engines import prices
+from app.modules.behavior.settings import Settings as BehaviorSettings
 from app.modules.dialogue import module as dialogue_module
 from app.modules.dialogue.settings import Settings as DialogueSettings
 from app.modules.pathfinding import module as pathfinding_module
@@ -50,6 +51,7 @@ DEFAULT_TENANT = "default"
 
 MODULE_SETTINGS: Mapping[str, type[msgspec.Struct]] = {
     "world": WorldSettings,
+    "behavior": BehaviorSettings,
     "pathfinding": PathfindingSettings,
     "dialogue": DialogueSettings,
     "quests": QuestsSettings,

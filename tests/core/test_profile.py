@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from app.build import MODULE_SETTINGS
 from app.core.errors import Invalid
 from app.core.profile import Loaded, Onnx, layers, load
 
@@ -25,7 +26,7 @@ def read(text: str = "", *, tmp_path: Path | None = None, mode: int = 2, **given
     environment = {key: value for key, value in given.items() if key.startswith("INNKEEPER__")}
     flags = {key.replace("__", "."): value for key, value in given.items() if key not in environment}
     sources = layers(PROFILES, mode=mode, file=file, environment=environment, flags=flags)
-    return load(sources, {"example": Limits})
+    return load(sources, {**MODULE_SETTINGS, "example": Limits})
 
 
 @pytest.mark.parametrize("mode", [1, 2, 3])
@@ -35,7 +36,7 @@ def test_every_shipped_mode_loads(mode: int) -> None:
 
 @pytest.mark.parametrize("name", ["mode3-rtx3060", "mode3-rtx4090", "test"])
 def test_every_shipped_overlay_loads(name: str) -> None:
-    load(layers(PROFILES, mode=3, file=PROFILES / f"{name}.toml", environment={}, flags={}), {})
+    load(layers(PROFILES, mode=3, file=PROFILES / f"{name}.toml", environment={}, flags={}), MODULE_SETTINGS)
 
 
 def test_later_layers_win_and_every_value_knows_its_origin(tmp_path: Path) -> None:
@@ -89,3 +90,14 @@ def test_a_file_that_is_not_toml_is_named_with_the_line(tmp_path: Path) -> None:
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(Invalid, match="nowhere"):
         layers(PROFILES, mode=1, file=Path("nowhere.toml"), environment={}, flags={})
+
+
+def test_the_base_profile_lists_every_limit_of_every_module() -> None:
+    loaded = load(layers(PROFILES, mode=2, file=None, environment={}, flags={}), MODULE_SETTINGS)
+    listed = {key for key, origin in loaded.origins.items() if origin.endswith("base.toml")}
+    expected = {
+        f"modules.{module}.{field}"
+        for module, settings in MODULE_SETTINGS.items()
+        for field in settings.__struct_fields__
+    }
+    assert expected <= listed
