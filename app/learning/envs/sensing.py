@@ -66,7 +66,7 @@ class Senses:
 def hunts(role: int, other: int) -> bool:
     """Whether `role` attacks `other` of its own accord."""
     if role == GUARD:
-        return other == PREDATOR
+        return bool(other == PREDATOR)
     return bool(role == PREDATOR and other != PREDATOR)
 
 
@@ -84,7 +84,8 @@ def would_trade(village: Village, v: int, i: int, j: int) -> bool:
         seller, buyer = j, i
     if village.role[v, seller] != VILLAGER or village.role[v, buyer] != MERCHANT:
         return False
-    return village.stock[v, seller] > 0.5 and village.stock[v, buyer] < STOCK_MAX - 0.5 and village.gold[v, buyer] > 1.0
+    has, room = village.stock[v, seller] > 0.5, village.stock[v, buyer] < STOCK_MAX - 0.5
+    return bool(has and room and village.gold[v, buyer] > 1.0)
 
 
 @compiled

@@ -25,6 +25,9 @@ INTENTS = (
 FLEE, ATTACK, STAND, HOME, WORK, EAT, TRADE, WANDER, FOLLOW, REST, TALK, PATROL = range(12)
 """Numbers of the intents; `STAND` is the intent named "guard"."""
 
+AIMS = ((0, 1), (0, 1), (2, 3), (), (), (), (2, 3), (), (2, 3), (), (2, 3), ())
+"""Slots that each intent may aim at."""
+
 FEATURES = 64
 SLOTS = 4
 """Targets that an NPC can aim at: two nearest foes, then two nearest friends."""

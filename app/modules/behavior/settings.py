@@ -20,12 +20,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Failures in a row after which the policy rests."""
     policy_rest_ms: float = 5_000.0
     """Milliseconds that the policy rests after failing repeatedly."""
-    taste: float = 0.05
+    taste_share: float = 0.05
     """Size of the seeded preference that keeps NPCs in the same situation from acting as one; 0 = none."""
-    taste_ticks: int = 64
+    taste_ticks_max: int = 64
     """Ticks for which an NPC keeps the same seeded preference."""
-    directive_bonus: float = 0.5
-    """What a directive adds to its intent's score where the observation does not carry it already."""
     recent_rows_max: int = 32_768
     """Decisions kept per world for behavior.explain."""
     recent_worlds_max: int = 256

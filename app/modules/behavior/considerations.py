@@ -1,0 +1,170 @@
+"""The utility brain: options scored by response curves, for all NPCs at once.
+
+It knows curves and products (Mark and Dill, "Improving AI Decision Modeling Through Utility Theory", 2010);
+what the options are is authored in `utility/*.toml`. Pure numpy, no chance, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.errors import Invalid, nearest
+from app.modules.behavior.schema import F32, Schema
+
+
+class Curve(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """0 at `start`, 1 at `end` (both in the feature's unit), held beyond, then raised to `power`."""
+
+    feature: str
+    start: float
+    end: float
+    power: float = 1.0
+
+
+class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One reason for one intent; `roles` empty means every role."""
+
+    name: str
+    intent: str
+    weight: float
+    roles: tuple[str, ...] = ()
+    when: tuple[Curve, ...] = ()
+
+
+class Authored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file as written."""
+
+    schema: str
+    held: float
+    told: float
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Options compiled to arrays: O options sorted by intent, C considerations sorted by option."""
+
+    schema: Schema
+    options: tuple[Option, ...]
+    held: float
+    told: float
+    columns: NDArray[np.intp]
+    """(C,) the feature column of each consideration."""
+    start: F32
+    """(C, 1) where its curve is 0, encoded."""
+    slope: F32
+    """(C, 1) one over the curve's width."""
+    bent: NDArray[np.intp]
+    """Considerations whose power is not 1."""
+    power: F32
+    """(bent, 1) their powers."""
+    first: NDArray[np.intp]
+    """(O,) each option's first consideration."""
+    weights: F32
+    """(roles, O) the option's weight where the role may take it, else 0."""
+    heads: NDArray[np.intp]
+    """First option of each intent that has one."""
+    intents: NDArray[np.intp]
+    """The intents that have options, ascending."""
+
+    def appeal(self, obs: F32) -> F32:
+        """Score of every option: (n, features) -> (O, n) float32."""
+        values = np.take(obs.T, self.columns, axis=0)  # (C, n)
+        values -= self.start
+        values *= self.slope
+        np.clip(values, 0.0, 1.0, out=values)
+        if len(self.bent):
+            values[self.bent] **= self.power
+        product = np.multiply.reduceat(values, self.first, axis=0)  # (O, n)
+        product *= self.weights.T @ obs[:, self.schema.role_columns].T
+        return product
+
+    def score(self, obs: F32) -> F32:
+        """Score of every intent: (n, features) -> (n, intents) float32, best option of each."""
+        appeal = self.appeal(obs)
+        scores = np.zeros((len(obs), len(self.schema.intents)), np.float32)
+        scores[:, self.intents] = np.maximum.reduceat(appeal, self.heads, axis=0).T
+        scores += self.held * obs[:, self.schema.block("doing")]
+        scores += self.told * obs[:, self.schema.block("told")]
+        return scores
+
+    def winner(self, row: F32, intent: int) -> int | None:
+        """The best option of `intent` for one row (features,), or None when it has none that applies."""
+        appeal = self.appeal(row[None])[:, 0]
+        mine = [index for index, option in enumerate(self.options) if option.intent == self.schema.intents[intent].name]
+        best = max(mine, key=lambda index: float(appeal[index]), default=None)
+        return best if best is not None and appeal[best] > 0.0 else None
+
+    def curves(self, row: F32, option: int) -> list[tuple[str, float, float]]:
+        """(feature, encoded value, curve value) of each consideration of one option."""
+        last = self.first[option + 1] if option + 1 < len(self.first) else len(self.columns)
+        found = []
+        powers = dict(zip(self.bent.tolist(), self.power[:, 0].tolist(), strict=True))
+        for at in range(int(self.first[option]), int(last)):
+            value = float(row[self.columns[at]])
+            height = min(1.0, max(0.0, (value - float(self.start[at, 0])) * float(self.slope[at, 0])))
+            found.append((self.schema.feature_names[self.columns[at]], value, height ** powers.get(at, 1.0)))
+        return found
+
+
+def compile_rules(authored: Authored, schema: Schema) -> Rules:
+    """Check the options against the schema and lay them out as arrays; raises Invalid."""
+    for option in authored.options:
+        _check(option, schema)
+    options = tuple(sorted(authored.options, key=lambda option: schema.intent_index[option.intent]))
+    # An option without considerations gets one that always holds, so that every product has a factor.
+    curves: list[Curve] = []
+    first: list[int] = []
+    for option in options:
+        first.append(len(curves))
+        curves.extend(option.when or (Curve(schema.features[0].name, -2.0, -1.0),))
+    columns = [schema.columns[curve.feature] for curve in curves]
+    encode = [schema.features[column].encode for column in columns]
+    start = np.array([scale(curve.start) for scale, curve in zip(encode, curves, strict=True)])[:, None]
+    end = np.array([scale(curve.end) for scale, curve in zip(encode, curves, strict=True)])[:, None]
+    bent = [index for index, curve in enumerate(curves) if curve.power != 1.0]
+    weights = np.zeros((len(schema.roles), len(options)), np.float32)
+    for index, option in enumerate(options):
+        for role in option.roles or schema.roles:
+            weights[schema.roles.index(role), index] = option.weight
+    numbers = np.array([schema.intent_index[option.intent] for option in options])
+    intents, heads = np.unique(numbers, return_index=True)
+    return Rules(
+        schema=schema,
+        options=options,
+        held=authored.held,
+        told=authored.told,
+        columns=np.array(columns, np.intp),
+        start=start.astype(np.float32),
+        slope=(1.0 / (end - start)).astype(np.float32),
+        bent=np.array(bent, np.intp),
+        power=np.array([[curves[index].power] for index in bent], np.float32).reshape(-1, 1),
+        first=np.array(first, np.intp),
+        weights=weights,
+        heads=heads.astype(np.intp),
+        intents=intents.astype(np.intp),
+    )
+
+
+def _check(option: Option, schema: Schema) -> None:
+    where = f"option {option.name!r}"
+    if option.intent not in schema.intent_index:
+        raise Invalid(f"{where} names intent {option.intent!r}", hint=nearest(option.intent, schema.intent_index))
+    for role in option.roles:
+        if role not in schema.roles:
+            raise Invalid(f"{where} names role {role!r}", hint=nearest(role, schema.roles))
+    for curve in option.when:
+        feature = schema.features[schema.column(curve.feature)]
+        if feature.encode(curve.start) == feature.encode(curve.end):
+            raise Invalid(f"{where} has a curve of {curve.feature!r} without width", hint="let from and to differ")
+
+
+def load(name: str, schema: Schema) -> Rules:
+    """The shipped rules of that name, compiled for `schema`."""
+    folder = resources.files("app.modules.behavior") / "utility"
+    return compile_rules(msgspec.toml.decode((folder / f"{name}.toml").read_bytes(), type=Authored), schema)
