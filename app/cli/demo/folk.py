@@ -41,6 +41,8 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     voice: str
     goals: tuple[str, ...]
     home: str = ""
+    names: tuple[str, ...] = ()
+    """Names for animals; people draw theirs from the village's lists."""
     lines: dict[str, tuple[str, ...]] = {}
 
 
@@ -176,7 +178,7 @@ class _Settler:
         home_id = lane if person else self._place(job.home).id
         npc = Npc(
             id=f"{job.name}-{number}",
-            name=self._name() if person else f"{job.name} {number}",
+            name=self._name() if person else self._call(job),
             archetype=job.role,
             tags=(job.name,),
             faction=FACTIONS[job.role],
@@ -204,6 +206,13 @@ class _Settler:
             goals=job.goals,
             lines=job.lines,
         )
+
+    def _call(self, job: Job) -> str:
+        """The next of an animal's names; when they are used up, what it is."""
+        free = (name for name in job.names if name not in self._names)
+        name = next(free, job.name)
+        self._names.add(name)
+        return name
 
     def _name(self) -> str:
         while True:

@@ -58,6 +58,8 @@ class Game:
     origins: dict[str, str] = field(default_factory=dict)
     """Item -> who or what held it at first."""
     newcomers: int = 0
+    hour: int = -1
+    """The hour that was told last."""
     ticks: int = 0
     decisions: int = 0
     missed: int = 0
@@ -184,11 +186,22 @@ class Game:
         while self.graves and self.life.game_s - self.graves[0][0] > GAME_DAY_S:
             self.ledger.tell(EntityRemoved(entity_kind="npc", id=self.graves.popleft()[1]))
 
+    def tell_hour(self) -> None:
+        """The hour of the day as a fact, each time that it strikes."""
+        hour = int(self.life.hour)
+        if hour != self.hour:
+            self.hour = hour
+            self._assert("hour", float(hour))
+
     def change_weather(self) -> None:
         """Mostly clear, sometimes not; the server is told as a fact."""
         name, wet = WEATHERS[int(self.generator.choice(len(WEATHERS), p=(0.55, 0.25, 0.15, 0.05)))]
         self.life.village.weather[0] = wet
-        fact = Fact(subject="world", predicate="weather", value=name, from_s=self.life.game_s)
+        self._assert("weather", name)
+
+    def _assert(self, predicate: str, value: str | float) -> None:
+        """State a fact about the whole world, true from now on."""
+        fact = Fact(subject="world", predicate=predicate, value=value, from_s=self.life.game_s)
         self.ledger.tell(FactAsserted(fact=fact))
 
     def save(self) -> None:

@@ -101,7 +101,7 @@ class Life:
 
     @property
     def game_s(self) -> float:
-        """The clock that the server is told: a day has 86,400 seconds."""
+        """The clock that the server is told: 0 at the first midnight, 86,400 seconds a day."""
         return (self.days + float(self.village.clock_s[0]) / DAY_S) * GAME_DAY_S
 
     @property

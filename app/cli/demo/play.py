@@ -42,6 +42,7 @@ SAVE_S = 10.0
 HEALTH_S = 5.0
 RESTOCK_S = 20.0
 WEATHER_S = 60.0
+HOUR_S = 1.0
 START_S_MAX = 120.0
 """Longest time to wait for the server, its kernels included."""
 DRAIN_S_MAX = 3.0
@@ -81,6 +82,7 @@ async def play(config: Config) -> None:
                 _every(SAVE_S, game.save),
                 _every(RESTOCK_S, lambda: _restock(game)),
                 _every(WEATHER_S, game.change_weather),
+                _every(HOUR_S, game.tell_hour),
                 _watch_health(game),
                 _settle_proposals(game, proposals),
             )
