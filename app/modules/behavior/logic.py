@@ -34,6 +34,13 @@ class Choice:
     scores: F32
     """(n, intents) as scored, before mask and taste"""
 
+    def put(self, rows: NDArray[np.intp], part: Choice) -> None:
+        """Take `part`'s decisions for `rows`, in place."""
+        self.intents[rows] = part.intents
+        self.targets[rows] = part.targets
+        self.confidence[rows] = part.confidence
+        self.scores[rows] = part.scores
+
 
 def choose(schema: Schema, obs: F32, mask: U8, scores: F32, aim: F32, *, sharpness: float, taste: F32 | None) -> Choice:
     """The best allowed intent of each row and the best slot that it may aim at.

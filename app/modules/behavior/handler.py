@@ -1,0 +1,233 @@
+"""Answers the messages of the behavior module: read the tick, let the brains decide, say what was wrong, remember.
+
+It orchestrates; scores, masks and seeds are in `logic.py` and `considerations.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.errors import Invalid, NotFound, Unavailable, nearest
+from app.core.ids import stable_hash
+from app.core.module import Call
+from app.core.ports import Journal
+from app.modules.behavior import frames, logic, messages
+from app.modules.behavior.brains import Brains, Question, off_loop
+from app.modules.behavior.directives import Directives
+from app.modules.behavior.recent import Decision, Kept, Recent
+from app.modules.behavior.schema import F32, NONE, Schema
+from app.modules.behavior.settings import Settings
+from app.world.events import IntentSet
+from app.world.state import World, Worlds
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    question: Question
+    finite: NDArray[np.bool_]
+    clipped: int
+
+
+class Behavior:
+    """One method for each message."""
+
+    def __init__(self, *, settings: Settings, worlds: Worlds, journal: Journal, brains: Brains) -> None:
+        self._settings, self._worlds, self._journal, self._brains = settings, worlds, journal, brains
+        self._schema = brains.schema
+        self._tastes = logic.taste_table(len(self._schema.intents), settings.taste_share)
+        self._directives = Directives(self._schema, worlds_max=settings.recent_worlds_max)
+        self._recent = Recent(rows_max=settings.recent_rows_max, worlds_max=settings.recent_worlds_max)
+
+    async def decide(self, call: Call, request: messages.Decide) -> messages.Decided:
+        """Every NPC's intent for this tick; a bad row is an error of that row, the others are answered."""
+        world = self._worlds.get(call.tenant, call.world)
+        tick = frames.read(request, self._schema, world, npcs_max=self._settings.npcs_max)
+        seed = stable_hash(call.tenant, call.world, tick.number // max(1, self._settings.taste_ticks_max))
+        rows = len(tick.handles)
+        ready = await off_loop(rows, lambda: self._prepare(world, tick, seed))
+        answer, rung = await self._brains.decide(ready.question, call.deadline)
+        choice, rung_of = answer.choice, answer.rung_of
+        question = ready.question
+        if not ready.finite.all():
+            bad = np.flatnonzero(~ready.finite)
+            choice.put(bad, logic.follow_reflexes(self._schema, question.obs[bad], question.mask[bad]))
+            rung_of[bad] = len(self._brains.names) - 1
+        unknown = tick.handles == frames.UNKNOWN
+        choice.intents[unknown] = NONE
+        choice.targets[unknown] = NONE
+        kept = Kept(tick.number, tick.handles, question.obs, question.mask, choice, rung_of, self._brains.names)
+        self._recent.keep(call.tenant, call.world, kept)
+        errors = self._errors(request, tick, ready.finite)
+        engine = self._brains.policy.status().provider if rung == "policy" and self._brains.policy else "numpy"
+        call.notes.update(rung=rung, engine=engine, npcs=rows, bad_rows=len(errors), clipped=ready.clipped)
+        return messages.Decided(
+            tick=tick.number,
+            npcs=rows,
+            intents=choice.intents.tobytes(),
+            targets=choice.targets.tobytes(),
+            confidence=choice.confidence.tobytes(),
+            rung_of=rung_of.tobytes(),
+            rungs=self._brains.names,
+            errors=errors,
+            clipped=ready.clipped,
+            lists=_lists(self._schema, kept) if request.format == "lists" else None,
+        )
+
+    def _prepare(self, world: World, tick: frames.Tick, seed: int) -> _Prepared:
+        """Clean rows with directives in them. Of a row that is not finite only the NPC's archetype is kept."""
+        obs, finite, clipped = logic.clip(self._schema, tick.obs)
+        ids = tuple(world.state.handles) if not finite.all() else ()
+        for row in np.flatnonzero(~finite & (tick.handles != frames.UNKNOWN)).tolist():
+            npc = world.state.npcs.get(ids[tick.handles[row]])
+            column = self._schema.columns.get(f"is_{npc.archetype}") if npc is not None else None
+            if column is not None:
+                obs[row, column] = 1.0
+        obs = self._directives.lay_over(world, tick.handles, obs)
+        taste = logic.tastes(self._tastes, seed, tick.handles) if self._settings.taste_share > 0.0 else None
+        return _Prepared(Question(obs, tick.mask, taste), finite, clipped)
+
+    def _errors(
+        self, request: messages.Decide, tick: frames.Tick, finite: NDArray[np.bool_]
+    ) -> tuple[messages.RowError, ...]:
+        unknown = tick.handles == frames.UNKNOWN
+        idle: NDArray[np.bool_] = np.asarray(tick.mask.max(axis=1, initial=0) == 0)
+        found = []
+        for row in np.flatnonzero(unknown | ~finite | idle).tolist():
+            npc = (
+                request.npcs[row]
+                if request.npcs
+                else str(int.from_bytes(request.handles[4 * row : 4 * row + 4], "little"))
+            )
+            if unknown[row]:
+                found.append(_row_error(row, npc, "unknown_npc", f"no NPC {npc!r} in this world; upsert it first"))
+            elif idle[row]:
+                found.append(_row_error(row, npc, "nothing_allowed", "the mask allows no intent; allow one"))
+            else:
+                found.append(_row_error(row, npc, "not_finite", "a value is NaN or infinite; send finite numbers"))
+        return tuple(found)
+
+    async def explain(self, call: Call, request: messages.Explain) -> messages.Explained:
+        """Why an NPC did what it did last; raises NotFound when it has not decided lately."""
+        world = self._worlds.get(call.tenant, call.world)
+        world.npc(request.npc)
+        decision = self._recent.last(call.tenant, call.world, world.state.handles[request.npc])
+        if decision is None:
+            raise NotFound(f"NPC {request.npc!r} has not decided lately", hint="send it in a behavior.decide first")
+        call.notes.update(rung=decision.rung, engine="numpy")
+        option, reasons = self._rule_reasons(decision)
+        if decision.rung == "policy":
+            option, reasons = "", await self._policy_reasons(decision, call)
+        intent = self._schema.intent_names[decision.intent] if decision.intent != NONE else ""
+        return messages.Explained(
+            npc=request.npc,
+            tick=decision.tick,
+            intent=intent,
+            target=decision.target if decision.target != NONE else None,
+            confidence=round(decision.confidence, 4),
+            rung=decision.rung,
+            option=option,
+            features=self._schema.decode(decision.obs),
+            scores=_named_scores(self._schema, decision.scores),
+            reasons=tuple(reasons[: self._settings.reasons_max]),
+            directive=self._directives.of(world, request.npc),
+        )
+
+    def _rule_reasons(self, decision: Decision) -> tuple[str, list[messages.Reason]]:
+        """The utility option that won and its curves; a curve's height is its effect."""
+        if decision.rung != "utility" or decision.intent == NONE:
+            return "", []
+        rules = self._brains.rules
+        option = rules.winner(decision.obs, decision.intent)
+        if option is None:
+            return "", []
+        columns, curves = self._schema.columns, rules.curves(decision.obs, option)
+        reasons = [
+            messages.Reason(
+                name=name, value=round(self._schema.features[columns[name]].decode(value), 4), effect=height
+            )
+            for name, value, height in rules.curves(decision.obs, option)
+        ]
+        return rules.options[option].name, reasons
+
+    async def _policy_reasons(self, decision: Decision, call: Call) -> list[messages.Reason]:
+        """How much the margin of the chosen intent falls when a feature is set to 0, strongest first."""
+        held = np.flatnonzero(decision.obs)
+        rows = np.repeat(decision.obs[None], len(held) + 1, axis=0)
+        rows[np.arange(len(held)) + 1, held] = 0.0
+        try:
+            logits = await self._brains.logits(rows, call.deadline)
+        except Unavailable:
+            return []  # The decision is told without its reasons while the policy is down.
+        call.notes.update(engine="policy")
+        margins = _margins(logits[:, : len(self._schema.intents)], decision)
+        effects = margins[0] - margins[1:]
+        natural = self._schema.decode(decision.obs)
+        names = self._schema.feature_names
+        return [
+            messages.Reason(name=names[held[at]], value=natural[names[held[at]]], effect=round(float(effects[at]), 4))
+            for at in np.argsort(-np.abs(effects)).tolist()
+        ]
+
+    async def intent(self, call: Call, request: messages.SetIntent) -> messages.IntentAccepted:
+        """Set a slow goal through the journal; raises Invalid for an intent that the schema lacks."""
+        known = self._schema.intent_index
+        if request.intent not in known:
+            raise Invalid(f"intent {request.intent!r} is not in the schema", hint=nearest(request.intent, known))
+        if request.until_s is not None and not np.isfinite(request.until_s):
+            raise Invalid(f"until_s is {request.until_s!r}", hint="send game seconds, or leave it out")
+        change = IntentSet(npc=request.npc, intent=request.intent, target=request.target, until_s=request.until_s)
+        events = await self._journal.append(call.tenant, call.world, [change], key=request.key)
+        call.notes.update(rung="journal", engine="journal")
+        return messages.IntentAccepted(npc=request.npc, intent=request.intent, seq=events[-1].seq)
+
+    def describe(self, tenant: str, world: str, npc: str) -> dict[str, Any]:
+        """The last decision for the console, without running anything; empty when there is none."""
+        home = self._worlds.get(tenant, world)
+        handle = home.state.handles.get(npc)
+        decision = self._recent.last(tenant, world, handle) if handle is not None else None
+        if decision is None:
+            return {}
+        option, reasons = self._rule_reasons(decision)
+        return {
+            "tick": decision.tick,
+            "intent": self._schema.intent_names[decision.intent] if decision.intent != NONE else "",
+            "target": decision.target if decision.target != NONE else None,
+            "confidence": round(decision.confidence, 4),
+            "rung": decision.rung,
+            "option": option,
+            "reasons": [{"name": each.name, "value": each.value, "effect": each.effect} for each in reasons],
+            "features": self._schema.decode(decision.obs),
+            "scores": _named_scores(self._schema, decision.scores),
+            "directive": self._directives.of(home, npc),
+        }
+
+
+def _row_error(row: int, npc: str, code: Any, message: str) -> messages.RowError:
+    return messages.RowError(row=row, npc=npc, code=code, message=message)
+
+
+def _named_scores(schema: Schema, scores: F32) -> dict[str, float]:
+    return {name: round(float(score), 4) for name, score in zip(schema.intent_names, scores, strict=True)}
+
+
+def _margins(logits: F32, decision: Decision) -> F32:
+    """How far the chosen intent leads the best other allowed one, per row of `logits` (rows, intents)."""
+    others = np.where(decision.mask != 0, logits, np.float32(-1e9))
+    others[:, decision.intent] = -1e9
+    found: F32 = logits[:, decision.intent] - others.max(axis=1)
+    return found
+
+
+def _lists(schema: Schema, kept: Kept) -> messages.Lists:
+    names = schema.intent_names
+    choice = kept.choice
+    return messages.Lists(
+        intents=tuple("" if intent == NONE else names[intent] for intent in choice.intents.tolist()),
+        targets=tuple(-1 if target == NONE else target for target in choice.targets.tolist()),
+        confidence=tuple(round(value, 4) for value in choice.confidence.tolist()),
+        rungs=tuple(kept.rungs[rung] for rung in kept.rung_of.tolist()),
+    )

@@ -1,0 +1,85 @@
+"""What was decided lately, so that it can be explained; bounded, in RAM, per world.
+
+Ticks are kept as the arrays they were, newest last. It knows no brain.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.modules.behavior.logic import Choice
+from app.modules.behavior.schema import F32, U8
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One NPC's row of a tick."""
+
+    tick: int
+    obs: F32
+    mask: U8
+    intent: int
+    target: int
+    confidence: float
+    scores: F32
+    rung: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A tick as it was decided."""
+
+    tick: int
+    handles: NDArray[np.uint32]
+    obs: F32
+    mask: U8
+    choice: Choice
+    rung_of: U8
+    rungs: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Shelf:
+    ticks: deque[Kept] = field(default_factory=deque)
+    rows: int = 0
+
+
+class Recent:
+    """The last `rows_max` decisions of each of the last `worlds_max` worlds."""
+
+    def __init__(self, *, rows_max: int, worlds_max: int) -> None:
+        self._rows_max, self._worlds_max = rows_max, worlds_max
+        self._shelves: OrderedDict[tuple[str, str], _Shelf] = OrderedDict()
+
+    def keep(self, tenant: str, world: str, kept: Kept) -> None:
+        """Remember a tick and let go of the oldest; the newest is kept whatever its size."""
+        shelf = self._shelves.setdefault((tenant, world), _Shelf())
+        self._shelves.move_to_end((tenant, world))
+        shelf.ticks.append(kept)
+        shelf.rows += len(kept.handles)
+        while shelf.rows > self._rows_max and len(shelf.ticks) > 1:
+            shelf.rows -= len(shelf.ticks.popleft().handles)
+        while len(self._shelves) > self._worlds_max:
+            self._shelves.popitem(last=False)
+
+    def last(self, tenant: str, world: str, handle: int) -> Decision | None:
+        """The newest decision of one NPC, or None."""
+        shelf = self._shelves.get((tenant, world))
+        for kept in reversed(shelf.ticks if shelf is not None else ()):
+            rows = np.flatnonzero(kept.handles == handle)
+            if len(rows):
+                return _row(kept, int(rows[-1]))
+        return None
+
+
+def _row(kept: Kept, row: int) -> Decision:
+    choice = kept.choice
+    return Decision(
+        tick=kept.tick, obs=kept.obs[row], mask=kept.mask[row], intent=int(choice.intents[row]),
+        target=int(choice.targets[row]), confidence=float(choice.confidence[row]), scores=choice.scores[row],
+        rung=kept.rungs[int(kept.rung_of[row])],
+    )  # fmt: skip
