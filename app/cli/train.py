@@ -1,0 +1,73 @@
+"""`manage.py train`: teaches a policy on this machine; needs the extra `train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.core.errors import EngineDown
+
+if TYPE_CHECKING:
+    from app.learning.train import Trained
+
+
+SCHEMA = "open_world"
+
+
+@click.group()
+def train() -> None:
+    """Teach policies."""
+
+
+@train.command()
+@click.option("--minutes", type=click.FloatRange(0.05, 10_000), default=10.0, show_default=True, help="Wall time.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of villages, weights and play.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of PyTorch.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs/behavior"), show_default=True,
+    help="Where policy, scorecard, curve and checkpoint go; a run found there goes on.",
+)  # fmt: skip
+def behavior(minutes: float, seed: int, threads: int, out: Path) -> None:
+    """Teach the behavior policy in a simulated village and measure it against the rules."""
+    try:
+        from app.learning.train import train as learn
+    except ModuleNotFoundError as error:
+        raise EngineDown(f"the package {error.name!r} is not installed", hint="uv sync --extra train") from error
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from app.modules.behavior import considerations, schema
+    from app.modules.behavior.logic import rule_brain
+
+    seen = schema.load(SCHEMA)
+    rules = rule_brain(considerations.load(SCHEMA, seen))
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[words]}"))
+    with Progress(*columns) as progress:
+        task = progress.add_task("training", total=1.0, words="")
+
+        def tell(share: float, words: str) -> None:
+            progress.update(task, completed=share, words=words)
+
+        trained = learn(
+            minutes=minutes, seed=seed, out=out, rules=rules, fingerprint=seen.fingerprint, threads=threads, tell=tell
+        )
+    _print(trained, out)
+
+
+def _print(trained: Trained, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for title, verdicts in (("All people", trained.scorecard.measures), ("Each role alone", trained.scorecard.roles)):
+        table = Table("measure", "policy", "rules", "random", "difference", "verdict", title=title)
+        for name, one in verdicts.items():
+            cells = [f"{found.mean:.3f} ± {found.half:.3f}" for found in (one.policy, one.rules, one.random)]
+            table.add_row(name, *cells, f"{one.difference.mean:+.3f} ± {one.difference.half:.3f}", one.word)
+        console.print(table)
+    console.print(
+        f"{trained.agent_steps:,} agent steps in {trained.minutes} minutes; "
+        f"leads: {', '.join(trained.roles) or 'no role, the rules stay'}; in {out}: "
+        "policy.onnx, scorecard.json, curve.png, checkpoint.pt"
+    )
