@@ -75,6 +75,8 @@ OUTSIDE = (
     ("crypt", "the sealed crypt", 0.24, 0.87),
 )
 """(id, name, share of the width, share of the height) of places beyond the palisade."""
+SURVEY_CELLS = 80.0
+"""How far from its square a village reaches on a map that is not drawn for it."""
 CLOSED = frozenset({"crypt"})
 
 
@@ -296,7 +298,7 @@ def _finish(drawing: _Drawing, indoors: NDArray[np.bool_]) -> Chart:
 
 
 def survey(text: str, seed: int) -> Chart:
-    """A village on any Moving AI map: the same places, as far apart as its largest region lets them be.
+    """A village on any Moving AI map: the same places, well apart around a square somewhere in its largest region.
 
     Raises Invalid when the text is no map.
     """
@@ -309,6 +311,8 @@ def survey(text: str, seed: int) -> Chart:
     ys, xs = np.nonzero(ground.walkable)
     generator = np.random.Generator(np.random.PCG64(seed))
     first = int(generator.integers(0, len(xs)))
+    near = np.hypot(xs - xs[first], ys - ys[first]) <= SURVEY_CELLS
+    xs, ys, first = xs[near], ys[near], int(near[:first].sum())
     spots = [first]
     apart = np.hypot(xs - xs[first], ys - ys[first])
     while len(spots) < len(names):
