@@ -1,123 +1,141 @@
-"""Joins requests that are waiting anyway: no window, so a lone request never waits for company.
+"""Joins the requests that already wait into one run, in a worker thread, and sheds those that are late.
 
-While every worker is busy, requests queue; the next free worker takes as many whole requests as fit
-and runs them as one. Late work is shed before it runs. It knows arrays and threads, not networks.
+Nothing waits for company: when the worker is free, what is there runs. Small requests run at once on the
+loop. It knows rows and deadlines, not what is computed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.clock import Deadline
 from app.core.errors import DeadlineExceeded, EngineDown, Overloaded
 from app.core.ports import Arrays
 
-Run = Callable[[Arrays], Arrays]
+Compute = Callable[[Arrays], dict[str, NDArray[Any]]]
 
 
 @dataclass(slots=True)
-class _Job:
+class _Waiting:
     inputs: Arrays
     rows: int
     deadline: Deadline
-    done: asyncio.Future[Arrays]
+    answer: asyncio.Future[Arrays]
 
 
 class Batcher:
-    """Runs `run` in up to `workers` threads over batches of at most `batch_rows_max` rows."""
+    """One worker over `compute`, which takes at most `rows_max` rows a call; owned by one event loop.
 
-    def __init__(self, run: Run, *, workers: int, batch_rows_max: int, queue_rows_max: int) -> None:
-        self._run = run
-        self._workers = workers
-        self._batch_rows_max = batch_rows_max
-        self._queue_rows_max = queue_rows_max
-        self._threads = ThreadPoolExecutor(workers, "innkeeper-network")
-        self._waiting: deque[_Job] = deque()
+    Requests of up to `inline_rows` rows run on the loop when the worker is idle. `queue_rows_max` bounds what waits.
+    """
+
+    def __init__(self, compute: Compute, *, name: str, rows_max: int, queue_rows_max: int, inline_rows: int) -> None:
+        self._compute, self._name = compute, name
+        self._rows_max, self._queue_rows_max, self._inline_rows = rows_max, queue_rows_max, inline_rows
+        self._waiting: deque[_Waiting] = deque()
         self._waiting_rows = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._draining: asyncio.Task[None] | None = None
+        self._closed = False
 
-    async def submit(self, inputs: Arrays, deadline: Deadline) -> Arrays:
-        """The outputs for `inputs`; raises Overloaded, DeadlineExceeded or EngineDown."""
-        rows = _rows(inputs)
-        if self._waiting_rows + rows > self._queue_rows_max:
-            raise Overloaded(f"{self._waiting_rows} rows wait for this network", hint="raise queue_rows_max")
-        step = self._batch_rows_max
-        parts = [_slice(inputs, first, min(first + step, rows)) for first in range(0, max(rows, 1), step)]
-        outputs = await asyncio.gather(*(self._enqueue(part, deadline) for part in parts))
-        return outputs[0] if len(outputs) == 1 else _join(outputs)
+    async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays:
+        """The outputs for all rows; raises Overloaded, DeadlineExceeded when shed, EngineDown when the run fails."""
+        if self._closed:
+            raise self._gone()
+        deadline.check(f"engine {self._name!r}")
+        rows = len(next(iter(inputs.values())))
+        idle = self._draining is None or self._draining.done()
+        if idle and rows <= self._inline_rows:
+            return self._compute(inputs)
+        if self._waiting_rows + rows > self._queue_rows_max and self._waiting:
+            raise Overloaded(f"engine {self._name!r} has {self._waiting_rows} rows waiting", retry_after_s=0.1)
+        waiting = _Waiting(inputs, rows, deadline, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._waiting_rows += rows
+        if idle:
+            self._draining = asyncio.create_task(self._drain(), name=f"{self._name}.drain")
+        return await waiting.answer
 
-    def close(self) -> None:
-        """Fail what waits and let the threads end."""
-        for task in self._tasks:
-            task.cancel()
-        for job in self._waiting:
-            if not job.done.done():
-                job.done.set_exception(EngineDown("the network is closed"))
-        self._waiting.clear()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def _enqueue(self, inputs: Arrays, deadline: Deadline) -> asyncio.Future[Arrays]:
-        job = _Job(inputs, _rows(inputs), deadline, asyncio.get_running_loop().create_future())
-        self._waiting.append(job)
-        self._waiting_rows += job.rows
-        if len(self._tasks) < self._workers:
-            task = asyncio.create_task(self._work(), name="network.batch")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return job.done
-
-    async def _work(self) -> None:
-        """One worker: take what waits and run it, until nothing waits."""
-        while jobs := self._take():
-            inputs = jobs[0].inputs if len(jobs) == 1 else _join([job.inputs for job in jobs])
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            group = self._take()
+            if not group:
+                continue
             try:
-                outputs = await asyncio.get_running_loop().run_in_executor(self._threads, self._run, inputs)
-            except EngineDown as error:
-                for job in jobs:
-                    if not job.done.done():
-                        job.done.set_exception(EngineDown(error.message, hint=error.hint))
-            else:
-                _share(jobs, outputs)
+                joined = _join([item.inputs for item in group])
+                outputs = await loop.run_in_executor(self._worker, self._in_chunks, joined)
+            except (EngineDown, ValueError) as error:
+                for item in group:
+                    _fail(item, EngineDown(str(error), hint="see the engine's status"))
+                continue
+            except asyncio.CancelledError:
+                for item in group:
+                    _fail(item, self._gone())
+                raise
+            start = 0
+            for item in group:
+                if not item.answer.done():
+                    item.answer.set_result({name: array[start : start + item.rows] for name, array in outputs.items()})
+                start += item.rows
 
-    def _take(self) -> list[_Job]:
-        """Whole jobs that fit one batch; the first one always. Jobs nobody waits for are left out, late ones shed."""
-        taken: list[_Job] = []
+    def _take(self) -> list[_Waiting]:
+        """The next whole requests, up to `rows_max` rows together; late and abandoned ones are dropped here."""
+        group: list[_Waiting] = []
         rows = 0
-        while self._waiting and (not taken or rows + self._waiting[0].rows <= self._batch_rows_max):
-            job = self._waiting.popleft()
-            self._waiting_rows -= job.rows
-            if job.done.done():
+        while self._waiting and (not group or rows + self._waiting[0].rows <= self._rows_max):
+            item = self._waiting.popleft()
+            self._waiting_rows -= item.rows
+            if item.answer.done():
                 continue
-            if job.deadline.left_s() <= 0.0:
-                job.done.set_exception(DeadlineExceeded("the network was busy until the deadline"))
+            if item.deadline.left_s() <= 0.0:
+                _fail(item, DeadlineExceeded(f"engine {self._name!r} shed a late request", hint="allow more time"))
                 continue
-            taken.append(job)
-            rows += job.rows
-        return taken
+            group.append(item)
+            rows += item.rows
+        return group
+
+    def _in_chunks(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        rows = len(next(iter(inputs.values())))
+        if rows <= self._rows_max:
+            return self._compute(inputs)
+        starts = range(0, rows, self._rows_max)
+        parts = [
+            self._compute({name: array[start : start + self._rows_max] for name, array in inputs.items()})
+            for start in starts
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _gone(self) -> EngineDown:
+        return EngineDown(f"engine {self._name!r} is closed", hint="the server is stopping")
+
+    async def close(self) -> None:
+        """Fail what waits and let go of the worker; a hung run is left behind, not waited for."""
+        self._closed = True
+        if self._draining is not None:
+            self._draining.cancel()
+        while self._waiting:
+            _fail(
+                self._waiting.popleft(), EngineDown(f"engine {self._name!r} is closed", hint="the server is stopping")
+            )
+        self._worker.shutdown(wait=False, cancel_futures=True)
 
 
-def _rows(arrays: Arrays) -> int:
-    return len(next(iter(arrays.values())))
+def _fail(item: _Waiting, error: EngineDown | DeadlineExceeded) -> None:
+    if not item.answer.done():
+        item.answer.set_exception(error)
 
 
-def _slice(arrays: Arrays, first: int, last: int) -> Arrays:
-    return {name: array[first:last] for name, array in arrays.items()}
-
-
-def _join(parts: Sequence[Arrays]) -> Arrays:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _share(jobs: Sequence[_Job], outputs: Arrays) -> None:
-    """Give each job its own rows of the joined outputs."""
-    first = 0
-    for job in jobs:
-        if not job.done.done():
-            job.done.set_result(outputs if len(jobs) == 1 else _slice(outputs, first, first + job.rows))
-        first += job.rows
+def _join(inputs: list[Arrays]) -> Arrays:
+    if len(inputs) == 1:
+        return inputs[0]
+    names: Mapping[str, Any] = inputs[0]
+    return {name: np.concatenate([each[name] for each in inputs]) for name in names}

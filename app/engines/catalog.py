@@ -1,81 +1,81 @@
-"""models/catalog.toml: which networks ship, what goes in and out of each, and where each came from.
+"""What ships in models/: each network's file, its hash, its licence, its shapes, and how it was made.
 
-It checks a file against its entry before anyone loads it. It knows no runtime.
+It reads models/catalog.toml and checks a file's hash; it loads no network.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import msgspec
 
-from app.core.errors import EngineDown, Invalid, nearest
-
-FILE = "catalog.toml"
+from app.core.errors import Broken, EngineDown, NotFound, nearest
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One array of a network: a dimension is a size, or a name such as "npcs" that may vary."""
+    """One input or output; a dimension of -1 is free (the rows)."""
 
     name: str
-    dtype: Literal["float32", "float16", "int64", "int32", "uint8", "bool"]
-    shape: tuple[int | str, ...]
+    type: str
+    shape: tuple[int, ...]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One network. `schema` is the fingerprint of the observations that it was trained on."""
+    """One shipped network. `fingerprint` is its observation schema's, `command` and `seed` made it."""
 
     id: str
     file: str
     sha256: str
     licence: str
-    engine: Literal["onnx"]
+    engine: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    schema: str = ""
+    fingerprint: str = ""
+    roles: tuple[str, ...] = ()
+    """Roles in which it beat its rules; the others keep their rules."""
     command: str = ""
-    """The command that trained it, seed included."""
-    scorecard: dict[str, str | float] = {}
+    seed: int = 0
+    scorecard: Mapping[str, str] = {}
+    """Measure -> policy, rules and the interval of their difference, as text."""
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    model: tuple[Entry, ...] = ()
+class Catalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file as written."""
+
+    models: tuple[Entry, ...]
+
+    def entry(self, id: str) -> Entry:
+        """The network of that id; raises NotFound naming the nearest known one."""
+        found = next((entry for entry in self.models if entry.id == id), None)
+        if found is None:
+            raise NotFound(f"no model {id!r} in the catalog", hint=nearest(id, [entry.id for entry in self.models]))
+        return found
 
 
-class Catalog:
-    """The entries of one folder of models."""
-
-    def __init__(self, folder: Path, entries: tuple[Entry, ...]) -> None:
-        self._folder = folder
-        self.entries = {entry.id: entry for entry in entries}
-
-    def verified(self, id: str) -> tuple[Entry, Path]:
-        """The entry of that id and its file; raises Invalid for an unknown id, EngineDown for a damaged file."""
-        entry = self.entries.get(id)
-        if entry is None:
-            raise Invalid(f"no model {id!r} in {FILE}", hint=nearest(id, self.entries))
-        path = self._folder / entry.file
-        try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise EngineDown(
-                f"model file {entry.file!r} cannot be read: {error.strerror}", hint=entry.command
-            ) from error
-        if found != entry.sha256:
-            raise EngineDown(
-                f"model file {entry.file!r} has sha256 {found[:12]}…, the catalog says {entry.sha256[:12]}…",
-                hint="restore the file, or train it again and write its new entry",
-            )
-        return entry, path
-
-
-def load(folder: Path) -> Catalog:
-    """The catalog of `folder`; raises Invalid naming what is wrong in it."""
+def load(path: Path) -> Catalog:
+    """Read a catalog; raises Broken naming the place of a mistake in it."""
     try:
-        content = msgspec.convert(tomllib.loads((folder / FILE).read_text("utf-8")), _File)
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise Invalid(f"{FILE} cannot be read: {error}", hint="mend the file") from error
-    return Catalog(folder, content.model)
+        tree: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        return msgspec.convert(tree, Catalog)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise Broken(f"{path.name}: {error}", hint="mend the catalog") from error
+
+
+def read_verified(entry: Entry, folder: Path) -> bytes:
+    """The network's bytes; raises EngineDown when the file is not there or its hash is not the catalog's."""
+    path = folder / entry.file
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EngineDown(f"model file {entry.file!r}: {error.strerror}", hint="restore it from the release") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != entry.sha256:
+        raise EngineDown(
+            f"model file {entry.file!r} has sha256 {found[:12]!r}…, the catalog says {entry.sha256[:12]!r}…",
+            hint="restore it from the release, or update the catalog on purpose",
+        )
+    return data

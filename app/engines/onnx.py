@@ -1,7 +1,7 @@
-"""ONNX Runtime behind the Network port: one session on the first provider of the profile that works.
+"""A network on ONNX Runtime: opened on the first provider of the profile's order that works, visibly.
 
-A provider that silently gives way to the CPU is a fault: what the session really runs on is compared with
-what was asked, and every provider passed over is told with the command that mends it. It knows no game.
+It verifies the file, warms it, measures what a row costs and implements the Network port. It knows no
+module; what rows mean is the caller's.
 """
 
 from __future__ import annotations
@@ -9,203 +9,191 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.clock import Deadline
-from app.core.errors import EngineDown, Invalid, nearest
+from app.core.errors import EngineDown
 from app.core.ports import Arrays, EngineStatus
+from app.engines import catalog
 from app.engines.batching import Batcher
-from app.engines.catalog import Entry, Tensor
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-PROVIDERS: Mapping[str, tuple[str, str]] = {
-    "cpu": ("CPUExecutionProvider", "uv sync --extra cpu"),
-    "cuda": ("CUDAExecutionProvider", "install an NVIDIA driver, then: uv sync --extra gpu"),
-    "tensorrt": ("TensorrtExecutionProvider", "install an NVIDIA driver and TensorRT, then: uv sync --extra gpu"),
-    "nv_tensorrt_rtx": ("NvTensorRTRTXExecutionProvider", "install an NVIDIA driver, then: uv sync --extra rtx"),
+PROVIDERS = {
+    "cpu": ("CPUExecutionProvider", "uv pip install onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "uv sync --extra gpu"),
+    "tensorrt": ("TensorrtExecutionProvider", "uv sync --extra gpu"),
+    "nv_tensorrt_rtx": ("NvTensorRTRTXExecutionProvider", "uv sync --extra rtx"),
 }
-"""Name in a profile -> (ONNX Runtime's name, the command that mends its absence)."""
-INLINE_S_MAX = 50e-6
-"""Runs shorter than this stay on the event loop: a hop to a worker thread costs as much."""
-WORKERS = 2
-_OWN = ("EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel",
-        "NoSuchFile", "NotImplemented", "RuntimeException")  # fmt: skip
-_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64",
-           "tensor(int32)": "int32", "tensor(uint8)": "uint8", "tensor(bool)": "bool"}  # fmt: skip
+"""A profile's word -> the runtime's name, and the command that brings it."""
+TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)", "int64": "tensor(int64)"}
+INLINE_US = 50.0
+"""Compute below this runs on the loop: a worker's hop costs as much."""
 
 
-def open_onnx(
-    *,
-    name: str,
-    entry: Entry,
-    path: Path,
-    providers: Sequence[str],
-    threads: int,
-    batch_rows_max: int,
-    queue_rows_max: int,
-) -> OnnxNetwork:
-    """The network of a verified catalog entry, warmed up.
-
-    Raises Invalid for an unknown provider name, EngineDown when no provider works or the file's arrays
-    are not those of the catalog, ModuleNotFoundError without ONNX Runtime.
-    """
-    import onnxruntime
-
-    passed: list[tuple[str, str]] = []
-    for provider in providers:
-        if provider not in PROVIDERS:
-            raise Invalid(f"engine {name!r} asks for provider {provider!r}", hint=nearest(provider, PROVIDERS))
-        try:
-            session = _session(onnxruntime, path, provider, threads)
-        except EngineDown as error:
-            passed.append((provider, error.message))
-            continue
-        _check_arrays(entry, session)
-        network = OnnxNetwork(
-            name, session, asked=tuple(providers), provider=provider, passed=tuple(passed),
-            entry=entry, batch_rows_max=batch_rows_max, queue_rows_max=queue_rows_max,
-        )  # fmt: skip
-        network.warm_up()
-        return network
-    raise EngineDown(f"engine {name!r}: {_told(passed)}", hint=PROVIDERS[providers[0]][1] if providers else "")
-
-
-class OnnxNetwork:
-    """A session with its batcher."""
+class Engine:
+    """A loaded network; `run` joins concurrent requests. Use `open_onnx` to make one."""
 
     def __init__(
-        self,
-        name: str,
-        session: onnxruntime.InferenceSession,
-        *,
-        asked: tuple[str, ...],
-        provider: str,
-        passed: tuple[tuple[str, str], ...],
-        entry: Entry,
-        batch_rows_max: int,
-        queue_rows_max: int,
-    ) -> None:
-        self.name = name
+        self, name: str, session: Any, *, asked: tuple[str, ...], provider: str, missing: tuple[str, ...],
+        batch_rows_max: int, queue_rows_max: int,
+    ) -> None:  # fmt: skip
+        self._name, self._asked, self._provider, self._missing = name, asked, provider, missing
         self._session = session
-        self._asked = asked
-        self._provider = provider
-        self._passed = passed
-        self._entry = entry
-        self._outputs = [output.name for output in entry.outputs]
-        self._metadata = dict(session.get_modelmeta().custom_metadata_map)
-        self._rows_warm = batch_rows_max
-        self._inline_rows_max = 0
+        self._outputs = [output.name for output in session.get_outputs()]
+        self._metadata: Mapping[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+        self.row_us = self._warm(batch_rows_max)
         self._batcher = Batcher(
-            self._run, workers=WORKERS, batch_rows_max=batch_rows_max, queue_rows_max=queue_rows_max
+            self.compute,
+            name=name,
+            rows_max=batch_rows_max,
+            queue_rows_max=queue_rows_max,
+            # A device may hang, a CPU does not: only the CPU may run on the loop.
+            inline_rows=int(INLINE_US / max(self.row_us, 1e-3)) if provider == "cpu" else 0,
         )
 
     @property
+    def name(self) -> str:
+        return self._name
+
+    @property
     def metadata(self) -> Mapping[str, str]:
+        """The model file's own metadata."""
         return self._metadata
 
     def status(self) -> EngineStatus:
+        """What runs, beside what was asked; degraded when a provider before it in the order is missing."""
+        mends = sorted({PROVIDERS[word][1] for word in self._missing})
         return EngineStatus(
-            name=self.name,
+            name=self._name,
             kind="onnx",
-            state="degraded" if self._passed else "ready",
+            state="degraded" if self._missing else "ready",
             asked=self._asked,
             provider=self._provider,
-            detail=_told(self._passed),
-            mend="; ".join(PROVIDERS[provider][1] for provider, _ in self._passed),
+            detail=f"missing: {', '.join(PROVIDERS[word][0] for word in self._missing)}" if self._missing else "",
+            mend=" or ".join(mends),
         )
 
     async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays:
-        """Outputs by name for `inputs` by name; the first axis of every array is the row."""
-        if len(next(iter(inputs.values()))) <= self._inline_rows_max:
-            return self._run(inputs)
-        return await self._batcher.submit(inputs, deadline)
+        """See app.core.ports.Network."""
+        return await self._batcher.run(inputs, deadline)
 
     async def close(self) -> None:
-        self._batcher.close()
+        """Stop the worker; safe to call twice."""
+        await self._batcher.close()
 
-    def warm_up(self) -> None:
-        """Run once at full size, then time one row and a full batch to learn what may run on the loop."""
-        full, one = self._sample(self._rows_warm), self._sample(1)
-        self._run(full)
-        base_s = min(_seconds(lambda: self._run(one)) for _ in range(5))
-        full_s = min(_seconds(lambda: self._run(full)) for _ in range(3))
-        row_s = max(full_s - base_s, 1e-9) / self._rows_warm
-        self._inline_rows_max = max(0, int((INLINE_S_MAX - base_s) / row_s))
-
-    def _run(self, inputs: Arrays) -> Arrays:
+    def compute(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """One run in this thread; raises EngineDown with the runtime's own words when it fails."""
         try:
-            outputs: list[Any] = self._session.run(self._outputs, dict(inputs))
-        except _failures() as error:
-            raise EngineDown(f"network {self.name!r} failed: {_first_line(error)}") from error
+            outputs = self._session.run(self._outputs, dict(inputs))
+        except _faults() as error:
+            raise EngineDown(f"network {self._name!r} failed: {error}", hint="see the engine's status") from error
         return dict(zip(self._outputs, outputs, strict=True))
 
-    def _sample(self, rows: int) -> Arrays:
-        return {tensor.name: np.ones(_shape(tensor, rows), tensor.dtype) for tensor in self._entry.inputs}
+    def _warm(self, rows: int) -> float:
+        """Run twice on zeros; returns the microseconds of a row in a full batch."""
+        taken_s = 0.0
+        for size in (1, rows, rows):
+            zeros = {put.name: _zeros(put, size) for put in self._session.get_inputs()}
+            began = time.perf_counter()
+            self.compute(zeros)
+            taken_s = time.perf_counter() - began
+        return taken_s * 1e6 / rows
 
 
-def _session(ort: Any, path: Path, provider: str, threads: int) -> onnxruntime.InferenceSession:
-    """A session that really runs on `provider`; raises EngineDown saying why it does not."""
-    wanted = PROVIDERS[provider][0]
-    if wanted not in ort.get_available_providers():
-        raise EngineDown(f"{wanted} is not in this build of ONNX Runtime")
-    options = ort.SessionOptions()
+def open_onnx(
+    *, name: str, entry: catalog.Entry, folder: Path, providers: Sequence[str] = ("cpu",), batch_rows_max: int = 1_024,
+    threads: int = 1, queue_rows_max: int = 65_536,
+) -> Engine:  # fmt: skip
+    """Load `entry` of `folder`; importing onnxruntime happens here.
+
+    `providers` is an order of preference out of PROVIDERS; one that is missing or does not take the network is
+    reported in the status, and the next is used. Raises EngineDown when the file, its shapes or every provider
+    fails, ModuleNotFoundError when onnxruntime is not installed.
+    """
+    import onnxruntime
+
+    data = catalog.read_verified(entry, folder)
+    unknown = [word for word in providers if word not in PROVIDERS]
+    if unknown or not providers:
+        raise EngineDown(f"engine {name!r} asks for providers {unknown!r}", hint=f"choose from {sorted(PROVIDERS)}")
+    options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4
+    options.log_severity_level = 4  # Errors are raised as well; lines on stderr would only double them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    try:
-        session: onnxruntime.InferenceSession = ort.InferenceSession(str(path), options, providers=[wanted])
-    except _failures() as error:
-        raise EngineDown(f"{wanted} cannot start: {_first_line(error)}") from error
-    if session.get_providers()[0] != wanted:
-        raise EngineDown(f"{wanted} gave way to {session.get_providers()[0]}")
-    return session
+    session, provider, missing = _open_first(onnxruntime, data, options, providers)
+    if session is None:
+        raise EngineDown(
+            f"engine {name!r}: none of {tuple(providers)!r} runs here",
+            hint=" or ".join(sorted({PROVIDERS[word][1] for word in providers})),
+        )
+    _check_shapes(name, entry, session)
+    return Engine(
+        name, session, asked=tuple(providers), provider=provider, missing=missing,
+        batch_rows_max=batch_rows_max, queue_rows_max=queue_rows_max,
+    )  # fmt: skip
 
 
-def _check_arrays(entry: Entry, session: onnxruntime.InferenceSession) -> None:
-    for what, declared, found in (
+def _open_first(
+    runtime: Any, data: bytes, options: Any, providers: Sequence[str]
+) -> tuple[Any | None, str, tuple[str, ...]]:
+    """(session, its provider's word, the words before it that are missing).
+
+    The runtime falls back to the CPU silently, so what it says it runs on is compared with what was asked.
+    """
+    here = set(runtime.get_available_providers())
+    missing: list[str] = []
+    for word in providers:
+        wanted = PROVIDERS[word][0]
+        if wanted in here:
+            chosen = [wanted] if word == "cpu" else [wanted, PROVIDERS["cpu"][0]]
+            try:
+                session = runtime.InferenceSession(data, options, providers=chosen)
+            except _faults():
+                session = None  # The provider is there but does not take this network: the status names it.
+            if session is not None and session.get_providers()[0] == wanted:
+                return session, word, tuple(missing)
+        missing.append(word)
+    return None, "", tuple(missing)
+
+
+def _check_shapes(name: str, entry: catalog.Entry, session: Any) -> None:
+    for side, declared, found in (
         ("input", entry.inputs, session.get_inputs()),
         ("output", entry.outputs, session.get_outputs()),
     ):
-        actual = {array.name: (_DTYPES.get(array.type, array.type), len(array.shape), array.shape) for array in found}
-        for tensor in declared:
-            dtype, rank, shape = actual.get(tensor.name, ("nothing", 0, ()))
-            sizes = zip(tensor.shape, shape, strict=False)
-            fits = dtype == tensor.dtype and rank == len(tensor.shape)
-            if not fits or any(isinstance(want, int) and want != have for want, have in sizes):
-                raise EngineDown(
-                    f"model {entry.id!r} has {what} {tensor.name!r} as {dtype} {list(shape)}, "
-                    f"the catalog says {tensor.dtype} {list(tensor.shape)}",
-                    hint="the file and its catalog entry do not belong together",
-                )
+        real = [(put.name, put.type, tuple(d if isinstance(d, int) else -1 for d in put.shape)) for put in found]
+        said = [(put.name, TYPES.get(put.type, put.type), put.shape) for put in declared]
+        if real != said:
+            raise EngineDown(
+                f"engine {name!r}: {side}s are {real!r}, the catalog says {said!r}", hint="mend models/catalog.toml"
+            )
 
 
-def _shape(tensor: Tensor, rows: int) -> tuple[int, ...]:
-    return tuple(size if isinstance(size, int) else rows for size in tensor.shape)
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises: its own exceptions share no base of their own."""
+def _faults() -> tuple[type[Exception], ...]:
+    """What the runtime raises; its classes share no parent but Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    own = (getattr(state, name) for name in _OWN if hasattr(state, name))
-    return (RuntimeError, ValueError, OSError, *own)
+    names = (
+        "EPFail",
+        "Fail",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "NotImplemented",
+        "RuntimeException",
+    )
+    return (*(getattr(state, name) for name in names), RuntimeError, ValueError)
 
 
-def _told(passed: Sequence[tuple[str, str]]) -> str:
-    return "; ".join(f"{provider}: {reason}" for provider, reason in passed)
-
-
-def _seconds(work: Any) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _zeros(put: Any, rows: int) -> NDArray[Any]:
+    shape = [rows if axis == 0 or not isinstance(size, int) else size for axis, size in enumerate(put.shape)]
+    kinds: dict[str, type[np.generic]] = {
+        "tensor(float)": np.float32,
+        "tensor(uint8)": np.uint8,
+        "tensor(int64)": np.int64,
+    }
+    return np.zeros(shape, kinds.get(put.type, np.float32))

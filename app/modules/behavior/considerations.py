@@ -100,15 +100,15 @@ class Rules:
         best = max(mine, key=lambda index: float(appeal[index]), default=None)
         return best if best is not None and appeal[best] > 0.0 else None
 
-    def curves(self, row: F32, option: int) -> list[tuple[str, float, float]]:
-        """(feature, encoded value, curve value) of each consideration of one option."""
+    def curves(self, row: F32, option: int) -> list[tuple[str, float]]:
+        """(feature, curve height) of each consideration of one option."""
         last = self.first[option + 1] if option + 1 < len(self.first) else len(self.columns)
         found = []
         powers = dict(zip(self.bent.tolist(), self.power[:, 0].tolist(), strict=True))
         for at in range(int(self.first[option]), int(last)):
             value = float(row[self.columns[at]])
             height = min(1.0, max(0.0, (value - float(self.start[at, 0])) * float(self.slope[at, 0])))
-            found.append((self.schema.feature_names[self.columns[at]], value, height ** powers.get(at, 1.0)))
+            found.append((self.schema.feature_names[self.columns[at]], height ** powers.get(at, 1.0)))
         return found
 
 

@@ -144,12 +144,10 @@ class Behavior:
         option = rules.winner(decision.obs, decision.intent)
         if option is None:
             return "", []
-        columns, curves = self._schema.columns, rules.curves(decision.obs, option)
+        natural = self._schema.decode(decision.obs)
         reasons = [
-            messages.Reason(
-                name=name, value=round(self._schema.features[columns[name]].decode(value), 4), effect=height
-            )
-            for name, value, height in rules.curves(decision.obs, option)
+            messages.Reason(name=name, value=natural[name], effect=round(height, 4))
+            for name, height in rules.curves(decision.obs, option)
         ]
         return rules.options[option].name, reasons
 
