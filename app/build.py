@@ -12,20 +12,21 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from app.control.auth import ALL_SCOPES, Authority, Key, make_key
 from app.core.clock import Clock, SystemClock
-from app.core.errors import Invalid
+from app.core.errors import EngineDown, Invalid
 from app.core.module import Module
-from app.core.ports import Engine, EngineStatus, Log, Words
-from app.core.profile import Anthropic, Authored, Azure, OpenAI, Orchestrator, Profile
+from app.core.ports import Engine, EngineStatus, Log, Network, Words
+from app.core.profile import Anthropic, Authored, Azure, Onnx, OpenAI, Orchestrator, Profile
 from app.edge.feed import Feed
 from app.edge.router import Router
 from app.edge.session import Sessions
 from app.engines import prices
+from app.modules.behavior import module as behavior_module
 from app.modules.behavior.settings import Settings as BehaviorSettings
 from app.modules.dialogue import module as dialogue_module
 from app.modules.dialogue.settings import Settings as DialogueSettings
@@ -73,9 +74,10 @@ class Engines:
         self._running.append(engine)
         return engine
 
-    def lack(self, name: str, kind: str, detail: str, mend: str) -> None:
-        """Note an engine that the profile names but this machine cannot run."""
-        self._lacking.append(EngineStatus(name=name, kind=kind, state="missing", detail=detail, mend=mend))
+    def lack(self, name: str, kind: str, detail: str, mend: str, *, asked: bool = False) -> None:
+        """Note an engine that does not run. `asked`: the mode counts on it, so the server is degraded without."""
+        state: Literal["degraded", "missing"] = "degraded" if asked else "missing"
+        self._lacking.append(EngineStatus(name=name, kind=kind, state=state, detail=detail, mend=mend))
 
     def statuses(self) -> tuple[EngineStatus, ...]:
         """What each engine is at this moment."""
@@ -212,12 +214,22 @@ async def build(
     # Engines
     engines = Engines()
     words, authored = _open_words(profile, engines, root=root, clock=clock, watch=watch, environment=os.environ)
+    policy = _open_network("policy", profile, engines, root=root)
     closers.append(engines.close)
 
     # Modules
     settings = profile.modules
     modules = (
         world_module.build(settings=settings["world"], worlds=worlds, journal=journal, maker=journal),
+        behavior_module.build(
+            settings=settings["behavior"],
+            worlds=worlds,
+            journal=journal,
+            clock=clock,
+            watcher=watch,
+            policy=policy,
+            rungs=profile.ladder["behavior"],
+        ),
         pathfinding_module.build(settings=settings["pathfinding"], worlds=worlds, journal=journal, clock=clock),
         dialogue_module.build(
             settings=settings["dialogue"],
@@ -334,6 +346,34 @@ def _open_provider(
     except ModuleNotFoundError as error:
         engines.lack(name, kind, f"the package {error.name!r} is not installed", "uv sync --extra cloud")
         return None
+
+
+def _open_network(name: str, profile: Profile, engines: Engines, *, root: Path) -> Network | None:
+    """The ONNX network of that engine table; None where the profile has none or this machine cannot run it."""
+    spec = profile.engines.get(name)
+    if not isinstance(spec, Onnx):
+        return None
+    try:
+        from app.engines import catalog
+        from app.engines.onnx import open_onnx
+
+        folder = root / "models"
+        return engines.add(
+            open_onnx(
+                name=name,
+                entry=catalog.load(folder / "catalog.toml").entry(spec.model),
+                folder=folder,
+                providers=spec.providers,
+                threads=spec.threads,
+                batch_rows_max=spec.batch_rows_max,
+                queue_rows_max=spec.queue_rows_max,
+            )
+        )
+    except ModuleNotFoundError as error:
+        engines.lack(name, "onnx", f"the package {error.name!r} is not installed", "uv sync --extra cpu", asked=True)
+    except EngineDown as error:
+        engines.lack(name, "onnx", error.message, error.hint, asked=True)
+    return None
 
 
 async def _open_authority(database: Database, profile: Profile, clock: Clock) -> tuple[Authority, str]:

@@ -61,7 +61,7 @@ def load(path: Path) -> Catalog:
     try:
         tree: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
         return msgspec.convert(tree, Catalog)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise Broken(f"{path.name}: {error}", hint="mend the catalog") from error
 
 
