@@ -33,13 +33,13 @@ def write(folder: Path, *, sha256: str = "", features: int = FEATURES) -> Catalo
     onnx.save(model, str(folder / "tiny.onnx"))
     found = hashlib.sha256((folder / "tiny.onnx").read_bytes()).hexdigest()
     (folder / "catalog.toml").write_text(f"""
-[[model]]
+[[models]]
 id = "tiny"
 file = "tiny.onnx"
 sha256 = "{sha256 or found}"
 licence = "Apache-2.0"
 engine = "onnx"
-inputs = [{{name = "obs", dtype = "float32", shape = ["npcs", {features}]}}]
-outputs = [{{name = "logits", dtype = "float32", shape = ["npcs", {INTENTS}]}}]
+inputs = [{{name = "obs", type = "float32", shape = [-1, {features}]}}]
+outputs = [{{name = "logits", type = "float32", shape = [-1, {INTENTS}]}}]
 """)
-    return load(folder)
+    return load(folder / "catalog.toml")
