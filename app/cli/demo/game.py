@@ -7,6 +7,7 @@ the wire alone; how the process opens, runs and ends is in `play.py`.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Coroutine
@@ -73,6 +74,7 @@ class Game:
     _seeking: asyncio.Task[None] | None = None
     _reporting: asyncio.Task[None] | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _disk: threading.Lock = field(default_factory=threading.Lock)
 
     async def tick(self) -> None:
         """One tenth of a second: sense, decide, walk, act, tell."""
@@ -204,10 +206,9 @@ class Game:
         fact = Fact(subject="world", predicate=predicate, value=value, from_s=self.life.game_s)
         self.ledger.tell(FactAsserted(fact=fact))
 
-    def save(self) -> None:
-        """Write the village to disk."""
-        saving.store(
-            self.folder,
+    async def save(self) -> None:
+        """Write the village to disk, as it is now; the disk is waited for in a thread."""
+        body = saving.encode(
             saving.Save(
                 seed=self.seed,
                 npcs=len(self.life.ids),
@@ -219,8 +220,14 @@ class Game:
                 state=self.ledger.books.state,
                 origins=self.origins,
                 newest_seq=self.ledger.newest_seq,
-            ),
+            )
         )
+        await asyncio.to_thread(self._write, body)
+
+    def _write(self, body: bytes) -> None:
+        """In a thread; one at a time, for a write goes on when its task is canceled."""
+        with self._disk:
+            saving.store(self.folder, body)
 
     def report(self, state: str) -> Report:
         """Where everything stands."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import secrets
 import signal
 import sys
@@ -79,7 +80,7 @@ async def play(config: Config) -> None:
                 game.talks.run(),
                 *(player.run() for player in game.players),
                 _every(REPORT_S, lambda: _write_report(game, "running")),
-                _every(SAVE_S, game.save),
+                _save_on(game),
                 _every(RESTOCK_S, lambda: _restock(game)),
                 _every(WEATHER_S, game.change_weather),
                 _every(HOUR_S, game.tell_hour),
@@ -93,7 +94,7 @@ async def play(config: Config) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S_MAX):
                 await game.ledger.drain()
-        game.save()
+        await game.save()
         _write_report(game, "ended")
         for task in (linking, orphaned, game.telling):
             task.cancel()
@@ -218,6 +219,9 @@ def _warm(life: Life) -> None:
     life.look()
     life.aim_all()
     life.pass_time(0.0)
+    # What start-up made lives as long as the process; the collector need never pause a tick to look at it.
+    gc.collect()
+    gc.freeze()
 
 
 async def _tick_on(game: Game) -> None:
@@ -236,6 +240,12 @@ async def _every(seconds: float, work: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(seconds)
         work()
+
+
+async def _save_on(game: Game) -> None:
+    while True:
+        await asyncio.sleep(SAVE_S)
+        await game.save()
 
 
 def _restock(game: Game) -> None:

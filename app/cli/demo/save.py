@@ -59,11 +59,16 @@ def unpack(arrays: dict[str, Table]) -> Village:
     )
 
 
-def store(folder: Path, save: Save) -> None:
-    """Write the file, whole or not at all."""
+def encode(save: Save) -> bytes:
+    """The file's content."""
+    return _encoder.encode(save)
+
+
+def store(folder: Path, body: bytes) -> None:
+    """Write the file, whole or not at all; blocks until it is on disk."""
     path, fresh = folder / FILE, folder / f"{FILE}.new"
     with fresh.open("wb") as file:
-        file.write(_encoder.encode(save))
+        file.write(body)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
