@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -82,7 +83,11 @@ class Adventurer:
             await asyncio.sleep(REST_S)
 
     async def _resume(self) -> None:
-        """Go on with a quest that an earlier run of the game left in hand."""
+        """Go on with a quest that an earlier run of the game left in hand; turn down what it left open."""
+        offered = messages.List(player=self.player, state="offered")
+        for quest in (await self.link.insist(offered, messages.Listed)).quests:
+            with suppress(Refused):
+                await self.link.insist(messages.Abandon(quest=quest.id), messages.QuestReply)
         request = messages.List(player=self.player, state="active")
         found = await self.link.insist(request, messages.Listed)
         if not found.quests:
@@ -208,10 +213,8 @@ class Adventurer:
             return
         self.past.append(f"gave up: {reason}"[:80])
         self.life.led.clear()
-        try:
+        with suppress(Refused):
             await self.link.insist(messages.Abandon(quest=self.quest), messages.QuestReply)
-        except Refused:
-            return
 
     def _giver(self) -> Npc | None:
         """One of the villagers nearby who was not asked of late and is awake to answer."""

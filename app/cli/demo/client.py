@@ -99,7 +99,7 @@ class Link:
             try:
                 await self._live()
                 wait_s = RETRY_S[0]
-            except (OSError, WebSocketException, InvalidHandshake, TimeoutError, NotFound):
+            except (OSError, WebSocketException, InvalidHandshake, TimeoutError, NotFound, Unavailable):
                 wait_s = min(RETRY_S[1], 2.0 * wait_s)
             finally:
                 self.up.clear()

@@ -43,16 +43,15 @@ class Game:
     """Everything in play."""
 
     folder: Path
-    seats: list[Seat]
     link: Link
     ledger: Ledger
     life: Life
     walkers: Walkers
     talks: Talks
-    players: list[Adventurer]
     generator: np.random.Generator
     handles: NDArray[np.uint32]
-    telling: asyncio.Task[None]
+    seats: list[Seat] = field(default_factory=list)
+    players: list[Adventurer] = field(default_factory=list)
     seed: int = 0
     map_text: str = ""
     """The map file, empty for the map that the seed draws."""

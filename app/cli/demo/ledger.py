@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from app.cli.demo.client import Link
-from app.core.errors import Refused
+from app.core.errors import Broken, Refused
 from app.core.messages import Change, Event
 from app.modules.world import messages
 from app.world import reducers
@@ -77,10 +77,14 @@ class Ledger:
         """Send what is queued, forever."""
         while True:
             await self._wake.wait()
-            while self._queue:
-                await self._send(self._batch())
+            await self.flush()
             self._wake.clear()
             await asyncio.sleep(PAUSE_S)
+
+    async def flush(self) -> None:
+        """Send what is queued; for `run`, and for what must be there before it runs."""
+        while self._queue:
+            await self._send(self._batch())
 
     async def drain(self) -> None:
         """Wait until everything told is settled."""
@@ -104,7 +108,7 @@ class Ledger:
         key = f"{self.run_id}-{self._batches}"
         try:
             await self._commit([entry.change for entry in batch], key)
-        except Refused:
+        except (Refused, Broken):
             # One wrong change refuses its whole message: tell them one by one and drop what is wrong.
             for number, entry in enumerate(batch):
                 self._settle(entry, kept=await self._commit_one(entry.change, f"{key}-{number}"))
@@ -115,7 +119,7 @@ class Ledger:
     async def _commit_one(self, change: Change, key: str) -> bool:
         try:
             await self._commit([change], key)
-        except Refused:
+        except (Refused, Broken):
             return False
         return True
 

@@ -50,8 +50,8 @@ def _numbers(report: Report) -> Table:
 
 def _happenings(report: Report) -> Table:
     table = Table(box=None, show_header=True, header_style="dim", expand=True)
-    table.add_column("said in the village", ratio=3, overflow="ellipsis")
-    table.add_column("happened", ratio=2, overflow="ellipsis")
+    table.add_column("said in the village", ratio=3, overflow="ellipsis", no_wrap=True)
+    table.add_column("happened", ratio=2, overflow="ellipsis", no_wrap=True)
     lines = [escape(line) for line in report.newest_lines]
     happened = [escape(line) for line in (*report.quests, *report.newest_events)]
     for index in range(max(len(lines), len(happened))):

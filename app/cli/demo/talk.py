@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,7 @@ from app.cli.demo.client import Link
 from app.cli.demo.life import Life
 from app.core.errors import Error
 from app.modules.dialogue import messages
-from app.world.entities import AnyEntity
+from app.world.state import World
 
 CHATTER_MS = 200
 """Deadline of a line among neighbors."""
@@ -41,8 +41,7 @@ class Talks:
 
     link: Link
     life: Life
-    names: Callable[[str], str]
-    known: Callable[[str], AnyEntity | None]
+    books: World
     generator: np.random.Generator
     lines: int = 0
     rungs: Counter[str] = field(default_factory=Counter)
@@ -88,7 +87,7 @@ class Talks:
         return pairs[int(self.generator.integers(0, len(pairs)))] if pairs else None
 
     def _free(self, npc: str, now_s: float) -> bool:
-        return npc not in self._busy and self._rested_s.get(npc, 0.0) <= now_s and self.known(npc) is not None
+        return npc not in self._busy and self._rested_s.get(npc, 0.0) <= now_s and npc in self.books.state.npcs
 
     async def _chat(self, npc: str, other: str) -> None:
         """A few lines in turn."""
@@ -112,7 +111,8 @@ class Talks:
     def _spoken(self, said: messages.Said) -> None:
         self.lines += 1
         self.rungs[said.rung] += 1
-        self.newest.append(f"{self.names(said.npc)}: {said.text}")
+        npc = self.books.state.npcs.get(said.npc)
+        self.newest.append(f"{npc.name if npc is not None else said.npc}: {said.text}")
 
 
 def count_rungs(*counters: Mapping[str, int]) -> dict[str, int]:
