@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -121,19 +122,24 @@ class Behavior:
         option, reasons = self._rule_reasons(decision)
         if decision.rung == "policy":
             option, reasons = "", await self._policy_reasons(decision, call)
-        intent = self._schema.intent_names[decision.intent] if decision.intent != NONE else ""
+        return self._tell(world, request.npc, decision, option, reasons)
+
+    def _tell(
+        self, world: World, npc: str, decision: Decision, option: str, reasons: list[messages.Reason]
+    ) -> messages.Explained:
+        names = self._schema.intent_names
         return messages.Explained(
-            npc=request.npc,
+            npc=npc,
             tick=decision.tick,
-            intent=intent,
+            intent=names[decision.intent] if decision.intent != NONE else "",
             target=decision.target if decision.target != NONE else None,
             confidence=round(decision.confidence, 4),
             rung=decision.rung,
             option=option,
             features=self._schema.decode(decision.obs),
-            scores=_named_scores(self._schema, decision.scores),
+            scores={name: round(float(score), 4) for name, score in zip(names, decision.scores, strict=True)},
             reasons=tuple(reasons[: self._settings.reasons_max]),
-            directive=self._directives.of(world, request.npc),
+            directive=self._directives.of(world, npc),
         )
 
     def _rule_reasons(self, decision: Decision) -> tuple[str, list[messages.Reason]]:
@@ -183,33 +189,19 @@ class Behavior:
         return messages.IntentAccepted(npc=request.npc, intent=request.intent, seq=events[-1].seq)
 
     def describe(self, tenant: str, world: str, npc: str) -> dict[str, Any]:
-        """The last decision for the console, without running anything; empty when there is none."""
+        """The last decision in the shape of Explained, without running a network; empty when there is none."""
         home = self._worlds.get(tenant, world)
         handle = home.state.handles.get(npc)
         decision = self._recent.last(tenant, world, handle) if handle is not None else None
         if decision is None:
             return {}
         option, reasons = self._rule_reasons(decision)
-        return {
-            "tick": decision.tick,
-            "intent": self._schema.intent_names[decision.intent] if decision.intent != NONE else "",
-            "target": decision.target if decision.target != NONE else None,
-            "confidence": round(decision.confidence, 4),
-            "rung": decision.rung,
-            "option": option,
-            "reasons": [{"name": each.name, "value": each.value, "effect": each.effect} for each in reasons],
-            "features": self._schema.decode(decision.obs),
-            "scores": _named_scores(self._schema, decision.scores),
-            "directive": self._directives.of(home, npc),
-        }
+        shown: dict[str, Any] = msgspec.to_builtins(self._tell(home, npc, decision, option, reasons))
+        return shown
 
 
 def _row_error(row: int, npc: str, code: Any, message: str) -> messages.RowError:
     return messages.RowError(row=row, npc=npc, code=code, message=message)
-
-
-def _named_scores(schema: Schema, scores: F32) -> dict[str, float]:
-    return {name: round(float(score), 4) for name, score in zip(schema.intent_names, scores, strict=True)}
 
 
 def _margins(logits: F32, decision: Decision) -> F32:
