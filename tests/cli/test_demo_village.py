@@ -93,6 +93,11 @@ def test_any_map_gets_a_village_on_its_largest_region() -> None:
     assert len(settle(chart, npcs=20, seed=1).npcs) == 20
 
 
+def test_a_map_without_room_is_refused() -> None:
+    with pytest.raises(Invalid, match="walkable cells"):
+        survey(write(["....", "....", "...."]), seed=1)
+
+
 def test_a_text_that_is_no_map_is_refused() -> None:
     with pytest.raises(Invalid, match="Moving AI"):
         read("hello")

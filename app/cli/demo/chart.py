@@ -7,12 +7,13 @@ stays out of reach becomes a wall, so each place can be walked to. It knows no p
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.cli.demo.ground import Cell, Ground, read, write
+from app.core.errors import Invalid
 
 GRASS, STREET, FIELD, WALL, TREE, WATER = ".", "G", "S", "@", "T", "W"
 HOUSE_WIDTH, HOUSE_HEIGHT = 7, 5
@@ -77,6 +78,8 @@ OUTSIDE = (
 """(id, name, share of the width, share of the height) of places beyond the palisade."""
 SURVEY_CELLS = 80.0
 """How far from its square a village reaches on a map that is not drawn for it."""
+SURVEY_CELLS_MIN = 400
+SURVEY_HOMES = 40
 CLOSED = frozenset({"crypt"})
 
 
@@ -300,34 +303,39 @@ def _finish(drawing: _Drawing, indoors: NDArray[np.bool_]) -> Chart:
 def survey(text: str, seed: int) -> Chart:
     """A village on any Moving AI map: the same places, well apart around a square somewhere in its largest region.
 
-    Raises Invalid when the text is no map.
+    Raises Invalid when the text is no map, or has no room.
     """
     ground = read(text)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    cells = np.argwhere(ground.walkable)[:, ::-1]  # (cells, 2) of x, y
+    square = cells[int(generator.integers(0, len(cells)))]
+    cells = cells[np.hypot(*(cells - square).T) <= SURVEY_CELLS]
+    if len(cells) < SURVEY_CELLS_MIN:
+        raise Invalid(f"the map has {len(cells)} walkable cells around {square.tolist()!r}", hint="give a larger map")
     names = [
-        *(Place(id, name, (0, 0)) for id, name in (("square", "the village square"), ("market", "the market"))),
+        Place("square", "the village square", (0, 0)),
+        Place("market", "the market", (0, 0)),
         *(Place(id, name, (0, 0)) for id, name in (*TRADES, *LANES)),
         *(Place(id, name, (0, 0), wild=True, open=id not in CLOSED) for id, name, _, _ in OUTSIDE),
     ]
-    ys, xs = np.nonzero(ground.walkable)
-    generator = np.random.Generator(np.random.PCG64(seed))
-    first = int(generator.integers(0, len(xs)))
-    near = np.hypot(xs - xs[first], ys - ys[first]) <= SURVEY_CELLS
-    xs, ys, first = xs[near], ys[near], int(near[:first].sum())
-    spots = [first]
-    apart = np.hypot(xs - xs[first], ys - ys[first])
-    while len(spots) < len(names):
-        spots.append(int(apart.argmax()))
-        apart = np.minimum(apart, np.hypot(xs - xs[spots[-1]], ys - ys[spots[-1]]))
     places = tuple(
-        Place(place.id, place.name, (int(xs[spot]), int(ys[spot])), place.wild, place.open)
-        for place, spot in zip(names, spots, strict=True)
+        replace(place, cell=cell) for place, cell in zip(names, _apart(cells, square, len(names)), strict=True)
     )
     lanes = [place for place in places if place.id.endswith("_lane")]
     homes = []
-    for number in range(40):
+    for number in range(SURVEY_HOMES):
         lane = lanes[number % len(lanes)]
-        near = np.flatnonzero(np.hypot(xs - lane.cell[0], ys - lane.cell[1]) < 12.0)
-        spot = int(generator.choice(near))
-        homes.append(((int(xs[spot]), int(ys[spot])), lane.id))
+        x, y = generator.choice(cells[np.hypot(*(cells - lane.cell).T) < 12.0])
+        homes.append(((int(x), int(y)), lane.id))
     nothing = np.zeros(ground.walkable.shape, np.bool_)
     return Chart(ground=ground, places=places, homes=tuple(homes), indoors=nothing, town=nothing)
+
+
+def _apart(cells: NDArray[np.intp], first: NDArray[np.intp], count: int) -> list[Cell]:
+    """`count` of the cells (n, 2), each as far as can be from those before it, beginning with `first`."""
+    found = [first]
+    apart = np.hypot(*(cells - first).T)
+    while len(found) < count:
+        found.append(cells[int(apart.argmax())])
+        apart = np.minimum(apart, np.hypot(*(cells - found[-1]).T))
+    return [(int(x), int(y)) for x, y in found]

@@ -112,8 +112,8 @@ class Supervisor:
             )
         address = await self._opened(self._server)
         self._port = int(address.url.rsplit(":", 1)[1])
-        self.on_note(f"the server listens at {address.url} (pid {address.pid})")
         await self._make_code()
+        self.on_note(f"the server listens at {address.url} (pid {address.pid}); live page: {self.console}")
 
     async def _opened(self, server: Process) -> Address:
         """Where the server listens, once it does."""
