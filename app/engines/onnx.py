@@ -123,7 +123,7 @@ def open_onnx(
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # Errors are raised as well; lines on stderr would only double them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    # session.set_denormal_as_zero stays off: it changes the arithmetic of the thread that calls, which is the loop's.
     session, provider, missing = _open_first(onnxruntime, data, options, providers)
     if session is None:
         raise EngineDown(
