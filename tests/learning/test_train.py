@@ -13,11 +13,6 @@ from app.core.errors import Invalid
 from app.learning.envs.environment import Brain
 from app.modules.behavior import considerations, logic, schema
 
-torch = pytest.importorskip("torch")
-
-from app.learning.ppo import Policy  # noqa: E402  # torch may be missing
-from app.learning.train import train  # noqa: E402
-
 LAYOUT = schema.load("open_world")
 pytestmark = pytest.mark.needs_torch
 
@@ -27,6 +22,11 @@ def rules() -> Brain:
 
 
 def test_a_short_run_leaves_a_policy_that_equals_torch_and_goes_on_after_a_kill(tmp_path: Path) -> None:
+    import torch  # here, because where it is missing this file must still be collected
+
+    from app.learning.ppo import Policy
+    from app.learning.train import train
+
     told: list[str] = []
 
     def run(minutes: float, seed: int) -> object:
