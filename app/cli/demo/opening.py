@@ -42,7 +42,8 @@ async def open_game(config: Config, link: Link) -> Game:
     saved = saving.load(link.folder)
     game = await (_found(config, link) if saved is None else _go_on(saved, link))
     link.on_connect = game.check
-    _warm(game.life)
+    # In a thread: a first run compiles for a while, and the link must answer its pings.
+    await asyncio.to_thread(_warm, game.life)
     return game
 
 
