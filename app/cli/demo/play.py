@@ -54,6 +54,7 @@ async def play(config: Config) -> None:
     async with asyncio.TaskGroup() as group:
         lasting = [group.create_task(link.run()), group.create_task(_parent_gone(stop))]
         game = await open_game(config, link)
+        game.started_s = time.monotonic()
         lasting.append(group.create_task(game.ledger.run()))
         if config.seconds:
             loop.call_later(config.seconds, stop.set)
