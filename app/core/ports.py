@@ -161,3 +161,141 @@ class WorldMaker(Protocol):
     async def create_world(self, tenant: str, world: str) -> bool:
         """True when it was made, False when it was there; raises StoreDown."""
         ...
+
+
+class Cache(Protocol):
+    """Values that may vanish at any moment, so that nothing may live here alone.
+
+    `get` and `set` never raise: a server that is gone is a miss. `delete` and `purge` raise StoreDown when
+    the server has not confirmed them, since a value that was thought erased must not come back unseen.
+    A value may be seen by other replicas for a second longer than it lives.
+    """
+
+    async def get(self, tenant: str, key: str) -> bytes | None: ...
+
+    async def set(self, tenant: str, key: str, value: bytes, *, ttl_ms: int, tags: Sequence[str] = ()) -> None:
+        """Keep `value` for `ttl_ms` (at most a day); one that is over the size bound is not kept."""
+        ...
+
+    async def delete(self, tenant: str, key: str) -> None: ...
+
+    async def purge(self, tenant: str, tag: str) -> None:
+        """Delete every value of the tenant that was set with `tag`."""
+        ...
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """`units` for each `period_ms`, and `burst` of them at once after a rest."""
+
+    units: int
+    period_ms: int
+    burst: int
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a take was allowed, and when the same one would be."""
+
+    allowed: bool
+    retry_after_s: float = 0.0
+
+
+class Limiter(Protocol):
+    """How much of something a key may still do (GCRA). It never raises StoreDown: alone, it counts for itself."""
+
+    async def take(self, tenant: str, key: str, rate: Rate, *, cost: int = 1) -> Verdict:
+        """Take `cost` units, all or none; raises Invalid when they are more than a burst."""
+        ...
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to act for `name` until `until_s` on this process's monotonic clock.
+
+    `token` is larger than that of any earlier lease of the name; whoever commits shows it, and whoever
+    stores refuses a smaller one than it has seen.
+    """
+
+    tenant: str
+    name: str
+    owner: str
+    token: int
+    until_s: float
+
+
+class Leases(Protocol):
+    """Who owns what among replicas. Every method raises StoreDown when nobody can tell."""
+
+    async def acquire(self, tenant: str, name: str, owner: str, *, ttl_ms: int, above: int = 0) -> Lease | None:
+        """A lease, or None while another owner holds it. Its token is larger than `above`, the highest one known."""
+        ...
+
+    async def renew(self, lease: Lease, *, ttl_ms: int) -> Lease:
+        """The same lease for longer; raises Conflict when it was lost."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give it back; one that was lost already is left alone."""
+        ...
+
+    async def holder(self, tenant: str, name: str) -> Lease | None: ...
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What is published: an event's id and its encoded body."""
+
+    id: str
+    body: bytes
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry in a member's hands; `place` is its position in the stream, `tries` counts deliveries from 1."""
+
+    entry: Entry
+    place: str
+    tries: int
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry that a group gave up."""
+
+    entry: Entry
+    group: str
+    tries: int
+    reason: str
+
+
+class Stream(Protocol):
+    """Entries in order, each delivered at least once to one member of every group.
+
+    What a member does not acknowledge within the retry time is delivered again, to any member, and after
+    too many tries becomes a dead letter; the entries behind it do not wait. Methods raise StoreDown.
+    """
+
+    async def publish(self, tenant: str, name: str, entries: Sequence[Entry]) -> None:
+        """Append all or none; raises Overloaded when the slowest group lags too far behind."""
+        ...
+
+    async def join(self, tenant: str, name: str, group: str) -> None:
+        """Make the group where it is new; it begins with the oldest entry that is kept."""
+        ...
+
+    async def read(
+        self, tenant: str, name: str, group: str, member: str, *, entries_max: int, wait_ms: int
+    ) -> Sequence[Delivery]:
+        """The next entries for the member, waiting up to `wait_ms` (5 s at most) for the first one."""
+        ...
+
+    async def done(self, tenant: str, name: str, group: str, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge: the group never sees them again."""
+        ...
+
+    async def bury(self, tenant: str, name: str, group: str, delivery: Delivery, reason: str) -> None:
+        """Acknowledge one as a dead letter."""
+        ...
+
+    async def dead(self, tenant: str, name: str, *, entries_max: int) -> Sequence[DeadLetter]:
+        """The oldest dead letters of every group."""
+        ...
+
+    async def lag(self, tenant: str, name: str, group: str) -> int | None:
+        """Entries that the group has not acknowledged, or None where the broker does not tell."""
+        ...

@@ -72,6 +72,37 @@ class Database(Section, frozen=True, kw_only=True):
     retry_ms: int
 
 
+class Cache(Section, frozen=True, kw_only=True):
+    """Cache, rate limits and leases. An empty `url` keeps them in the process; redis://… shares them."""
+
+    url: str
+    entries_max: int
+    value_bytes_max: int
+    local_ms: int
+    """A value read from the server is kept in the process for at most this long."""
+    keys_max: int
+    """Rate limits and leases that are counted at once in this process."""
+    alone_share: float
+    """Part of a rate limit that this process grants while the server is gone; 1 / replicas."""
+    connections_max: int
+    command_ms: int
+    """An answer that takes longer means that the server is gone."""
+
+
+class Stream(Section, frozen=True, kw_only=True):
+    """Events to consumers. An empty `url` keeps them in the process; redis://… or pulsar://… shares them."""
+
+    url: str
+    entries_max: int
+    """How far the slowest group may lag before publishing waits."""
+    dead_max: int
+    tries_max: int
+    retry_ms: int
+    """An entry that is not acknowledged for this long is delivered again."""
+    connections_max: int
+    command_ms: int
+
+
 class Telemetry(Section, frozen=True, kw_only=True):
     """Logs."""
 
@@ -146,6 +177,8 @@ class Profile(Section, frozen=True, kw_only=True):
     server: Server
     security: Security
     database: Database
+    cache: Cache
+    stream: Stream
     telemetry: Telemetry
     engines: dict[str, AnyEngine]
     ladder: dict[str, tuple[str, ...]]
