@@ -16,6 +16,11 @@ from app import __version__
 from app.core.errors import Error, Refused, Unavailable
 
 VERBS: Mapping[str, tuple[str, str]] = {
+    "backup": ("app.cli.backup:backup", "Copy the database while the server runs."),
+    "restore": ("app.cli.backup:restore", "Put a backup in the place of an empty database."),
+    "verify": ("app.cli.backup:verify", "Prove that a backup can be restored."),
+    "events": ("app.cli.events:events", "Export the event log, or rebuild from it."),
+    "db": ("app.cli.db:db", "Upgrade and check the database's schema."),
     "demo": ("app.cli.demo.command:demo", "Run the server and a village that lives on it."),
     "serve": ("app.cli.serve:serve", "Start the server."),
     "console": ("app.cli.console:console", "Print a link that opens the console of the running server."),
