@@ -17,6 +17,8 @@ from app.edge import errors
 
 AnyRequest = Request[Any, Any, Any]
 NO_STORE = {"Cache-Control": "no-store"}
+DISCARD_BYTES_MAX = 8_388_608
+"""How much of a body over its cap is read and thrown away, so that the answer arrives."""
 BODY_MS_MAX = 30_000
 """Longest time that a body may take to arrive."""
 
@@ -30,9 +32,13 @@ def identify(request: AnyRequest, authority: Authority) -> Identity:
 
 
 async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
-    """The whole body; raises TooLarge over `bytes_max`, as soon as that shows."""
+    """The whole body; raises TooLarge over `bytes_max` and DeadlineExceeded when it arrives too slowly.
+
+    A body that is a little over is taken off the wire first, unread: a client that is still sending
+    would see a broken connection instead of the reason.
+    """
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > bytes_max:
+    if length.isdigit() and int(length) > bytes_max + DISCARD_BYTES_MAX:
         raise _too_large(bytes_max)
     parts: list[bytes] = []
     size = 0
@@ -40,11 +46,14 @@ async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
         async with asyncio.timeout(BODY_MS_MAX / 1000.0):
             async for part in request.stream():
                 size += len(part)
-                if size > bytes_max:
-                    raise _too_large(bytes_max)
-                parts.append(part)
+                if size <= bytes_max:
+                    parts.append(part)
+                elif size > bytes_max + DISCARD_BYTES_MAX:
+                    break
     except TimeoutError as error:
         raise DeadlineExceeded(f"the body took over {BODY_MS_MAX} ms to arrive", hint="send it faster") from error
+    if size > bytes_max:
+        raise _too_large(bytes_max)
     return b"".join(parts)
 
 
