@@ -36,10 +36,11 @@ from app.modules.quests import module as quests_module
 from app.modules.quests.settings import Settings as QuestsSettings
 from app.modules.world import module as world_module
 from app.modules.world.settings import Settings as WorldSettings
-from app.stores import repositories
+from app.stores import failpoints, repositories
 from app.stores.database import Database, open_database
 from app.stores.events import Stream
 from app.stores.journal import WorldJournal
+from app.stores.shared import Shared, open_shared
 from app.stores.writer import Writer
 from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
@@ -101,6 +102,7 @@ class Innkeeper:
     database: Database
     writer: Writer
     journal: WorldJournal
+    shared: Shared
     worlds: Worlds
     authority: Authority
     modules: tuple[Module, ...]
@@ -130,14 +132,16 @@ class Innkeeper:
         """What /health/ready tells: ready means that every request gets an answer in time."""
         engines = self.engines.statuses()
         degraded = [engine.name for engine in engines if engine.state == "degraded"]
+        faults = self.shared.faults()
         return {
             "ready": not self.stopping,
-            "degraded": sorted([*degraded, *self.watch.down, *(["database"] if self.writer.fault else [])]),
+            "degraded": sorted([*degraded, *self.watch.down, *faults, *(["database"] if self.writer.fault else [])]),
             "mode": self.profile.mode,
             "warm": self.warm,
             "engines": engines,
             "rungs_down": self.watch.down,
             "database": self.writer.fault or "ok",
+            **faults,
             "worlds": len(self.worlds.all()),
         }
 
@@ -177,6 +181,9 @@ async def build(
     closers.append(database.close)
     await database.upgrade()
     log.debug("database.opened", url=database.url)
+    reached = failpoints.from_environment(os.environ)
+    if reached is not failpoints.nothing:
+        log.warning("failpoints.armed", value=os.environ[failpoints.VARIABLE])
     writer = Writer(
         database,
         clock=clock,
@@ -185,8 +192,11 @@ async def build(
         queue_events_max=profile.database.queue_events_max,
         batch_events_max=profile.database.batch_events_max,
         retry_ms=profile.database.retry_ms,
+        reached=reached,
     )
     writer.start()
+    shared = open_shared(profile.cache, profile.stream, clock=clock, log=log)
+    closers.append(shared.close)
     stream = Stream()
     worlds = Worlds()
     journal = WorldJournal(
@@ -198,6 +208,7 @@ async def build(
         log=log,
         idempotency_keys_max=profile.database.idempotency_keys_max,
         checkpoint_events=profile.database.checkpoint_events,
+        reached=reached,
     )
     replayed = await journal.restore()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
@@ -261,6 +272,7 @@ async def build(
         database=database,
         writer=writer,
         journal=journal,
+        shared=shared,
         worlds=worlds,
         authority=authority,
         modules=modules,

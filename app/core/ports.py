@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import Deadline
@@ -299,3 +300,27 @@ class Stream(Protocol):
     async def lag(self, tenant: str, name: str, group: str) -> int | None:
         """Entries that the group has not acknowledged, or None where the broker does not tell."""
         ...
+
+
+class Features(Protocol):
+    """Vectors of players and NPCs that events wrote, of one feature view."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each column is."""
+        ...
+
+    async def read(self, tenant: str, world: str, kind: str, ids: Sequence[str], *, now_s: float) -> NDArray[np.float32]:
+        """(ids, features) float32 at the game second `now_s`; a row of NaN for an entity that is not there.
+
+        Raises Invalid for a kind without vectors, NotFound for a world without any, StoreDown.
+        """
+        ...
+
+
+class Values(Protocol):
+    """Many small values by key on one server, read in one round trip (MGET). Methods raise StoreDown."""
+
+    async def get_many(self, tenant: str, keys: Sequence[str]) -> Sequence[bytes | None]: ...
+
+    async def set_many(self, tenant: str, values: Mapping[str, bytes]) -> None: ...

@@ -1,4 +1,7 @@
-"""The in-process event stream: committed events of every world, told to whoever subscribed."""
+"""Committed events of every world, told to the subscribers in this process, at once and in order.
+
+It keeps nothing and no group: what other processes consume, with retries, goes through app.core.ports.Stream.
+"""
 
 from __future__ import annotations
 
