@@ -22,6 +22,7 @@ from app.core.ports import Log
 from app.stores import repositories, tables
 from app.stores.database import Database
 from app.stores.events import Stream
+from app.stores.failpoints import Reached, nothing
 from app.stores.writer import Writer
 from app.world import reducers
 from app.world.events import encoder
@@ -49,6 +50,7 @@ class WorldJournal:
         log: Log,
         idempotency_keys_max: int,
         checkpoint_events: int,
+        reached: Reached = nothing,
     ) -> None:
         self._worlds = worlds
         self._database = database
@@ -59,6 +61,9 @@ class WorldJournal:
         self._keys_max = idempotency_keys_max
         self._checkpoint_events = checkpoint_events
         self._keys: dict[tuple[str, str], _Known] = {}
+        self._forgetful: set[tuple[str, str]] = set()
+        """Worlds with older keys that only the database knows."""
+        self._reached = reached
         self._creating = asyncio.Lock()
         self.reactions: list[Reaction] = []
         """What modules derive from events; set by the composition root before the first append."""
@@ -69,7 +74,13 @@ class WorldJournal:
             if self._worlds.has(tenant, world):
                 return False
             created_ms = self._clock.wall_ms()
-            await self._database.run(lambda c: repositories.insert_world(c, tenant, world, created_ms))
+
+            def insert(connection: Connection) -> None:
+                repositories.insert_world(connection, tenant, world, created_ms)
+                self._reached("world.inserted")
+
+            await self._database.run(insert)
+            self._reached("world.committed")
             self._worlds.add(World(tenant, world))
             return True
 
@@ -78,17 +89,19 @@ class WorldJournal:
     ) -> Sequence[Event]:
         owned = self._worlds.get(tenant, world)
         known = self._keys.setdefault((tenant, world), OrderedDict())
+        if key and key not in known and (tenant, world) in self._forgetful:
+            await self._recall(owned, known, key)
         if key and key in known:
             return await self._repeated(tenant, world, known[key])
         if not changes:
             return ()
         self._writer.require_room(len(changes))
         events = self._apply(owned, changes, game_s)
+        self._reached("call.applied")
         done = self._writer.submit(_rows(owned, events, key), events=len(events))
         if key:
             known[key] = (events[0].seq, events[-1].seq, done)
-            if len(known) > self._keys_max:
-                known.popitem(last=False)
+            self._forget(owned, known)
         done.add_done_callback(lambda ended: self._committed(owned, events, ended))
         await asyncio.shield(done)
         return events
@@ -99,6 +112,9 @@ class WorldJournal:
         for world, keys in loaded:
             self._worlds.add(world)
             self._keys[world.tenant, world.id] = OrderedDict((key, (first, last, None)) for key, first, last in keys)
+            if len(keys) == self._keys_max:
+                self._forgetful.add((world.tenant, world.id))
+        self._reached("worlds.restored")
         return replayed
 
     async def checkpoint(self) -> None:
@@ -108,8 +124,25 @@ class WorldJournal:
         def save(connection: Connection) -> None:
             for tenant, world, state in states:
                 repositories.save_checkpoint(connection, tenant, world, state)
+            self._reached("checkpoint.replaced")
 
         await self._database.run(save)
+
+    def _forget(self, world: World, known: _Known) -> None:
+        """Drop the oldest key when there are too many, unless the database does not have it yet."""
+        if len(known) <= self._keys_max:
+            return
+        done = next(iter(known.values()))[2]
+        if done is None or done.done():
+            known.popitem(last=False)
+            self._forgetful.add((world.tenant, world.id))
+
+    async def _recall(self, world: World, known: _Known, key: str) -> None:
+        """Look in the database for a key that RAM may have dropped."""
+        seqs = await self._database.run(lambda c: repositories.key_seqs(c, world.tenant, world.id, key))
+        if seqs is not None:
+            known.setdefault(key, (*seqs, None))
+            self._forget(world, known)
 
     async def _repeated(
         self, tenant: str, world: str, known: tuple[int, int, asyncio.Future[None] | None]
@@ -159,7 +192,11 @@ class WorldJournal:
                 if len(derived) == REACTIONS_MAX:
                     self._log.error("reaction.ran_away", seq=cause.seq, changes=len(derived))
                     return derived
-                step = self._step(world, change, None)
+                try:
+                    step = self._step(world, change, None)
+                except Error as error:  # a change before it in the same reaction took its ground away
+                    self._log.error("reaction.failed", change=type(change).__name__, seq=event.seq, reason=repr(error))
+                    continue
                 derived.append(step)
                 causes.append(step)
         return derived
@@ -181,6 +218,7 @@ class WorldJournal:
     def _committed(self, world: World, events: Sequence[Event], ended: asyncio.Future[None]) -> None:
         if not ended.cancelled() and ended.exception() is None:
             self._stream.publish(world, events)
+            self._reached("events.published")
 
     def _load(self, connection: Connection) -> tuple[list[tuple[World, list[tuple[str, int, int]]]], int]:
         loaded = []
@@ -193,6 +231,7 @@ class WorldJournal:
                 behind += 1
             if behind > self._checkpoint_events:
                 repositories.save_checkpoint(connection, tenant, id, world.state)
+                self._reached("checkpoint.replaced")
             keys = repositories.newest_keys(connection, tenant, id, self._keys_max)
             loaded.append((world, keys))
             replayed += behind

@@ -25,6 +25,11 @@ def world_ids(connection: Connection) -> list[tuple[str, str]]:
 
 
 def insert_world(connection: Connection, tenant: str, world: str, created_ms: int) -> None:
+    """Make the world's row; one that is there stays, for an earlier try may have lost only its answer."""
+    table = tables.worlds
+    known = select(table.c.id).where(table.c.tenant == tenant, table.c.id == world)
+    if connection.execute(known).first() is not None:
+        return
     connection.execute(insert(tables.worlds).values(tenant=tenant, id=world, created_ms=created_ms))
 
 
@@ -67,6 +72,14 @@ def newest_keys(connection: Connection, tenant: str, world: str, keys_max: int) 
         .limit(keys_max)
     )
     return [(row.key, row.first_seq, row.last_seq) for row in connection.execute(query)][::-1]
+
+
+def key_seqs(connection: Connection, tenant: str, world: str, key: str) -> tuple[int, int] | None:
+    """(first seq, last seq) of the call that had that key, or None."""
+    table = tables.idempotency
+    query = select(table.c.first_seq, table.c.last_seq)
+    row = connection.execute(query.where(table.c.tenant == tenant, table.c.world == world, table.c.key == key)).first()
+    return None if row is None else (row.first_seq, row.last_seq)
 
 
 def secret(connection: Connection, name: str) -> bytes | None:

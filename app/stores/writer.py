@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Table, and_, insert, select
 
 from app.core.clock import Clock
 from app.core.errors import Overloaded, StoreDown
 from app.core.ports import Log
 from app.stores.database import Database
+from app.stores.failpoints import Reached, nothing
 from app.telemetry.metrics import Metrics
 
 Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
@@ -43,6 +44,7 @@ class Writer:
         queue_events_max: int,
         batch_events_max: int,
         retry_ms: int,
+        reached: Reached = nothing,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -51,6 +53,7 @@ class Writer:
         self._queue_events_max = queue_events_max
         self._batch_events_max = batch_events_max
         self._retry_s = retry_ms / 1000.0
+        self._reached = reached
         self._waiting: deque[_Batch] = deque()
         self._waiting_events = 0
         self._wake = asyncio.Event()
@@ -113,10 +116,18 @@ class Writer:
 
     async def _commit(self, batches: list[_Batch]) -> None:
         rows = _join(batches)
+        tried = False
+
+        def write(connection: Connection) -> None:
+            if not (tried and _landed(connection, rows)):
+                _insert(connection, rows)
+            self._reached("batch.inserted")
+
         while True:
             started_s = self._clock.monotonic_s()
             try:
-                await self._database.run(lambda connection: _insert(connection, rows))
+                self._reached("batch.taken")
+                await self._database.run(write)
             except StoreDown as error:
                 self._failed(error)
                 if self._closing:
@@ -124,14 +135,17 @@ class Writer:
                         _fail(batch, "the server stopped before the commit")
                     return
                 await asyncio.sleep(self._retry_s)
+                tried = True
                 continue
             break
+        self._reached("batch.committed")
         self._metrics.commit_seconds.observe(self._clock.monotonic_s() - started_s)
         self._succeeded()
         for batch in batches:
             self._count(-batch.events)
             if not batch.done.done():
                 batch.done.set_result(None)
+        self._reached("batch.acknowledged")
 
     def _failed(self, error: StoreDown) -> None:
         self._metrics.commits_failed.inc()
@@ -160,6 +174,14 @@ def _join(batches: Sequence[_Batch]) -> dict[Table, list[Mapping[str, Any]]]:
 def _insert(connection: Connection, rows: Rows) -> None:
     for table, values in rows.items():
         connection.execute(insert(table), list(values))
+
+
+def _landed(connection: Connection, rows: Rows) -> bool:
+    """Whether an earlier try was committed and only its answer was lost; a commit is whole, so one row tells."""
+    table, values = next(iter(rows.items()))
+    key = and_(*(column == values[0][column.name] for column in table.primary_key))
+    found = connection.execute(select(table).where(key)).mappings().first()
+    return found is not None and all(found[name] == value for name, value in values[0].items())
 
 
 def _fail(batch: _Batch, why: str) -> None:
