@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from app.core.clock import Deadline
 from app.core.messages import Event, Push
@@ -22,7 +23,8 @@ Listener = Callable[[int, Push], None]
 @dataclass(slots=True)
 class _Channel:
     pushes: deque[tuple[int, Push]]
-    listeners: list[Listener] = field(default_factory=list)
+    listeners: dict[Listener, None] = field(default_factory=dict)
+    """A dict for its order and because thousands may come and go at once."""
     told: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -57,8 +59,8 @@ class Feed:
     def listen(self, tenant: str, world: str, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each coming push; the result ends that."""
         listeners = self._channel(tenant, world).listeners
-        listeners.append(listener)
-        return lambda: listeners.remove(listener)
+        listeners[listener] = None
+        return partial(listeners.pop, listener, None)
 
     def after(self, tenant: str, world: str, seq: int) -> list[tuple[int, Push]]:
         """The kept pushes that came after `seq`, oldest first."""

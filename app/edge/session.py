@@ -2,16 +2,16 @@
 
 A session outlives its socket by `resume_ms`: work goes on, and a client that comes back with its
 resume token gets the replies and pushes that it missed, each once. It does not know the transport.
+Ten thousand of them may be idle at once, so one that is idle holds no task and no queue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -49,8 +49,25 @@ class Outgoing:
     reply_to: str = ""
 
 
+class Carrier(Protocol):
+    """What carries a session's frames to its client while there is a socket."""
+
+    def wake(self) -> None:
+        """A frame waits in the outbox."""
+        ...
+
+    def end(self, close: Close) -> None:
+        """The socket must close."""
+        ...
+
+
 class Session:
     """Takes frames, runs them through the router, and fills the outbox."""
+
+    __slots__ = (
+        "_answered", "_carrier", "_feed", "_frame_bytes_max", "_inflight", "_outbox", "_overflowed", "_router",
+        "_server", "_unlisten", "identity", "packed", "resume_token", "world",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -67,15 +84,28 @@ class Session:
         self.world = world
         self.packed = packed
         self.resume_token = secrets.token_urlsafe(24)
-        self.outbox: asyncio.Queue[Outgoing] = asyncio.Queue(server.outbox_frames_max)
-        self.overflowed = asyncio.Event()
         self._frame_bytes_max = frame_bytes_max
         self._server = server
         self._router = router
         self._feed = feed
+        self._outbox: list[Outgoing] = []
+        self._overflowed = False
+        self._carrier: Carrier | None = None
         self._inflight: dict[str, asyncio.Task[None]] = {}
-        self._answered: OrderedDict[str, Outgoing] = OrderedDict()
+        self._answered: dict[str, Outgoing] = {}
         self._unlisten: Callable[[], None] | None = None
+
+    def carry(self, carrier: Carrier) -> None:
+        """Frames go to `carrier` from now on, first those that wait."""
+        self._carrier = carrier
+        if self._overflowed:
+            carrier.end(_slow())
+        elif self._outbox:
+            carrier.wake()
+
+    def take(self) -> Outgoing | None:
+        """The oldest waiting frame, which is then no longer in the outbox."""
+        return self._outbox.pop(0) if self._outbox else None
 
     def listen(self, after_seq: int | None) -> None:
         """Begin to receive the world's pushes, from after `after_seq` on where it is given."""
@@ -88,17 +118,15 @@ class Session:
 
     def pause(self) -> None:
         """The socket is gone: keep what is in flight, forget what the feed can give again."""
+        self._carrier = None
         if self._unlisten is not None:
             self._unlisten()
             self._unlisten = None
-        waiting = [self.outbox.get_nowait() for _ in range(self.outbox.qsize())]
-        for frame in waiting:
-            if not frame.seq:
-                self.outbox.put_nowait(frame)
+        self._outbox = [frame for frame in self._outbox if not frame.seq]
 
     def resume(self, pending: list[str]) -> None:
         """A new socket is here: send again the replies that the client says it never got."""
-        queued = [self.outbox.get_nowait() for _ in range(self.outbox.qsize())]
+        queued, self._outbox = self._outbox, []
         again = [self._answered[id] for id in pending if id in self._answered]
         sent = {frame.reply_to for frame in again}
         for frame in [*again, *(frame for frame in queued if not frame.reply_to or frame.reply_to not in sent)]:
@@ -106,6 +134,7 @@ class Session:
 
     def close(self) -> None:
         """End everything in flight."""
+        self._carrier = None
         if self._unlisten is not None:
             self._unlisten()
         for task in self._inflight.values():
@@ -181,17 +210,21 @@ class Session:
         self._put(outgoing)
         self._answered[id] = outgoing
         if len(self._answered) > self._server.inflight_max:
-            self._answered.popitem(last=False)
+            del self._answered[next(iter(self._answered))]
 
     def _push(self, seq: int, push: Push) -> None:
         self._put(Outgoing(self.encode({"op": push.op, "seq": seq, "data": push}), seq=seq))
 
     def _put(self, frame: Outgoing) -> None:
         """Queue a frame; a client that reads too slowly loses its socket and slows nobody else."""
-        try:
-            self.outbox.put_nowait(frame)
-        except asyncio.QueueFull:
-            self.overflowed.set()
+        if len(self._outbox) >= self._server.outbox_frames_max:
+            self._overflowed = True
+            if self._carrier is not None:
+                self._carrier.end(_slow())
+            return
+        self._outbox.append(frame)
+        if self._carrier is not None:
+            self._carrier.wake()
 
     def _cancel(self, frame: Frame, *, packed: bool) -> None:
         data = encoding.decode(frame.data, _Cancel, packed=packed, what="cancel")
@@ -200,6 +233,10 @@ class Session:
             raise Invalid(f"no request {data.id!r} is in flight", hint="it may have been answered already")
         task.cancel()
         self.acknowledge(frame.id)
+
+
+def _slow() -> Close:
+    return Close(SLOW, "the client reads too slowly")
 
 
 class _Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

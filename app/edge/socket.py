@@ -24,13 +24,17 @@ from app.edge import errors
 from app.edge.encoding import decode, encode
 from app.edge.feed import Feed
 from app.edge.router import Router
-from app.edge.session import LATE, MALFORMED, SLOW, TOKEN, Close, Session, Sessions
+from app.edge.session import LATE, MALFORMED, TOKEN, Close, Session, Sessions
 from app.telemetry.metrics import Metrics
 from app.world.state import Worlds
 
 PROTOCOL = 1
 PROTOCOLS = (1,)
 """Versions of the wire protocol that the server speaks."""
+CLOSE_S_MAX = 1.0
+"""How long a client may take to accept the last frames before its socket closes anyway."""
+EXPIRY_S_MAX = 4.0
+Socket = WebSocket[Any, Any, Any]
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,12 +69,12 @@ class Link:
         """The Litestar handler."""
 
         @websocket("/v1/link")
-        async def link(socket: WebSocket[Any, Any, Any]) -> None:
+        async def link(socket: Socket) -> None:
             await self._serve(socket)
 
         return link
 
-    async def _serve(self, socket: WebSocket[Any, Any, Any]) -> None:
+    async def _serve(self, socket: Socket) -> None:
         if not self._allowed(socket):
             await socket.close(code=4403, reason="origin not allowed")
             return
@@ -96,14 +100,14 @@ class Link:
         finally:
             self.metrics.sessions.dec()
 
-    def _allowed(self, socket: WebSocket[Any, Any, Any]) -> bool:
+    def _allowed(self, socket: Socket) -> bool:
         """A browser names the page's origin: it must be this server or one of the profile's."""
         origin = socket.headers.get("origin")
         if origin is None:
             return True
         return urlsplit(origin).netloc == socket.headers.get("host") or origin in self.security.origins
 
-    async def _greet(self, socket: WebSocket[Any, Any, Any]) -> Session | None:
+    async def _greet(self, socket: Socket) -> Session | None:
         """The session that a hello opens or resumes; None when the client left first."""
         try:
             async with asyncio.timeout(self.server.hello_ms_max / 1000.0):
@@ -153,28 +157,26 @@ class Link:
         reply = {"protocol": PROTOCOL, "resume": session.resume_token, "resumed": resumed, "seq": seq}
         return session, reply
 
-    async def _exchange(self, socket: WebSocket[Any, Any, Any], session: Session) -> int:
+    async def _exchange(self, socket: Socket, session: Session) -> int:
         """Run the socket until it ends; the close code when the client left, Close when we must close."""
-        reader = asyncio.create_task(self._read(socket, session))
-        others = (
-            asyncio.create_task(_write(socket, session)),
-            asyncio.create_task(_overflow(session)),
-            asyncio.create_task(self._expire(session)),
-        )
+        wire = _Wire(socket, session)
+        session.carry(wire)
+        self._watch(wire)
         try:
-            done, _ = await asyncio.wait((reader, *others), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                code = task.result()
-            return code
+            return await self._read(wire)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if wire.closing is None or task is None or task.uncancel():
+                raise
+            raise wire.closing from None
         finally:
-            for task in (reader, *others):
-                task.cancel()
-            await asyncio.gather(reader, *others, return_exceptions=True)
+            wire.detach()
 
-    async def _read(self, socket: WebSocket[Any, Any, Any], session: Session) -> int:
+    async def _read(self, wire: _Wire) -> int:
+        session = wire.session
         malformed = 0
         while True:
-            message = await socket.receive()
+            message = await wire.socket.receive()
             if message["type"] == "websocket.disconnect":
                 return int(message.get("code") or 1005)
             body, packed = _body(message)
@@ -184,17 +186,18 @@ class Link:
                 malformed += 1
                 session.refuse(_readable_id(body, packed=packed), error)
                 if malformed >= self.server.malformed_max:
-                    await asyncio.sleep(0.05)  # lets the error reply out before the close
+                    await wire.flushed()  # lets the error reply out before the close
                     raise Close(MALFORMED, f"{malformed} malformed frames in a row") from error
                 continue
             malformed = 0
             if frame.op == "refresh":
-                self._refresh(session, frame, packed=packed)
+                self._refresh(wire, frame, packed=packed)
             else:
                 session.accept(frame, packed=packed)
 
-    def _refresh(self, session: Session, frame: Frame, *, packed: bool) -> None:
+    def _refresh(self, wire: _Wire, frame: Frame, *, packed: bool) -> None:
         """A newer token for the same key keeps the socket open."""
+        session = wire.session
         try:
             data = decode(frame.data, dict[str, str], packed=packed, what="refresh")
             identity = self.authority.identify(data.get("token", ""))
@@ -205,40 +208,83 @@ class Link:
         else:
             session.identity = identity
             session.acknowledge(frame.id)
+            self._watch(wire)
 
-    async def _expire(self, session: Session) -> int:
-        """Close when the token ends; a refresh moves that end."""
-        while True:
-            expires_ms = session.identity.expires_ms
-            if expires_ms is None:
-                await asyncio.sleep(60.0)
-                continue
-            left_s = (expires_ms - self.clock.wall_ms()) / 1000.0
-            if left_s <= 0.0:
-                raise Close(TOKEN, "the token has expired; say refresh before its end, or hello again")
-            await asyncio.sleep(min(left_s, 1.0))
-
-
-async def _write(socket: WebSocket[Any, Any, Any], session: Session) -> int:
-    while True:
-        frame = await session.outbox.get()
-        await _send(socket, frame.body, session.packed)
+    def _watch(self, wire: _Wire) -> None:
+        """Close when the token ends; a refresh moves that end. A timer, since a task for each socket costs memory."""
+        if wire.expiry is not None:
+            wire.expiry.cancel()
+            wire.expiry = None
+        expires_ms = wire.session.identity.expires_ms
+        if expires_ms is None:
+            return
+        left_s = (expires_ms - self.clock.wall_ms()) / 1000.0
+        if left_s <= 0.0:
+            wire.end(Close(TOKEN, "the token has expired; say refresh before its end, or hello again"))
+        else:
+            # The wall clock may be set meanwhile, so it is read again well before a long wait is over.
+            wire.expiry = asyncio.get_running_loop().call_later(min(left_s, EXPIRY_S_MAX), self._watch, wire)
 
 
-async def _overflow(session: Session) -> int:
-    await session.overflowed.wait()
-    raise Close(SLOW, "the client reads too slowly")
+class _Wire:
+    """Carries one session over one socket: a task writes while frames wait, and none is there while none do."""
+
+    __slots__ = ("_reader", "_writer", "closing", "expiry", "session", "socket")
+
+    def __init__(self, socket: Socket, session: Session) -> None:
+        self.socket = socket
+        self.session = session
+        self.closing: Close | None = None
+        self.expiry: asyncio.TimerHandle | None = None
+        self._reader = asyncio.current_task()
+        self._writer: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        if self._writer is None and self.closing is None:
+            self._writer = asyncio.create_task(self._write())
+
+    def end(self, close: Close) -> None:
+        if self.closing is None and self._reader is not None:
+            self.closing = close
+            self._reader.cancel()
+
+    async def flushed(self) -> None:
+        """Wait until the waiting frames are written, for a moment at most."""
+        if self._writer is not None:
+            await asyncio.wait({self._writer}, timeout=CLOSE_S_MAX)
+
+    def detach(self) -> None:
+        """Write nothing more."""
+        if self.expiry is not None:
+            self.expiry.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
+        self._reader = None
+
+    async def _write(self) -> None:
+        try:
+            while (frame := self.session.take()) is not None:
+                await _send(self.socket, frame.body, self.session.packed)
+        except OSError:
+            pass  # the client is gone; the reader is told so next, and the session keeps its replies
+        finally:
+            self._writer = None
 
 
-async def _send(socket: WebSocket[Any, Any, Any], body: bytes, packed: bool) -> None:
+async def _send(socket: Socket, body: bytes, packed: bool) -> None:
     if packed:
         await socket.send({"type": "websocket.send", "bytes": body, "text": None})
     else:
         await socket.send({"type": "websocket.send", "bytes": None, "text": body.decode()})
 
 
-async def _close(socket: WebSocket[Any, Any, Any], close: Close) -> None:
-    await socket.close(code=close.code, reason=close.reason[:120])
+async def _close(socket: Socket, close: Close) -> None:
+    """Say why, unless the client takes no more bytes; the transport closes in any case."""
+    try:
+        async with asyncio.timeout(CLOSE_S_MAX):
+            await socket.close(code=close.code, reason=close.reason[:120])
+    except (TimeoutError, OSError):
+        return
 
 
 def _body(message: Any) -> tuple[bytes, bool]:
