@@ -181,9 +181,7 @@ async def build(
     closers.append(database.close)
     await database.upgrade()
     log.debug("database.opened", url=database.url)
-    reached = failpoints.from_environment(os.environ)
-    if reached is not failpoints.nothing:
-        log.warning("failpoints.armed", value=os.environ[failpoints.VARIABLE])
+    reached = failpoints.from_environment(os.environ, log)
     writer = Writer(
         database,
         clock=clock,

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 from app.core.errors import Invalid, StoreDown, nearest
+from app.core.ports import Log
 
 Reached = Callable[[str], None]
 VARIABLE = "INNKEEPER_FAILPOINTS"
@@ -34,7 +35,7 @@ def nothing(_place: str) -> None:
     """What every place does unless it is armed."""
 
 
-def from_environment(environment: Mapping[str, str]) -> Reached:
+def from_environment(environment: Mapping[str, str], log: Log) -> Reached:
     """The function that each place calls.
 
     `PLACE=ACTION@N`, joined by commas: on its Nth passing PLACE does `kill` (SIGKILL to this process) or
@@ -43,6 +44,7 @@ def from_environment(environment: Mapping[str, str]) -> Reached:
     text = environment.get(VARIABLE, "")
     if not text:
         return nothing
+    log.warning("failpoints.armed", value=text)
     armed = dict(_parsed(part.strip()) for part in text.split(","))
     passed = dict.fromkeys(armed, 0)
 
