@@ -107,12 +107,17 @@ def _banner(innkeeper: Innkeeper, url: str, folder: Path) -> str:
     from app import __version__
 
     key = f"$(cat {folder / KEY_FILE})"
-    engines = [f"{engine.name}: {engine.provider or engine.state}" for engine in innkeeper.engines.statuses()]
+    statuses = innkeeper.engines.statuses()
+    engines = [f"{engine.name}: {engine.provider or engine.state}" for engine in statuses]
+    degraded = [
+        f"  degraded  {one.name}: {one.detail}; to mend: {one.mend}" for one in statuses if one.state == "degraded"
+    ]
     return "\n".join(
         (
             f"Innkeeper {__version__}, mode {innkeeper.profile.mode}, at {url}",
             f"  data      {folder.resolve()} (the first key is in {KEY_FILE})",
-            f"  engines   {', '.join(engines) or 'authored rules only'}",
+            f"  engines   {', '.join(engines)}",
+            *degraded,
             f"  console   {url}/console (python manage.py console prints a link that signs you in)",
             f'  try       curl -X POST {url}/v1/world/create -H "Authorization: Bearer {key}" -d \'{{"world":"w1"}}\'',
         )

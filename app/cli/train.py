@@ -59,13 +59,13 @@ def _print(trained: Trained, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from app.learning.scorecard import table
+
     console = Console()
-    for title, verdicts in (("All people", trained.scorecard.measures), ("Each role alone", trained.scorecard.roles)):
-        table = Table("measure", "policy", "rules", "random", "difference", "verdict", title=title)
-        for name, one in verdicts.items():
-            cells = [f"{found.mean:.3f} ± {found.half:.3f}" for found in (one.policy, one.rules, one.random)]
-            table.add_row(name, *cells, f"{one.difference.mean:+.3f} ± {one.difference.half:.3f}", one.word)
-        console.print(table)
+    rows = Table("measure", "policy", "rules", "random", "difference", "verdict", title="Scorecard")
+    for row in table(trained.scorecard):
+        rows.add_row(*row)
+    console.print(rows)
     console.print(
         f"{trained.agent_steps:,} agent steps in {trained.minutes} minutes; "
         f"leads: {', '.join(trained.roles) or 'no role, the rules stay'}; in {out}: "

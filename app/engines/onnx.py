@@ -36,8 +36,8 @@ class Engine:
     """A loaded network; `run` joins concurrent requests. Use `open_onnx` to make one."""
 
     def __init__(
-        self, name: str, session: Any, *, asked: tuple[str, ...], provider: str, missing: tuple[str, ...],
-        batch_rows_max: int, queue_rows_max: int,
+        self, name: str, session: Any, *, asked: tuple[str, ...], provider: str,
+        missing: tuple[tuple[str, str], ...], batch_rows_max: int, queue_rows_max: int,
     ) -> None:  # fmt: skip
         self._name, self._asked, self._provider, self._missing = name, asked, provider, missing
         self._session = session
@@ -64,14 +64,14 @@ class Engine:
 
     def status(self) -> EngineStatus:
         """What runs, beside what was asked; degraded when a provider before it in the order is missing."""
-        mends = sorted({PROVIDERS[word][1] for word in self._missing})
+        mends = sorted({PROVIDERS[word][1] for word, _ in self._missing})
         return EngineStatus(
             name=self._name,
             kind="onnx",
             state="degraded" if self._missing else "ready",
             asked=self._asked,
             provider=self._provider,
-            detail=f"missing: {', '.join(PROVIDERS[word][0] for word in self._missing)}" if self._missing else "",
+            detail="; ".join(reason for _, reason in self._missing),
             mend=" or ".join(mends),
         )
 
@@ -127,7 +127,7 @@ def open_onnx(
     session, provider, missing = _open_first(onnxruntime, data, options, providers)
     if session is None:
         raise EngineDown(
-            f"engine {name!r}: none of {tuple(providers)!r} runs here",
+            f"engine {name!r}: {'; '.join(reason for _, reason in missing)}",
             hint=" or ".join(sorted({PROVIDERS[word][1] for word in providers})),
         )
     _check_shapes(name, entry, session)
@@ -139,24 +139,27 @@ def open_onnx(
 
 def _open_first(
     runtime: Any, data: bytes, options: Any, providers: Sequence[str]
-) -> tuple[Any | None, str, tuple[str, ...]]:
-    """(session, its provider's word, the words before it that are missing).
+) -> tuple[Any | None, str, tuple[tuple[str, str], ...]]:
+    """(session, its provider's word, the words before it with why they do not run).
 
     The runtime falls back to the CPU silently, so what it says it runs on is compared with what was asked.
     """
     here = set(runtime.get_available_providers())
-    missing: list[str] = []
+    missing: list[tuple[str, str]] = []
     for word in providers:
         wanted = PROVIDERS[word][0]
-        if wanted in here:
-            chosen = [wanted] if word == "cpu" else [wanted, PROVIDERS["cpu"][0]]
-            try:
-                session = runtime.InferenceSession(data, options, providers=chosen)
-            except _faults():
-                session = None  # The provider is there but does not take this network: the status names it.
-            if session is not None and session.get_providers()[0] == wanted:
-                return session, word, tuple(missing)
-        missing.append(word)
+        if wanted not in here:
+            missing.append((word, f"{wanted} is missing from this build of ONNX Runtime"))
+            continue
+        chosen = [wanted] if word == "cpu" else [wanted, PROVIDERS["cpu"][0]]
+        try:
+            session = runtime.InferenceSession(data, options, providers=chosen)
+        except _faults() as error:
+            missing.append((word, f"{wanted} cannot start: {str(error).strip().splitlines()[0]}"))
+            continue
+        if session.get_providers()[0] == wanted:
+            return session, word, tuple(missing)
+        missing.append((word, f"{wanted} gave way to {session.get_providers()[0]}: no driver or library"))
     return None, "", tuple(missing)
 
 

@@ -114,6 +114,11 @@ class Supervisor:
         self._port = int(address.url.rsplit(":", 1)[1])
         await self._make_code()
         self.on_note(f"the server listens at {address.url} (pid {address.pid}); live page: {self.console}")
+        health = await asyncio.to_thread(call_http, self.folder, "GET", "/health/ready")
+        for engine in health["engines"]:
+            if engine["state"] == "degraded":
+                runs = f"it runs on {engine['provider']}" if engine["provider"] else "the ladder answers without it"
+                self.on_note(f"{engine['name']}: {engine['detail']}; {runs}; to mend: {engine['mend']}")
 
     async def _opened(self, server: Process) -> Address:
         """Where the server listens, once it does."""
