@@ -26,7 +26,7 @@ from tests.stores.contracts.servers import KINDS, KeyServer, key_server
 ALL = ("embedded", *KINDS)
 PULSAR_URL = os.environ.get("INNKEEPER_TEST_PULSAR_URL", "")
 LOCAL_MS = 30
-STREAM = {"entries_max": 50, "dead_max": 5, "tries_max": 3, "retry_ms": 60}
+STREAM = {"entries_max": 50, "dead_max": 5, "tries_max": 3, "retry_ms": 150}
 UNDECLARED = """
 local server = redis
 local declared = {}
