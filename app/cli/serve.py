@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import click
@@ -21,6 +22,8 @@ from app.core.profile import Profile
 from app.edge.guards import server_options
 
 KEY_FILE = "api-key"
+SWITCH_S = 0.001
+"""Longest time that one thread keeps the interpreter while another waits for it."""
 ADDRESS_FILE = "address.json"
 
 
@@ -40,6 +43,8 @@ def serve(
     quiet: bool,
 ) -> None:
     """Start the server."""
+    # A thread that plans a quest must hand the interpreter back well within a tick.
+    sys.setswitchinterval(SWITCH_S)
     folder = str(data_folder) if data_folder is not None else None
     loaded = load_profile(mode, file, assignments, server__host=host, server__port=port, server__data_folder=folder)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -65,6 +70,7 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
         half_open_max=profile.server.half_open_max,
         frame_bytes_max=profile.server.frame_bytes_max,
         drain_ms_max=profile.server.drain_ms_max,
+        router=innkeeper.router,
     )
     server = _Server(innkeeper, uvicorn.Config(app, host=profile.server.host, port=profile.server.port, **options))
     # uvicorn raises the signal that stopped it once more when it is done; by then there is nothing left to do.
