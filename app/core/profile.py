@@ -38,6 +38,11 @@ class Server(Section, frozen=True, kw_only=True):
     client_frame_bytes_max: int
     """Frames to a client stay below this unless its hello allows more (Godot's buffer is 64 KiB)."""
     inflight_max: int
+    """Requests in flight of one session."""
+    requests_max: int
+    """Requests in flight of the whole server."""
+    backlog_ms_max: int
+    """Admitted work that may wait for the event loop; a request that finds more is told to come again."""
     outbox_frames_max: int
     hello_ms_max: int
     header_ms_max: int

@@ -19,7 +19,9 @@ from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed,
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Handler, Module
 from app.core.ports import Log
+from app.core.profile import Server
 from app.edge import errors
+from app.edge.admission import Admission
 from app.telemetry.metrics import Metrics
 
 Send = Callable[[Chunk], Awaitable[None]]
@@ -46,16 +48,18 @@ class Route:
 class Router:
     """All routes by operation name."""
 
-    def __init__(
-        self, modules: Sequence[Module], *, clock: Clock, log: Log, metrics: Metrics, deadline_ms_max: int
-    ) -> None:
+    def __init__(self, modules: Sequence[Module], *, server: Server, clock: Clock, log: Log, metrics: Metrics) -> None:
+        self.admission = Admission(
+            backlog_ms_max=server.backlog_ms_max, requests_max=server.requests_max, log=log, metrics=metrics
+        )
         self._clock = clock
         self._log = log
         self._metrics = metrics
-        self._deadline_ms_max = deadline_ms_max
+        self._deadline_ms_max = server.deadline_ms_max
         self.routes = {
             handler.request.op: _route(module, handler, metrics) for module in modules for handler in module.handlers
         }
+        self.by_path = {route.path.encode(): route for route in self.routes.values()}
 
     def route(self, op: str) -> Route:
         """The route of an operation; raises UnknownOp naming the nearest one."""

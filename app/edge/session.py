@@ -174,16 +174,17 @@ class Session:
 
     def _start(self, frame: Frame, *, packed: bool) -> None:
         route = self._router.route(frame.op)
-        request = decode(route, frame.data, packed=packed)
+        ticket = self._router.admission.enter(frame.op)
 
         async def send(chunk: Chunk) -> None:
             self._put(Outgoing(self.encode({"id": frame.id, "chunk": chunk})))
 
         async def run() -> None:
+            ticket.begin()
             try:
                 reply = await self._router.dispatch(
                     route,
-                    request,
+                    decode(route, frame.data, packed=packed),
                     identity=self.identity,
                     id=frame.id,
                     world=self.world,
@@ -193,12 +194,16 @@ class Session:
                 self._reply(frame.id, self.encode({"id": frame.id, "ok": True, "data": reply}))
             except Error as error:
                 self.refuse(frame.id, error)
-            except asyncio.CancelledError:
-                self.refuse(frame.id, Conflict("canceled by the client"))
-            finally:
-                self._inflight.pop(frame.id, None)
 
-        self._inflight[frame.id] = asyncio.create_task(run(), name=frame.op)
+        def over(task: asyncio.Task[None]) -> None:
+            # Here and not in `run`, which never starts when the cancel came with the request.
+            ticket.leave()
+            del self._inflight[frame.id]
+            if task.cancelled():
+                self.refuse(frame.id, Conflict("canceled by the client"))
+
+        task = self._inflight[frame.id] = asyncio.create_task(run(), name=frame.op)
+        task.add_done_callback(over)
 
     def _reply(self, id: str, body: bytes) -> None:
         if len(body) > self._frame_bytes_max:

@@ -33,6 +33,9 @@ class Metrics:
         )
         self.sessions = Gauge("innkeeper_sessions", "Open sockets.", registry=registry)
         self.inflight = Gauge("innkeeper_inflight", "Requests being answered.", registry=registry)
+        self.requests_shed = Counter(
+            "innkeeper_requests_shed", "Requests refused before their work began.", registry=registry
+        )
         self.writer_events = Gauge("innkeeper_writer_queue_events", "Events waiting for a commit.", registry=registry)
         self.commit_seconds = Histogram(
             "innkeeper_commit_seconds", "Time of one group commit.", buckets=_SECONDS, registry=registry

@@ -1,0 +1,115 @@
+"""Who may begin: refuses requests before any work is done on them while the event loop has enough to do.
+
+Work that was admitted but has not started yet is counted in seconds of the loop, by what each operation has
+cost so far. Past the bound a newcomer would only wait, so it is told at once when to come again; what is
+admitted keeps its usual latency and the loop never idles. It knows neither sockets nor HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from app.core.errors import Overloaded
+from app.core.ports import Log
+from app.telemetry.metrics import Metrics
+
+COST_S_START = 0.0005
+"""What an operation is thought to cost until it has been measured."""
+COST_S_MIN = 0.00002
+COST_S_MAX = 1.0
+LEARNING = 0.2
+"""Weight of the newest measurement in an operation's cost."""
+RATIO_MIN, RATIO_MAX = 0.25, 4.0
+"""One measurement moves a cost by no more than this, so that a pause of the process is no lesson."""
+RETRY_AFTER_S = 1.0
+QUIET_S = 1.0
+"""A server that has refused nothing for this long is no longer overloaded."""
+
+
+class Ticket:
+    """One admitted request: `begin` when its work starts, `leave` when it is over, begun or not."""
+
+    __slots__ = ("_admission", "_begun", "cost_s", "op")
+
+    def __init__(self, admission: Admission, op: str, cost_s: float) -> None:
+        self._admission = admission
+        self._begun = False
+        self.op = op
+        self.cost_s = cost_s
+
+    def begin(self) -> None:
+        self._begun = True
+        self._admission.begun(self)
+
+    def leave(self) -> None:
+        self._admission.left(self, begun=self._begun)
+
+
+class Admission:
+    """Counts what waits to start and what runs, and measures what operations cost the loop."""
+
+    def __init__(self, *, backlog_ms_max: int, requests_max: int, log: Log, metrics: Metrics) -> None:
+        self._backlog_s_max = backlog_ms_max / 1000.0
+        self._requests_max = requests_max
+        self._log = log
+        self._refused = metrics.requests_shed
+        self._costs_s: dict[str, float] = {}
+        self._waiting = 0
+        self._waiting_s = 0.0
+        self._requests = 0
+        self._pass: list[Ticket] = []
+        self._pass_began_s = 0.0
+        self._refused_s = -QUIET_S
+
+    @property
+    def shedding(self) -> bool:
+        """Whether requests were refused within the last second."""
+        return time.perf_counter() - self._refused_s < QUIET_S
+
+    def enter(self, op: str) -> Ticket:
+        """A ticket for one request of `op`; raises Overloaded while too much waits to start."""
+        cost_s = self._costs_s.get(op, COST_S_START)
+        if self._waiting and self._waiting_s + cost_s > self._backlog_s_max:
+            self._refuse(f"{self._waiting} requests wait to start")
+        if self._requests >= self._requests_max:
+            self._refuse(f"{self._requests} requests are being answered")
+        self._waiting += 1
+        self._waiting_s += cost_s
+        self._requests += 1
+        return Ticket(self, op, cost_s)
+
+    def begun(self, ticket: Ticket) -> None:
+        """The ticket's work starts now; what starts in one pass of the loop is measured together."""
+        self._unwait(ticket)
+        if not self._pass:
+            self._pass_began_s = time.perf_counter()
+            asyncio.get_running_loop().call_soon(self._passed)
+        self._pass.append(ticket)
+
+    def left(self, ticket: Ticket, *, begun: bool) -> None:
+        """The ticket's request is over."""
+        self._requests -= 1
+        if not begun:
+            self._unwait(ticket)
+
+    def _unwait(self, ticket: Ticket) -> None:
+        self._waiting -= 1
+        self._waiting_s = self._waiting_s - ticket.cost_s if self._waiting else 0.0
+
+    def _passed(self) -> None:
+        """Compare how long the pass took with what its operations were thought to cost, and learn."""
+        started, self._pass = self._pass, []
+        taken_s = time.perf_counter() - self._pass_began_s
+        ratio = taken_s / sum(ticket.cost_s for ticket in started)
+        factor = 1.0 + LEARNING * (min(RATIO_MAX, max(RATIO_MIN, ratio)) - 1.0)
+        for op in {ticket.op for ticket in started}:
+            cost_s = self._costs_s.get(op, COST_S_START) * factor
+            self._costs_s[op] = min(COST_S_MAX, max(COST_S_MIN, cost_s))
+
+    def _refuse(self, why: str) -> None:
+        if not self.shedding:
+            self._log.warning("load.shed", reason=why)
+        self._refused_s = time.perf_counter()
+        self._refused.inc()
+        raise Overloaded(why, hint="send it again after retry_after_s", retry_after_s=RETRY_AFTER_S)
