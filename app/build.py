@@ -40,6 +40,7 @@ from app.stores import failpoints, repositories
 from app.stores.database import Database, open_database
 from app.stores.events import Stream
 from app.stores.journal import WorldJournal
+from app.stores.outlet import Outlet
 from app.stores.shared import Shared, open_shared
 from app.stores.writer import Writer
 from app.telemetry.logs import open_log
@@ -210,6 +211,12 @@ async def build(
     )
     replayed = await journal.restore()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
+
+    if profile.stream.url:
+        outlet = Outlet(database, shared.stream, log=log)
+        stream.subscribe(outlet.take)
+        outlet.start(worlds.all())
+        shared.servers["outlet"] = outlet
 
     async def close_journal() -> None:
         if await writer.close(patience_s=profile.server.drain_ms_max / 1000.0):

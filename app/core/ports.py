@@ -275,6 +275,10 @@ class Stream(Protocol):
         """Append all or none; raises Overloaded when the slowest group lags too far behind."""
         ...
 
+    async def last(self, tenant: str, name: str) -> str | None:
+        """The id of the newest entry, acknowledged or not; None for a stream that has none or lost its memory."""
+        ...
+
     async def join(self, tenant: str, name: str, group: str) -> None:
         """Make the group where it is new; it begins with the oldest entry that is kept."""
         ...
@@ -310,7 +314,9 @@ class Features(Protocol):
         """What each column is."""
         ...
 
-    async def read(self, tenant: str, world: str, kind: str, ids: Sequence[str], *, now_s: float) -> NDArray[np.float32]:
+    async def read(
+        self, tenant: str, world: str, kind: str, ids: Sequence[str], *, now_s: float
+    ) -> NDArray[np.float32]:
         """(ids, features) float32 at the game second `now_s`; a row of NaN for an entity that is not there.
 
         Raises Invalid for a kind without vectors, NotFound for a world without any, StoreDown.

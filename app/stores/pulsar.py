@@ -61,6 +61,14 @@ class PulsarStream:
         async with self._call():
             await asyncio.gather(*(producer.send(entry.body, properties={"id": entry.id}) for entry in entries))
 
+    async def last(self, tenant: str, name: str) -> str | None:
+        async with self._call() as client:
+            topic = self._topic(tenant, name)
+            reader = await client.create_reader(topic, pulsar.MessageId.latest, start_message_id_inclusive=True)
+            found = (await reader.read_next()).properties()["id"] if await reader.has_message_available() else None
+            await reader.close()
+        return found
+
     async def join(self, tenant: str, name: str, group: str) -> None:
         await self._member(self._topic(tenant, name), group)
 

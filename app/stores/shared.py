@@ -6,7 +6,6 @@ yet is named as a fault, and is used once it comes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -34,13 +33,13 @@ class Server(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The four stores, and by section of the profile the servers they live on."""
+    """The four stores, and by section of the profile the servers they live on; closed from the last to the first."""
 
     cache: Cache
     limiter: Limiter
     leases: Leases
     stream: Stream
-    servers: Mapping[str, Server]
+    servers: dict[str, Server]
 
     def faults(self) -> dict[str, str]:
         """Section -> why its server cannot be used now."""

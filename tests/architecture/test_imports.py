@@ -10,7 +10,18 @@ import pytest
 from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("onnxruntime", "torch", "llama_cpp", "openai", "anthropic", "numba", "alembic", "matplotlib")
+HEAVY = (
+    "onnxruntime",
+    "torch",
+    "llama_cpp",
+    "openai",
+    "anthropic",
+    "numba",
+    "alembic",
+    "matplotlib",
+    "redis",
+    "pulsar",
+)
 
 
 def test_layers_and_homes_hold() -> None:

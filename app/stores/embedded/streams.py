@@ -36,6 +36,7 @@ class _Line:
     dead: deque[DeadLetter]
     entries: deque[Entry] = field(default_factory=deque)
     first: int = 1
+    last_id: str | None = None
     groups: dict[str, _Group] = field(default_factory=dict)
     grown: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -70,9 +71,14 @@ class EmbeddedStream:
             line.trim(self._entries_max, len(entries))
         if len(line.entries) + len(entries) > self._entries_max:
             raise overfull(name, len(line.entries), self._retry_s)
-        line.entries.extend(entries)
+        for entry in entries:
+            line.entries.append(entry)
+            line.last_id = entry.id
         line.grown.set()
         line.grown = asyncio.Event()
+
+    async def last(self, tenant: str, name: str) -> str | None:
+        return self._line(tenant, name).last_id
 
     async def join(self, tenant: str, name: str, group: str) -> None:
         line = self._line(tenant, name)

@@ -50,6 +50,10 @@ class RedisStream:
                 if not await self._client.run(PUBLISH, [key], words):
                     raise overfull(name, self._entries_max, self._retry_ms / 1000.0)
 
+    async def last(self, tenant: str, name: str) -> str | None:
+        rows = await self._client.call("XREVRANGE", key_name(tenant, "s", name), "+", "-", "COUNT", 1)
+        return next((_delivery(place, flat, 1).entry.id for place, flat in rows), None)
+
     async def join(self, tenant: str, name: str, group: str) -> None:
         await self._join(key_name(tenant, "s", name), group)
 
@@ -146,7 +150,7 @@ class RedisStream:
         return [_fields(flat) for flat in await self._client.call("XINFO", "GROUPS", key)]
 
     async def _trim(self, key: str, coming: int) -> None:
-        """Delete what every group has done; without a group, what is over the bound."""
+        """Delete what every group has done (without a group, what is over the bound), but never the newest."""
         self._done[key] = 0
         groups = await self._groups(key)
         if not groups:
@@ -157,6 +161,8 @@ class RedisStream:
             needed = _after(rows[-1][0]) if len(rows) <= over else _place(rows[-1][0])
         else:
             needed = min([await self._needed(key, group) for group in groups])
+            newest = await self._client.call("XREVRANGE", key, "+", "-", "COUNT", 1)
+            needed = min([needed, *(_place(place) for place, _flat in newest)])
         await self._client.call("XTRIM", key, "MINID", f"{needed[0]}-{needed[1]}")
 
     async def _needed(self, key: str, group: Fields) -> tuple[int, int]:

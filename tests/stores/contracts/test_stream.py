@@ -47,6 +47,15 @@ async def test_every_group_gets_every_entry_in_order_once_acknowledged(stream: S
     assert await take(stream, tenant) == []
 
 
+async def test_the_newest_entry_is_known_also_after_every_group_has_done_it(stream: Stream, tenant: str) -> None:
+    assert await stream.last(tenant, "s") is None
+    await stream.join(tenant, "s", "g")
+    for number in range(200):
+        await stream.publish(tenant, "s", entries(number))
+        await stream.done(tenant, "s", "g", await take(stream, tenant, wait_ms=500))
+    assert await stream.last(tenant, "s") == "e199"
+
+
 async def test_a_group_that_comes_later_begins_with_what_is_kept(stream: Stream, tenant: str) -> None:
     await stream.publish(tenant, "s", entries(1, 2))
     await stream.join(tenant, "s", "g")

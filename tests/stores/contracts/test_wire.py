@@ -91,6 +91,7 @@ async def do_everything(client: Client, tenant: str) -> None:
     await stream.publish(tenant, "s", [Entry(id="6", body=b"b")])
     await asyncio.sleep(0.05)
     await stream.read(tenant, "s", "g", "m", entries_max=4, wait_ms=50)
+    assert await stream.last(tenant, "s") == "6"
     await stream.dead(tenant, "s", entries_max=1)
     await stream.lag(tenant, "s", "g")
 
