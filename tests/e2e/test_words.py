@@ -1,0 +1,74 @@
+"""A whole server over a provider: the cloud's words where it is well, authored words where it is not, in time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import Link, Server, connect, start
+from tests.standin import KEY, Standin
+
+
+async def open_server(folder: Path, standin: Standin, provider: str) -> Server:
+    """A server whose only provider is the stand-in."""
+    url = standin.openai_url if provider == "openai" else standin.origin
+    options = [f"--set=engines.{provider}.base_url={url}", f"--set=engines.words.providers={provider}"]
+    environment = {"OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY, "NO_PROXY": "127.0.0.1"}
+    return await asyncio.to_thread(start, folder, *options, mode=1, environment=environment)
+
+
+async def say(link: Link, dialogue: str, text: str) -> dict[str, Any]:
+    reply = await link.ask("dialogue.say", {"dialogue": dialogue, "speaker": "ann", "text": text})
+    assert reply["ok"], reply
+    return dict(reply["data"])
+
+
+async def meet(link: Link) -> str:
+    entities = [
+        {"type": "location", "id": "inn", "name": "the inn"},
+        {"type": "npc", "id": "mara", "name": "Mara", "location": "inn", "persona": {"summary": "An innkeeper."}},
+        {"type": "player", "id": "ann", "name": "Ann", "location": "inn"},
+    ]
+    assert (await link.ask("world.create", {}))["ok"]
+    assert (await link.ask("world.upsert", {"entities": entities}))["ok"]
+    opened = await link.ask("dialogue.open", {"npc": "mara", "participants": ["ann"]})
+    return str(opened["data"]["dialogue"])
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+async def test_a_provider_s_words_are_streamed_and_marked(tmp_path: Path, provider: str) -> None:
+    async with Standin(say=lambda _body: "Good evening to you. The fire is warm tonight.") as standin:
+        server = await open_server(tmp_path, standin, provider)
+        try:
+            async with connect(server, world="w") as link:
+                said = await say(link, await meet(link), "Hello, Mara!")
+                spoken = [frame["chunk"]["text"] for frame in link.chunks]
+        finally:
+            server.kill()
+    assert said["rung"] == "words"
+    assert said["ai_generated"]
+    assert "The fire is warm tonight." in said["text"]
+    assert "".join(spoken).split() == said["text"].split()
+    assert KEY not in (tmp_path / "server.log").read_text()
+
+
+@pytest.mark.parametrize("fault", ["hang", "500", "eof", "json"])
+async def test_a_failing_provider_costs_a_moment_and_the_authored_line_comes(tmp_path: Path, fault: Any) -> None:
+    async with Standin(fault=fault) as standin:
+        server = await open_server(tmp_path, standin, "openai")
+        try:
+            async with connect(server, world="w") as link:
+                dialogue = await meet(link)
+                started = time.monotonic()
+                said = await say(link, dialogue, "Hello, Mara!")
+                took_s = time.monotonic() - started
+        finally:
+            server.kill()
+    assert said["rung"] == "authored"
+    assert said["text"]
+    assert said["ai_generated"] == (fault == "eof"), "marked only where words of the model were spoken"
+    assert took_s < 5.0
