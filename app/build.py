@@ -39,6 +39,7 @@ from app.modules.world.settings import Settings as WorldSettings
 from app.stores import failpoints, repositories
 from app.stores.database import Database, open_database
 from app.stores.events import Stream
+from app.stores.features.opening import OpenFeatures, open_features
 from app.stores.journal import WorldJournal
 from app.stores.outlet import Outlet
 from app.stores.shared import Shared, open_shared
@@ -105,6 +106,7 @@ class Innkeeper:
     journal: WorldJournal
     shared: Shared
     worlds: Worlds
+    features: OpenFeatures
     authority: Authority
     modules: tuple[Module, ...]
     engines: Engines
@@ -133,7 +135,7 @@ class Innkeeper:
         """What /health/ready tells: ready means that every request gets an answer in time."""
         engines = self.engines.statuses()
         degraded = [engine.name for engine in engines if engine.state == "degraded"]
-        faults = self.shared.faults()
+        faults = {**self.shared.faults(), **self.features.faults()}
         return {
             "ready": not self.stopping,
             "degraded": sorted([*degraded, *self.watch.down, *faults, *(["database"] if self.writer.fault else [])]),
@@ -211,6 +213,8 @@ async def build(
     )
     replayed = await journal.restore()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
+    features = open_features(profile, database=database, stream=stream, worlds=worlds, clock=clock, log=log)
+    closers.append(features.close)
 
     if profile.stream.url:
         outlet = Outlet(database, shared.stream, log=log)
@@ -279,6 +283,7 @@ async def build(
         journal=journal,
         shared=shared,
         worlds=worlds,
+        features=features,
         authority=authority,
         modules=modules,
         engines=engines,

@@ -108,6 +108,21 @@ class Stream(Section, frozen=True, kw_only=True):
     command_ms: int
 
 
+class Features(Section, frozen=True, kw_only=True):
+    """Vectors of players and NPCs, and their history. Without `views` nothing is computed."""
+
+    views: tuple[str, ...]
+    """Names of app/stores/features/views, such as `people`."""
+    history: bool
+    """Also append every vector to Parquet in the data folder; needs the extra `features`."""
+    queue_events_max: int
+    """Of a world; more are read again from the log."""
+    history_rows_max: int
+    """Rows that wait for the disk; with more, history pauses until the next start."""
+    keep_ms: int
+    """How often rows and vectors are written, so that a start folds little."""
+
+
 class Telemetry(Section, frozen=True, kw_only=True):
     """Logs."""
 
@@ -184,6 +199,7 @@ class Profile(Section, frozen=True, kw_only=True):
     database: Database
     cache: Cache
     stream: Stream
+    features: Features
     telemetry: Telemetry
     engines: dict[str, AnyEngine]
     ladder: dict[str, tuple[str, ...]]
