@@ -16,6 +16,7 @@ from app import __version__
 from app.core.errors import Error, Refused, Unavailable
 
 VERBS: Mapping[str, tuple[str, str]] = {
+    "prove": ("app.cli.prove.command:prove", "Kill, break and restore servers, and print the figures."),
     "backup": ("app.cli.backup:backup", "Copy the database while the server runs."),
     "restore": ("app.cli.backup:restore", "Put a backup in the place of an empty database."),
     "verify": ("app.cli.backup:verify", "Prove that a backup can be restored."),

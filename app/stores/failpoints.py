@@ -28,6 +28,8 @@ PLACES = (
     "checkpoint.replaced",  # a new checkpoint, before its commit
     "worlds.restored",  # the start has replayed, the port is closed
 )
+FALLIBLE = frozenset({"batch.taken", "batch.inserted", "world.inserted", "checkpoint.replaced"})
+"""Places where a database may refuse; elsewhere `fail` would be a fault that cannot happen."""
 _FORM = re.compile(r"([a-z.]+)=(kill|fail)@([1-9]\d*)")
 
 
@@ -64,6 +66,8 @@ def _parsed(part: str) -> tuple[str, tuple[str, int]]:
         raise Invalid(f"{VARIABLE}: {part!r} cannot be read", hint="write batch.committed=kill@3")
     if form[1] not in PLACES:
         raise Invalid(f"{VARIABLE}: {form[1]!r} is no failpoint", hint=nearest(form[1], PLACES))
+    if form[2] == "fail" and form[1] not in FALLIBLE:
+        raise Invalid(f"{VARIABLE}: {form[1]!r} cannot fail", hint=f"kill there, or fail at one of {sorted(FALLIBLE)}")
     return form[1], (form[2], int(form[3]))
 
 
