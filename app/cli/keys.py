@@ -21,6 +21,7 @@ from app.stores.database import open_database
 
 T = TypeVar("T")
 DAY_MS = 86_400_000
+LEARNS = "a server that is running now learns of this when it starts again"
 
 
 @click.group()
@@ -59,6 +60,7 @@ def create(
 
     _run(mode, file, assignments, lambda c: repositories.add_api_key(c, DEFAULT_TENANT, new.row, now_ms))
     click.echo(new.text)
+    click.echo(LEARNS, err=True)
 
 
 @key.command(name="list")
@@ -97,3 +99,4 @@ def revoke(mode: str, file: Path | None, assignments: tuple[str, ...], prefix: s
     if not revoked:
         raise NotFound(f"no key {prefix!r} in force", hint=nearest(prefix, known))
     click.echo(f"revoked {prefix}")
+    click.echo(LEARNS, err=True)
