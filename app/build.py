@@ -267,7 +267,7 @@ async def build(
     closers.extend(module.close for module in modules if module.close is not None)
 
     # Edge
-    router = Router(modules, server=profile.server, clock=clock, log=log, metrics=metrics)
+    router = Router(modules, server=profile.server, behind_s=writer.behind_s, clock=clock, log=log, metrics=metrics)
     announcers = [module.announce for module in modules if module.announce is not None]
     feed = Feed(announcers, pushes_kept_max=profile.server.pushes_kept_max)
     stream.subscribe(feed.publish)

@@ -42,7 +42,11 @@ class Server(Section, frozen=True, kw_only=True):
     requests_max: int
     """Requests in flight of the whole server."""
     backlog_ms_max: int
-    """Admitted work that may wait for the event loop; a request that finds more is told to come again."""
+    """Admitted work that may wait for the event loop; while more does for long, requests are told to come again."""
+    burst_ms_max: int
+    """As much may wait for a moment, when many requests arrive at once."""
+    write_wait_ms_max: int
+    """While the oldest event has waited longer for its commit, writes are told to come again."""
     outbox_frames_max: int
     hello_ms_max: int
     header_ms_max: int

@@ -1,17 +1,20 @@
 """Who may begin: refuses requests before any work is done on them while the event loop has enough to do.
 
 Work that was admitted but has not started yet is counted in seconds of the loop, by what each operation has
-cost so far. Past the bound a newcomer would only wait, so it is told at once when to come again; what is
-admitted keeps its usual latency and the loop never idles. It knows neither sockets nor HTTP.
+cost so far. A burst may fill a large bound; when the loop has been late for longer (a standing queue, as CoDel
+tells it, RFC 8289) a small one holds: a newcomer would only wait, so it is told at once when to come again.
+What is admitted keeps its usual latency and the loop never idles. It knows neither sockets nor HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from app.core.errors import Overloaded
 from app.core.ports import Log
+from app.core.profile import Server
 from app.telemetry.metrics import Metrics
 
 COST_S_START = 0.0005
@@ -22,6 +25,8 @@ LEARNING = 0.2
 """Weight of the newest measurement in an operation's cost."""
 RATIO_MIN, RATIO_MAX = 0.25, 4.0
 """One measurement moves a cost by no more than this, so that a pause of the process is no lesson."""
+BURST_S = 0.25
+"""How long the loop may be late before the queue counts as standing."""
 RETRY_AFTER_S = 1.0
 QUIET_S = 1.0
 """A server that has refused nothing for this long is no longer overloaded."""
@@ -49,9 +54,12 @@ class Ticket:
 class Admission:
     """Counts what waits to start and what runs, and measures what operations cost the loop."""
 
-    def __init__(self, *, backlog_ms_max: int, requests_max: int, log: Log, metrics: Metrics) -> None:
-        self._backlog_s_max = backlog_ms_max / 1000.0
-        self._requests_max = requests_max
+    def __init__(self, server: Server, *, behind_s: Callable[[], float], log: Log, metrics: Metrics) -> None:
+        self._backlog_s_max = server.backlog_ms_max / 1000.0
+        self._burst_s_max = server.burst_ms_max / 1000.0
+        self._requests_max = server.requests_max
+        self._write_wait_s_max = server.write_wait_ms_max / 1000.0
+        self._behind_s = behind_s
         self._log = log
         self._refused = metrics.requests_shed
         self._costs_s: dict[str, float] = {}
@@ -60,6 +68,8 @@ class Admission:
         self._requests = 0
         self._pass: list[Ticket] = []
         self._pass_began_s = 0.0
+        self._late_s: float | None = None
+        """Since when every pass has taken over half of what the backlog may be."""
         self._refused_s = -QUIET_S
 
     @property
@@ -67,17 +77,24 @@ class Admission:
         """Whether requests were refused within the last second."""
         return time.perf_counter() - self._refused_s < QUIET_S
 
-    def enter(self, op: str) -> Ticket:
-        """A ticket for one request of `op`; raises Overloaded while too much waits to start."""
+    def enter(self, op: str, *, writes: bool = False) -> Ticket:
+        """A ticket for one request of `op`; raises Overloaded while too much waits to start, or to be committed."""
         cost_s = self._costs_s.get(op, COST_S_START)
-        if self._waiting and self._waiting_s + cost_s > self._backlog_s_max:
+        if self._waiting and self._waiting_s + cost_s > self._backlog_s_max and not self._bursts(cost_s):
             self._refuse(f"{self._waiting} requests wait to start")
+        if writes and self._behind_s() > self._write_wait_s_max:
+            self._refuse(f"an event has waited {self._behind_s():.3f} s for its commit")
         if self._requests >= self._requests_max:
             self._refuse(f"{self._requests} requests are being answered")
         self._waiting += 1
         self._waiting_s += cost_s
         self._requests += 1
         return Ticket(self, op, cost_s)
+
+    def _bursts(self, cost_s: float) -> bool:
+        """Whether the loop has been late for so short a time that the large bound holds."""
+        standing = self._late_s is not None and time.perf_counter() - self._late_s > BURST_S
+        return not standing and self._waiting_s + cost_s <= self._burst_s_max
 
     def begun(self, ticket: Ticket) -> None:
         """The ticket's work starts now; what starts in one pass of the loop is measured together."""
@@ -100,7 +117,12 @@ class Admission:
     def _passed(self) -> None:
         """Compare how long the pass took with what its operations were thought to cost, and learn."""
         started, self._pass = self._pass, []
-        taken_s = time.perf_counter() - self._pass_began_s
+        now_s = time.perf_counter()
+        taken_s = now_s - self._pass_began_s
+        if taken_s < self._backlog_s_max / 2:
+            self._late_s = None
+        elif self._late_s is None:
+            self._late_s = now_s
         ratio = taken_s / sum(ticket.cost_s for ticket in started)
         factor = 1.0 + LEARNING * (min(RATIO_MAX, max(RATIO_MIN, ratio)) - 1.0)
         for op in {ticket.op for ticket in started}:

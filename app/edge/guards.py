@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.core.errors import Error
 from app.edge import errors
 from app.edge.admission import Admission
-from app.edge.router import Router
+from app.edge.router import Route, Router
 
 
 def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) -> type[HttpToolsProtocol]:
@@ -52,7 +52,7 @@ def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) 
                 super().on_headers_complete()
                 return
             app: Any = self.app
-            self.app = _admitted(app, router.admission, route.op)
+            self.app = _admitted(app, router.admission, route)
             super().on_headers_complete()
             self.app = app
 
@@ -73,10 +73,10 @@ def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) 
     return GuardedProtocol
 
 
-def _admitted(app: ASGIApp, admission: Admission, op: str) -> Any:
+def _admitted(app: ASGIApp, admission: Admission, route: Route) -> Any:
     """`app` for one request that was let in, or the refusal."""
     try:
-        ticket = admission.enter(op)
+        ticket = admission.enter(route.op, writes=route.writes)
     except Error as error:
         return _refusal(error)
 

@@ -17,7 +17,7 @@ from app.control.auth import Identity
 from app.core.clock import Clock, Deadline
 from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed, UnknownOp, nearest
 from app.core.messages import Chunk, Reply, Request
-from app.core.module import Call, Handler, Module
+from app.core.module import Call, Handler, Module, Scope
 from app.core.ports import Log
 from app.core.profile import Server
 from app.edge import errors
@@ -35,6 +35,7 @@ class Route:
     module: str
     verb: str
     handler: Handler
+    writes: bool
     json: msgspec.json.Decoder[Request]
     msgpack: msgspec.msgpack.Decoder[Request]
     answered: Histogram
@@ -48,10 +49,17 @@ class Route:
 class Router:
     """All routes by operation name."""
 
-    def __init__(self, modules: Sequence[Module], *, server: Server, clock: Clock, log: Log, metrics: Metrics) -> None:
-        self.admission = Admission(
-            backlog_ms_max=server.backlog_ms_max, requests_max=server.requests_max, log=log, metrics=metrics
-        )
+    def __init__(
+        self,
+        modules: Sequence[Module],
+        *,
+        server: Server,
+        behind_s: Callable[[], float],
+        clock: Clock,
+        log: Log,
+        metrics: Metrics,
+    ) -> None:
+        self.admission = Admission(server, behind_s=behind_s, log=log, metrics=metrics)
         self._clock = clock
         self._log = log
         self._metrics = metrics
@@ -159,6 +167,7 @@ def _route(module: Module, handler: Handler, metrics: Metrics) -> Route:
         module=module.name,
         verb=verb,
         handler=handler,
+        writes=handler.scope is Scope.WRITE,
         json=msgspec.json.Decoder(handler.request),
         msgpack=msgspec.msgpack.Decoder(handler.request),
         answered=answered,

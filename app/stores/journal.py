@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from app.core.clock import Clock
 from app.core.errors import Error
-from app.core.ids import new_id
+from app.core.ids import Ids
 from app.core.messages import Change, Event
 from app.core.ports import Log
 from app.stores import repositories, tables
+from app.stores.bulk import Row
 from app.stores.database import Database
 from app.stores.events import Stream
 from app.stores.failpoints import Reached, nothing
@@ -58,6 +58,7 @@ class WorldJournal:
         self._stream = stream
         self._clock = clock
         self._log = log
+        self._ids = Ids()
         self._keys_max = idempotency_keys_max
         self._checkpoint_events = checkpoint_events
         self._keys: dict[tuple[str, str], _Known] = {}
@@ -174,7 +175,7 @@ class WorldJournal:
         wall_ms = self._clock.wall_ms()
         event = Event(
             seq=world.state.seq + 1,
-            id=new_id(wall_ms),
+            id=self._ids.new(wall_ms),
             wall_ms=wall_ms,
             game_s=world.state.game_s if game_s is None else game_s,
             change=change,
@@ -238,24 +239,16 @@ class WorldJournal:
         return loaded, replayed
 
 
-def _rows(world: World, events: Sequence[Event], key: str) -> dict[Any, list[dict[str, Any]]]:
-    owner = {"tenant": world.tenant, "world": world.id}
-    rows: dict[Any, list[dict[str, Any]]] = {
+def _rows(world: World, events: Sequence[Event], key: str) -> dict[Table, list[Row]]:
+    tenant, id = world.tenant, world.id
+    rows: dict[Table, list[Row]] = {
         tables.events: [
-            {
-                **owner,
-                "seq": event.seq,
-                "id": event.id,
-                "wall_ms": event.wall_ms,
-                "game_s": event.game_s,
-                "version": EVENT_VERSION,
-                "body": encoder.encode(event.change),
-            }
+            (tenant, id, event.seq, event.id, event.wall_ms, event.game_s, EVENT_VERSION, encoder.encode(event.change))
             for event in events
         ]
     }
     if key:
-        rows[tables.idempotency] = [{**owner, "key": key, "first_seq": events[0].seq, "last_seq": events[-1].seq}]
+        rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq)]
     return rows
 
 

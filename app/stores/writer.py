@@ -10,24 +10,25 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Table, and_, insert, select
+from sqlalchemy import Connection, Table, and_, select
 
 from app.core.clock import Clock
 from app.core.errors import Overloaded, StoreDown
 from app.core.ports import Log
+from app.stores.bulk import Row, insert_rows
 from app.stores.database import Database
 from app.stores.failpoints import Reached, nothing
 from app.telemetry.metrics import Metrics
 
-Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
+Rows = Mapping[Table, Sequence[Row]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     rows: Rows
     events: int
+    queued_s: float
     done: asyncio.Future[None]
 
 
@@ -79,10 +80,16 @@ class Writer:
     def submit(self, rows: Rows, *, events: int) -> asyncio.Future[None]:
         """Queue rows; the future ends after their commit."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Batch(rows, events, done))
+        self._waiting.append(_Batch(rows, events, self._clock.monotonic_s(), done))
         self._count(events)
         self._wake.set()
         return done
+
+    def behind_s(self) -> float:
+        """How long the oldest event has waited for its turn to be committed; 0 while commits fail, which is no load."""
+        if not self._waiting or self.fault:
+            return 0.0
+        return self._clock.monotonic_s() - self._waiting[0].queued_s
 
     async def close(self, *, patience_s: float) -> bool:
         """Commit what waits, for at most `patience_s`, and fail the rest with StoreDown; whether nothing was left."""
@@ -163,8 +170,8 @@ class Writer:
         self._metrics.writer_events.set(self._waiting_events)
 
 
-def _join(batches: Sequence[_Batch]) -> dict[Table, list[Mapping[str, Any]]]:
-    rows: dict[Table, list[Mapping[str, Any]]] = {}
+def _join(batches: Sequence[_Batch]) -> dict[Table, list[Row]]:
+    rows: dict[Table, list[Row]] = {}
     for batch in batches:
         for table, more in batch.rows.items():
             rows.setdefault(table, []).extend(more)
@@ -173,15 +180,16 @@ def _join(batches: Sequence[_Batch]) -> dict[Table, list[Mapping[str, Any]]]:
 
 def _insert(connection: Connection, rows: Rows) -> None:
     for table, values in rows.items():
-        connection.execute(insert(table), list(values))
+        insert_rows(connection, table, values)
 
 
 def _landed(connection: Connection, rows: Rows) -> bool:
     """Whether an earlier try was committed and only its answer was lost; a commit is whole, so one row tells."""
     table, values = next(iter(rows.items()))
-    key = and_(*(column == values[0][column.name] for column in table.primary_key))
+    written = dict(zip(table.columns.keys(), values[0], strict=True))
+    key = and_(*(column == written[column.name] for column in table.primary_key))
     found = connection.execute(select(table).where(key)).mappings().first()
-    return found is not None and all(found[name] == value for name, value in values[0].items())
+    return found is not None and dict(found) == written
 
 
 def _fail(batch: _Batch, why: str) -> None:
