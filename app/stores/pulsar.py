@@ -20,7 +20,9 @@ from app.core.errors import Invalid, Overloaded, StoreDown
 from app.core.ports import DeadLetter, Delivery, Entry, Log
 from app.stores.embedded.streams import WAIT_MS_MAX, never
 
+OPERATION_S = 4
 CALL_S = 5.0
+"""Ours is the later deadline: the library does not expect its futures to be canceled."""
 CONNECT_MS = 1_000
 REDELIVERY_MS = 100
 DEFAULT_NAMESPACE = "public/default"
@@ -142,7 +144,7 @@ class PulsarStream:
         """The client, under a deadline, its failures in our words."""
         if self._client is None:
             self._client = pulsar_asyncio.Client(
-                self._address, operation_timeout_seconds=int(CALL_S), connection_timeout_ms=CONNECT_MS
+                self._address, operation_timeout_seconds=OPERATION_S, connection_timeout_ms=CONNECT_MS
             )
         try:
             async with asyncio.timeout(CALL_S):
@@ -165,7 +167,7 @@ class PulsarStream:
         async with self._opening:
             if topic not in self._producers:
                 async with self._call() as client:
-                    self._producers[topic] = await client.create_producer(topic, send_timeout_millis=int(CALL_S * 1000))
+                    self._producers[topic] = await client.create_producer(topic, send_timeout_millis=OPERATION_S * 1000)
             return self._producers[topic]
 
     async def _member(self, topic: str, group: str) -> _Member:
