@@ -95,11 +95,12 @@ class Writer:
         """Commit what waits, for at most `patience_s`, and fail the rest with StoreDown; whether nothing was left."""
         self._closing = True
         self._wake.set()
+        ended = True
         if self._task is not None:
-            await asyncio.wait({self._task}, timeout=patience_s)
+            ended = bool((await asyncio.wait({self._task}, timeout=patience_s))[0])
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        clean = not self._waiting and not self.fault
+        clean = ended and not self._waiting and not self.fault
         while self._waiting:
             _fail(self._waiting.popleft(), "the server stopped before the commit")
         return clean
@@ -109,7 +110,12 @@ class Writer:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                await self._commit(self._take())
+                taken = self._take()
+                try:
+                    await self._commit(taken)
+                finally:
+                    for batch in taken:  # a commit that was cut short has told nobody yet
+                        _fail(batch, "the server stopped before the commit")
             if self._closing:
                 return
 
@@ -138,8 +144,6 @@ class Writer:
             except StoreDown as error:
                 self._failed(error)
                 if self._closing:
-                    for batch in batches:
-                        _fail(batch, "the server stopped before the commit")
                     return
                 await asyncio.sleep(self._retry_s)
                 tried = True

@@ -100,3 +100,20 @@ async def test_a_batch_that_another_wrote_in_our_place_is_not_taken_for_ours(ope
         assert not call.done()
         assert store.writer.fault
         call.cancel()
+
+
+async def test_a_commit_that_hangs_as_the_server_stops_is_no_clean_end(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hanging(_work: object) -> None:
+        await asyncio.sleep(60)
+
+    async with opened() as store:
+        await store.journal.create_world("t", "w")
+        with monkeypatch.context() as patched:
+            patched.setattr(store.database, "run", hanging)
+            call = asyncio.create_task(store.journal.append("t", "w", [npc("a")]))
+            await asyncio.sleep(0.05)
+            assert not await store.writer.close(patience_s=0.1), "or a checkpoint would be written ahead of the log"
+            with pytest.raises(StoreDown):
+                await call
