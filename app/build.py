@@ -21,7 +21,7 @@ from app.core.clock import Clock, SystemClock
 from app.core.errors import EngineDown, Invalid
 from app.core.module import Module
 from app.core.ports import Engine, EngineStatus, Log, Network, Words
-from app.core.profile import Anthropic, Authored, Azure, Onnx, OpenAI, Orchestrator, Profile
+from app.core.profile import Anthropic, Authored, Azure, Llama, Onnx, OpenAI, Orchestrator, Profile
 from app.edge.feed import Feed
 from app.edge.router import Router
 from app.edge.session import Sessions
@@ -298,7 +298,7 @@ async def build(
 def _open_words(
     profile: Profile, engines: Engines, *, root: Path, clock: Clock, watch: RungWatch, environment: Mapping[str, str]
 ) -> tuple[Words | None, Words]:
-    """The orchestrator over every provider that has a key (None without any), and the authored engine."""
+    """The orchestrator over every provider that has a key or a file (None without any), and the authored engine."""
     from app.engines.authored.engine import open_authored
 
     language = next((spec.language for spec in profile.engines.values() if isinstance(spec, Authored)), "en")
@@ -316,7 +316,7 @@ def _open_words(
     limits = {
         name: Limits(first_token_ms=spec.first_token_ms, total_ms=spec.total_ms)
         for name, spec in profile.engines.items()
-        if isinstance(spec, OpenAI | Azure | Anthropic)
+        if isinstance(spec, OpenAI | Azure | Anthropic | Llama)
     }
     return engines.add(WordsOrchestrator(providers, clock=clock, watcher=watch, limits=limits)), authored
 
@@ -324,8 +324,10 @@ def _open_words(
 def _open_provider(
     name: str, profile: Profile, engines: Engines, *, root: Path, environment: Mapping[str, str]
 ) -> Words | None:
-    """One cloud provider; without its key or its SDK it is left out, visibly."""
+    """One provider; without its key, its file or its package it is left out, visibly."""
     spec = profile.engines.get(name)
+    if isinstance(spec, Llama):
+        return _open_llama(name, spec, engines)
     if not isinstance(spec, OpenAI | Azure | Anthropic):
         raise Invalid(f"engines.words.providers names {name!r}", hint=f"name an engine table such as {'openai'!r}")
     key = environment.get(spec.key_env, "")
@@ -368,6 +370,24 @@ def _open_provider(
     except ModuleNotFoundError as error:
         engines.lack(name, kind, f"the package {error.name!r} is not installed", "uv sync --extra cloud")
         return None
+
+
+def _open_llama(name: str, spec: Llama, engines: Engines) -> Words | None:
+    """The model on this machine; it is loaded with its first line."""
+    if not spec.file:
+        engines.lack(name, "llama", "no GGUF file", f"export INNKEEPER__ENGINES__{name.upper()}__FILE=…")
+        return None
+    try:
+        from app.engines.gguf import Bounds
+        from app.engines.llama import open_llama
+
+        bounds = Bounds(spec.context_tokens_max, spec.gpu_layers_max, spec.threads_max)
+        return engines.add(open_llama(name=name, file=spec.file, bounds=bounds))
+    except ModuleNotFoundError as error:
+        engines.lack(name, "llama", f"the package {error.name!r} is not installed", "uv sync --extra llama", asked=True)
+    except EngineDown as error:
+        engines.lack(name, "llama", error.message, error.hint, asked=True)
+    return None
 
 
 def _open_network(name: str, profile: Profile, engines: Engines, *, root: Path) -> Network | None:

@@ -6,7 +6,11 @@ from importlib.util import find_spec
 
 import pytest
 
-EXTRAS = {"needs_torch": ("torch", "onnx", "matplotlib"), "needs_spark": ("pyspark",)}
+EXTRAS = {
+    "needs_torch": ("torch", "onnx", "matplotlib"),
+    "needs_spark": ("pyspark",),
+    "needs_llama": ("llama_cpp", "gguf"),
+}
 """Marker -> the packages without which its tests are left out."""
 
 

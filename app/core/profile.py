@@ -179,6 +179,19 @@ class Anthropic(Engine, frozen=True, kw_only=True, tag="anthropic"):
     total_ms: int = 30_000
 
 
+class Llama(Engine, frozen=True, kw_only=True, tag="llama"):
+    """A GGUF file in llama.cpp on this machine; without a file it is left out."""
+
+    file: str
+    """Relative to the working directory."""
+    context_tokens_max: int = 4_096
+    gpu_layers_max: int = 0
+    """Layers of the model on the GPU; 0 keeps it on the CPU, more than it has puts all of it there."""
+    threads_max: int = 4
+    first_token_ms: int = 8_000
+    total_ms: int = 60_000
+
+
 class Authored(Engine, frozen=True, kw_only=True, tag="authored"):
     """Lines from grammar and persona; no model, no network."""
 
@@ -191,7 +204,7 @@ class Orchestrator(Engine, frozen=True, kw_only=True, tag="orchestrator"):
     providers: tuple[str, ...]
 
 
-AnyEngine = Onnx | OpenAI | Azure | Anthropic | Authored | Orchestrator
+AnyEngine = Onnx | OpenAI | Azure | Anthropic | Llama | Authored | Orchestrator
 
 
 class Profile(Section, frozen=True, kw_only=True):
