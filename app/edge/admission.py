@@ -27,6 +27,8 @@ RATIO_MIN, RATIO_MAX = 0.25, 4.0
 """One measurement moves a cost by no more than this, so that a pause of the process is no lesson."""
 BURST_S = 0.25
 """How long the loop may be late before the queue counts as standing."""
+IDLE_S = 0.005
+"""A loop that had nothing to start for this long has caught up."""
 RETRY_AFTER_S = 1.0
 QUIET_S = 1.0
 """A server that has refused nothing for this long is no longer overloaded."""
@@ -67,7 +69,7 @@ class Admission:
         self._waiting_s = 0.0
         self._requests = 0
         self._pass: list[Ticket] = []
-        self._pass_began_s = 0.0
+        self._pass_began_s = self._pass_ended_s = 0.0
         self._late_s: float | None = None
         """Since when every pass has taken over half of what the backlog may be."""
         self._refused_s = -QUIET_S
@@ -80,6 +82,8 @@ class Admission:
     def enter(self, op: str, *, writes: bool = False) -> Ticket:
         """A ticket for one request of `op`; raises Overloaded while too much waits to start, or to be committed."""
         cost_s = self._costs_s.get(op, COST_S_START)
+        if not self._waiting and time.perf_counter() - self._pass_ended_s > IDLE_S:
+            self._late_s = None
         if self._waiting and self._waiting_s + cost_s > self._backlog_s_max and not self._bursts(cost_s):
             self._refuse(f"{self._waiting} requests wait to start")
         if writes and self._behind_s() > self._write_wait_s_max:
@@ -117,7 +121,7 @@ class Admission:
     def _passed(self) -> None:
         """Compare how long the pass took with what its operations were thought to cost, and learn."""
         started, self._pass = self._pass, []
-        now_s = time.perf_counter()
+        self._pass_ended_s = now_s = time.perf_counter()
         taken_s = now_s - self._pass_began_s
         if taken_s < self._backlog_s_max / 2:
             self._late_s = None

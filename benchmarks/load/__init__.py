@@ -1,0 +1,1 @@
+"""The parts of the load benchmark: an open-loop generator in processes of its own, and the servers it presses."""

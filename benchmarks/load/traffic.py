@@ -1,0 +1,79 @@
+"""What the generator says: the worlds it plays in, and the bodies of its messages, from a seed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+NPCS, PLAYERS, PLACES = 200, 50, 20
+VERBS = ("moved", "talked", "attacked", "explored", "took", "dropped")
+ITEMS = 100
+
+
+def world(number: int) -> str:
+    """The name of a world."""
+    return f"world-{number}"
+
+
+def entities() -> list[dict[str, Any]]:
+    """Who and what each world holds."""
+    return [
+        *({"type": "location", "id": f"place-{n}", "name": f"Place {n}", "x": n, "y": n} for n in range(PLACES)),
+        *({"type": "npc", "id": f"npc-{n}", "name": f"Npc {n}", "location": "place-0"} for n in range(NPCS)),
+        *({"type": "player", "id": f"player-{n}", "name": f"Player {n}"} for n in range(PLAYERS)),
+        *({"type": "item", "id": f"item-{n}", "name": f"Item {n}", "holder": "place-0"} for n in range(ITEMS)),
+    ]
+
+
+def events(count: int, *, seed: int) -> list[dict[str, Any]]:
+    """What happened in one batch."""
+    chance = random.Random(seed)
+    return [_happened(chance) for _ in range(count)]
+
+
+def _happened(chance: random.Random) -> dict[str, Any]:
+    verb = chance.choice(VERBS)
+    found: dict[str, Any] = {"verb": verb, "actor": f"player-{chance.randrange(PLAYERS)}"}
+    if verb in ("talked", "attacked"):
+        found["target"] = f"npc-{chance.randrange(NPCS)}"
+    if verb in ("took", "dropped"):
+        found["item"] = f"item-{chance.randrange(ITEMS)}"
+    if verb != "took":
+        found["location"] = f"place-{chance.randrange(PLACES)}"
+    return found
+
+
+def post_events(number: int, batch: list[dict[str, Any]], *, seed: int) -> bytes:
+    """A world.event frame in msgpack, with a key that no other has."""
+    data = {"events": batch, "key": f"{seed}-{number}"}
+    return msgspec.msgpack.encode({"id": str(number), "op": "world.event", "data": data})
+
+
+def messages(spec: dict[str, Any]) -> Callable[[int, random.Random], tuple[bytes, bool]]:
+    """Makes (payload, whether it is msgpack) of the stream's message for a frame's id."""
+    match spec["say"]:
+        case "get":
+            return lambda number, chance: (
+                b'{"id":"%d","op":"world.get","data":{"id":"npc-%d"}}' % (number, chance.randrange(NPCS)),
+                False,
+            )
+        case "events":
+            batches = [events(spec["batch"], seed=seed) for seed in range(8)]
+            seed = spec["seed"]
+            return lambda number, chance: (post_events(number, chance.choice(batches), seed=seed), True)
+        case "echo":
+            return lambda number, _chance: (b'{"id":"%d","text":"hello"}' % number, False)
+        case other:
+            raise ValueError(other)
+
+
+def requests(spec: dict[str, Any]) -> list[tuple[str, bytes]]:
+    """(path, body) of the HTTP requests of a stream."""
+    if spec["say"] == "echo":
+        return [("/echo", b'{"id":"1","text":"hello"}')]
+    body = {"world": world(0)}
+    return [("/v1/world/get", json.dumps({**body, "id": f"npc-{n}"}).encode()) for n in range(NPCS)]

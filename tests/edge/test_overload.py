@@ -1,0 +1,157 @@
+"""Overload: what is too much is turned away at once with a time to come again, and the rest is served as ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+
+from app.build import MODULE_SETTINGS, ROOT
+from app.core.clock import SystemClock
+from app.core.errors import Overloaded
+from app.core.messages import Reply, Request
+from app.core.module import Call, Handler, Module, Scope
+from app.core.profile import Server as Limits
+from app.core.profile import layers, load
+from app.edge.admission import BURST_S, Admission
+from app.edge.router import Router
+from app.telemetry.metrics import Metrics
+from tests.servers import Server, connect, running
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that takes two requests at once."""
+    with running(tmp_path_factory.mktemp("narrow"), "--set", "server.requests_max=2") as server:
+        assert server.post("/v1/world/create", {"world": "w"})[0] == 200
+        assert server.post("/v1/world/upsert", {"world": "w", "entities": [{"type": "npc", "id": "a"}]})[0] == 200
+        yield server
+
+
+async def test_a_frame_too_many_is_told_when_to_come_again(narrow: Server) -> None:
+    async with connect(narrow, world="w") as link:
+        for _ in range(40):
+            await link.send("world.assert", {"facts": [{"subject": "a", "predicate": "mood", "value": 1.0}]})
+        replies = [await link.receive() for _ in range(40)]
+        later = await link.ask("world.describe", {})
+    refused = [reply["error"] for reply in replies if not reply["ok"]]
+    assert refused
+    assert {error["code"] for error in refused} == {"overloaded"}
+    assert all(error["retry_after_s"] > 0 for error in refused)
+    assert later["ok"], "what was refused left nothing behind"
+
+
+async def test_a_request_too_many_gets_503_with_retry_after_and_the_connection_lives(narrow: Server) -> None:
+    answers = await asyncio.gather(*(_post_twice(narrow) for _ in range(24)))
+    statuses = {status for pair in answers for status, _ in pair}
+    assert statuses == {200, 503}
+    refused = [head for pair in answers for status, head in pair if status == 503]
+    assert all(b"retry-after: 1" in head and b"application/problem+json" in head for head in refused)
+    assert narrow.get("/health/ready")[0] == 200
+
+
+async def test_a_request_canceled_before_it_began_leaves_room(narrow: Server) -> None:
+    async with connect(narrow, world="w") as link:
+        for _ in range(10):
+            id = await link.send("world.describe", {})
+            await link.send("cancel", {"id": id})
+            first, second = await link.receive(), await link.receive()
+            assert {first["id"], second["id"]} >= {id}
+        assert (await link.ask("world.describe", {}))["ok"]
+
+
+async def test_a_burst_is_served_and_a_standing_queue_is_cut() -> None:
+    admission = _admission()
+    until = time.perf_counter() + 2 * BURST_S
+    served = [0]
+    while time.perf_counter() < until:
+        served.append(await _pass(admission, 100, cost_s=0.0005))
+    assert served[1] == 100, "50 ms of work at once are a burst"
+    assert max(served[-3:]) < 100, "the loop has been late for too long"
+    assert min(served[-3:]) >= 1, "and never idles"
+    await asyncio.sleep(0.02)
+    assert await _pass(admission, 20, cost_s=0.0005) == 20, "a loop that has caught up takes bursts again"
+
+
+async def test_writes_are_refused_while_commits_are_behind_and_reads_are_not() -> None:
+    behind_s = 0.0
+    admission = _admission(behind_s=lambda: behind_s)
+    admission.enter("world.event", writes=True).leave()
+    behind_s = 10.0
+    with pytest.raises(Overloaded) as refused:
+        admission.enter("world.event", writes=True)
+    assert refused.value.retry_after_s
+    admission.enter("world.get").leave()
+
+
+async def test_a_refused_request_runs_no_handler() -> None:
+    ran = 0
+
+    class Ask(Request, frozen=True, kw_only=True):
+        op = "test.ask"
+
+    async def run(_call: Call, _request: Ask) -> Reply:
+        nonlocal ran
+        ran += 1
+        return Reply()
+
+    module = Module(name="test", handlers=(Handler(Ask, Reply, run, Scope.WRITE, 100),))
+    router = Router(
+        [module], server=_limits(), behind_s=lambda: 10.0, clock=SystemClock(),
+        log=structlog.get_logger(), metrics=Metrics(),
+    )  # fmt: skip
+    route = router.route("test.ask")
+    assert route.writes
+    with pytest.raises(Overloaded):
+        router.admission.enter(route.op, writes=route.writes)
+    assert ran == 0
+    assert router.admission.shedding
+
+
+def _limits() -> Limits:
+    return load(layers(ROOT / "profiles", mode=1, file=None, environment={}, flags={}), MODULE_SETTINGS).profile.server
+
+
+def _admission(*, behind_s: Callable[[], float] = lambda: 0.0) -> Admission:
+    return Admission(_limits(), behind_s=behind_s, log=structlog.get_logger(), metrics=Metrics())
+
+
+async def _pass(admission: Admission, requests: int, *, cost_s: float) -> int:
+    """One pass of the loop in which that many arrive and those that are admitted work for `cost_s` each."""
+    tickets = []
+    for _ in range(requests):
+        try:
+            tickets.append(admission.enter("op"))
+        except Overloaded:
+            continue
+    for ticket in tickets:
+        ticket.begin()
+        busy_until = time.perf_counter() + cost_s
+        while time.perf_counter() < busy_until:
+            pass
+        ticket.leave()
+    await asyncio.sleep(0)
+    return len(tickets)
+
+
+async def _post_twice(server: Server) -> list[tuple[int, bytes]]:
+    """(status, head) of two requests on one connection, the second after the first's answer."""
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    body = b'{"world":"w","facts":[{"subject":"a","predicate":"mood","value":1.0}]}'
+    head = (
+        f"POST /v1/world/assert HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    found = []
+    for _ in range(2):
+        writer.write(head.encode() + body)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        length = next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length"))
+        await reader.readexactly(int(length.partition(b":")[2]))
+        found.append((int(answer[9:12]), answer.lower()))
+    writer.close()
+    return found
