@@ -19,6 +19,9 @@ HEAVY = (
     "numba",
     "alembic",
     "matplotlib",
+    "duckdb",
+    "pyarrow",
+    "pyspark",
     "redis",
     "pulsar",
 )
@@ -28,7 +31,7 @@ def test_layers_and_homes_hold() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml")) == 0
 
 
-@pytest.mark.parametrize("verb", ["serve", "profile", "doctor", "key"])
+@pytest.mark.parametrize("verb", ["serve", "profile", "doctor", "key", "features"])
 def test_a_verb_loads_nothing_heavy_before_a_profile_names_it(verb: str) -> None:
     code = (
         "import sys; from app.cli.main import VERBS, cli; "

@@ -17,6 +17,7 @@ from app.core.errors import Conflict, Error, NotFound
 from app.core.profile import layers, load
 from app.world.entities import Npc, Player
 from app.world.events import EntityUpserted, Happened
+from tests import servers
 from tests.doubles import SilentLog
 
 
@@ -110,3 +111,27 @@ def test_the_history_of_a_running_server_is_not_written_by_another(tmp_path: Pat
             await innkeeper.close()
 
     asyncio.run(run())
+
+
+def test_a_killed_server_s_history_is_complete_after_the_next_one(tmp_path: Path) -> None:
+    chosen = ("--set", "features.views=people", "--set", "features.history=true", "--set", "features.keep_ms=50")
+    talk = {"verb": "talked", "actor": "ann", "target": "mara"}
+    server = servers.start(tmp_path, *chosen)
+    server.post("/v1/world/create", {"world": "w"})
+    people = [{"type": "npc", "id": "mara"}, {"type": "player", "id": "ann"}]
+    assert server.post("/v1/world/upsert", {"world": "w", "entities": people})[0] == 200
+    for _ in range(40):
+        assert server.post("/v1/world/event", {"world": "w", "events": [talk]})[0] == 200
+    server.kill()
+    server = servers.start(tmp_path, *chosen)
+    assert server.post("/v1/world/event", {"world": "w", "events": [talk]})[0] == 200
+    assert server.get("/health/ready")[1]["degraded"] == []
+    assert server.stop() == 0
+    files = sorted((tmp_path / "features").rglob("*.parquet"), key=lambda path: path.name)
+    live = pa.concat_tables([pq.read_table(path) for path in files])
+    assert live.num_rows == 2 + 2 * 41
+    invoke(tmp_path, "materialize", "--rebuild")
+    again = pa.concat_tables([pq.read_table(path) for path in (tmp_path / "features").rglob("*.parquet")])
+    assert again.sort_by([("seq", "ascending"), ("entity", "ascending")]).equals(
+        live.sort_by([("seq", "ascending"), ("entity", "ascending")])
+    )
