@@ -1,0 +1,169 @@
+"""Opens the engines that a profile names; one that this machine cannot run is left out, visibly.
+
+It reads keys from the environment and imports each vendor's code only when the profile names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from app.core.clock import Clock
+from app.core.errors import EngineDown, Invalid
+from app.core.ports import Engine, EngineStatus, Network, Words
+from app.core.profile import Anthropic, Authored, Azure, Llama, Onnx, OpenAI, Orchestrator, Profile
+from app.engines import prices
+from app.telemetry.metrics import RungWatch
+
+E = TypeVar("E", bound=Engine)
+
+
+class Engines:
+    """The engines that run, and why the others do not."""
+
+    def __init__(self) -> None:
+        self._running: list[Engine] = []
+        self._lacking: list[EngineStatus] = []
+
+    def add(self, engine: E) -> E:
+        """Keep a running engine, to be told of and closed."""
+        self._running.append(engine)
+        return engine
+
+    def lack(self, name: str, kind: str, detail: str, mend: str, *, asked: bool = False) -> None:
+        """Note an engine that does not run. `asked`: the mode counts on it, so the server is degraded without."""
+        state: Literal["degraded", "missing"] = "degraded" if asked else "missing"
+        self._lacking.append(EngineStatus(name=name, kind=kind, state=state, detail=detail, mend=mend))
+
+    def statuses(self) -> tuple[EngineStatus, ...]:
+        """What each engine is at this moment."""
+        return (*(engine.status() for engine in self._running), *self._lacking)
+
+    async def close(self) -> None:
+        """Close in reverse order."""
+        for engine in reversed(self._running):
+            await engine.close()
+
+
+def open_words(
+    profile: Profile, engines: Engines, *, root: Path, clock: Clock, watch: RungWatch, environment: Mapping[str, str]
+) -> tuple[Words | None, Words]:
+    """The orchestrator over every provider that has a key or a file (None without any), and the authored engine."""
+    from app.engines.authored.engine import open_authored
+
+    language = next((spec.language for spec in profile.engines.values() if isinstance(spec, Authored)), "en")
+    authored = engines.add(open_authored(language=language))
+    chosen = profile.engines.get("words")
+    if not isinstance(chosen, Orchestrator):
+        return None, authored
+    found = [_open_provider(name, profile, engines, root=root, environment=environment) for name in chosen.providers]
+    providers = [provider for provider in found if provider is not None]
+    if not providers:
+        return None, authored
+    from app.engines.orchestrator import Limits
+    from app.engines.orchestrator import Orchestrator as WordsOrchestrator
+
+    limits = {
+        name: Limits(first_token_ms=spec.first_token_ms, total_ms=spec.total_ms)
+        for name, spec in profile.engines.items()
+        if isinstance(spec, OpenAI | Azure | Anthropic | Llama)
+    }
+    return engines.add(WordsOrchestrator(providers, clock=clock, watcher=watch, limits=limits)), authored
+
+
+def _open_provider(
+    name: str, profile: Profile, engines: Engines, *, root: Path, environment: Mapping[str, str]
+) -> Words | None:
+    """One provider; without its key, its file or its package it is left out, visibly."""
+    spec = profile.engines.get(name)
+    if isinstance(spec, Llama):
+        return _open_llama(name, spec, engines)
+    if not isinstance(spec, OpenAI | Azure | Anthropic):
+        raise Invalid(f"engines.words.providers names {name!r}", hint=f"name an engine table such as {'openai'!r}")
+    key = environment.get(spec.key_env, "")
+    kind = type(spec).__name__.lower()
+    if not key:
+        engines.lack(name, kind, f"no key in {spec.key_env}", f"export {spec.key_env}=…")
+        return None
+    table = prices.load(root / "models" / "prices.toml")
+    try:
+        match spec:
+            case OpenAI():
+                from app.engines.openai import open_openai
+
+                return engines.add(
+                    open_openai(name=name, model=spec.model, key=key, base_url=spec.base_url, prices=table)
+                )
+            case Azure():
+                from app.engines.azure import open_azure
+
+                endpoint = environment.get(spec.endpoint_env, "")
+                if not endpoint:
+                    engines.lack(name, kind, f"no address in {spec.endpoint_env}", f"export {spec.endpoint_env}=…")
+                    return None
+                return engines.add(
+                    open_azure(
+                        name=name,
+                        endpoint=endpoint,
+                        deployment=spec.deployment,
+                        api_version=spec.api_version,
+                        key=key,
+                        prices=table,
+                    )
+                )
+            case Anthropic():
+                from app.engines.anthropic import open_anthropic
+
+                return engines.add(
+                    open_anthropic(name=name, model=spec.model, key=key, base_url=spec.base_url, prices=table)
+                )
+    except ModuleNotFoundError as error:
+        engines.lack(name, kind, f"the package {error.name!r} is not installed", "uv sync --extra cloud")
+        return None
+
+
+def _open_llama(name: str, spec: Llama, engines: Engines) -> Words | None:
+    """The model on this machine; it is loaded with its first line."""
+    if not spec.file:
+        engines.lack(name, "llama", "no GGUF file", f"export INNKEEPER__ENGINES__{name.upper()}__FILE=…")
+        return None
+    try:
+        from app.engines.gguf import Bounds
+        from app.engines.llama import open_llama
+
+        bounds = Bounds(spec.context_tokens_max, spec.gpu_layers_max, spec.threads_max)
+        return engines.add(open_llama(name=name, file=spec.file, bounds=bounds))
+    except ModuleNotFoundError as error:
+        engines.lack(name, "llama", f"the package {error.name!r} is not installed", "uv sync --extra llama", asked=True)
+    except EngineDown as error:
+        engines.lack(name, "llama", error.message, error.hint, asked=True)
+    return None
+
+
+def open_network(name: str, profile: Profile, engines: Engines, *, root: Path) -> Network | None:
+    """The ONNX network of that engine table; None where the profile has none or this machine cannot run it."""
+    spec = profile.engines.get(name)
+    if not isinstance(spec, Onnx):
+        return None
+    try:
+        from app.engines import catalog
+        from app.engines.onnx import open_onnx
+
+        folder = root / "models"
+        return engines.add(
+            open_onnx(
+                name=name,
+                entry=catalog.load(folder / "catalog.toml").entry(spec.model),
+                folder=folder,
+                providers=spec.providers,
+                threads=spec.threads,
+                batch_rows_max=spec.batch_rows_max,
+                queue_rows_max=spec.queue_rows_max,
+            )
+        )
+    except ModuleNotFoundError as error:
+        engines.lack(name, "onnx", f"the package {error.name!r} is not installed", "uv sync --extra cpu", asked=True)
+    except EngineDown as error:
+        engines.lack(name, "onnx", error.message, error.hint, asked=True)
+    return None
