@@ -54,15 +54,15 @@ class Llama:
         self._path, self._bounds = path, bounds
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._jobs: set[_Job] = set()
-        self._context: gguf.Context | None = None
-        self._scribe: Scribe | None = None
+        self._loaded: tuple[gguf.Context, Scribe] | None = None
         self._trouble = ""
         self._closed = False
 
     def status(self) -> EngineStatus:
         """What runs; degraded after a failure, and where layers were asked of a GPU that is not used."""
-        detail, mend = self._trouble, ""
-        if not detail and self._context is not None and self._bounds.gpu_layers_max and not self._context.on_gpu:
+        detail, mend, loaded = self._trouble, "", self._loaded
+        provider = "" if loaded is None else "gpu" if loaded[0].on_gpu else "cpu"
+        if not detail and provider == "cpu" and self._bounds.gpu_layers_max:
             detail = "this llama.cpp was built without a GPU"
             mend = "CMAKE_ARGS=-DGGML_CUDA=on uv sync --extra llama --reinstall-package llama-cpp-python"
         state: Literal["ready", "degraded"] = "degraded" if detail else "ready"
@@ -71,8 +71,8 @@ class Llama:
             kind="llama",
             state=state,
             asked=(self._path.name,),
-            provider="" if self._context is None else "gpu" if self._context.on_gpu else "cpu",
-            detail=detail or ("" if self._context else "is loaded before its first line"),
+            provider=provider,
+            detail=detail or ("" if loaded else "is loaded before its first line"),
             mend=mend,
         )
 
@@ -125,10 +125,10 @@ class Llama:
         self._trouble = ""
 
     def _load(self) -> tuple[gguf.Context, Scribe]:
-        if self._context is None or self._scribe is None:
-            self._context = gguf.Context(self._path, self._bounds)
-            self._scribe = Scribe(self._context)
-        return self._context, self._scribe
+        if self._loaded is None:
+            context = gguf.Context(self._path, self._bounds)
+            self._loaded = context, Scribe(context)
+        return self._loaded
 
     def _write(self, job: _Job, context: gguf.Context, scribe: Scribe) -> None:
         """Read the prompt, draw the answer, and look between tokens whether anybody still waits."""
@@ -174,9 +174,9 @@ class Llama:
             job.send(WordsDelta(text=text))
 
     def _free(self) -> None:
-        if self._context is not None:
-            self._context.free()
-            self._context = None
+        if self._loaded is not None:
+            self._loaded[0].free()
+            self._loaded = None
 
 
 def open_llama(*, name: str, file: str, bounds: gguf.Bounds) -> Llama:
