@@ -38,7 +38,7 @@ READY_P95_S = 3.0
 READY_MAX_S = 15.0
 SETTINGS = {"database.checkpoint_events": "1", "database.retry_ms": "50"}
 """A checkpoint at each start, and a quick second try: more passes of the places that matter."""
-FAULTS = {"EIO": "fdatasync,fsync:error=EIO:when=6+5", "ENOSPC": "pwrite64:error=ENOSPC:when=40+25"}
+FAULTS = {"EIO": "fdatasync,fsync:error=EIO:when=6+5", "ENOSPC": "pwrite64:error=ENOSPC:when=40+150"}
 TRACED = {"EIO": "fdatasync,fsync", "ENOSPC": "pwrite64"}
 
 
