@@ -22,7 +22,7 @@ from report import Report, note, start
 
 BATCH = 100
 """Events in one message while ingestion is measured."""
-PRESS_BATCH = 500
+PRESS_BATCH = 250
 """Events in one message while the server is overloaded: what a game sends for all its players at once."""
 CLIENTS = 6
 """Game servers that ingest, each with one message in flight."""

@@ -27,7 +27,7 @@ RATIO_MIN, RATIO_MAX = 0.25, 4.0
 """One measurement moves a cost by no more than this, so that a pause of the process is no lesson."""
 BURST_S = 0.25
 """How long the loop may be late before the queue counts as standing."""
-IDLE_S = 0.005
+IDLE_S = 0.02
 """A loop that had nothing to start for this long has caught up."""
 RETRY_AFTER_S = 1.0
 QUIET_S = 1.0
@@ -70,8 +70,10 @@ class Admission:
         self._requests = 0
         self._pass: list[Ticket] = []
         self._pass_began_s = self._pass_ended_s = 0.0
+        self._asked_s = 0.0
+        """The cost of what was asked for since the last pass, refused or not."""
         self._late_s: float | None = None
-        """Since when every pass has taken over half of what the backlog may be."""
+        """Since when every pass has met more than the backlog may be."""
         self._refused_s = -QUIET_S
 
     @property
@@ -84,6 +86,7 @@ class Admission:
         cost_s = self._costs_s.get(op, COST_S_START)
         if not self._waiting and time.perf_counter() - self._pass_ended_s > IDLE_S:
             self._late_s = None
+        self._asked_s += cost_s
         if self._waiting and self._waiting_s + cost_s > self._backlog_s_max and not self._bursts(cost_s):
             self._refuse(f"{self._waiting} requests wait to start")
         if writes and self._behind_s() > self._write_wait_s_max:
@@ -123,7 +126,8 @@ class Admission:
         started, self._pass = self._pass, []
         self._pass_ended_s = now_s = time.perf_counter()
         taken_s = now_s - self._pass_began_s
-        if taken_s < self._backlog_s_max / 2:
+        asked_s, self._asked_s = self._asked_s, 0.0
+        if asked_s <= self._backlog_s_max:
             self._late_s = None
         elif self._late_s is None:
             self._late_s = now_s

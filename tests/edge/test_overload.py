@@ -65,14 +65,14 @@ async def test_a_request_canceled_before_it_began_leaves_room(narrow: Server) ->
 
 async def test_a_burst_is_served_and_a_standing_queue_is_cut() -> None:
     admission = _admission()
-    until = time.perf_counter() + 2 * BURST_S
-    served = [0]
+    until = time.perf_counter() + 4 * BURST_S
+    served: list[int] = []
     while time.perf_counter() < until:
         served.append(await _pass(admission, 100, cost_s=0.0005))
-    assert served[1] == 100, "50 ms of work at once are a burst"
-    assert max(served[-3:]) < 100, "the loop has been late for too long"
-    assert min(served[-3:]) >= 1, "and never idles"
-    await asyncio.sleep(0.02)
+    assert served[0] == 100, "50 ms of work at once are a burst"
+    assert min(served[5:]) < 100, "the loop has been late for too long"
+    assert min(served) >= 1, "and never idles"
+    await asyncio.sleep(0.1)
     assert await _pass(admission, 20, cost_s=0.0005) == 20, "a loop that has caught up takes bursts again"
 
 
