@@ -20,6 +20,7 @@ import msgspec
 from app.cli.prove import child as children
 from app.cli.prove.child import Child
 from app.cli.prove.figures import Figure, Gap, Outcome, Plan, percentile
+from app.cli.prove.key_server import KeyServer, find_program
 from app.cli.prove.ledger import Clients, Verdict, judge
 from app.core.errors import Broken, StoreDown
 from app.stores.cluster import Tools, find_tools, private_cluster
@@ -44,7 +45,7 @@ TRACED = {"EIO": "fdatasync,fsync", "ENOSPC": "pwrite64"}
 
 def run(plan: Plan) -> Sequence[Outcome]:
     """The whole suite."""
-    return [*_server_kills(plan), *_postgres_kills(plan), *_disk_faults(plan)]
+    return [*_server_kills(plan), *_postgres_kills(plan), *_redis_kills(plan), *_disk_faults(plan)]
 
 
 def _server_kills(plan: Plan) -> Iterator[Outcome]:
@@ -131,6 +132,45 @@ def _killed_under(plan: Plan, tools: Tools) -> Iterator[Outcome]:
     yield _figure("writing again after PostgreSQL, p95", percentile(back_s, 0.95), "s", READY_P95_S)
 
 
+def _redis_kills(plan: Plan) -> Iterator[Outcome]:
+    try:
+        program = find_program()
+    except StoreDown as error:
+        yield Gap(suite="F", name="Redis kills", lacks=error.message)
+        return
+    server = KeyServer(program, plan.folder, children.free_port())
+    server.start()
+    try:
+        yield from _redis_killed_beside(plan, server)
+    finally:
+        server.kill()
+
+
+def _redis_killed_beside(plan: Plan, server: KeyServer) -> Iterator[Outcome]:
+    """Cache and stream come and go; writes wait for neither."""
+    kills = plan.of(quick=3, full=20)
+    folder, port = plan.folder / "redis", children.free_port()
+    draw = random.Random(plan.seed)  # noqa: S311  # a repeatable draw
+    clients = Clients(CLIENTS, plan.seed)
+    settings = {**SETTINGS, "cache.url": server.url, "stream.url": server.url}
+    child = _first_life(clients, folder, port, settings)
+    waited_s = []
+    for number in range(kills):
+        server.kill()
+        started_s = time.monotonic()
+        _require(clients.wait_for(CLIENTS, SETTLED_S_MAX), child)
+        waited_s.append(time.monotonic() - started_s)
+        time.sleep(draw.uniform(0.0, DOWN_S_MAX))
+        server.start()
+        clients.wait_for(draw.randint(1, SETTLED_WRITES), SETTLED_S_MAX)
+        plan.told(f"  {number + 1}/{kills} Redis killed, {CLIENTS} writes in {waited_s[-1]:.2f} s without it")
+    child.stop()
+    verdict, _ = _last_life(clients, folder, port, settings)
+    yield from _judged("Redis kills", verdict, clients)
+    yield _figure("Redis kills", kills, "kills", kills, least=True)
+    yield _figure(f"{CLIENTS} writes without Redis, p95", percentile(waited_s, 0.95), "s", READY_P95_S)
+
+
 def _disk_faults(plan: Plan) -> Iterator[Outcome]:
     strace = shutil.which("strace")
     if strace is None or subprocess.run([strace, "-qq", "-o", "/dev/null", "true"], check=False).returncode:  # noqa: S603  # no shell
@@ -152,13 +192,17 @@ def _disk_fault(plan: Plan, name: str, strace: str) -> Iterator[Outcome]:
         if not child.dead:
             break
     clients.open(child)
-    written = clients.wait_for(plan.of(quick=40, full=400), plan.of(quick=10, full=60))
+    wanted, until_s = plan.of(quick=3, full=20), time.monotonic() + plan.of(quick=15, full=90)
+    written, injected = True, 0
+    while written and injected < wanted and time.monotonic() < until_s:
+        written = clients.wait_for(CLIENTS, SETTLED_S_MAX)
+        injected = record.read_text(errors="replace").count("(INJECTED)")
+    written = written and clients.wait_for(CLIENTS, SETTLED_S_MAX)
     child.kill()
     verdict, _ = _last_life(clients, folder, port, SETTINGS)
-    injected = record.read_text(errors="replace").count("(INJECTED)")
     plan.told(f"  {name} injected {injected} times, {verdict.writes} writes")
     yield from _judged(name, verdict, clients)
-    yield _figure(f"{name} injected", injected, "faults", plan.of(quick=3, full=20), least=True)
+    yield _figure(f"{name} injected", injected, "faults", wanted, least=True)
     yield _figure(f"{name}: goes on writing", int(written), "", 1, least=True)
 
 
