@@ -13,7 +13,7 @@ from typing import BinaryIO
 import click
 import msgspec
 
-from app.cli.offline import chosen_profile, progress, with_database
+from app.cli.offline import chosen_profile, progress, with_schema
 from app.cli.options import profile_options
 from app.core.errors import Invalid
 from app.core.profile import Profile
@@ -85,7 +85,7 @@ def _export(profile: Profile, tenant: str, world: str, out: BinaryIO) -> int:
         with progress("export", total) as told:
             return await database.run(lambda c: lines.write_events(c, out, tenant, world, told))
 
-    return with_database(profile, work)
+    return with_schema(profile, work)
 
 
 @events.command()
@@ -113,7 +113,7 @@ def replay(
                 lambda c: [one(c, owner, id, told) for owner, id in replays.chosen_worlds(c, tenant, world)]
             )
 
-    found = with_database(chosen_profile(mode, file, assignments, data), work)
+    found = with_schema(chosen_profile(mode, file, assignments, data), work)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     else:

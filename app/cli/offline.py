@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy import inspect
+
 from app.build import ROOT
 from app.cli.options import load_profile
+from app.core.errors import NotFound
 from app.core.profile import Profile
 from app.stores.database import Database, open_database
 from app.stores.replay import Progress
@@ -44,6 +47,20 @@ def with_database(profile: Profile, work: Callable[[Database], Awaitable[T]]) ->
             await database.close()
 
     return asyncio.run(run())
+
+
+def with_schema(profile: Profile, work: Callable[[Database], Awaitable[T]]) -> T:
+    """The same, over a database that is there; raises NotFound where none is, instead of making one."""
+    missing = NotFound("there is no database of Innkeeper's here", hint="check --data and database.url")
+    if not profile.database.url and not (Path(profile.server.data_folder) / "innkeeper.db").exists():
+        raise missing
+
+    async def checked(database: Database) -> T:
+        if not await database.run(lambda connection: inspect(connection).has_table("alembic_version")):
+            raise missing
+        return await work(database)
+
+    return with_database(profile, checked)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli.main import cli
-from app.core.errors import Conflict, Invalid
+from app.core.errors import Conflict, Invalid, NotFound
 from app.world.entities import Npc
 from app.world.events import EntityUpserted
 from tests.stores.conftest import Opener
@@ -106,3 +106,12 @@ def test_a_time_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["restore", "--from", "x", "--cluster", "y", "--until", "yesterday"])
     assert isinstance(result.exception, Invalid)
     assert "yesterday" in result.exception.message
+
+
+def test_a_folder_without_a_database_is_named_and_left_as_it_is(run: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    with pytest.raises(NotFound, match="no database"):
+        run("events", "replay", data=empty)
+    with pytest.raises(Invalid, match=r"no database|no Innkeeper schema"):
+        run("backup", "--out", str(tmp_path / "copy"), data=empty)
+    assert not (empty / "innkeeper.db").exists()
