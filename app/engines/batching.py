@@ -1,7 +1,7 @@
-"""Joins the requests that already wait into one run, in a worker thread, and sheds those that are late.
+"""Joins the requests that already wait into one run, in worker threads, and sheds those that are late.
 
-Nothing waits for company: when the worker is free, what is there runs. Small requests run at once on the
-loop. It knows rows and deadlines, not what is computed.
+Nothing waits for company: when a worker is free, what is there runs, a large run on every free worker. Small
+requests run at once on the loop. It knows rows and deadlines, not what is computed.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from app.core.clock import Deadline
 from app.core.errors import DeadlineExceeded, EngineDown, Overloaded
 from app.core.ports import Arrays
 
-Compute = Callable[[Arrays], dict[str, NDArray[Any]]]
+Outputs = dict[str, NDArray[Any]]
+Compute = Callable[[Arrays], Outputs]
 
 
 @dataclass(slots=True)
@@ -31,19 +33,33 @@ class _Waiting:
     answer: asyncio.Future[Arrays]
 
 
-class Batcher:
-    """One worker over `compute`, which takes at most `rows_max` rows a call; owned by one event loop.
+@dataclass(slots=True, eq=False)
+class _Running:
+    """Requests in one run, and how many workers were free for it."""
 
-    Requests of up to `inline_rows` rows run on the loop when the worker is idle. `queue_rows_max` bounds what waits.
+    group: list[_Waiting]
+    workers: int
+
+
+class Batcher:
+    """`workers` threads over `compute`, which takes at most `rows_max` rows a call; owned by one event loop.
+
+    Requests of up to `inline_rows` rows run on the loop when nothing else runs. A run is shared by free workers
+    when each gets `split_rows` rows or more. `queue_rows_max` bounds what waits.
     """
 
-    def __init__(self, compute: Compute, *, name: str, rows_max: int, queue_rows_max: int, inline_rows: int) -> None:
+    def __init__(
+        self, compute: Compute, *, name: str, rows_max: int, queue_rows_max: int, inline_rows: int,
+        split_rows: int = 256, workers: int = 1,
+    ) -> None:  # fmt: skip
         self._compute, self._name = compute, name
         self._rows_max, self._queue_rows_max, self._inline_rows = rows_max, queue_rows_max, inline_rows
+        self._split_rows = max(1, split_rows)
         self._waiting: deque[_Waiting] = deque()
         self._waiting_rows = 0
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._draining: asyncio.Task[None] | None = None
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix=name)
+        self._free = workers
+        self._running: list[_Running] = []
         self._closed = False
 
     async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays:
@@ -52,40 +68,49 @@ class Batcher:
             raise self._gone()
         deadline.check(f"engine {self._name!r}")
         rows = len(next(iter(inputs.values())))
-        idle = self._draining is None or self._draining.done()
-        if idle and rows <= self._inline_rows:
+        if rows <= self._inline_rows and not self._running:
             return self._compute(inputs)
         if self._waiting_rows + rows > self._queue_rows_max and self._waiting:
             raise Overloaded(f"engine {self._name!r} has {self._waiting_rows} rows waiting", retry_after_s=0.1)
-        waiting = _Waiting(inputs, rows, deadline, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(inputs, rows, deadline, loop.create_future())
         self._waiting.append(waiting)
         self._waiting_rows += rows
-        if idle:
-            self._draining = asyncio.create_task(self._drain(), name=f"{self._name}.drain")
+        self._start(loop)
         return await waiting.answer
 
-    async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give what waits to the workers that are free."""
+        while self._waiting and self._free and not self._closed:
             group = self._take()
             if not group:
                 continue
-            try:
-                joined = _join([item.inputs for item in group])
-                outputs = await loop.run_in_executor(self._worker, self._in_chunks, joined)
-            except (EngineDown, ValueError) as error:
-                for item in group:
-                    _fail(item, EngineDown(str(error), hint="see the engine's status"))
-                continue
-            except asyncio.CancelledError:
-                for item in group:
-                    _fail(item, self._gone())
-                raise
-            start = 0
-            for item in group:
-                if not item.answer.done():
-                    item.answer.set_result({name: array[start : start + item.rows] for name, array in outputs.items()})
-                start += item.rows
+            rows = sum(item.rows for item in group)
+            running = _Running(group, min(self._free, max(1, rows // self._split_rows)))
+            self._free -= running.workers
+            self._running.append(running)
+            job = self._threads.submit(self._work, [item.inputs for item in group], rows, running.workers)
+            job.add_done_callback(partial(self._hand_over, loop, running))
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, running: _Running, job: Future[Outputs]) -> None:
+        """Called in the worker's thread."""
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._finish, loop, running, job)
+
+    def _finish(self, loop: asyncio.AbstractEventLoop, running: _Running, job: Future[Outputs]) -> None:
+        self._free += running.workers
+        self._running.remove(running)
+        self._start(loop)
+        error = self._gone() if job.cancelled() else job.exception()
+        if error is not None:
+            for item in running.group:
+                _fail(item, EngineDown(str(error), hint="see the engine's status"))
+            return
+        outputs, start = job.result(), 0
+        for item in running.group:
+            if not item.answer.done():
+                item.answer.set_result({name: array[start : start + item.rows] for name, array in outputs.items()})
+            start += item.rows
 
     def _take(self) -> list[_Waiting]:
         """The next whole requests, up to `rows_max` rows together; late and abandoned ones are dropped here."""
@@ -103,30 +128,42 @@ class Batcher:
             rows += item.rows
         return group
 
-    def _in_chunks(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        rows = len(next(iter(inputs.values())))
-        if rows <= self._rows_max:
-            return self._compute(inputs)
-        starts = range(0, rows, self._rows_max)
-        parts = [
-            self._compute({name: array[start : start + self._rows_max] for name, array in inputs.items()})
-            for start in starts
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    def _work(self, inputs: list[Arrays], rows: int, workers: int) -> Outputs:
+        """One run, in this thread and in up to `workers` - 1 others that take chunks from the same heap."""
+        joined = _join(inputs)
+        size = min(self._rows_max, -(-rows // workers))
+        if rows <= size:
+            return self._compute(joined)
+        starts, parts = deque(range(0, rows, size)), dict[int, Outputs]()
+        others = [self._threads.submit(self._take_chunks, joined, size, starts, parts) for _ in range(workers - 1)]
+        try:
+            self._take_chunks(joined, size, starts, parts)
+        finally:
+            starts.clear()  # After a fault nobody need go on.
+        for other in others:
+            if not other.cancel():  # One that has not begun by now has nothing left to do.
+                other.result()
+        first = parts[0]
+        return {name: np.concatenate([parts[start][name] for start in range(0, rows, size)]) for name in first}
+
+    def _take_chunks(self, inputs: Arrays, size: int, starts: deque[int], parts: dict[int, Outputs]) -> None:
+        while True:
+            try:
+                start = starts.popleft()
+            except IndexError:
+                return
+            parts[start] = self._compute({name: array[start : start + size] for name, array in inputs.items()})
 
     def _gone(self) -> EngineDown:
         return EngineDown(f"engine {self._name!r} is closed", hint="the server is stopping")
 
     async def close(self) -> None:
-        """Fail what waits and let go of the worker; a hung run is left behind, not waited for."""
+        """Fail what waits and what runs, and let go of the workers; a hung run is left behind, not waited for."""
         self._closed = True
-        if self._draining is not None:
-            self._draining.cancel()
-        while self._waiting:
-            _fail(
-                self._waiting.popleft(), EngineDown(f"engine {self._name!r} is closed", hint="the server is stopping")
-            )
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        for item in (*self._waiting, *(item for running in self._running for item in running.group)):
+            _fail(item, self._gone())
+        self._waiting.clear()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _fail(item: _Waiting, error: EngineDown | DeadlineExceeded) -> None:

@@ -6,6 +6,7 @@ module; what rows mean is the caller's.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,8 +29,10 @@ PROVIDERS = {
 }
 """A profile's word -> the runtime's name, and the command that brings it."""
 TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)", "int64": "tensor(int64)"}
-INLINE_US = 50.0
-"""Compute below this runs on the loop: a worker's hop costs as much."""
+INLINE_US = 100.0
+"""Compute below this runs on the loop: a hop to a worker and back costs as much, more on a busy machine."""
+SPLIT_US = 100.0
+"""Compute that makes a second worker's hop worth while."""
 
 
 class Engine:
@@ -37,20 +40,24 @@ class Engine:
 
     def __init__(
         self, name: str, session: Any, *, asked: tuple[str, ...], provider: str,
-        missing: tuple[tuple[str, str], ...], batch_rows_max: int, queue_rows_max: int,
+        missing: tuple[tuple[str, str], ...], batch_rows_max: int, queue_rows_max: int, workers_max: int,
     ) -> None:  # fmt: skip
         self._name, self._asked, self._provider, self._missing = name, asked, provider, missing
         self._session = session
         self._outputs = [output.name for output in session.get_outputs()]
         self._metadata: Mapping[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         self.row_us = self._warm(batch_rows_max)
+        row_us, on_cpu = max(self.row_us, 1e-3), provider == "cpu"
         self._batcher = Batcher(
             self.compute,
             name=name,
             rows_max=batch_rows_max,
             queue_rows_max=queue_rows_max,
             # A device may hang, a CPU does not: only the CPU may run on the loop.
-            inline_rows=int(INLINE_US / max(self.row_us, 1e-3)) if provider == "cpu" else 0,
+            inline_rows=int(INLINE_US / row_us) if on_cpu else 0,
+            split_rows=int(SPLIT_US / row_us),
+            # One session serves several threads; a device has one owner.
+            workers=min(workers_max, os.cpu_count() or 1) if on_cpu else 1,
         )
 
     @property
@@ -104,13 +111,14 @@ class Engine:
 
 def open_onnx(
     *, name: str, entry: catalog.Entry, folder: Path, providers: Sequence[str] = ("cpu",), batch_rows_max: int = 1_024,
-    threads: int = 1, queue_rows_max: int = 65_536,
+    threads: int = 1, queue_rows_max: int = 65_536, workers_max: int = 2,
 ) -> Engine:  # fmt: skip
     """Load `entry` of `folder`; importing onnxruntime happens here.
 
     `providers` is an order of preference out of PROVIDERS; one that is missing or does not take the network is
     reported in the status, and the next is used. Raises EngineDown when the file, its shapes or every provider
-    fails, ModuleNotFoundError when onnxruntime is not installed.
+    fails, ModuleNotFoundError when onnxruntime is not installed. `workers_max` threads share the rows of a large
+    run on the CPU, each with `threads` threads of the runtime's own.
     """
     import onnxruntime
 
@@ -133,7 +141,7 @@ def open_onnx(
     _check_shapes(name, entry, session)
     return Engine(
         name, session, asked=tuple(providers), provider=provider, missing=missing,
-        batch_rows_max=batch_rows_max, queue_rows_max=queue_rows_max,
+        batch_rows_max=batch_rows_max, queue_rows_max=queue_rows_max, workers_max=workers_max,
     )  # fmt: skip
 
 

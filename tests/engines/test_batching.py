@@ -33,8 +33,24 @@ class Work:
         return {"y": inputs["x"] * 2.0}
 
 
-def batcher(work: Work, *, rows_max: int = 8, queue_rows_max: int = 20, inline_rows: int = 0) -> Batcher:
-    return Batcher(work, name="net", rows_max=rows_max, queue_rows_max=queue_rows_max, inline_rows=inline_rows)
+def batcher(
+    work: Work,
+    *,
+    rows_max: int = 8,
+    queue_rows_max: int = 20,
+    inline_rows: int = 0,
+    split_rows: int = 2,
+    workers: int = 1,
+) -> Batcher:
+    return Batcher(
+        work,
+        name="net",
+        rows_max=rows_max,
+        queue_rows_max=queue_rows_max,
+        inline_rows=inline_rows,
+        split_rows=split_rows,
+        workers=workers,
+    )
 
 
 def rows(start: int, count: int) -> Arrays:
@@ -120,3 +136,64 @@ async def test_closing_fails_what_waits_even_while_a_run_hangs() -> None:
     with pytest.raises(EngineDown):
         await on.run(rows(0, 1), soon())
     work.gate.set()
+
+
+class Pair(Work):
+    """Two chunks must be inside at once before either goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both = threading.Barrier(2, timeout=5.0)
+
+    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        self.both.wait()
+        return super().__call__(inputs)
+
+
+async def test_free_workers_share_a_large_request_and_its_rows_come_back_in_order() -> None:
+    work = Pair()
+    on = batcher(work, workers=2)
+    assert (await on.run(rows(0, 6), soon()))["y"][:, 0].tolist() == [2.0 * value for value in range(6)]
+    assert work.rows == [3, 3]
+    await on.close()
+
+
+async def test_two_requests_run_beside_each_other_when_neither_is_worth_sharing() -> None:
+    work = Pair()
+    on = batcher(work, workers=2, split_rows=8)
+    answers = await asyncio.gather(on.run(rows(0, 3), soon()), on.run(rows(50, 4), soon()))
+    assert [answer["y"][0, 0] for answer in answers] == [0.0, 100.0]
+    assert sorted(work.rows) == [3, 4]
+    await on.close()
+
+
+async def test_many_requests_of_all_sizes_over_two_workers_keep_their_own_rows() -> None:
+    on = batcher(Work(), workers=2, queue_rows_max=10_000)
+    sizes = [1 + (index * 7) % 23 for index in range(120)]
+    answers = await asyncio.gather(*(on.run(rows(index, size), soon()) for index, size in enumerate(sizes)))
+    for index, (size, answer) in enumerate(zip(sizes, answers, strict=True)):
+        assert answer["y"].tolist() == (rows(index, size)["x"] * 2).tolist()
+    await on.close()
+
+
+async def test_a_fault_in_one_chunk_fails_the_request_and_frees_every_worker() -> None:
+    work = Work()
+    on = batcher(work, workers=2)
+    work.fault = True
+    with pytest.raises(EngineDown):
+        await on.run(rows(0, 30), soon())
+    work.fault = False
+    assert len((await on.run(rows(0, 30), soon()))["y"]) == 30
+    await on.close()
+
+
+async def test_a_request_that_its_caller_gave_up_frees_its_worker() -> None:
+    work = Work()
+    work.gate.clear()
+    on = batcher(work)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await on.run(rows(0, 4), soon())
+    work.gate.set()
+    assert len((await on.run(rows(0, 4), soon()))["y"]) == 4
+    await on.close()

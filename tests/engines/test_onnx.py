@@ -20,9 +20,14 @@ MODELS = Path(__file__).resolve().parents[2] / "models"
 ENTRY = catalog.load(MODELS / "catalog.toml").entry("behavior-open-world")
 
 
-def opened(*providers: str, batch_rows_max: int = 256) -> Engine:
+def opened(*providers: str, batch_rows_max: int = 256, workers_max: int = 2) -> Engine:
     return open_onnx(
-        name="policy", entry=ENTRY, folder=MODELS, providers=providers or ("cpu",), batch_rows_max=batch_rows_max
+        name="policy",
+        entry=ENTRY,
+        folder=MODELS,
+        providers=providers or ("cpu",),
+        batch_rows_max=batch_rows_max,
+        workers_max=workers_max,
     )
 
 
@@ -57,6 +62,20 @@ async def test_a_row_does_not_depend_on_its_neighbors_or_on_joining() -> None:
     whole = (await engine.run({"obs": obs}, soon()))["logits"]
     parts = await asyncio.gather(*(engine.run({"obs": obs[at : at + 70]}, soon()) for at in range(0, 700, 70)))
     assert np.concatenate([part["logits"] for part in parts]).tobytes() == whole.tobytes()
+    await engine.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_answer_for_a_row_is_the_same_bits_in_every_batch(workers: int) -> None:
+    engine = opened(batch_rows_max=1_024, workers_max=workers)
+    obs = observations(4_096)
+    alone = engine.compute({"obs": obs[:1]})["logits"].tobytes()
+    whole = (await engine.run({"obs": obs}, soon()))["logits"]
+    assert whole[:1].tobytes() == alone
+    for size in (1, 2, 3, 7, 16, 65, 128, 333, 1_024, 1_500, 3_000):
+        first = 4_096 - size
+        part = (await engine.run({"obs": obs[first:]}, soon()))["logits"]
+        assert part.tobytes() == whole[first:].tobytes(), size
     await engine.close()
 
 

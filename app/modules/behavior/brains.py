@@ -7,6 +7,9 @@ meets the network as a port and knows nothing of worlds or messages.
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,14 +23,18 @@ from app.core.ladder import Ladder, Rung, Watcher
 from app.core.ports import Network
 from app.modules.behavior import logic
 from app.modules.behavior.considerations import Rules
-from app.modules.behavior.logic import Choice
+from app.modules.behavior.logic import UTILITY_SHARPNESS, Choice, Taste
+from app.modules.behavior.passes import Passes, Slow
 from app.modules.behavior.schema import F32, U8, Schema
 from app.modules.behavior.settings import Settings
 
 T = TypeVar("T")
 RUNGS = ("policy", "utility", "reflex")
 INLINE_ROWS_MAX = 2_048
-"""Rows that numpy answers in well under a millisecond; more go to a thread."""
+"""Rows that are passed over in well under a millisecond; more go to threads."""
+SPANS = 2
+"""Threads that share a large tick's passes."""
+ANY_ROLE = np.empty(0, np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Question:
 
     obs: F32
     mask: U8
-    taste: F32 | None
+    taste: Taste
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,16 @@ async def off_loop(rows: int, work: Callable[[], T]) -> T:
     return work() if rows <= INLINE_ROWS_MAX else await asyncio.to_thread(work)
 
 
+async def in_spans(rows: int, work: Callable[[int, int], int]) -> int:
+    """Run `work(first, last)` over all rows: here when they are few, else in threads; its results or-ed together."""
+    if rows <= INLINE_ROWS_MAX:
+        return work(0, rows)
+    edges = [rows * part // SPANS for part in range(SPANS + 1)]
+    spans = itertools.pairwise(edges)
+    found = await asyncio.gather(*(asyncio.to_thread(work, first, last) for first, last in spans))
+    return functools.reduce(operator.or_, found)
+
+
 class Brains:
     """The ladder of one schema; `names` are its rungs, best first, reflex always last."""
 
@@ -60,7 +77,9 @@ class Brains:
         clock: Clock, watcher: Watcher,
     ) -> None:  # fmt: skip
         self.schema, self.rules = schema, rules
+        self.passes: Passes = Slow(schema, rules)
         self.policy = _fitting(policy, schema, watcher)
+        self.provider = self.policy.status().provider if self.policy is not None else ""
         answers = {"policy": self._think, "utility": self._weigh}
         named = [rung for rung in rungs if rung in answers and (rung != "policy" or self.policy is not None)]
         self.names = (*named, "reflex")
@@ -78,6 +97,12 @@ class Brains:
             rest_ms=settings.policy_rest_ms,
         )
 
+    def warm(self) -> None:
+        """Load the compiled passes, or compile them; for a worker thread. Until then numpy answers the same."""
+        from app.modules.behavior import kernels
+
+        self.passes = kernels.Fast(self.schema, self.rules)
+
     async def decide(self, question: Question, deadline: Deadline) -> tuple[Answer, str]:
         """Everyone's decisions in time, and the rung that led."""
         return await self._ladder.run(question, deadline)
@@ -93,37 +118,54 @@ class Brains:
         return found
 
     async def _think(self, question: Question, deadline: Deadline) -> Answer:
-        logits = await self.logits(question.obs, deadline)
-        return await off_loop(len(logits), lambda: self._judge(question, logits))
-
-    def _judge(self, question: Question, logits: F32) -> Answer:
         """The policy's choice where it is sound and its role is led by it, the rules' choice elsewhere."""
+        logits = await self.logits(question.obs, deadline)
         split = len(self.schema.intents)
-        sound = np.isfinite(logits).all(axis=1)
-        if self._led is not None:
-            sound &= question.obs[:, self._led].any(axis=1)
+        choice = Choice.over(logits[:, :split], logits[:, split:])
+        sound = await self._choose(question, choice, self._led, sharpness=1.0)
         rung_of = np.full(len(logits), self.names.index("policy"), np.uint8)
-        scores, aim = logits[:, :split], logits[:, split:]
-        obs, mask = question.obs, question.mask
-        choice = logic.choose(self.schema, obs, mask, scores, aim, sharpness=1.0, taste=question.taste)
-        if not sound.all():
-            others = np.flatnonzero(~sound)
-            taste = question.taste[others] if question.taste is not None else None
-            choice.put(others, logic.follow_rules(self.rules, obs[others], mask[others], taste))
+        if sound is not None:
+            others = np.flatnonzero(sound == 0)
+            part = Question(question.obs[others], question.mask[others], question.taste.at(others))
+            choice.put(others, await self._follow_rules(part))
             rung_of[others] = self._index("utility")
         return Answer(choice, rung_of)
 
-    async def _weigh(self, question: Question, deadline: Deadline) -> Answer:
-        rows = len(question.obs)
-        choice = await off_loop(
-            rows, lambda: logic.follow_rules(self.rules, question.obs, question.mask, question.taste)
+    async def _choose(
+        self, question: Question, choice: Choice, led: NDArray[np.intp], *, sharpness: float
+    ) -> U8 | None:
+        """Decide over the choice's scores; which rows are sound, or None when all are."""
+        sound = np.empty(len(question.obs), np.uint8)
+        passes, obs, mask, taste = self.passes, question.obs, question.mask, question.taste
+
+        def work(first: int, last: int) -> int:
+            return passes.choose(obs, mask, taste, led, sharpness, choice, sound, first, last)
+
+        return sound if await in_spans(len(obs), work) else None
+
+    async def _follow_rules(self, question: Question) -> Choice:
+        obs, passes = question.obs, self.passes
+        rows = len(obs)
+        choice = Choice.over(
+            np.empty((rows, len(self.schema.intents)), np.float32), np.empty((rows, self.schema.slots), np.float32)
         )
-        return Answer(choice, np.full(rows, self._index("utility"), np.uint8))
+
+        def work(first: int, last: int) -> int:
+            passes.weigh(obs, choice, first, last)
+            return 0
+
+        await in_spans(rows, work)
+        await self._choose(question, choice, ANY_ROLE, sharpness=UTILITY_SHARPNESS)
+        return choice
+
+    async def _weigh(self, question: Question, deadline: Deadline) -> Answer:
+        choice = await self._follow_rules(question)
+        return Answer(choice, np.full(len(question.obs), self._index("utility"), np.uint8))
 
     async def _flinch(self, question: Question, deadline: Deadline) -> Answer:
         rows = len(question.obs)
-        choice = await off_loop(rows, lambda: logic.follow_reflexes(self.schema, question.obs, question.mask))
-        return Answer(choice, np.full(rows, self._index("reflex"), np.uint8))
+        work = functools.partial(logic.follow_reflexes, self.schema, question.obs, question.mask)
+        return Answer(await off_loop(rows, work), np.full(rows, self._index("reflex"), np.uint8))
 
     def _index(self, rung: str) -> int:
         return self.names.index(rung) if rung in self.names else len(self.names) - 1
@@ -143,10 +185,10 @@ def _fitting(policy: Network | None, schema: Schema, watcher: Watcher) -> Networ
     return policy
 
 
-def _led_roles(policy: Network | None, schema: Schema) -> NDArray[np.intp] | None:
-    """The role columns that the policy leads, or None for all."""
+def _led_roles(policy: Network | None, schema: Schema) -> NDArray[np.intp]:
+    """The role columns that the policy leads, none of them meaning all."""
     named = policy.metadata.get("roles") if policy is not None else None
     if named is None:
-        return None
+        return ANY_ROLE
     led = [schema.columns[f"is_{role}"] for role in named.split(",") if role in schema.roles]
-    return None if len(led) == len(schema.roles) else np.array(led, np.intp)
+    return ANY_ROLE if len(led) == len(schema.roles) else np.array(led, np.intp)

@@ -66,7 +66,9 @@ class Rules:
     first: NDArray[np.intp]
     """(O,) each option's first consideration."""
     weights: F32
-    """(roles, O) the option's weight where the role may take it, else 0."""
+    """(O, 1) the option's weight."""
+    allowed: F32
+    """(roles, O) 1 where the role may take the option, else 0."""
     heads: NDArray[np.intp]
     """First option of each intent that has one."""
     intents: NDArray[np.intp]
@@ -81,8 +83,16 @@ class Rules:
         if len(self.bent):
             values[self.bent] **= self.power
         product = np.multiply.reduceat(values, self.first, axis=0)  # (O, n)
-        product *= self.weights.T @ obs[:, self.schema.role_columns].T
+        product *= self._shares(obs)
         return product
+
+    def _shares(self, obs: F32) -> F32:
+        """What each option weighs for each row (O, n); roles are added in order, so that the bits are certain."""
+        shares = np.zeros((len(self.options), len(obs)), np.float32)
+        for allowed, column in zip(self.allowed, self.schema.role_columns, strict=True):
+            shares += allowed[:, None] * obs[:, column]
+        shares *= self.weights
+        return shares
 
     def score(self, obs: F32) -> F32:
         """Score of every intent: (n, features) -> (n, intents) float32, best option of each."""
@@ -128,10 +138,10 @@ def compile_rules(authored: Authored, schema: Schema) -> Rules:
     start = np.array([scale(curve.start) for scale, curve in zip(encode, curves, strict=True)])[:, None]
     end = np.array([scale(curve.end) for scale, curve in zip(encode, curves, strict=True)])[:, None]
     bent = [index for index, curve in enumerate(curves) if curve.power != 1.0]
-    weights = np.zeros((len(schema.roles), len(options)), np.float32)
+    allowed = np.zeros((len(schema.roles), len(options)), np.float32)
     for index, option in enumerate(options):
         for role in option.roles or schema.roles:
-            weights[schema.roles.index(role), index] = option.weight
+            allowed[schema.roles.index(role), index] = 1.0
     numbers = np.array([schema.intent_index[option.intent] for option in options])
     intents, heads = np.unique(numbers, return_index=True)
     return Rules(
@@ -145,7 +155,8 @@ def compile_rules(authored: Authored, schema: Schema) -> Rules:
         bent=np.array(bent, np.intp),
         power=np.array([[curves[index].power] for index in bent], np.float32).reshape(-1, 1),
         first=np.array(first, np.intp),
-        weights=weights,
+        weights=np.array([[option.weight] for option in options], np.float32).reshape(-1, 1),
+        allowed=allowed,
         heads=heads.astype(np.intp),
         intents=intents.astype(np.intp),
     )

@@ -36,9 +36,9 @@ class Tick:
 
     number: int
     handles: NDArray[np.uint32]
-    """(n,) UNKNOWN where an id or handle names no NPC"""
+    """(n,) as sent; UNKNOWN where an id names no NPC"""
     obs: F32
-    """(n, features), as sent"""
+    """(n, features), as sent, C-contiguous and aligned"""
     mask: U8
     """(n, intents)"""
 
@@ -65,8 +65,7 @@ def _handles(request: Decide, world: World) -> NDArray[np.uint32]:
         return np.array([known.get(npc, UNKNOWN) for npc in request.npcs], np.uint32)
     if len(request.handles) % 4:
         raise Invalid(f"handles is {len(request.handles)} bytes long", hint="send 4 bytes (uint32) per NPC")
-    handles = np.frombuffer(request.handles, "<u4")
-    return np.where(handles < len(world.state.handles), handles, np.uint32(UNKNOWN)).astype(np.uint32)
+    return _aligned(np.frombuffer(request.handles, "<u4"))
 
 
 def _observations(request: Decide, schema: Schema, npcs: int) -> F32:
@@ -106,7 +105,12 @@ def _matrix(data: bytes, kind: type[S], shape: tuple[int, int], name: str) -> ND
             f"{name} is {len(data)} bytes long, {shape[0]} NPCs x {shape[1]} x {size} are {shape[0] * shape[1] * size}",
             hint="send the whole matrix, row by row, little-endian",
         )
-    return np.frombuffer(data, np.dtype(kind).newbyteorder("<")).reshape(shape)
+    return _aligned(np.frombuffer(data, np.dtype(kind).newbyteorder("<")).reshape(shape))
+
+
+def _aligned(found: NDArray[S]) -> NDArray[S]:
+    """The array itself, unless its numbers start at an odd address inside someone's buffer, or end first."""
+    return found if found.flags.aligned and found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
 
 
 def decode(body: bytes, world: str) -> Decide:

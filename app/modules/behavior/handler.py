@@ -17,10 +17,11 @@ from app.core.ids import stable_hash
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.behavior import frames, logic, messages
-from app.modules.behavior.brains import Brains, Question, off_loop
+from app.modules.behavior.brains import Answer, Brains, Question, in_spans, off_loop
 from app.modules.behavior.directives import Directives
+from app.modules.behavior.logic import Flag, Taste
 from app.modules.behavior.recent import Decision, Kept, Recent
-from app.modules.behavior.schema import F32, NONE, Schema
+from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
 from app.world.events import IntentSet
 from app.world.state import World, Worlds
@@ -29,7 +30,10 @@ from app.world.state import World, Worlds
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     question: Question
-    finite: NDArray[np.bool_]
+    flags: U8
+    """(n,) what is wrong with each row, see logic.Flag"""
+    seen: int
+    """All flags together, 0 when every row is fine."""
     clipped: int
 
 
@@ -39,7 +43,8 @@ class Behavior:
     def __init__(self, *, settings: Settings, worlds: Worlds, journal: Journal, brains: Brains) -> None:
         self._settings, self._worlds, self._journal, self._brains = settings, worlds, journal, brains
         self._schema = brains.schema
-        self._tastes = logic.taste_table(len(self._schema.intents), settings.taste_share)
+        intents, share = len(self._schema.intents), settings.taste_share
+        self._tastes = logic.taste_table(intents, share) if share > 0.0 else np.zeros((1, intents), np.float32)
         self._directives = Directives(self._schema, worlds_max=settings.recent_worlds_max)
         self._recent = Recent(rows_max=settings.recent_rows_max, worlds_max=settings.recent_worlds_max)
 
@@ -47,23 +52,21 @@ class Behavior:
         """Every NPC's intent for this tick; a bad row is an error of that row, the others are answered."""
         world = self._worlds.get(call.tenant, call.world)
         tick = frames.read(request, self._schema, world, npcs_max=self._settings.npcs_max)
-        seed = stable_hash(call.tenant, call.world, tick.number // max(1, self._settings.taste_ticks_max))
-        rows = len(tick.handles)
-        ready = await off_loop(rows, lambda: self._prepare(world, tick, seed))
+        ready = await self._prepare(call, world, tick)
         answer, rung = await self._brains.decide(ready.question, call.deadline)
-        choice, rung_of = answer.choice, answer.rung_of
+        choice, rung_of, handles = answer.choice, answer.rung_of, tick.handles
+        if ready.seen & Flag.NOT_FINITE:
+            self._flinch(ready, answer)
+        if ready.seen & Flag.UNKNOWN:
+            unknown = (ready.flags & Flag.UNKNOWN) != 0
+            choice.intents[unknown] = choice.targets[unknown] = NONE
+            handles = np.where(unknown, np.uint32(frames.UNKNOWN), handles)
         question = ready.question
-        if not ready.finite.all():
-            bad = np.flatnonzero(~ready.finite)
-            choice.put(bad, logic.follow_reflexes(self._schema, question.obs[bad], question.mask[bad]))
-            rung_of[bad] = len(self._brains.names) - 1
-        unknown = tick.handles == frames.UNKNOWN
-        choice.intents[unknown] = NONE
-        choice.targets[unknown] = NONE
-        kept = Kept(tick.number, tick.handles, question.obs, question.mask, choice, rung_of, self._brains.names)
+        kept = Kept(tick.number, handles, question.obs, question.mask, choice, rung_of, self._brains.names)
         self._recent.keep(call.tenant, call.world, kept)
-        errors = self._errors(request, tick, ready.finite)
-        engine = self._brains.policy.status().provider if rung == "policy" and self._brains.policy else "numpy"
+        errors = _errors(request, ready.flags) if ready.seen else ()
+        rows = len(handles)
+        engine = self._brains.provider if rung == "policy" else self._brains.passes.name
         call.notes.update(rung=rung, engine=engine, npcs=rows, bad_rows=len(errors), clipped=ready.clipped)
         return messages.Decided(
             tick=tick.number,
@@ -78,38 +81,42 @@ class Behavior:
             lists=_lists(self._schema, kept) if request.format == "lists" else None,
         )
 
-    def _prepare(self, world: World, tick: frames.Tick, seed: int) -> _Prepared:
+    async def _prepare(self, call: Call, world: World, tick: frames.Tick) -> _Prepared:
         """Clean rows with directives in them. Of a row that is not finite only the NPC's archetype is kept."""
-        obs, finite, clipped = logic.clip(self._schema, tick.obs)
-        ids = tuple(world.state.handles) if not finite.all() else ()
-        for row in np.flatnonzero(~finite & (tick.handles != frames.UNKNOWN)).tolist():
-            npc = world.state.npcs.get(ids[tick.handles[row]])
+        rows, known, passes = len(tick.handles), len(world.state.handles), self._brains.passes
+        flags = np.empty(rows, np.uint8)
+
+        def work(first: int, last: int) -> int:
+            return passes.survey(tick.obs, tick.mask, tick.handles, known, flags, first, last)
+
+        seen, obs, clipped = await in_spans(rows, work), tick.obs, 0
+        if seen or world.state.intents:
+            obs, clipped = await off_loop(rows, lambda: self._mend(world, tick, flags))
+        seed = stable_hash(call.tenant, call.world, tick.number // max(1, self._settings.taste_ticks_max))
+        return _Prepared(Question(obs, tick.mask, Taste(self._tastes, seed, tick.handles)), flags, seen, clipped)
+
+    def _mend(self, world: World, tick: frames.Tick, flags: U8) -> tuple[F32, int]:
+        """Observations in range with directives in them, and how many values were clipped."""
+        obs, clipped = logic.clip(self._schema, tick.obs, flags)
+        if obs is not tick.obs:
+            self._say_roles(world, tick.handles, flags, obs)
+        return self._directives.lay_over(world, tick.handles, obs), clipped
+
+    def _say_roles(self, world: World, handles: NDArray[np.uint32], flags: U8, obs: F32) -> None:
+        """Write the archetype of the NPCs whose rows were emptied, in place."""
+        ids = tuple(world.state.handles)
+        for row in np.flatnonzero((flags & (Flag.NOT_FINITE | Flag.UNKNOWN)) == Flag.NOT_FINITE).tolist():
+            npc = world.state.npcs.get(ids[handles[row]])
             column = self._schema.columns.get(f"is_{npc.archetype}") if npc is not None else None
             if column is not None:
                 obs[row, column] = 1.0
-        obs = self._directives.lay_over(world, tick.handles, obs)
-        taste = logic.tastes(self._tastes, seed, tick.handles) if self._settings.taste_share > 0.0 else None
-        return _Prepared(Question(obs, tick.mask, taste), finite, clipped)
 
-    def _errors(
-        self, request: messages.Decide, tick: frames.Tick, finite: NDArray[np.bool_]
-    ) -> tuple[messages.RowError, ...]:
-        unknown = tick.handles == frames.UNKNOWN
-        idle: NDArray[np.bool_] = np.asarray(tick.mask.max(axis=1, initial=0) == 0)
-        found = []
-        for row in np.flatnonzero(unknown | ~finite | idle).tolist():
-            npc = (
-                request.npcs[row]
-                if request.npcs
-                else str(int.from_bytes(request.handles[4 * row : 4 * row + 4], "little"))
-            )
-            if unknown[row]:
-                found.append(_row_error(row, npc, "unknown_npc", f"no NPC {npc!r} in this world; upsert it first"))
-            elif idle[row]:
-                found.append(_row_error(row, npc, "nothing_allowed", "the mask allows no intent; allow one"))
-            else:
-                found.append(_row_error(row, npc, "not_finite", "a value is NaN or infinite; send finite numbers"))
-        return tuple(found)
+    def _flinch(self, ready: _Prepared, answer: Answer) -> None:
+        """Reflexes for rows that are not finite, in place."""
+        bad = np.flatnonzero(ready.flags & Flag.NOT_FINITE)
+        question = ready.question
+        answer.choice.put(bad, logic.follow_reflexes(self._schema, question.obs[bad], question.mask[bad]))
+        answer.rung_of[bad] = len(self._brains.names) - 1
 
     async def explain(self, call: Call, request: messages.Explain) -> messages.Explained:
         """Why an NPC did what it did last; raises NotFound when it has not decided lately."""
@@ -198,6 +205,21 @@ class Behavior:
         option, reasons = self._rule_reasons(decision)
         shown: dict[str, Any] = msgspec.to_builtins(self._tell(home, npc, decision, option, reasons))
         return shown
+
+
+def _errors(request: messages.Decide, flags: U8) -> tuple[messages.RowError, ...]:
+    """What to say of the rows; a row that was only clipped is no error."""
+    found = []
+    for row in np.flatnonzero(flags & (Flag.UNKNOWN | Flag.IDLE | Flag.NOT_FINITE)).tolist():
+        packed = request.handles[4 * row : 4 * row + 4]
+        npc = request.npcs[row] if request.npcs else str(int.from_bytes(packed, "little"))
+        if flags[row] & Flag.UNKNOWN:
+            found.append(_row_error(row, npc, "unknown_npc", f"no NPC {npc!r} in this world; upsert it first"))
+        elif flags[row] & Flag.IDLE:
+            found.append(_row_error(row, npc, "nothing_allowed", "the mask allows no intent; allow one"))
+        else:
+            found.append(_row_error(row, npc, "not_finite", "a value is NaN or infinite; send finite numbers"))
+    return tuple(found)
 
 
 def _row_error(row: int, npc: str, code: Any, message: str) -> messages.RowError:

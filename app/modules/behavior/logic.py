@@ -1,13 +1,15 @@
 """From scores to decisions: masks, targets, seeded taste, and what is wrong with a row.
 
 Pure and vectorized over the NPCs of a tick: no clock, no chance beyond the seed it is given, no await.
-It does not know who scored.
+It does not know who scored. `kernels.py` does the same at speed, bit for bit; this is what it must equal.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntFlag
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,44 @@ UTILITY_SHARPNESS = 8.0
 """Utilities lie in about [0, 1.5]; times this, a softmax over them reads as a confidence."""
 TASTES = 4_096
 """Rows in the table of preferences; a power of two."""
+EXP_2 = tuple(math.log(2.0) ** power / math.factorial(power) for power in range(1, 7))
+"""Taylor's coefficients of 2**x - 1, enough for float32 where |x| <= 1/2."""
+ROUND = 1.5 * 2.0**23
+"""Added to a float32 below 2**22 and taken away again, it leaves the nearest whole number."""
+
+
+class Flag(IntFlag):
+    """What is wrong with a row."""
+
+    UNKNOWN = 1
+    """The handle names no NPC."""
+    NOT_FINITE = 2
+    IDLE = 4
+    """The mask allows nothing."""
+    OUTSIDE = 8
+    """A finite value lies outside its feature's range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """What makes two NPCs in one situation differ: preferences picked by seed and handle, never by the batch."""
+
+    table: F32
+    """(a power of two, intents); one row of zeros is no taste"""
+    seed: int
+    """below 2**63"""
+    handles: NDArray[np.uint32]
+    """(n,)"""
+
+    def of(self, first: int, last: int) -> F32:
+        """The preferences of some rows (last - first, intents)."""
+        mixed = _mix(self.handles[first:last].astype(np.uint64) + np.uint64(self.seed))
+        found: F32 = self.table[(mixed & np.uint64(len(self.table) - 1)).astype(np.intp)]
+        return found
+
+    def at(self, rows: NDArray[np.intp]) -> Taste:
+        """The same for these rows alone."""
+        return Taste(self.table, self.seed, self.handles[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +73,14 @@ class Choice:
     """(n,) in [0, 1]"""
     scores: F32
     """(n, intents) as scored, before mask and taste"""
+    aim: F32
+    """(n, slots) as scored"""
+
+    @classmethod
+    def over(cls, scores: F32, aim: F32) -> Choice:
+        """Room for the decisions over these scores."""
+        rows = len(scores)
+        return cls(np.empty(rows, np.uint8), np.empty(rows, np.uint8), np.empty(rows, np.float32), scores, aim)
 
     def put(self, rows: NDArray[np.intp], part: Choice) -> None:
         """Take `part`'s decisions for `rows`, in place."""
@@ -40,6 +88,7 @@ class Choice:
         self.targets[rows] = part.targets
         self.confidence[rows] = part.confidence
         self.scores[rows] = part.scores
+        self.aim[rows] = part.aim
 
 
 def choose(schema: Schema, obs: F32, mask: U8, scores: F32, aim: F32, *, sharpness: float, taste: F32 | None) -> Choice:
@@ -54,7 +103,7 @@ def choose(schema: Schema, obs: F32, mask: U8, scores: F32, aim: F32, *, sharpne
     best = legal.argmax(axis=1)
     rows = np.arange(len(obs))
     top = legal[rows, best]
-    confidence = 1.0 / np.exp(legal - top[:, None]).sum(axis=1, dtype=np.float32)
+    confidence = np.float32(1.0) / _total(exp(legal - top[:, None]))
     some = allowed[rows, best]
     open_slots = (schema.aims[best] != 0) & (obs[:, schema.slot_columns] > 0.0)  # (n, slots)
     slot = np.where(open_slots, aim, np.float32(-np.inf)).argmax(axis=1)
@@ -64,14 +113,35 @@ def choose(schema: Schema, obs: F32, mask: U8, scores: F32, aim: F32, *, sharpne
         targets=np.where(aimed, slot, NONE).astype(np.uint8),
         confidence=np.where(some, confidence, 0.0).astype(np.float32),
         scores=scores,
+        aim=aim,
     )
+
+
+def exp(values: F32) -> F32:
+    """The exponential of values of 0 or less in float32, to 1e-5 of itself, the same bits wherever it is computed."""
+    scaled = np.maximum(values, np.float32(-87.0)) * np.float32(math.log2(math.e))
+    whole = (scaled + np.float32(ROUND)) - np.float32(ROUND)
+    part = scaled - whole
+    curve: F32 = np.full_like(part, EXP_2[-1])
+    for coefficient in EXP_2[-2::-1]:
+        curve = np.float32(coefficient) + part * curve
+    power = ((whole.astype(np.int32) + np.int32(127)) << np.int32(23)).view(np.float32)
+    found: F32 = power * (np.float32(1.0) + part * curve)
+    return found
+
+
+def _total(values: F32) -> F32:
+    """The sum of each row, added from left to right: numpy's own order depends on the length."""
+    found = np.zeros(len(values), np.float32)
+    for column in values.T:
+        found += column
+    return found
 
 
 def nearest_slots(schema: Schema, obs: F32) -> F32:
     """Slot scores for brains without an opinion: who trades first, then the nearest; (n, slots)."""
-    distance = np.array([schema.columns[f"slot{slot}_distance"] for slot in range(schema.slots)], np.intp)
-    trades = np.array([schema.columns[f"slot{slot}_trades"] for slot in range(schema.slots)], np.intp)
-    scores: F32 = 2.0 * obs[:, trades] - obs[:, distance]
+    trades, distance = schema.aim_columns.T
+    scores: F32 = np.float32(2.0) * obs[:, trades] - obs[:, distance]
     return scores
 
 
@@ -123,13 +193,6 @@ def taste_table(intents: int, share: float) -> F32:
     return (_mix(cells) >> np.uint64(40)).astype(np.float32).reshape(TASTES, intents) * np.float32(share / (1 << 24))
 
 
-def tastes(table: F32, seed: int, handles: NDArray[np.uint32]) -> F32:
-    """The preferences of NPCs (n, intents): a function of seed and handle alone, never of the batch."""
-    picked = _mix(handles.astype(np.uint64) + np.uint64(seed & ((1 << 63) - 1))) & np.uint64(TASTES - 1)
-    found: F32 = table[picked.astype(np.intp)]
-    return found
-
-
 def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Splitmix64's finalizer (Steele, Lea and Flood 2014), over an array."""
     z = (values + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
@@ -138,15 +201,28 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-def clip(schema: Schema, obs: F32) -> tuple[F32, NDArray[np.bool_], int]:
-    """Values inside the schema's range, which rows were finite, and how many values were clipped.
+def survey(schema: Schema, obs: F32, mask: U8, handles: NDArray[np.uint32], known: int) -> U8:
+    """What is wrong with each row (n,), as flags; `known` handles name an NPC."""
+    finite = np.isfinite(obs).all(axis=1)
+    inside = ((obs >= schema.low) & (obs <= schema.high)).all(axis=1)  # NaN is never inside
+    flags = np.where(finite, 0, Flag.NOT_FINITE)
+    flags += np.where(finite & ~inside, Flag.OUTSIDE, 0)
+    flags += np.where(mask.max(axis=1, initial=0) == 0, Flag.IDLE, 0)
+    flags += np.where(handles >= known, Flag.UNKNOWN, 0)
+    return flags.astype(np.uint8)
 
-    The input is returned as it is when nothing had to be changed. A row that is not finite comes back as zeros.
+
+def clip(schema: Schema, obs: F32, flags: U8) -> tuple[F32, int]:
+    """The rows with every value in its range, and how many values were clipped.
+
+    The input is returned as it is when no row is flagged. A row that is not finite comes back as zeros.
     """
-    inside = (obs >= schema.low) & (obs <= schema.high)  # NaN is never inside
-    if inside.all():
-        return obs, np.ones(len(obs), np.bool_), 0
-    finite: NDArray[np.bool_] = np.asarray(np.isfinite(obs).all(axis=1))
-    clean = np.clip(obs, schema.low, schema.high)
-    clean[~finite] = 0.0
-    return clean, finite, int((~inside[finite]).sum())
+    outside = np.flatnonzero(flags & Flag.OUTSIDE)
+    broken = np.flatnonzero(flags & Flag.NOT_FINITE)
+    if not len(outside) and not len(broken):
+        return obs, 0
+    clean = obs.copy()
+    clean[broken] = 0.0
+    part = obs[outside]
+    clean[outside] = np.clip(part, schema.low, schema.high)
+    return clean, int((clean[outside] != part).sum())

@@ -56,5 +56,6 @@ def build(
                 messages.SetIntent, messages.IntentAccepted, handler.intent, Scope.WRITE, settings.explain_deadline_ms
             ),
         ),
+        warm=brains.warm,
         describe=handler.describe,
     )

@@ -111,6 +111,12 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return np.array([self.columns[f"slot{slot}_hp"] for slot in range(self.slots)], np.intp)
 
     @cached_property
+    def aim_columns(self) -> NDArray[np.intp]:
+        """(slots, 2) columns of whether the slot's NPC trades and how far it is."""
+        names = [(f"slot{slot}_trades", f"slot{slot}_distance") for slot in range(self.slots)]
+        return np.array([[self.columns[name] for name in pair] for pair in names], np.intp)
+
+    @cached_property
     def role_columns(self) -> NDArray[np.intp]:
         return np.array([self.columns[f"is_{role}"] for role in self.roles], np.intp)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.core.errors import Invalid
 from app.modules.behavior import considerations, logic, schema
 from app.modules.behavior.considerations import Authored, Curve, Option
+from app.modules.behavior.logic import Flag, Taste
 from app.modules.behavior.schema import NONE
 
 LAYOUT = schema.load("open_world")
@@ -63,12 +64,15 @@ def test_choices_equal_the_slow_twin(seed: int) -> None:
 @given(st.lists(st.floats(width=32), min_size=64, max_size=64))
 def test_clipped_rows_are_in_range_and_finite(values: list[float]) -> None:
     obs = np.array([values], np.float32)
-    clean, finite, count = logic.clip(LAYOUT, obs)
+    flags = logic.survey(LAYOUT, obs, np.ones((1, 12), np.uint8), np.zeros(1, np.uint32), 1)
+    clean, count = logic.clip(LAYOUT, obs, flags)
     assert np.isfinite(clean).all()
     assert (clean >= LAYOUT.low).all()
     assert (clean <= LAYOUT.high).all()
-    assert finite[0] == np.isfinite(obs).all()
-    assert count == 0 or finite[0]
+    finite = bool(np.isfinite(obs).all())
+    assert bool(flags[0] & Flag.NOT_FINITE) != finite
+    assert bool(flags[0] & Flag.OUTSIDE) == (count > 0)
+    assert count == 0 or finite
 
 
 def test_every_value_survives_encoding_and_decoding() -> None:
@@ -84,9 +88,18 @@ def test_tastes_depend_on_seed_and_handle_alone() -> None:
     assert table.min() >= 0.0
     assert table.max() <= 0.1
     handles = np.arange(50, dtype=np.uint32)
-    whole = logic.tastes(table, 5, handles)
-    assert (logic.tastes(table, 5, handles[::-1])[::-1] == whole).all()
-    assert (logic.tastes(table, 6, handles) != whole).any()
+    whole = Taste(table, 5, handles).of(0, 50)
+    assert (Taste(table, 5, handles[::-1]).of(0, 50)[::-1] == whole).all()
+    assert (Taste(table, 5, handles).of(7, 9) == whole[7:9]).all()
+    assert (Taste(table, 5, handles).at(np.array([3])).of(0, 1) == whole[3]).all()
+    assert (Taste(table, 6, handles).of(0, 50) != whole).any()
+
+
+@given(st.lists(st.floats(-100.0, 0.0, width=32), min_size=1, max_size=20))
+def test_the_exponential_is_close_and_never_leaves_its_range(values: list[float]) -> None:
+    found = logic.exp(np.array(values, np.float32))
+    assert found == pytest.approx(np.exp(np.array(values, np.float64)), rel=2e-5, abs=1e-37)
+    assert (found <= 1.0).all()
 
 
 def test_reflexes_flee_fight_or_rest_without_knowing_more() -> None:
