@@ -188,6 +188,7 @@ class Llama(Engine, frozen=True, kw_only=True, tag="llama"):
     gpu_layers_max: int = 0
     """Layers of the model on the GPU; 0 keeps it on the CPU, more than it has puts all of it there."""
     threads_max: int = 4
+    """One core is left free all the same: llama.cpp's threads spin, and one without a core stops the others."""
     first_token_ms: int = 8_000
     total_ms: int = 60_000
 
