@@ -44,7 +44,7 @@ class Plan:
 
 
 FULL = Plan(sockets=10_000, hold=60, ingest=20, peak=10, press=60, after=20)
-QUICK = Plan(sockets=2_000, hold=6, ingest=4, peak=3, press=8, after=5)
+QUICK = Plan(sockets=2_000, hold=4, ingest=2.5, peak=2, press=6, after=4)
 
 
 def main() -> None:
