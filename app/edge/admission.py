@@ -28,7 +28,7 @@ RATIO_MIN, RATIO_MAX = 0.25, 4.0
 BURST_S = 0.25
 """How long the loop may be late before the queue counts as standing."""
 IDLE_S = 0.02
-"""A loop that had nothing to start for this long has caught up."""
+"""A loop that had nothing to start or refuse for this long has caught up."""
 RETRY_AFTER_S = 1.0
 QUIET_S = 1.0
 """A server that has refused nothing for this long is no longer overloaded."""
@@ -84,7 +84,7 @@ class Admission:
     def enter(self, op: str, *, writes: bool = False) -> Ticket:
         """A ticket for one request of `op`; raises Overloaded while too much waits to start, or to be committed."""
         cost_s = self._costs_s.get(op, COST_S_START)
-        if not self._waiting and time.perf_counter() - self._pass_ended_s > IDLE_S:
+        if not self._waiting and time.perf_counter() - max(self._pass_ended_s, self._refused_s) > IDLE_S:
             self._late_s = None
         self._asked_s += cost_s
         if self._waiting and self._waiting_s + cost_s > self._backlog_s_max and not self._bursts(cost_s):
