@@ -29,8 +29,8 @@ PROVIDERS = {
 }
 """A profile's word -> the runtime's name, and the command that brings it."""
 TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)", "int64": "tensor(int64)"}
-INLINE_US = 100.0
-"""Compute below this runs on the loop: a hop to a worker and back costs as much, more on a busy machine."""
+INLINE_US = 150.0
+"""Compute below this runs on the loop: a hop to a worker and back costs as much where the cores are busy."""
 SPLIT_US = 100.0
 """Compute that makes a second worker's hop worth while."""
 
