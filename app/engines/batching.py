@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from app.core.clock import Deadline
 from app.core.errors import DeadlineExceeded, EngineDown, Overloaded
 from app.core.ports import Arrays
 
+CHUNKS = 4
+"""Chunks of a shared run for each worker, where they stay large enough."""
 Outputs = dict[str, NDArray[Any]]
 Compute = Callable[[Arrays], Outputs]
 
@@ -39,6 +42,30 @@ class _Running:
 
     group: list[_Waiting]
     workers: int
+
+
+class _Heap:
+    """The chunks of one run that nobody has taken yet, and room for what comes of them."""
+
+    def __init__(self, rows: int, starts: deque[int], size: int) -> None:
+        self.starts = starts
+        self.outputs: Outputs = {}
+        self._rows, self._size = rows, size
+        self._making = Lock()
+
+    def work_off(self, compute: Compute, inputs: Arrays) -> None:
+        """Take chunks until none is left; several threads may."""
+        while True:
+            try:
+                start = self.starts.popleft()
+            except IndexError:
+                return
+            found = compute({name: array[start : start + self._size] for name, array in inputs.items()})
+            with self._making:
+                if not self.outputs:
+                    self.outputs = {name: _room(self._rows, part) for name, part in found.items()}
+            for name, part in found.items():
+                self.outputs[name][start : start + self._size] = part
 
 
 class Batcher:
@@ -131,28 +158,21 @@ class Batcher:
     def _work(self, inputs: list[Arrays], rows: int, workers: int) -> Outputs:
         """One run, in this thread and in up to `workers` - 1 others that take chunks from the same heap."""
         joined = _join(inputs)
-        size = min(self._rows_max, -(-rows // workers))
-        if rows <= size:
+        if rows <= self._rows_max and workers == 1:
             return self._compute(joined)
-        starts, parts = deque(range(0, rows, size)), dict[int, Outputs]()
-        others = [self._threads.submit(self._take_chunks, joined, size, starts, parts) for _ in range(workers - 1)]
+        # Several chunks for each worker, because another thread may be late to wake.
+        share = max(self._split_rows // CHUNKS, -(-rows // (CHUNKS * workers))) if workers > 1 else rows
+        size = min(self._rows_max, share)
+        heap = _Heap(rows, deque(range(0, rows, size)), size)
+        others = [self._threads.submit(heap.work_off, self._compute, joined) for _ in range(workers - 1)]
         try:
-            self._take_chunks(joined, size, starts, parts)
+            heap.work_off(self._compute, joined)
         finally:
-            starts.clear()  # After a fault nobody need go on.
+            heap.starts.clear()  # After a fault nobody need go on.
         for other in others:
             if not other.cancel():  # One that has not begun by now has nothing left to do.
                 other.result()
-        first = parts[0]
-        return {name: np.concatenate([parts[start][name] for start in range(0, rows, size)]) for name in first}
-
-    def _take_chunks(self, inputs: Arrays, size: int, starts: deque[int], parts: dict[int, Outputs]) -> None:
-        while True:
-            try:
-                start = starts.popleft()
-            except IndexError:
-                return
-            parts[start] = self._compute({name: array[start : start + size] for name, array in inputs.items()})
+        return heap.outputs
 
     def _gone(self) -> EngineDown:
         return EngineDown(f"engine {self._name!r} is closed", hint="the server is stopping")
@@ -169,6 +189,10 @@ class Batcher:
 def _fail(item: _Waiting, error: EngineDown | DeadlineExceeded) -> None:
     if not item.answer.done():
         item.answer.set_exception(error)
+
+
+def _room(rows: int, part: NDArray[Any]) -> NDArray[Any]:
+    return np.empty((rows, *part.shape[1:]), part.dtype)
 
 
 def _join(inputs: list[Arrays]) -> Arrays:

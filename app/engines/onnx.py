@@ -31,8 +31,8 @@ PROVIDERS = {
 TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)", "int64": "tensor(int64)"}
 INLINE_US = 150.0
 """Compute below this runs on the loop: a hop to a worker and back costs as much where the cores are busy."""
-SPLIT_US = 100.0
-"""Compute that makes a second worker's hop worth while."""
+SPLIT_US = 300.0
+"""Compute for each worker from which sharing a run gains more than the second one's waking costs."""
 
 
 class Engine:

@@ -153,8 +153,8 @@ class Pair(Work):
 async def test_free_workers_share_a_large_request_and_its_rows_come_back_in_order() -> None:
     work = Pair()
     on = batcher(work, workers=2)
-    assert (await on.run(rows(0, 6), soon()))["y"][:, 0].tolist() == [2.0 * value for value in range(6)]
-    assert work.rows == [3, 3]
+    assert (await on.run(rows(0, 8), soon()))["y"][:, 0].tolist() == [2.0 * value for value in range(8)]
+    assert work.rows == [1] * 8
     await on.close()
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -30,10 +28,6 @@ from app.modules.behavior.settings import Settings
 
 T = TypeVar("T")
 RUNGS = ("policy", "utility", "reflex")
-INLINE_ROWS_MAX = 2_048
-"""Rows that are passed over in well under a millisecond; more go to threads."""
-SPANS = 2
-"""Threads that share a large tick's passes."""
 ANY_ROLE = np.empty(0, np.intp)
 
 
@@ -55,18 +49,21 @@ class Answer:
 
 
 async def off_loop(rows: int, work: Callable[[], T]) -> T:
-    """Run `work` here when `rows` are few, else in a thread."""
-    return work() if rows <= INLINE_ROWS_MAX else await asyncio.to_thread(work)
+    """Run `work` of numpy here when `rows` are few, else in a thread."""
+    return work() if rows <= Slow.loop_rows_max else await asyncio.to_thread(work)
 
 
-async def in_spans(rows: int, work: Callable[[int, int], int]) -> int:
-    """Run `work(first, last)` over all rows: here when they are few, else in threads; its results or-ed together."""
-    if rows <= INLINE_ROWS_MAX:
+async def in_spans(rows: int, here_max: int, work: Callable[[int, int], int]) -> int:
+    """Run `work(first, last)` over all rows, `here_max` of them on the loop at most; its results or-ed together.
+
+    More rows are halved with a thread (the kernels let go of the interpreter), far more go to two threads.
+    """
+    if rows <= here_max:
         return work(0, rows)
-    edges = [rows * part // SPANS for part in range(SPANS + 1)]
-    spans = itertools.pairwise(edges)
-    found = await asyncio.gather(*(asyncio.to_thread(work, first, last) for first, last in spans))
-    return functools.reduce(operator.or_, found)
+    half = rows // 2
+    other = asyncio.get_running_loop().run_in_executor(None, work, half, rows)
+    mine = work(0, half) if half <= here_max else await asyncio.to_thread(work, 0, half)
+    return mine | await other
 
 
 class Brains:
@@ -141,7 +138,7 @@ class Brains:
         def work(first: int, last: int) -> int:
             return passes.choose(obs, mask, taste, led, sharpness, choice, sound, first, last)
 
-        return sound if await in_spans(len(obs), work) else None
+        return sound if await in_spans(len(obs), passes.loop_rows_max, work) else None
 
     async def _follow_rules(self, question: Question) -> Choice:
         obs, passes = question.obs, self.passes
@@ -154,7 +151,7 @@ class Brains:
             passes.weigh(obs, choice, first, last)
             return 0
 
-        await in_spans(rows, work)
+        await in_spans(rows, passes.loop_rows_max, work)
         await self._choose(question, choice, ANY_ROLE, sharpness=UTILITY_SHARPNESS)
         return choice
 

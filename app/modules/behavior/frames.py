@@ -25,8 +25,6 @@ UNKNOWN = 0xFFFF_FFFF
 """The handle that stands for an NPC nobody knows."""
 HEADER = struct.Struct("<4sHHII")
 """magic, version, flags, NPCs, features: 16 bytes, little-endian."""
-WIRE = {1: np.dtype(np.uint8), 4: np.dtype("<f4")}
-"""Bytes of a number -> its kind in a matrix."""
 MAGIC, VERSION = b"IKBD", 1
 WITH_MASK, WITH_TICK = 1, 2
 """Flags: the mask follows the matrix; the tick (u64) follows the header."""
@@ -107,7 +105,7 @@ def _matrix(data: bytes, kind: type[S], shape: tuple[int, int], name: str) -> ND
             f"{name} is {len(data)} bytes long, {shape[0]} NPCs x {shape[1]} x {size} are {shape[0] * shape[1] * size}",
             hint="send the whole matrix, row by row, little-endian",
         )
-    return _aligned(np.frombuffer(data, WIRE[size]).reshape(shape))
+    return _aligned(np.frombuffer(data, np.dtype(kind).newbyteorder("<")).reshape(shape))
 
 
 def _aligned(found: NDArray[S]) -> NDArray[S]:

@@ -86,10 +86,10 @@ class Behavior:
         rows, known, passes = len(tick.handles), len(world.state.handles), self._brains.passes
         flags = np.empty(rows, np.uint8)
 
-        def work(first: int, last: int) -> int:
+        def work(first: int, last: int) -> int:  # The lightest of the passes.
             return passes.survey(tick.obs, tick.mask, tick.handles, known, flags, first, last)
 
-        seen, obs, clipped = await in_spans(rows, work), tick.obs, 0
+        seen, obs, clipped = await in_spans(rows, 2 * passes.loop_rows_max, work), tick.obs, 0
         if seen or world.state.intents:
             obs, clipped = await off_loop(rows, lambda: self._mend(world, tick, flags))
         seed = stable_hash(call.tenant, call.world, tick.number // max(1, self._settings.taste_ticks_max))

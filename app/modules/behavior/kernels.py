@@ -212,6 +212,7 @@ class Fast:
     """See app.modules.behavior.passes.Passes."""
 
     name = "numba"
+    loop_rows_max = 8_192
 
     def __init__(self, schema: Schema, rules: Rules) -> None:
         self._schema, self._aims, self._slots = schema, schema.aims, schema.slot_columns

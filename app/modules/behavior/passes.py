@@ -29,6 +29,11 @@ class Passes(Protocol):
         """What computes, for the log."""
         ...
 
+    @property
+    def loop_rows_max(self) -> int:
+        """Rows of `choose` or `weigh` that take well under a millisecond, so that the loop may do them."""
+        ...
+
     def survey(
         self, obs: F32, mask: U8, handles: NDArray[np.uint32], known: int, flags: U8, first: int, last: int
     ) -> int:
@@ -54,6 +59,7 @@ class Slow:
     """The passes in numpy."""
 
     name = "numpy"
+    loop_rows_max = 1_024
 
     def __init__(self, schema: Schema, rules: Rules) -> None:
         self._schema, self._rules = schema, rules

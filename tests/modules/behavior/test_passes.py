@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from app.modules.behavior import considerations, kernels, logic, messages
-from app.modules.behavior.brains import INLINE_ROWS_MAX
 from app.modules.behavior.considerations import Authored, Curve, Option
 from app.modules.behavior.logic import Choice, Taste
 from app.modules.behavior.passes import Passes, Slow
@@ -125,7 +124,7 @@ def test_bent_curves_and_several_options_of_an_intent_score_alike() -> None:
 
 @pytest.mark.parametrize("policy", [True, False])
 async def test_a_tick_is_answered_alike_before_and_after_warming(policy: bool) -> None:
-    count = INLINE_ROWS_MAX + 700
+    count = kernels.Fast.loop_rows_max + 700
     on = await stage(Net("nan", roles="guard,prey") if policy else None, npcs=count)
     obs, mask = observations(count), np.ones((count, 12), np.uint8)
     obs[3, 5], obs[count - 2, 9], mask[17] = np.nan, 40.0, 0
