@@ -4,7 +4,8 @@ It knows arrays alone; `passes.Slow` is the numpy twin that every kernel equals.
 numba and loads or compiles the kernels (seconds on a machine's first start), so only `module.warm` does.
 
 Rows are taken in blocks of LANES and turned around inside a block, so that the innermost loops run over NPCs
-and become vector instructions. Nothing is reordered: sums and products keep the order of the twin.
+and become vector instructions. Nothing is reordered: sums and products keep the order of the twin. The disk copy
+does not notice a change in `logic.py` of a constant that stands in a kernel; touch this file then.
 """
 
 from __future__ import annotations
