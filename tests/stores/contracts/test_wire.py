@@ -225,7 +225,7 @@ async def test_a_server_that_is_gone_is_noticed_in_a_second_and_found_again(
 
 
 async def test_a_stream_goes_on_after_its_server_lost_its_memory(tmp_path: Path, tenant: str) -> None:
-    with key_server("redis", tmp_path) as server:
+    with key_server("valkey", tmp_path) as server:
         async with connected(server.url) as client:
             stream = RedisStream(client, clock=SystemClock(), entries_max=50, dead_max=5, tries_max=3, retry_ms=100)
             await stream.publish(tenant, "s", [Entry(id="1", body=b"")])
@@ -259,7 +259,7 @@ async def test_a_server_without_memory_left_degrades_and_does_not_break(tmp_path
 
 
 async def test_a_server_that_was_never_there_is_a_fault_and_no_exception(tmp_path: Path) -> None:
-    with key_server("redis", tmp_path) as server:
+    with key_server("valkey", tmp_path) as server:
         server.kill()
         async with connected(server.url) as client:
             with pytest.raises(Unavailable, match=str(server.port)):
