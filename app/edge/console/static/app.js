@@ -34,9 +34,9 @@ async function visit() {
   addEventListener("hashchange", turn);
   if (session.signedIn) await left;
   removeEventListener("hashchange", turn);
-  desk.close();
-  status.close();
   frameShown(false);
+  status.close();
+  await desk.close();
 }
 
 function frameShown(shown) {
@@ -50,6 +50,7 @@ class Desk {
   #world = "";
   #worlds = null;
   #turns = 0;
+  #opening = null;
 
   constructor(status) {
     this.status = status;
@@ -60,8 +61,12 @@ class Desk {
   }
 
   /** Show the page that the address names, afresh. */
-  async open() {
-    const turn = ++this.#turns;
+  open() {
+    this.#opening = this.#show(++this.#turns);
+    return this.#opening;
+  }
+
+  async #show(turn) {
     const page = PAGES.find((known) => location.hash === `#/${known.id}`) ?? PAGES[0];
     for (const link of nav.children) {
       if (link.getAttribute("href") === `#/${page.id}`) link.setAttribute("aria-current", "page");
@@ -83,8 +88,10 @@ class Desk {
     }
   }
 
-  close() {
+  /** Take the page away; one that is still opening draws itself first, and would draw over what comes next. */
+  async close() {
     this.#turns += 1;
+    await this.#opening;
     this.#page?.close();
     root.replaceChildren();
   }
