@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, insert, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.core.errors import Invalid, StoreDown
-from app.stores.tables import SCHEMA_REVISION, metadata
+from app.stores.tables import OLDEST_REVISION, SCHEMA_REVISION, metadata, schema_support
 
 T = TypeVar("T")
 
@@ -94,5 +94,6 @@ def bring_up(connection: Connection, migrations: Path) -> None:
             upgrade(connection, migrations)
         return
     metadata.create_all(connection)
+    connection.execute(insert(schema_support).values(oldest=OLDEST_REVISION))
     connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": SCHEMA_REVISION})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest Alembic revision; a fresh database is created from this metadata and stamped with it."""
+OLDEST_REVISION = "0001"
+"""The oldest release, by its newest revision, whose code still works on this schema."""
 
 metadata = MetaData()
 
@@ -43,7 +45,21 @@ worlds = Table(
     Column("tenant", String(64), primary_key=True),
     Column("id", String(128), primary_key=True),
     Column("created_ms", BigInteger, nullable=False),
+    Column("owner", String(200), nullable=False, server_default=""),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
 )
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("owner", String(200), nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+)
+
+schema_support = Table("schema_support", metadata, Column("oldest", String(32), primary_key=True))
 
 events = Table(
     "events",
