@@ -49,6 +49,9 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         authority=innkeeper.authority,
         router=innkeeper.router,
         feed=innkeeper.feed,
+        followers=innkeeper.followers,
+        places=innkeeper.ownership,
+        history=innkeeper.journal,
         sessions=innkeeper.sessions,
         worlds=innkeeper.worlds,
         clock=innkeeper.clock,
@@ -58,6 +61,8 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
     resources = Resources(
         authority=innkeeper.authority,
         router=innkeeper.router,
+        places=innkeeper.ownership,
+        forwarder=innkeeper.forwarder,
         modules=innkeeper.modules,
         worlds=innkeeper.worlds,
         feed=innkeeper.feed,

@@ -73,3 +73,19 @@ class ManualClock:
 
     def monotonic_s(self) -> float:
         return self.now_s
+
+
+class AlwaysHere:
+    """Places of a server that is alone."""
+
+    def here(self, tenant: str, world: str) -> bool:
+        return True
+
+    async def find(self, tenant: str, world: str) -> str:
+        return ""
+
+    async def all(self, tenant: str) -> Sequence[tuple[str, str]]:
+        return ()
+
+    def doubt(self, address: str) -> None:
+        """Nobody else is there."""

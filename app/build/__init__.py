@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ from app.core.module import Module
 from app.core.ports import Log
 from app.core.profile import Profile
 from app.edge.feed import Feed
+from app.edge.follow import Followers
+from app.edge.forward import Forwarder
 from app.edge.router import Router
 from app.edge.session import Sessions
 from app.modules.behavior import module as behavior_module
@@ -41,11 +44,12 @@ from app.stores.events import Stream
 from app.stores.features.opening import OpenFeatures, open_features
 from app.stores.journal import WorldJournal
 from app.stores.outlet import Outlet
+from app.stores.ownership import Ownership
 from app.stores.shared import Shared, open_shared
 from app.stores.writer import Writer
 from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
-from app.world.state import Worlds
+from app.world.state import World, Worlds
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where profiles, models and migrations lie: beside the package."""
@@ -73,6 +77,7 @@ class Innkeeper:
     database: Database
     writer: Writer
     journal: WorldJournal
+    ownership: Ownership
     shared: Shared
     worlds: Worlds
     features: OpenFeatures
@@ -80,7 +85,9 @@ class Innkeeper:
     modules: tuple[Module, ...]
     engines: Engines
     router: Router
+    forwarder: Forwarder
     feed: Feed
+    followers: Followers
     sessions: Sessions
     first_key: str
     """The key that this start made, shown once; empty on later starts."""
@@ -104,7 +111,7 @@ class Innkeeper:
         """What /health/ready tells: ready means that every request gets an answer in time."""
         engines = self.engines.statuses()
         degraded = [engine.name for engine in engines if engine.state == "degraded"]
-        faults = {**self.shared.faults(), **self.features.faults()}
+        faults = {**self.shared.faults(), **self.features.faults(), **self.ownership.faults()}
         return {
             "ready": not self.stopping,
             "degraded": sorted([*degraded, *self.watch.down, *faults, *(["database"] if self.writer.fault else [])]),
@@ -114,6 +121,7 @@ class Innkeeper:
             "rungs_down": self.watch.down,
             "database": self.writer.fault or "ok",
             **faults,
+            "replica": self.ownership.name,
             "worlds": len(self.worlds.all()),
         }
 
@@ -151,8 +159,12 @@ async def build(
     folder = Path(profile.server.data_folder)
     database = open_database(profile.database.url, folder=folder, migrations=root / "migrations")
     closers.append(database.close)
+    if database.alone is not None:
+        database.alone.take()
+        closers.append(database.alone.release)
     await database.upgrade()
     log.debug("database.opened", url=database.url)
+    replica = _replica_name(profile)
     reached = failpoints.from_environment(os.environ, log)
     writer = Writer(
         database,
@@ -165,7 +177,7 @@ async def build(
         reached=reached,
     )
     writer.start()
-    shared = open_shared(profile.cache, profile.stream, clock=clock, log=log)
+    shared = open_shared(profile.cache, profile.stream, database=database, clock=clock, log=log)
     closers.append(shared.close)
     stream = Stream()
     worlds = Worlds()
@@ -178,9 +190,24 @@ async def build(
         log=log,
         idempotency_keys_max=profile.database.idempotency_keys_max,
         checkpoint_events=profile.database.checkpoint_events,
+        owner=replica,
         reached=reached,
     )
-    replayed = await journal.restore()
+    ownership = Ownership(
+        name=replica,
+        alone=database.alone is not None,
+        leases=shared.leases,
+        database=database,
+        journal=journal,
+        worlds=worlds,
+        clock=clock,
+        log=log,
+        lease_ms=profile.ownership.lease_ms,
+        reached=reached,
+    )
+    writer.lost = ownership.lost
+    closers.append(ownership.close)
+    replayed = await ownership.start()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
     features = open_features(profile, database=database, stream=stream, worlds=worlds, clock=clock, log=log)
     closers.append(features.close)
@@ -236,10 +263,36 @@ async def build(
     closers.extend(module.close for module in modules if module.close is not None)
 
     # Edge
-    router = Router(modules, server=profile.server, behind_s=writer.behind_s, clock=clock, log=log, metrics=metrics)
+    forwarder = Forwarder(authority=authority, clock=clock, connections_max=profile.ownership.connections_max)
+    closers.append(forwarder.close)
+    router = Router(
+        modules,
+        server=profile.server,
+        behind_s=writer.behind_s,
+        places=ownership,
+        forwarder=forwarder,
+        clock=clock,
+        log=log,
+        metrics=metrics,
+    )
     announcers = [module.announce for module in modules if module.announce is not None]
-    feed = Feed(announcers, pushes_kept_max=profile.server.pushes_kept_max)
+    feed = Feed(announcers, journal, pushes_kept_max=profile.server.pushes_kept_max)
     stream.subscribe(feed.publish)
+
+    async def take(world: World) -> None:
+        await feed.catch_up(world)
+        stream.publish(world, ())
+
+    ownership.before_taking = take
+    followers = Followers(
+        places=ownership,
+        feed=feed,
+        forwarder=forwarder,
+        modules=modules,
+        frame_bytes_max=profile.server.frame_bytes_max,
+        log=log,
+    )
+    closers.append(followers.close)
 
     return Innkeeper(
         profile=profile,
@@ -250,6 +303,7 @@ async def build(
         database=database,
         writer=writer,
         journal=journal,
+        ownership=ownership,
         shared=shared,
         worlds=worlds,
         features=features,
@@ -257,11 +311,19 @@ async def build(
         modules=modules,
         engines=engines,
         router=router,
+        forwarder=forwarder,
         feed=feed,
-        sessions=Sessions(),
+        followers=followers,
+        sessions=Sessions(shared.cache if profile.cache.url else None),
         first_key=first_key,
         closers=closers,
     )
+
+
+def _replica_name(profile: Profile) -> str:
+    """What this server is called among replicas: its address, or what stays the same over its restarts."""
+    server = profile.server
+    return profile.ownership.address.rstrip("/") or f"{gethostname()}:{server.port}{Path(server.data_folder).resolve()}"
 
 
 async def _open_authority(database: Database, profile: Profile, clock: Clock) -> tuple[Authority, str]:

@@ -21,6 +21,8 @@ KEY_PREFIX = "ik_"
 AUDIENCE = "innkeeper"
 RENEWAL_MS_MAX = 12 * 3_600_000
 """How long tokens may be renewed by tokens before the key must be shown again."""
+VOUCHED_MS_MAX = 60_000
+"""How long another replica takes this one's word for who sent a request."""
 CODE_MS_MAX = 3_600_000
 """How long a one-time code for the console holds."""
 CODES_MAX = 1_000
@@ -113,12 +115,19 @@ class Authority:
 
     def issue(self, identity: Identity) -> tuple[str, int]:
         """A token for `identity` and its end in Unix milliseconds; raises Unauthenticated when renewed for too long."""
+        if self._clock.wall_ms() - identity.since_ms > RENEWAL_MS_MAX:
+            raise _refusal()
+        return self._sign(identity, self._token_ms)
+
+    def vouch(self, identity: Identity) -> tuple[str, int]:
+        """As `issue`, for another replica, about a caller whose credential holds here now: for a minute."""
+        return self._sign(identity, VOUCHED_MS_MAX)
+
+    def _sign(self, identity: Identity, token_ms: int) -> tuple[str, int]:
         import jwt  # it loads cryptography, which a start should not wait for
 
         now_ms = self._clock.wall_ms()
-        if now_ms - identity.since_ms > RENEWAL_MS_MAX:
-            raise _refusal()
-        expires_ms = now_ms + self._token_ms
+        expires_ms = now_ms + token_ms
         key = self._keys[identity.key]
         if key.expires_ms is not None:
             expires_ms = min(expires_ms, key.expires_ms)

@@ -25,7 +25,7 @@ It does not know HTTP or WebSocket framing: the edge turns errors into replies.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 
@@ -146,6 +146,18 @@ class Broken(Error):
     """A fault of ours."""
 
     code = "internal"
+
+
+def from_code(code: str, message: str, *, hint: str = "", retry_after_s: float | None = None) -> Error:
+    """The member of the tree that has the code, as another server sent it, so that callers catch families."""
+    kind = next((each for each in _tree(Error) if each.code == code), Error)
+    return kind(message, hint=hint, retry_after_s=retry_after_s)
+
+
+def _tree(root: type[Error]) -> Iterator[type[Error]]:
+    for kind in root.__subclasses__():
+        yield kind
+        yield from _tree(kind)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -73,8 +73,8 @@ class Module:
     rungs: tuple[str, ...] = ()
     """The ladder that this profile gave the module, best first; empty where there is nothing to fall from."""
     pushes: tuple[type[Push], ...] = ()
-    announce: Callable[[Any, Event], Sequence[Push]] | None = None
-    """(world, event) -> what clients of the world are told of it; pure and quick."""
+    announce: Callable[[Event], Sequence[Push]] | None = None
+    """What clients of the world are told of an event; pure and quick."""
     react: Callable[[Any, Event], Sequence[Change]] | None = None
     """(world, event) -> further changes, committed with the event; pure and quick."""
     warm: Callable[[], None] | None = None

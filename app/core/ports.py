@@ -156,6 +156,20 @@ class Journal(Protocol):
     ) -> Sequence[Event]: ...
 
 
+class History(Protocol):
+    """What a world's log holds, here or elsewhere. Methods raise StoreDown."""
+
+    async def newest_seq(self, tenant: str, world: str) -> int:
+        """The place of the newest committed event; 0 when there is none."""
+        ...
+
+    async def events_after(
+        self, tenant: str, world: str, seq: int, until_seq: int | None, *, events_max: int
+    ) -> Sequence[Event]:
+        """The newest `events_max` committed events after `seq`, up to `until_seq` where it is given, in order."""
+        ...
+
+
 class WorldMaker(Protocol):
     """Makes worlds, durably."""
 
@@ -220,6 +234,30 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     token: int
     until_s: float
+
+
+class Places(Protocol):
+    """Where worlds live among replicas."""
+
+    def here(self, tenant: str, world: str) -> bool:
+        """Whether the world is in this process's memory and still its own; never waits."""
+        ...
+
+    async def find(self, tenant: str, world: str) -> str:
+        """The address of the replica that owns the world, or empty when it is here or is no world at all.
+
+        A world without a living owner is taken over and loaded first. Raises StoreDown when nobody can tell,
+        Unavailable when its owner cannot be reached by an address.
+        """
+        ...
+
+    async def all(self, tenant: str) -> Sequence[tuple[str, str]]:
+        """(world, its owner's address or empty where it is here) of every world of the tenant, by id."""
+        ...
+
+    def doubt(self, address: str) -> None:
+        """That replica did not answer: look anew whether it lives."""
+        ...
 
 
 class Leases(Protocol):

@@ -81,6 +81,17 @@ class Database(Section, frozen=True, kw_only=True):
     retry_ms: int
 
 
+class Ownership(Section, frozen=True, kw_only=True):
+    """Which replica keeps which world in its memory. A server over SQLite is always alone with its worlds."""
+
+    address: str
+    """Where the other replicas reach this one, such as http://10.0.0.5:8717. Without it nobody forwards to it."""
+    lease_ms: int
+    """A replica that has not been heard of for this long is dead, and its worlds go to whoever is asked for them."""
+    connections_max: int
+    """Connections to other replicas that carry forwarded requests."""
+
+
 class Cache(Section, frozen=True, kw_only=True):
     """Cache, rate limits and leases. An empty `url` keeps them in the process; redis://… shares them."""
 
@@ -215,6 +226,7 @@ class Profile(Section, frozen=True, kw_only=True):
     server: Server
     security: Security
     database: Database
+    ownership: Ownership
     cache: Cache
     stream: Stream
     features: Features

@@ -8,6 +8,7 @@ Ten thousand of them may be idle at once, so one that is idle holds no task and 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import msgspec
 from app.control.auth import Identity
 from app.core.errors import Conflict, Error, Invalid, RateLimited, TooLarge
 from app.core.messages import Chunk, Frame, Push
+from app.core.ports import Cache
 from app.core.profile import Server
 from app.edge import encoding, errors
 from app.edge.feed import Feed
@@ -38,6 +40,9 @@ TOKEN = 4401
 LATE = 4408
 SLOW = 4429
 MALFORMED = 4400
+LATER = 1013
+SHARED_MS = 86_400_000
+"""How long another replica can take a session up; a socket that lives longer must begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,8 @@ class Session:
     """Takes frames, runs them through the router, and fills the outbox."""
 
     __slots__ = (
-        "_answered", "_carrier", "_feed", "_frame_bytes_max", "_inflight", "_outbox", "_overflowed", "_router",
-        "_server", "_unlisten", "identity", "packed", "resume_token", "world",
+        "_answered", "_carrier", "_feed", "_inflight", "_outbox", "_overflowed", "_router", "_server", "_unlisten",
+        "frame_bytes_max", "identity", "packed", "resume_token", "world",
     )  # fmt: skip
 
     def __init__(
@@ -84,7 +89,7 @@ class Session:
         self.world = world
         self.packed = packed
         self.resume_token = secrets.token_urlsafe(24)
-        self._frame_bytes_max = frame_bytes_max
+        self.frame_bytes_max = frame_bytes_max
         self._server = server
         self._router = router
         self._feed = feed
@@ -206,9 +211,9 @@ class Session:
         task.add_done_callback(over)
 
     def _reply(self, id: str, body: bytes) -> None:
-        if len(body) > self._frame_bytes_max:
+        if len(body) > self.frame_bytes_max:
             raise TooLarge(
-                f"the reply has {len(body)} bytes, over the {self._frame_bytes_max} that this client takes",
+                f"the reply has {len(body)} bytes, over the {self.frame_bytes_max} that this client takes",
                 hint="ask for less at once, or give a larger frame_bytes_max in hello",
             )
         outgoing = Outgoing(body, reply_to=id)
@@ -248,10 +253,27 @@ class _Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
 
 
-class Sessions:
-    """The sessions that have a socket, and those that wait for theirs to come back."""
+class _Record(msgspec.Struct, frozen=True):
+    """What another replica must know to take a session up."""
 
-    def __init__(self) -> None:
+    key: str
+    world: str
+    packed: bool
+    frame_bytes_max: int
+
+
+_records = msgspec.msgpack.Decoder(_Record)
+
+
+class Sessions:
+    """The sessions that have a socket, and those that wait for theirs to come back.
+
+    With a shared `cache`, a session whose replica is gone can be taken up here: with its world and format, without
+    the replies that the other replica owed.
+    """
+
+    def __init__(self, cache: Cache | None = None) -> None:
+        self._cache = cache
         self._waiting: dict[str, tuple[Session, asyncio.TimerHandle]] = {}
         self._open: set[Session] = set()
 
@@ -279,6 +301,23 @@ class Sessions:
         timer.cancel()
         return session
 
+    async def share(self, session: Session) -> None:
+        """Let the other replicas know the session."""
+        if self._cache is not None:
+            record = _Record(session.identity.key, session.world, session.packed, session.frame_bytes_max)
+            body, name = msgspec.msgpack.encode(record), _name(session.resume_token)
+            await self._cache.set(session.identity.tenant, name, body, ttl_ms=SHARED_MS)
+
+    async def recall(self, resume_token: str, identity: Identity, new: Callable[..., Session]) -> Session | None:
+        """A session like the one of that token, which another replica had, if it was the same key's."""
+        body = await self._cache.get(identity.tenant, _name(resume_token)) if self._cache is not None else None
+        record = _records.decode(body) if body is not None else None
+        if record is None or record.key != identity.key:
+            return None
+        session = new(world=record.world, packed=record.packed, frame_bytes_max=record.frame_bytes_max)
+        session.resume_token = resume_token
+        return session
+
     def end(self, session: Session) -> None:
         self._open.discard(session)
         session.close()
@@ -295,3 +334,8 @@ class Sessions:
         found = self._waiting.pop(resume_token, None)
         if found is not None:
             found[0].close()
+
+
+def _name(resume_token: str) -> str:
+    """The key of a session in the cache, which need not know its token."""
+    return f"session/{hashlib.sha256(resume_token.encode()).hexdigest()}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -16,15 +17,16 @@ from litestar.handlers import WebsocketRouteHandler
 
 from app.control.auth import Authority
 from app.core.clock import Clock
-from app.core.errors import Error, Invalid, Unauthenticated
+from app.core.errors import Error, Invalid, Unauthenticated, Unavailable
 from app.core.messages import Frame
-from app.core.ports import Log
+from app.core.ports import History, Log, Places
 from app.core.profile import Security, Server
 from app.edge import errors
 from app.edge.encoding import decode, encode
 from app.edge.feed import Feed
+from app.edge.follow import Followers
 from app.edge.router import Router
-from app.edge.session import LATE, MALFORMED, TOKEN, Close, Session, Sessions
+from app.edge.session import LATE, LATER, MALFORMED, TOKEN, Close, Session, Sessions
 from app.telemetry.metrics import Metrics
 from app.world.state import Worlds
 
@@ -59,6 +61,9 @@ class Link:
     authority: Authority
     router: Router
     feed: Feed
+    followers: Followers
+    places: Places
+    history: History
     sessions: Sessions
     worlds: Worlds
     clock: Clock
@@ -120,42 +125,63 @@ class Link:
         id = _readable_id(body, packed=packed)
         try:
             frame = decode(body, Frame, packed=packed, what="the frame")
-            session, reply = self._open(frame, packed=packed)
+            session, reply = await self._open(frame, packed=packed)
         except Error as error:
             await _send(socket, encode({"id": id, "ok": False, "error": errors.to_frame(error)}, packed=packed), packed)
-            code = TOKEN if isinstance(error, Unauthenticated) else MALFORMED
-            raise Close(code, error.message) from error
+            raise Close(_code(error), error.message) from error
         await _send(socket, session.encode({"id": frame.id, "ok": True, "data": reply}), session.packed)
         return session
 
-    def _open(self, frame: Frame, *, packed: bool) -> tuple[Session, dict[str, Any]]:
+    async def _open(self, frame: Frame, *, packed: bool) -> tuple[Session, dict[str, Any]]:
         if frame.op != "hello":
             raise Invalid(f"the first frame is {frame.op!r}", hint="send hello first")
         hello = decode(frame.data, Hello, packed=packed, what="hello")
         if hello.protocol not in PROTOCOLS:
             raise Invalid(f"protocol {hello.protocol!r} is not spoken", hint=f"spoken: {PROTOCOLS}")
         identity = self.authority.identify(hello.token)
+        new = partial(Session, identity=identity, server=self.server, router=self.router, feed=self.feed)
         session = self.sessions.claim(hello.resume, identity) if hello.resume else None
-        resumed = session is not None
+        recalled = None
+        if session is not None:
+            session.identity = identity
+            session.resume(hello.pending)
+        elif hello.resume:
+            recalled = await self.sessions.recall(hello.resume, identity, new)
         if session is None:
-            session = Session(
-                identity=identity,
+            session = recalled or new(
                 world=hello.world,
                 packed=hello.format == "msgpack",
                 frame_bytes_max=hello.frame_bytes_max or self.server.client_frame_bytes_max,
-                server=self.server,
-                router=self.router,
-                feed=self.feed,
             )
-        session.identity = identity
-        if resumed:
-            session.resume(hello.pending)
-        session.listen(hello.seq)
-        known = session.world and self.worlds.has(identity.tenant, session.world)
-        seq = self.worlds.get(identity.tenant, session.world).state.seq if known else 0
+            await self.sessions.share(session)
+            resumed = recalled is not None
+        else:
+            resumed = True
+        reply = {
+            "protocol": PROTOCOL,
+            "resume": session.resume_token,
+            "resumed": resumed,
+            "lost": hello.pending if recalled is not None else [],
+            "seq": await self._listen(session, hello.seq),
+        }
         self.log.info("session.opened", tenant=identity.tenant, world=session.world, resumed=resumed)
-        reply = {"protocol": PROTOCOL, "resume": session.resume_token, "resumed": resumed, "seq": seq}
         return session, reply
+
+    async def _listen(self, session: Session, after_seq: int | None) -> int:
+        """Let the session hear of its world, wherever that is, from `after_seq` on; the world's newest event."""
+        tenant, world = session.identity.tenant, session.world
+        if not world:
+            return 0
+        if after_seq is not None:
+            await self.feed.reach_back(tenant, world, after_seq)
+        if self.places.here(tenant, world):
+            seq = self.worlds.get(tenant, world).state.seq
+        else:
+            seq = await self.history.newest_seq(tenant, world)
+            self.feed.begin(tenant, world, seq)
+        session.listen(after_seq)
+        self.followers.follow(world, session.identity)
+        return seq
 
     async def _exchange(self, socket: Socket, session: Session) -> int:
         """Run the socket until it ends; the close code when the client left, Close when we must close."""
@@ -276,6 +302,13 @@ async def _send(socket: Socket, body: bytes, packed: bool) -> None:
         await socket.send({"type": "websocket.send", "bytes": body, "text": None})
     else:
         await socket.send({"type": "websocket.send", "bytes": None, "text": body.decode()})
+
+
+def _code(error: Error) -> int:
+    """The close code after a hello that failed."""
+    if isinstance(error, Unauthenticated):
+        return TOKEN
+    return LATER if isinstance(error, Unavailable) else MALFORMED
 
 
 async def _close(socket: Socket, close: Close) -> None:

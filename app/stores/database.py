@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.core.errors import Invalid, StoreDown
+from app.stores.embedded.folder import FolderLock
 from app.stores.tables import OLDEST_REVISION, SCHEMA_REVISION, metadata, schema_support
 
 T = TypeVar("T")
@@ -27,6 +28,11 @@ class Database(Protocol):
     @property
     def url(self) -> str:
         """The address without its password."""
+        ...
+
+    @property
+    def alone(self) -> FolderLock | None:
+        """What a server must hold before it serves this database; None for one that several may serve."""
         ...
 
     async def run(self, work: Callable[[Connection], T]) -> T:

@@ -14,7 +14,10 @@ Subscriber = Callable[[World, Sequence[Event]], None]
 
 
 class Stream:
-    """Calls subscribers in order of commit; a subscriber must be quick and keep its own bound."""
+    """Calls subscribers in order of commit, and with no events when a world has come here from another process.
+
+    A subscriber must be quick and keep its own bound.
+    """
 
     def __init__(self) -> None:
         self._subscribers: list[Subscriber] = []

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from app.core.errors import Invalid, nearest
 from app.stores import repositories, tables
-from app.stores.replay import STEP_EVENTS, Progress, chosen_worlds, newest_seq
+from app.stores.replay import STEP_EVENTS, Progress, chosen_worlds
 from app.world.events import AnyChange, decoder
 
 FORMAT = 1
@@ -38,7 +38,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 def count_events(connection: Connection, tenant: str, world: str) -> int:
     """How many events an export of these filters holds now; raises Invalid for a world that is not there."""
-    return sum(newest_seq(connection, owner, id) for owner, id in _worlds(connection, tenant, world))
+    return sum(repositories.newest_seq(connection, owner, id) for owner, id in _worlds(connection, tenant, world))
 
 
 def write_events(connection: Connection, out: BinaryIO, tenant: str, world: str, told: Progress) -> int:

@@ -1,20 +1,21 @@
 """The journal: changes go to RAM at once and to the log in the next group commit.
 
 `append` is the only way to change a world. A call is applied whole or not at all; what modules
-derive from its events is committed with them. Callers are acknowledged after the commit.
+derive from its events is committed with them. Callers are acknowledged after the commit. It holds the worlds that
+this process owns; who owns a world is decided in ownership.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from sqlalchemy import Connection, Table
 
 from app.core.clock import Clock
-from app.core.errors import Error
+from app.core.errors import Error, StoreDown
 from app.core.ids import Ids
 from app.core.messages import Change, Event
 from app.core.ports import Log
@@ -23,6 +24,8 @@ from app.stores.bulk import Row
 from app.stores.database import Database
 from app.stores.events import Stream
 from app.stores.failpoints import Reached, nothing
+from app.stores.loading import load_world
+from app.stores.repositories import Claim
 from app.stores.writer import Writer
 from app.world import reducers
 from app.world.events import encoder
@@ -37,7 +40,7 @@ _Known = OrderedDict[str, "tuple[int, int, asyncio.Future[None] | None]"]
 
 
 class WorldJournal:
-    """Implements app.core.ports.Journal over the database, for the worlds in RAM."""
+    """Implements app.core.ports.Journal, WorldMaker and History over the database."""
 
     def __init__(
         self,
@@ -50,8 +53,10 @@ class WorldJournal:
         log: Log,
         idempotency_keys_max: int,
         checkpoint_events: int,
+        owner: str = "",
         reached: Reached = nothing,
     ) -> None:
+        """`owner` names this process among those that may own a world."""
         self._worlds = worlds
         self._database = database
         self._writer = writer
@@ -61,6 +66,7 @@ class WorldJournal:
         self._ids = Ids()
         self._keys_max = idempotency_keys_max
         self._checkpoint_events = checkpoint_events
+        self._owner = owner
         self._keys: dict[tuple[str, str], _Known] = {}
         self._forgetful: set[tuple[str, str]] = set()
         """Worlds with older keys that only the database knows."""
@@ -70,19 +76,22 @@ class WorldJournal:
         """What modules derive from events; set by the composition root before the first append."""
 
     async def create_world(self, tenant: str, world: str) -> bool:
-        """Make an empty world; False when it exists."""
+        """Make an empty world; False when it exists. Raises StoreDown also when another process made it just now."""
         async with self._creating:
             if self._worlds.has(tenant, world):
                 return False
             created_ms = self._clock.wall_ms()
 
-            def insert(connection: Connection) -> None:
-                repositories.insert_world(connection, tenant, world, created_ms)
+            def insert(connection: Connection) -> Claim:
+                found = repositories.insert_world(connection, tenant, world, created_ms, owner=self._owner)
                 self._reached("world.inserted")
+                return found
 
-            await self._database.run(insert)
+            made = await self._database.run(insert)
             self._reached("world.committed")
-            self._worlds.add(World(tenant, world))
+            if made.owner != self._owner:
+                raise StoreDown(f"world {world!r} was made elsewhere just now", hint="ask again", retry_after_s=0.1)
+            self._worlds.add(World(tenant, world, fence=made.fence))
             return True
 
     async def append(
@@ -99,7 +108,8 @@ class WorldJournal:
         self._writer.require_room(len(changes))
         events = self._apply(owned, changes, game_s)
         self._reached("call.applied")
-        done = self._writer.submit(_rows(owned, events, key), events=len(events))
+        claim = Claim(tenant, world, self._owner, owned.fence)
+        done = self._writer.submit(_rows(owned, events, key), events=len(events), claim=claim)
         if key:
             known[key] = (events[0].seq, events[-1].seq, done)
             self._forget(owned, known)
@@ -107,24 +117,59 @@ class WorldJournal:
         await asyncio.shield(done)
         return events
 
-    async def restore(self) -> int:
-        """Bring every world of the database into RAM and return how many events were replayed."""
-        loaded, replayed = await self._database.run(self._load)
-        for world, keys in loaded:
-            self._worlds.add(world)
-            self._keys[world.tenant, world.id] = OrderedDict((key, (first, last, None)) for key, first, last in keys)
-            if len(keys) == self._keys_max:
-                self._forgetful.add((world.tenant, world.id))
-        self._reached("worlds.restored")
+    async def newest_seq(self, tenant: str, world: str) -> int:
+        """The place of the world's newest committed event, wherever the world is."""
+        return await self._database.run(lambda connection: repositories.newest_seq(connection, tenant, world))
+
+    async def events_after(
+        self, tenant: str, world: str, seq: int, until_seq: int | None, *, events_max: int
+    ) -> Sequence[Event]:
+        """The newest `events_max` committed events after `seq`, up to `until_seq` where it is given, in order."""
+
+        def read(connection: Connection) -> Sequence[Event]:
+            last_seq = until_seq if until_seq is not None else repositories.newest_seq(connection, tenant, world)
+            first_seq = max(seq, last_seq - events_max) + 1
+            return tuple(repositories.events_between(connection, tenant, world, first_seq, last_seq))
+
+        return await self._database.run(read)
+
+    async def open(self, claim: Claim, *, before: Callable[[World], Awaitable[None]] | None = None) -> int:
+        """Bring a world that this process owns into RAM and return how many events were replayed.
+
+        `before` is awaited with the world that is about to be seen.
+        """
+        world, replayed = await load_world(self._database, claim)
+        if replayed > self._checkpoint_events:
+            await self._save([world])
+        tenant, id = world.tenant, world.id
+        keys = await self._database.run(lambda c: repositories.newest_keys(c, tenant, id, self._keys_max))
+        self._keys[tenant, id] = OrderedDict((key, (first, last, None)) for key, first, last in keys)
+        self._forgetful.discard((tenant, id))
+        if len(keys) == self._keys_max:
+            self._forgetful.add((tenant, id))
+        if before is not None:
+            await before(world)
+        self._worlds.add(world)
         return replayed
+
+    def drop(self, tenant: str, id: str, fence: int) -> None:
+        """Forget a world that another process owns, with all that it did not commit."""
+        if self._worlds.has(tenant, id) and (world := self._worlds.get(tenant, id)).fence <= fence:
+            self._worlds.drop(world)
+            self._keys.pop((tenant, id), None)
 
     async def checkpoint(self) -> None:
         """Write every world's state, so that the next start replays nothing."""
-        states = [(world.tenant, world.id, world.state) for world in self._worlds.all()]
+        await self._save(self._worlds.all())
+
+    async def _save(self, worlds: Sequence[World]) -> None:
+        states = [(Claim(world.tenant, world.id, self._owner, world.fence), world.state) for world in worlds]
 
         def save(connection: Connection) -> None:
-            for tenant, world, state in states:
-                repositories.save_checkpoint(connection, tenant, world, state)
+            lost = repositories.lost_claims(connection, [claim for claim, _ in states])
+            for claim, state in states:
+                if claim not in lost:
+                    repositories.save_checkpoint(connection, claim.tenant, claim.world, state)
             self._reached("checkpoint.replaced")
 
         await self._database.run(save)
@@ -220,23 +265,6 @@ class WorldJournal:
         if not ended.cancelled() and ended.exception() is None:
             self._stream.publish(world, events)
             self._reached("events.published")
-
-    def _load(self, connection: Connection) -> tuple[list[tuple[World, list[tuple[str, int, int]]]], int]:
-        loaded = []
-        replayed = 0
-        for tenant, id in repositories.world_ids(connection):
-            world = World(tenant, id, repositories.load_checkpoint(connection, tenant, id))
-            behind = 0
-            for event in repositories.events_between(connection, tenant, id, world.state.seq + 1):
-                reducers.apply(world.state, event)
-                behind += 1
-            if behind > self._checkpoint_events:
-                repositories.save_checkpoint(connection, tenant, id, world.state)
-                self._reached("checkpoint.replaced")
-            keys = repositories.newest_keys(connection, tenant, id, self._keys_max)
-            loaded.append((world, keys))
-            replayed += behind
-        return loaded, replayed
 
 
 def _rows(world: World, events: Sequence[Event], key: str) -> dict[Table, list[Row]]:

@@ -23,6 +23,8 @@ SETTINGS = {"synchronous_commit": "on", "lock_timeout": "5s", "idle_in_transacti
 class PostgresDatabase:
     """A PostgreSQL database; work runs on the event loop's connections."""
 
+    alone = None
+
     def __init__(self, url: URL, migrations: Path) -> None:
         self._engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg"),

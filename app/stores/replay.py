@@ -45,16 +45,12 @@ def chosen_worlds(connection: Connection, tenant: str, world: str) -> list[tuple
     ]
 
 
-def newest_seq(connection: Connection, tenant: str, world: str) -> int:
-    """The world's newest event; 0 when it has none."""
-    table = tables.events
-    query = select(func.max(table.c.seq)).where(table.c.tenant == tenant, table.c.world == world)
-    return int(connection.execute(query).scalar() or 0)
-
-
 def newest_seqs(connection: Connection) -> list[tuple[str, str, int]]:
     """(tenant, world, newest seq) of every world."""
-    return [(tenant, id, newest_seq(connection, tenant, id)) for tenant, id in repositories.world_ids(connection)]
+    return [
+        (tenant, id, repositories.newest_seq(connection, tenant, id))
+        for tenant, id in repositories.world_ids(connection)
+    ]
 
 
 def check_world(connection: Connection, tenant: str, world: str, told: Progress) -> Replayed:
@@ -75,7 +71,7 @@ def _replay(connection: Connection, tenant: str, world: str, told: Progress) -> 
     # The checkpoint comes first: a running server may add events meanwhile, and a checkpoint never runs ahead of them.
     served = repositories.load_checkpoint(connection, tenant, world)
     checkpoint_seq = served.seq
-    last_seq = newest_seq(connection, tenant, world)
+    last_seq = repositories.newest_seq(connection, tenant, world)
     rebuilt = State()
     faults = _log_faults(connection, tenant, world, last_seq)
     if not faults:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_, update
 
 from app.core.messages import Event
 from app.stores import tables
@@ -24,21 +24,86 @@ def world_ids(connection: Connection) -> list[tuple[str, str]]:
     return [(row.tenant, row.id) for row in rows]
 
 
-def insert_world(connection: Connection, tenant: str, world: str, created_ms: int) -> None:
-    """Make the world's row; one that is there stays, for an earlier try may have lost only its answer."""
+class Claim(NamedTuple):
+    """A world as one owner took it: `fence` counts its owners."""
+
+    tenant: str
+    world: str
+    owner: str
+    fence: int
+
+
+def insert_world(connection: Connection, tenant: str, world: str, created_ms: int, *, owner: str = "") -> Claim:
+    """Make the world's row, owned; one that is there stays, for an earlier try may have lost only its answer."""
+    found = claim_of(connection, tenant, world)
+    if found is None:
+        found = Claim(tenant, world, owner, 1)
+        values = {"tenant": tenant, "id": world, "created_ms": created_ms, "owner": owner, "fence": found.fence}
+        connection.execute(insert(tables.worlds).values(values))
+    return found
+
+
+def claim_of(connection: Connection, tenant: str, world: str) -> Claim | None:
+    """Who owns the world; None where there is none of that id."""
     table = tables.worlds
-    known = select(table.c.id).where(table.c.tenant == tenant, table.c.id == world)
-    if connection.execute(known).first() is not None:
-        return
-    connection.execute(insert(tables.worlds).values(tenant=tenant, id=world, created_ms=created_ms))
+    query = select(table.c.owner, table.c.fence).where(table.c.tenant == tenant, table.c.id == world)
+    row = connection.execute(query).first()
+    return None if row is None else Claim(tenant, world, row.owner, row.fence)
+
+
+def claims(connection: Connection) -> list[Claim]:
+    """Who owns each world, of every tenant."""
+    table = tables.worlds
+    rows = connection.execute(select(table).order_by("tenant", "id"))
+    return [Claim(row.tenant, row.id, row.owner, row.fence) for row in rows]
+
+
+def take_world(connection: Connection, seen: Claim, owner: str) -> Claim | None:
+    """Make `owner` the owner of a world that still is as `seen`; None when somebody else was quicker."""
+    taken = Claim(seen.tenant, seen.world, owner, seen.fence + 1)
+    done = connection.execute(update(tables.worlds).where(_is(seen)).values(owner=owner, fence=taken.fence))
+    return taken if done.rowcount else None
+
+
+def leave_worlds(connection: Connection, tenant: str, owner: str) -> None:
+    """Leave the tenant's worlds of `owner` to whoever is asked for them next."""
+    table = tables.worlds
+    connection.execute(update(table).where(table.c.tenant == tenant, table.c.owner == owner).values(owner=""))
+
+
+def lost_claims(connection: Connection, held: Sequence[Claim]) -> list[Claim]:
+    """Those of `held` that no longer hold; the others cannot be lost before the transaction ends."""
+    table = tables.worlds
+    rows = connection.execute(
+        select(table.c.tenant, table.c.id, table.c.fence)
+        .where(tuple_(table.c.tenant, table.c.id).in_([(one.tenant, one.world) for one in held]))
+        .with_for_update(read=True)
+    )
+    fences = {(row.tenant, row.id): row.fence for row in rows}
+    return [one for one in held if fences.get((one.tenant, one.world)) != one.fence]
+
+
+def _is(claim: Claim) -> Any:
+    table = tables.worlds
+    return and_(table.c.tenant == claim.tenant, table.c.id == claim.world, table.c.fence == claim.fence)
 
 
 def load_checkpoint(connection: Connection, tenant: str, world: str) -> State:
     """The newest checkpoint's state, or an empty one."""
+    return decode_checkpoint(checkpoint_body(connection, tenant, world))
+
+
+def checkpoint_body(connection: Connection, tenant: str, world: str) -> bytes | None:
+    """The newest checkpoint as it is stored."""
     table = tables.checkpoints
     query = select(table.c.state).where(table.c.tenant == tenant, table.c.world == world)
-    found = connection.execute(query).scalar()
-    return _state_decoder.decode(found) if found is not None else State()
+    found: bytes | None = connection.execute(query).scalar()
+    return found
+
+
+def decode_checkpoint(body: bytes | None) -> State:
+    """The state in a checkpoint's bytes; an empty one of None."""
+    return State() if body is None else _state_decoder.decode(body)
 
 
 def save_checkpoint(connection: Connection, tenant: str, world: str, state: State) -> None:
@@ -58,8 +123,27 @@ def events_between(
     if last_seq is not None:
         query = query.where(table.c.seq <= last_seq)
     for row in connection.execute(query.order_by(table.c.seq).execution_options(yield_per=ROWS_PER_FETCH)):
-        change = decoder.decode(row.body)
-        yield Event(seq=row.seq, id=row.id, wall_ms=row.wall_ms, game_s=row.game_s, change=change)
+        yield event_of(row)
+
+
+def event_rows(connection: Connection, tenant: str, world: str, after_seq: int, rows_max: int) -> Sequence[Any]:
+    """Up to `rows_max` rows of the events that follow `after_seq`, in order."""
+    table = tables.events
+    query = select(table).where(table.c.tenant == tenant, table.c.world == world, table.c.seq > after_seq)
+    return connection.execute(query.order_by(table.c.seq).limit(rows_max)).all()
+
+
+def newest_seq(connection: Connection, tenant: str, world: str) -> int:
+    """The world's newest event; 0 when it has none."""
+    table = tables.events
+    query = select(func.max(table.c.seq)).where(table.c.tenant == tenant, table.c.world == world)
+    return int(connection.execute(query).scalar() or 0)
+
+
+def event_of(row: Any) -> Event:
+    """The event in a row of the log."""
+    change = decoder.decode(row.body)
+    return Event(seq=row.seq, id=row.id, wall_ms=row.wall_ms, game_s=row.game_s, change=change)
 
 
 def newest_keys(connection: Connection, tenant: str, world: str, keys_max: int) -> list[tuple[str, int, int]]:

@@ -1,6 +1,7 @@
 """What replicas share, opened by the profile: cache, rate limits, leases and streams.
 
-Each is in the process where its address is empty. It does not wait for a server: one that is not there
+Each is in the process where its address is empty; leases are then in the database, if several servers may share
+that. It does not wait for a server: one that is not there
 yet is named as a fault, and is used once it comes.
 """
 
@@ -14,6 +15,7 @@ from app.core import profile
 from app.core.clock import Clock
 from app.core.errors import Invalid
 from app.core.ports import Cache, Leases, Limiter, Log, Stream
+from app.stores.database import Database
 from app.stores.embedded.cache import EmbeddedCache
 from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.embedded.limiter import EmbeddedLimiter
@@ -50,11 +52,11 @@ class Shared:
             await server.close()
 
 
-def open_shared(cache: profile.Cache, stream: profile.Stream, *, clock: Clock, log: Log) -> Shared:
+def open_shared(cache: profile.Cache, stream: profile.Stream, *, database: Database, clock: Clock, log: Log) -> Shared:
     """Open what the two sections name; raises Invalid for an address of another kind or a package that is missing."""
     servers: dict[str, Server] = {}
     try:
-        stores = _open_cache(cache, servers, clock=clock, log=log)
+        stores = _open_cache(cache, servers, database=database, clock=clock, log=log)
         line = _open_stream(stream, servers, clock=clock, log=log)
     except ModuleNotFoundError as error:
         package = error.name or ""
@@ -63,11 +65,15 @@ def open_shared(cache: profile.Cache, stream: profile.Stream, *, clock: Clock, l
 
 
 def _open_cache(
-    section: profile.Cache, servers: dict[str, Server], *, clock: Clock, log: Log
+    section: profile.Cache, servers: dict[str, Server], *, database: Database, clock: Clock, log: Log
 ) -> tuple[Cache, Limiter, Leases]:
     near = EmbeddedCache(clock=clock, entries_max=section.entries_max, value_bytes_max=section.value_bytes_max)
     counts = EmbeddedLimiter(clock=clock, keys_max=section.keys_max)
     if not section.url:
+        if database.alone is None:
+            from app.stores.postgres_leases import PostgresLeases
+
+            return near, counts, PostgresLeases(database, clock=clock)
         return near, counts, EmbeddedLeases(clock=clock, names_max=section.keys_max)
     _require("cache", section.url, "redis", "rediss")
     if not 0.0 < section.alone_share <= 1.0:

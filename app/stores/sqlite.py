@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
 from app.stores.database import bring_up, failures_named
+from app.stores.embedded.folder import FolderLock
 
 T = TypeVar("T")
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON")
@@ -26,6 +27,7 @@ class SqliteDatabase:
         event.listen(self._engine, "connect", _configure)
         self._migrations = migrations
         self._thread = ThreadPoolExecutor(1, "innkeeper-database")
+        self.alone = FolderLock(Path(f"{url.database}.lock"))
 
     @property
     def url(self) -> str:

@@ -1,14 +1,15 @@
 """The one writer: work from many callers, joined into one commit, acknowledged after it.
 
 While the database fails, waiting work stays queued (bounded) and is tried again; nobody is
-acknowledged. It knows nothing of worlds: a batch is rows for named tables.
+acknowledged. A commit shows the claim under which its rows were made: what a world's former owner still wants to
+write is refused, by itself. It knows nothing else of worlds: a batch is rows for named tables.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, and_, select
@@ -16,9 +17,11 @@ from sqlalchemy import Connection, Table, and_, select
 from app.core.clock import Clock
 from app.core.errors import Overloaded, StoreDown
 from app.core.ports import Log
+from app.stores import repositories
 from app.stores.bulk import Row, insert_rows
 from app.stores.database import Database
 from app.stores.failpoints import Reached, nothing
+from app.stores.repositories import Claim
 from app.telemetry.metrics import Metrics
 
 Rows = Mapping[Table, Sequence[Row]]
@@ -28,8 +31,17 @@ Rows = Mapping[Table, Sequence[Row]]
 class _Batch:
     rows: Rows
     events: int
+    claim: Claim
     queued_s: float
     done: asyncio.Future[None]
+
+
+class _Lost(Exception):
+    """Worlds of the batches have another owner now; nothing was written."""
+
+    def __init__(self, claims: Sequence[Claim]) -> None:
+        super().__init__()
+        self.claims = claims
 
 
 class Writer:
@@ -62,6 +74,8 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self.fault = ""
         """Why commits fail now; empty while they succeed."""
+        self.lost: Callable[[Claim], None] = _ignore
+        """Told of a claim that no longer holds."""
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="writer")
@@ -77,10 +91,10 @@ class Writer:
                 retry_after_s=self._retry_s,
             )
 
-    def submit(self, rows: Rows, *, events: int) -> asyncio.Future[None]:
-        """Queue rows; the future ends after their commit."""
+    def submit(self, rows: Rows, *, events: int, claim: Claim) -> asyncio.Future[None]:
+        """Queue rows of a claimed world; the future ends after their commit, or with StoreDown when it was lost."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Batch(rows, events, self._clock.monotonic_s(), done))
+        self._waiting.append(_Batch(rows, events, claim, self._clock.monotonic_s(), done))
         self._count(events)
         self._wake.set()
         return done
@@ -128,19 +142,15 @@ class Writer:
         return taken
 
     async def _commit(self, batches: list[_Batch]) -> None:
-        rows = _join(batches)
         tried = False
-
-        def write(connection: Connection) -> None:
-            if not (tried and _landed(connection, rows)):
-                _insert(connection, rows)
-            self._reached("batch.inserted")
-
-        while True:
+        while batches:
             started_s = self._clock.monotonic_s()
             try:
                 self._reached("batch.taken")
-                await self._database.run(write)
+                await self._database.run(self._write(batches, tried=tried))
+            except _Lost as error:
+                batches = self._without(batches, error.claims)
+                continue
             except StoreDown as error:
                 self._failed(error)
                 if self._closing:
@@ -148,15 +158,40 @@ class Writer:
                 await asyncio.sleep(self._retry_s)
                 tried = True
                 continue
+            self._reached("batch.committed")
+            self._metrics.commit_seconds.observe(self._clock.monotonic_s() - started_s)
+            self._succeeded()
             break
-        self._reached("batch.committed")
-        self._metrics.commit_seconds.observe(self._clock.monotonic_s() - started_s)
-        self._succeeded()
         for batch in batches:
             self._count(-batch.events)
             if not batch.done.done():
                 batch.done.set_result(None)
         self._reached("batch.acknowledged")
+
+    def _write(self, batches: Sequence[_Batch], *, tried: bool) -> Callable[[Connection], None]:
+        """The work of one transaction; `tried` when an earlier one may have been committed unheard."""
+        rows, claims = _join(batches), list({batch.claim for batch in batches})
+
+        def write(connection: Connection) -> None:
+            lost = repositories.lost_claims(connection, claims)
+            if lost:
+                raise _Lost(lost)
+            if not (tried and _landed(connection, rows)):
+                _insert(connection, rows)
+            self._reached("batch.inserted")
+
+        return write
+
+    def _without(self, batches: Sequence[_Batch], claims: Sequence[Claim]) -> list[_Batch]:
+        """Refuse what stands on lost claims; the rest is tried again."""
+        for claim in claims:
+            self._log.warning("world.moved", tenant=claim.tenant, world=claim.world, fence=claim.fence)
+            self.lost(claim)
+        for batch in batches:
+            if batch.claim in claims:
+                self._count(-batch.events)
+                _fail(batch, f"world {batch.claim.world!r} has moved to another server")
+        return [batch for batch in batches if batch.claim not in claims]
 
     def _failed(self, error: StoreDown) -> None:
         self._metrics.commits_failed.inc()
@@ -194,6 +229,10 @@ def _landed(connection: Connection, rows: Rows) -> bool:
     key = and_(*(column == written[column.name] for column in table.primary_key))
     found = connection.execute(select(table).where(key)).mappings().first()
     return found is not None and dict(found) == written
+
+
+def _ignore(_claim: Claim) -> None:
+    """Nobody asked to be told."""
 
 
 def _fail(batch: _Batch, why: str) -> None:

@@ -77,6 +77,8 @@ class World:
     id: str
     state: State = field(default_factory=State)
     crowd: Crowd = field(default_factory=Crowd)
+    fence: int = 0
+    """How often the world has changed its owner when this process took it; every commit shows it."""
 
     def npc(self, id: str) -> Npc:
         """The NPC of that id; raises NotFound naming the nearest known one."""
@@ -129,6 +131,13 @@ class Worlds:
 
     def add(self, world: World) -> None:
         self._worlds[world.tenant, world.id] = world
+
+    def drop(self, world: World) -> bool:
+        """Forget a world that is another process's now; whether it was still kept here."""
+        if self._worlds.get((world.tenant, world.id)) is not world:
+            return False
+        del self._worlds[world.tenant, world.id]
+        return True
 
     def get(self, tenant: str, id: str) -> World:
         """The tenant's world of that id; raises NotFound."""

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from app.build import MODULE_SETTINGS, ROOT
+from app.control.auth import Authority
 from app.core.clock import SystemClock
 from app.core.errors import Overloaded
 from app.core.messages import Reply, Request
@@ -17,8 +18,10 @@ from app.core.module import Call, Handler, Module, Scope
 from app.core.profile import Server as Limits
 from app.core.profile import layers, load
 from app.edge.admission import BURST_S, Admission
+from app.edge.forward import Forwarder
 from app.edge.router import Router
 from app.telemetry.metrics import Metrics
+from tests.doubles import AlwaysHere
 from tests.servers import Server, connect, running
 
 
@@ -99,9 +102,11 @@ async def test_a_refused_request_runs_no_handler() -> None:
         return Reply()
 
     module = Module(name="test", handlers=(Handler(Ask, Reply, run, Scope.WRITE, 100),))
+    authority = Authority(clock=SystemClock(), signing_key=b"", token_minutes=15)
     router = Router(
-        [module], server=_limits(), behind_s=lambda: 10.0, clock=SystemClock(),
-        log=structlog.get_logger(), metrics=Metrics(),
+        [module], server=_limits(), behind_s=lambda: 10.0, places=AlwaysHere(),
+        forwarder=Forwarder(authority=authority, clock=SystemClock(), connections_max=1),
+        clock=SystemClock(), log=structlog.get_logger(), metrics=Metrics(),
     )  # fmt: skip
     route = router.route("test.ask")
     assert route.writes

@@ -17,8 +17,10 @@ import structlog
 from app.core.clock import SystemClock
 from app.core.messages import Event
 from app.stores.database import Database, open_database
+from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.events import Stream
 from app.stores.journal import Reaction, WorldJournal
+from app.stores.ownership import Ownership
 from app.stores.writer import Writer
 from app.telemetry.metrics import Metrics
 from app.world.state import World, Worlds
@@ -39,6 +41,16 @@ class Store:
 
     def world(self) -> World:
         return self.worlds.get("t", "w")
+
+
+def owner_of(journal: WorldJournal, database: Database, worlds: Worlds) -> Ownership:
+    """The ownership of a server that is alone with its database."""
+    clock = SystemClock()
+    leases = EmbeddedLeases(clock=clock, names_max=10)
+    return Ownership(
+        name="", alone=True, leases=leases, database=database, journal=journal, worlds=worlds, clock=clock,
+        log=structlog.get_logger(), lease_ms=3000,
+    )  # fmt: skip
 
 
 Opener = Callable[..., AbstractAsyncContextManager[Store]]
@@ -102,13 +114,16 @@ def opened(url: str, tmp_path: Path) -> Opener:
             checkpoint_events=50,
         )
         journal.reactions = list(reactions)
-        await journal.restore()
+        ownership = owner_of(journal, database, worlds)
+        writer.lost = ownership.lost
+        await ownership.start()
         store = Store(database, writer, journal, worlds, [])
         stream.subscribe(lambda _world, events: store.told.extend(events))
         try:
             yield store
         finally:
             await writer.close(patience_s=1)
+            await ownership.close()
             await database.close()
 
     return open_store

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app.core.errors import Conflict, Invalid, StoreDown
 from app.stores import repositories
@@ -51,6 +52,14 @@ async def add_world(database: Database, id: str) -> None:
     await database.run(lambda c: repositories.insert_world(c, "t", id, 0))
 
 
+async def received(database: Database) -> None:
+    """Wait until the archive has all that was committed."""
+    level = text("SELECT coalesce(bool_and(flush_lsn >= pg_current_wal_lsn()), false) FROM pg_stat_replication")
+    async with asyncio.timeout(30):
+        while not await database.run(lambda c: c.execute(level).scalar()):  # noqa: ASYNC110  # the server tells nobody
+            await asyncio.sleep(0.02)
+
+
 async def test_a_server_comes_back_to_a_point_in_time_and_to_its_end(tmp_path: Path) -> None:
     with private_cluster(find_tools("pg_receivewal"), settings=SETTINGS) as cluster:
         cluster.create()
@@ -65,7 +74,7 @@ async def test_a_server_comes_back_to_a_point_in_time_and_to_its_end(tmp_path: P
             point = datetime.now(UTC)
             await asyncio.sleep(0.3)
             await add_world(database, "late")
-            await asyncio.sleep(0.3)
+            await received(database)
             await database.close()
             cluster.kill()
             found = {}

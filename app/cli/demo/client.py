@@ -11,7 +11,7 @@ import contextlib
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
-from app.core.errors import DeadlineExceeded, Error, NotFound, Unavailable
+from app.core.errors import DeadlineExceeded, Error, NotFound, Unavailable, from_code
 from app.core.messages import Reply, Request
 
 R = TypeVar("R", bound=Reply)
@@ -50,6 +50,9 @@ class _Fault(msgspec.Struct, frozen=True):
     message: str = ""
     hint: str = ""
     retry_after_s: float | None = None
+
+    def raised(self) -> Error:
+        return from_code(self.code, self.message, hint=self.hint, retry_after_s=self.retry_after_s)
 
 
 class _Frame(msgspec.Struct, frozen=True):
@@ -168,7 +171,7 @@ class Link:
             body = await socket.recv()
         frame = _frames.decode(body if isinstance(body, bytes) else body.encode())
         if frame.error is not None:
-            raise _error(frame.error)
+            raise frame.error.raised()
         return msgspec.msgpack.decode(frame.data, type=_Welcome)
 
     def _take(self, frame: _Frame) -> None:
@@ -180,7 +183,7 @@ class Link:
         if pending is None or pending.done() or frame.chunk:
             return
         if frame.error is not None:
-            pending.set_exception(_error(frame.error))
+            pending.set_exception(frame.error.raised())
         else:
             pending.set_result(frame.data)
 
@@ -228,18 +231,6 @@ def call_http(folder: Path, method: str, path: str, body: bytes = b"", *, timeou
         problem: dict[str, Any] = {}
         with contextlib.suppress(ValueError):
             problem = json.load(error)
-        raise _error(_Fault(code=problem.get("code", "error"), message=problem.get("detail", str(error)))) from error
+        raise from_code(problem.get("code", "error"), problem.get("detail", str(error))) from error
     except OSError as error:
         raise Unavailable(f"{method} {path} found no server: {error}") from error
-
-
-def _error(fault: _Fault) -> Error:
-    """The member of our own tree that has the code, so that callers catch families."""
-    kind = next((each for each in _tree(Error) if each.code == fault.code), Error)
-    return kind(fault.message, hint=fault.hint, retry_after_s=fault.retry_after_s)
-
-
-def _tree(root: type[Error]) -> Iterator[type[Error]]:
-    for kind in root.__subclasses__():
-        yield kind
-        yield from _tree(kind)

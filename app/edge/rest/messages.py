@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,9 +16,10 @@ from app.control.auth import Authority, Identity
 from app.core.clock import Clock
 from app.core.errors import Error
 from app.core.ids import new_id
-from app.core.messages import Chunk, Reply, Request
+from app.core.messages import Chunk, Reply
 from app.core.profile import Server
 from app.edge import errors
+from app.edge.forward import FORWARDED
 from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, read_body
 from app.edge.router import Route, Router, decode
 
@@ -57,18 +59,20 @@ class _Face:
             typed = route.handler.binary.decode(body, request.query_params.get("world", ""))
         else:
             typed = decode(route, body or b"{}", packed=kind == MSGPACK)
-        deadline_ms = header_deadline_ms(request)
-        id = new_id(self._clock.wall_ms())
-        if route.handler.chunk is not None and EVENTS in request.headers.get("accept", ""):
-            return self._stream(route, typed, identity, id, deadline_ms)
-        reply = await self._router.dispatch(
-            route, typed, identity=identity, id=id, deadline_ms=deadline_ms, send=_discard
+        dispatch = partial(
+            self._router.dispatch,
+            route,
+            typed,
+            identity=identity,
+            id=new_id(self._clock.wall_ms()),
+            deadline_ms=header_deadline_ms(request),
+            forwarded=FORWARDED in request.headers,
         )
-        return _encode(route, reply, kind)
+        if route.handler.chunk is not None and EVENTS in request.headers.get("accept", ""):
+            return self._stream(route, dispatch)
+        return _encode(route, await dispatch(send=_discard), kind)
 
-    def _stream(
-        self, route: Route, typed: Request, identity: Identity, id: str, deadline_ms: int | None
-    ) -> Response[Any]:
+    def _stream(self, route: Route, dispatch: Callable[..., Awaitable[Reply]]) -> Response[Any]:
         """Server-sent events: `chunk` as they come, then one `reply` or `error`."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._server.outbox_frames_max)
 
@@ -77,10 +81,7 @@ class _Face:
 
         async def run() -> None:
             try:
-                reply = await self._router.dispatch(
-                    route, typed, identity=identity, id=id, deadline_ms=deadline_ms, send=send
-                )
-                await queue.put(event("reply", reply))
+                await queue.put(event("reply", await dispatch(send=send)))
             except Error as error:
                 await queue.put(event("error", errors.to_frame(error)))
             await queue.put(None)

@@ -16,11 +16,13 @@ from litestar.response import Stream
 
 from app.control.auth import Authority, Identity
 from app.core.clock import Clock, Deadline
-from app.core.errors import Invalid, NotFound, nearest
+from app.core.errors import Invalid, NotFound, Unavailable, nearest
 from app.core.ids import new_id
 from app.core.module import Module, Scope
+from app.core.ports import Places
 from app.core.profile import Server
 from app.edge.feed import Feed
+from app.edge.forward import FORWARDED, Forwarder
 from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, json, read_body
 from app.edge.rest.messages import EVENTS, event
 from app.edge.router import Router, decode
@@ -37,6 +39,8 @@ class Resources:
 
     authority: Authority
     router: Router
+    places: Places
+    forwarder: Forwarder
     modules: Sequence[Module]
     worlds: Worlds
     feed: Feed
@@ -65,6 +69,20 @@ class Resources:
         identity = identify(request, self.authority)
         identity.require(Scope.READ)
         return self.worlds.get(identity.tenant, world)
+
+    async def _elsewhere(self, request: AnyRequest) -> Response[Any] | None:
+        """The answer of the replica that owns the world; None where that is this one."""
+        identity = identify(request, self.authority)
+        world = str(request.path_params["world"])
+        if self.places.here(identity.tenant, world):
+            return None
+        address = await self.places.find(identity.tenant, world)
+        if not address:
+            return None
+        if FORWARDED in request.headers:
+            raise Unavailable(f"world {world!r} is on the move", hint="ask again", retry_after_s=1.0)
+        query = f"?{request.url.query}" if request.url.query else ""
+        return await self.forwarder.get(address, f"{request.url.path}{query}", identity)
 
     def _token(self) -> HTTPRouteHandler:
         @post("/v1/auth/token", status_code=200)
@@ -103,26 +121,33 @@ class Resources:
         async def worlds(request: AnyRequest) -> Response[bytes]:
             identity = identify(request, self.authority)
             identity.require(Scope.READ)
-            return json({"worlds": [_summary(world) for world in self.worlds.of(identity.tenant)]})
+            known = await self.places.all(identity.tenant)
+            return json({"worlds": [self._listed(identity.tenant, world, address) for world, address in known]})
 
         return worlds
 
+    def _listed(self, tenant: str, world: str, address: str) -> dict[str, Any]:
+        """A summary of a world that is here; of another, where it is."""
+        if self.worlds.has(tenant, world):
+            return _summary(self.worlds.get(tenant, world))
+        return {"id": world, "at": address}
+
     def _world(self) -> HTTPRouteHandler:
-        @get("/v1/worlds/{world:str}")
+        @get("/v1/worlds/{world:str}", before_request=self._elsewhere)
         async def one(request: AnyRequest, world: str) -> Response[bytes]:
             return json(_summary(self._read(request, world)))
 
         return one
 
     def _npcs(self) -> HTTPRouteHandler:
-        @get("/v1/worlds/{world:str}/npcs")
+        @get("/v1/worlds/{world:str}/npcs", before_request=self._elsewhere)
         async def npcs(request: AnyRequest, world: str) -> Response[bytes]:
             return json({"npcs": _roster(self._read(request, world))})
 
         return npcs
 
     def _npc(self) -> HTTPRouteHandler:
-        @get("/v1/worlds/{world:str}/npcs/{npc:str}")
+        @get("/v1/worlds/{world:str}/npcs/{npc:str}", before_request=self._elsewhere)
         async def one(request: AnyRequest, world: str, npc: str) -> Response[bytes]:
             owned = self._read(request, world)
             entity = owned.npc(npc)
@@ -136,7 +161,7 @@ class Resources:
         return one
 
     def _locations(self) -> HTTPRouteHandler:
-        @get("/v1/worlds/{world:str}/locations")
+        @get("/v1/worlds/{world:str}/locations", before_request=self._elsewhere)
         async def locations(request: AnyRequest, world: str) -> Response[bytes]:
             return json({"locations": tuple(self._read(request, world).state.locations.values())})
 
@@ -163,7 +188,7 @@ class Resources:
         return put_map
 
     def _get_map(self) -> HTTPRouteHandler:
-        @get("/v1/worlds/{world:str}/maps/{map_name:str}")
+        @get("/v1/worlds/{world:str}/maps/{map_name:str}", before_request=self._elsewhere)
         async def get_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
             maps = self._read(request, world).state.maps
             if map_name not in maps:
@@ -179,7 +204,7 @@ class Resources:
         return get_map
 
     def _poll(self) -> HTTPRouteHandler:
-        @get("/v1/worlds/{world:str}/poll")
+        @get("/v1/worlds/{world:str}/poll", before_request=self._elsewhere)
         async def poll(request: AnyRequest, world: str) -> Response[bytes]:
             owned = self._read(request, world)
             wait_ms = min(_number(request, "wait", 0), self.server.poll_ms_max)
@@ -192,7 +217,7 @@ class Resources:
         return poll
 
     def _live(self) -> HTTPRouteHandler:
-        @get("/v1/worlds/{world:str}/live")
+        @get("/v1/worlds/{world:str}/live", before_request=self._elsewhere)
         async def live(request: AnyRequest, world: str) -> Response[Any]:
             owned = self._read(request, world)
             return Stream(self._frames(owned), media_type=EVENTS, headers=NO_STORE)

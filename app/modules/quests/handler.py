@@ -161,7 +161,7 @@ class QuestHandler:
                 changed[quest.id] = checked
         return [record(quest) for quest in changed.values()]
 
-    def announce(self, world: World, event: Event) -> Sequence[QuestUpdated]:
+    def announce(self, event: Event) -> Sequence[QuestUpdated]:
         """What clients are told when a quest was recorded."""
         return (push_of(event.change),) if isinstance(event.change, QuestRecorded) else ()
 

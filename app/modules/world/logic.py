@@ -48,7 +48,7 @@ def positions(request: messages.Report, world: World) -> tuple[NDArray[np.uint32
     return handles, xy
 
 
-def announce(_world: World, event: Event) -> tuple[Push, ...]:
+def announce(event: Event) -> tuple[Push, ...]:
     """What clients are told of an event: an offered proposal waits for the game's verdict."""
     change = event.change
     if not isinstance(change, ProposalOffered):

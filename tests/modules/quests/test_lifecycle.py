@@ -309,7 +309,7 @@ async def test_clients_are_told_of_progress_and_of_the_reward_at_the_end() -> No
     quest = await begun(stage, SWORD)
     await stage.play(quest)
     assert stage.module.announce is not None
-    told = [push for event in stage.journal.events for push in stage.module.announce(stage.world, event)]
+    told = [push for event in stage.journal.events for push in stage.module.announce(event)]
     assert all(isinstance(push, QuestUpdated) for push in told)
     states = [push.state for push in told if isinstance(push, QuestUpdated)]
     assert states[:2] == ["offered", "active"]

@@ -23,7 +23,7 @@ from app.world.entities import Npc
 from app.world.events import EntityUpserted, decoder
 from app.world.state import Worlds
 from tests.doubles import SilentLog
-from tests.stores.conftest import MIGRATIONS
+from tests.stores.conftest import MIGRATIONS, owner_of
 from tests.stores.contracts.servers import key_server
 
 _records = msgspec.msgpack.Decoder(Record)
@@ -54,7 +54,8 @@ async def world_with_outlet(folder: Path, url: str) -> AsyncIterator[tuple[World
         idempotency_keys_max=100,
         checkpoint_events=1000,
     )
-    await journal.restore()
+    ownership = owner_of(journal, database, worlds)
+    await ownership.start()
     client = Client(url, connections_max=4, command_ms=400, log=SilentLog())
     client.start()
     stream = RedisStream(client, clock=clock, entries_max=1000, dead_max=5, tries_max=3, retry_ms=5000)
@@ -67,6 +68,7 @@ async def world_with_outlet(folder: Path, url: str) -> AsyncIterator[tuple[World
         await writer.close(patience_s=1)
         await outlet.close()
         await client.close()
+        await ownership.close()
         await database.close()
 
 

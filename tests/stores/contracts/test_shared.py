@@ -11,8 +11,10 @@ from app.core import profile
 from app.core.clock import SystemClock
 from app.core.errors import Invalid, StoreDown
 from app.core.ports import Entry, Rate
+from app.stores.database import open_database
 from app.stores.shared import Shared, open_shared
 from tests.doubles import SilentLog
+from tests.stores.conftest import MIGRATIONS
 from tests.stores.contracts.servers import KeyServer
 
 CACHE = profile.Cache(
@@ -39,7 +41,8 @@ STREAM = profile.Stream(
 def opened(cache_url: str = "", stream_url: str = "", *, alone_share: float = 1.0) -> Shared:
     cache = msgspec.structs.replace(CACHE, url=cache_url, alone_share=alone_share)
     stream = msgspec.structs.replace(STREAM, url=stream_url)
-    return open_shared(cache, stream, clock=SystemClock(), log=SilentLog())
+    database = open_database("sqlite://", folder=MIGRATIONS, migrations=MIGRATIONS)
+    return open_shared(cache, stream, database=database, clock=SystemClock(), log=SilentLog())
 
 
 async def works(shared: Shared, tenant: str) -> None:
