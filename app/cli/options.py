@@ -39,7 +39,7 @@ def load_profile(mode: str, file: Path | None, assignments: tuple[str, ...], **f
         if not equals:
             raise click.UsageError(f"--set {assignment!r} has no '='; write --set server.port=9000")
         values[key] = value
-    values.update({key.replace("__", "."): value for key, value in flags.items()})
+    values.update({key.replace("__", "."): value for key, value in flags.items() if value is not None})
     sources = layers(ROOT / "profiles", mode=int(mode), file=file, environment=os.environ, flags=values)
     loaded = load(sources, MODULE_SETTINGS)
     for warning in loaded.warnings:

@@ -251,6 +251,10 @@ class Places(Protocol):
         """
         ...
 
+    async def lives(self, address: str) -> bool:
+        """Whether that replica was heard of lately; raises StoreDown when nobody can tell."""
+        ...
+
     async def all(self, tenant: str) -> Sequence[tuple[str, str]]:
         """(world, its owner's address or empty where it is here) of every world of the tenant, by id."""
         ...

@@ -16,18 +16,16 @@ from prometheus_client import Histogram
 
 from app.control.auth import Identity
 from app.core.clock import Clock, Deadline
-from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed, Unavailable, UnknownOp, nearest
+from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed, UnknownOp, nearest
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Handler, Module, Scope
-from app.core.ports import Log, Places
+from app.core.ports import Log
 from app.core.profile import Server
 from app.edge import errors
 from app.edge.admission import Admission
-from app.edge.forward import Forwarder, Unreached
+from app.edge.elsewhere import Elsewhere
 from app.telemetry.metrics import Metrics
 
-AGAIN_S = 0.1
-"""Pause before a world whose owner did not answer is looked for again."""
 Send = Callable[[Chunk], Awaitable[None]]
 
 
@@ -59,14 +57,12 @@ class Router:
         *,
         server: Server,
         behind_s: Callable[[], float],
-        places: Places,
-        forwarder: Forwarder,
+        elsewhere: Elsewhere,
         clock: Clock,
         log: Log,
         metrics: Metrics,
     ) -> None:
-        self._places = places
-        self._forwarder = forwarder
+        self._elsewhere = elsewhere
         self.admission = Admission(server, behind_s=behind_s, log=log, metrics=metrics)
         self._clock = clock
         self._log = log
@@ -115,9 +111,9 @@ class Router:
         try:
             identity.require(route.handler.scope)
             async with asyncio.timeout(limit_ms / 1000.0):
-                if not call.world or self._places.here(call.tenant, call.world):
+                if not call.world or self._elsewhere.here(call.tenant, call.world):
                     return await route.handler.run(call, request)
-                return await self._anywhere(route, call, request, identity, forwarded=forwarded)
+                return await self._elsewhere.reply(route.handler, call, request, identity, moved=forwarded)
         except Error as error:
             outcome = error.code
             raise
@@ -134,26 +130,6 @@ class Router:
         finally:
             self._metrics.inflight.dec()
             self._finish(route, call, outcome, self._clock.monotonic_s() - started_s)
-
-    async def _anywhere(
-        self, route: Route, call: Call, request: Request, identity: Identity, *, forwarded: bool
-    ) -> Reply:
-        """The reply of whoever owns the world; while nobody does, wait for who will."""
-        asked = msgspec.structs.replace(request, world=call.world)
-        while True:
-            address = await self._places.find(call.tenant, call.world)
-            if not address:
-                return await route.handler.run(call, request)
-            if forwarded:
-                raise Unavailable(f"world {call.world!r} is on the move", hint="ask again", retry_after_s=AGAIN_S)
-            call.notes["forwarded_to"] = address
-            try:
-                return await self._forwarder.ask(address, route.handler, asked, identity, call.deadline, call.send)
-            except Unreached as error:
-                self._places.doubt(address)
-                if not (error.unsent or _repeatable(route, request)):
-                    raise
-            await asyncio.sleep(AGAIN_S)
 
     def _limit_ms(self, route: Route, deadline_ms: int | None) -> int:
         if deadline_ms is None:
@@ -190,11 +166,6 @@ def decode(route: Route, body: bytes | memoryview | msgspec.Raw, *, packed: bool
         raise errors.from_decoding(error, route.op) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"{route.op} cannot be read: {error}", hint="send UTF-8 of modest depth") from error
-
-
-def _repeatable(route: Route, request: Request) -> bool:
-    """Whether the request may be sent again although it may have had its effect."""
-    return route.handler.scope is Scope.READ or bool(getattr(request, "key", ""))
 
 
 def _route(module: Module, handler: Handler, metrics: Metrics) -> Route:

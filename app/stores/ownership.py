@@ -146,6 +146,13 @@ class Ownership:
             task.add_done_callback(lambda _task: self._opening.pop((tenant, world), None))
         return await asyncio.shield(task)
 
+    async def lives(self, address: str) -> bool:
+        known = self._seen.get(address)
+        if known is None:
+            known = await self._leases.holder(TENANT, f"replica {address}") is not None
+            self._seen.put(address, known)
+        return bool(known)
+
     async def all(self, tenant: str) -> Sequence[tuple[str, str]]:
         if self._alone:
             return [(world.id, "") for world in self._worlds.of(tenant)]
@@ -169,7 +176,7 @@ class Ownership:
             seen = await self._database.run(lambda connection: repositories.claim_of(connection, tenant, world))
             if seen is None:
                 return ""
-            if seen.owner not in ("", self.name) and await self._lives(seen.owner):
+            if seen.owner not in ("", self.name) and await self.lives(seen.owner):
                 self._seen.put((tenant, world), _address(seen, self._lease_ms))
                 return seen.owner
             taken = await self._take(seen)
@@ -185,13 +192,6 @@ class Ownership:
         if self._displaced:
             raise self._stranger()
         return await self._database.run(lambda connection: repositories.take_world(connection, seen, self.name))
-
-    async def _lives(self, owner: str) -> bool:
-        known = self._seen.get(owner)
-        if known is None:
-            known = await self._leases.holder(TENANT, f"replica {owner}") is not None
-            self._seen.put(owner, known)
-        return bool(known)
 
     async def _acquire(self) -> Lease | None:
         return await self._leases.acquire(TENANT, f"replica {self.name}", self.name, ttl_ms=self._lease_ms)

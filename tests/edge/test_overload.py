@@ -18,6 +18,7 @@ from app.core.module import Call, Handler, Module, Scope
 from app.core.profile import Server as Limits
 from app.core.profile import layers, load
 from app.edge.admission import BURST_S, Admission
+from app.edge.elsewhere import Elsewhere
 from app.edge.forward import Forwarder
 from app.edge.router import Router
 from app.telemetry.metrics import Metrics
@@ -104,8 +105,8 @@ async def test_a_refused_request_runs_no_handler() -> None:
     module = Module(name="test", handlers=(Handler(Ask, Reply, run, Scope.WRITE, 100),))
     authority = Authority(clock=SystemClock(), signing_key=b"", token_minutes=15)
     router = Router(
-        [module], server=_limits(), behind_s=lambda: 10.0, places=AlwaysHere(),
-        forwarder=Forwarder(authority=authority, clock=SystemClock(), connections_max=1),
+        [module], server=_limits(), behind_s=lambda: 10.0,
+        elsewhere=Elsewhere(AlwaysHere(), Forwarder(authority=authority, clock=SystemClock(), connections_max=1)),
         clock=SystemClock(), log=structlog.get_logger(), metrics=Metrics(),
     )  # fmt: skip
     route = router.route("test.ask")

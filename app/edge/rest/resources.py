@@ -16,13 +16,14 @@ from litestar.response import Stream
 
 from app.control.auth import Authority, Identity
 from app.core.clock import Clock, Deadline
-from app.core.errors import Invalid, NotFound, Unavailable, nearest
+from app.core.errors import Invalid, NotFound, nearest
 from app.core.ids import new_id
 from app.core.module import Module, Scope
 from app.core.ports import Places
 from app.core.profile import Server
+from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
-from app.edge.forward import FORWARDED, Forwarder
+from app.edge.forward import FORWARDED
 from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, json, read_body
 from app.edge.rest.messages import EVENTS, event
 from app.edge.router import Router, decode
@@ -40,7 +41,7 @@ class Resources:
     authority: Authority
     router: Router
     places: Places
-    forwarder: Forwarder
+    elsewhere: Elsewhere
     modules: Sequence[Module]
     worlds: Worlds
     feed: Feed
@@ -73,16 +74,9 @@ class Resources:
     async def _elsewhere(self, request: AnyRequest) -> Response[Any] | None:
         """The answer of the replica that owns the world; None where that is this one."""
         identity = identify(request, self.authority)
+        target = f"{request.url.path}{'?' if request.url.query else ''}{request.url.query}"
         world = str(request.path_params["world"])
-        if self.places.here(identity.tenant, world):
-            return None
-        address = await self.places.find(identity.tenant, world)
-        if not address:
-            return None
-        if FORWARDED in request.headers:
-            raise Unavailable(f"world {world!r} is on the move", hint="ask again", retry_after_s=1.0)
-        query = f"?{request.url.query}" if request.url.query else ""
-        return await self.forwarder.get(address, f"{request.url.path}{query}", identity)
+        return await self.elsewhere.resource(world, target, identity, moved=FORWARDED in request.headers)
 
     def _token(self) -> HTTPRouteHandler:
         @post("/v1/auth/token", status_code=200)

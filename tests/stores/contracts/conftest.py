@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from app.core.clock import SystemClock
 from app.core.ports import Cache, Leases, Limiter, Stream
+from app.stores.database import open_database
 from app.stores.embedded.cache import EmbeddedCache
 from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.embedded.streams import EmbeddedStream
+from app.stores.postgres_leases import PostgresLeases
 from app.stores.redis.cache import RedisCache
 from app.stores.redis.client import Client
 from app.stores.redis.leases import RedisLeases
 from app.stores.redis.limiter import RedisLimiter
 from app.stores.redis.streams import RedisStream
 from tests.doubles import SilentLog
+from tests.stores.conftest import MIGRATIONS
 from tests.stores.contracts.servers import KINDS, KeyServer, key_server
 
 ALL = ("embedded", *KINDS)
@@ -111,10 +115,23 @@ def limiter(client: Client | None) -> Limiter:
     return RedisLimiter(client, near, alone_share=1.0) if client else near
 
 
-@pytest.fixture
-def leases(client: Client | None) -> Leases:
+@pytest_asyncio.fixture(params=(*ALL, "postgres"))
+async def leases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Leases]:
+    """Leases of each kind."""
     clock = SystemClock()
-    return RedisLeases(client, clock=clock) if client else EmbeddedLeases(clock=clock, names_max=100)
+    if request.param == "embedded":
+        yield EmbeddedLeases(clock=clock, names_max=100)
+    elif request.param == "postgres":
+        database = open_database(request.getfixturevalue("postgres")(), folder=tmp_path, migrations=MIGRATIONS)
+        await database.upgrade()
+        yield PostgresLeases(database, clock=clock)
+        await database.close()
+    else:
+        server: KeyServer = request.getfixturevalue(f"{request.param}_server")
+        opened = Client(server.url, connections_max=8, command_ms=2000, log=SilentLog(), prelude=UNDECLARED)
+        opened.start()
+        yield RedisLeases(opened, clock=clock)
+        await opened.close()
 
 
 @pytest_asyncio.fixture(params=(*ALL, "pulsar"))
