@@ -97,9 +97,9 @@ class Ownership:
     async def start(self) -> int:
         """Become known, take the worlds that were this replica's or nobody's, and return how many events that replayed.
 
-        Raises StoreDown.
+        Raises StoreDown without the database; a lease server that is gone is waited for by the renewals.
         """
-        self._keep(await self._acquire())
+        await self._renew()
         replayed = 0
         for seen in await self._database.run(repositories.claims):
             if self._alone or seen.owner in ("", self.name):
@@ -233,7 +233,8 @@ class Ownership:
             try:
                 self._keep(await self._leases.renew(lease, ttl_ms=self._lease_ms))
             except Conflict:
-                if not ended:
+                # A lease that is gone before its end was taken by a twin, or its server has lost its memory.
+                if not ended and await self._leases.holder(TENANT, lease.name) is not None:
                     self._displace()
                     raise self._stranger() from None
             else:

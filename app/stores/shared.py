@@ -69,12 +69,13 @@ def _open_cache(
 ) -> tuple[Cache, Limiter, Leases]:
     near = EmbeddedCache(clock=clock, entries_max=section.entries_max, value_bytes_max=section.value_bytes_max)
     counts = EmbeddedLimiter(clock=clock, keys_max=section.keys_max)
+    own = EmbeddedLeases(clock=clock, names_max=section.keys_max)
     if not section.url:
         if database.alone is None:
             from app.stores.postgres_leases import PostgresLeases
 
             return near, counts, PostgresLeases(database, clock=clock)
-        return near, counts, EmbeddedLeases(clock=clock, names_max=section.keys_max)
+        return near, counts, own
     _require("cache", section.url, "redis", "rediss")
     if not 0.0 < section.alone_share <= 1.0:
         raise Invalid(f"cache.alone_share is {section.alone_share!r}", hint="give 1 / replicas, above 0 and up to 1")
@@ -89,7 +90,7 @@ def _open_cache(
     return (
         RedisCache(client, near, local_ms=section.local_ms, value_bytes_max=section.value_bytes_max),
         RedisLimiter(client, counts, alone_share=section.alone_share),
-        RedisLeases(client, clock=clock),
+        RedisLeases(client, clock=clock) if database.alone is None else own,
     )
 
 

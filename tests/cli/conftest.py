@@ -1,5 +1,5 @@
 """The databases of the stores' tests, for verbs that work on a database."""
 
-from tests.stores.conftest import opened, postgres, url
+from tests.stores.conftest import opened, url
 
-__all__ = ["opened", "postgres", "url"]
+__all__ = ["opened", "url"]

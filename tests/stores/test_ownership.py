@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from sqlalchemy import delete
 
 from app.core.clock import SystemClock
 from app.core.errors import StoreDown, Unavailable
-from app.stores import repositories
+from app.stores import repositories, tables
 from app.stores.database import Database, open_database
 from app.stores.events import Stream
 from app.stores.journal import WorldJournal
@@ -156,6 +157,16 @@ async def test_a_restarted_owner_has_its_worlds_at_once(url: str, tmp_path: Path
             assert after.npcs() == {"one"}
             with pytest.raises(StoreDown, match="moved"):
                 await before.write("late")
+
+
+async def test_a_lease_server_that_lost_its_memory_changes_no_owner(url: str, tmp_path: Path) -> None:
+    async with replica(url, tmp_path, A) as a, replica(url, tmp_path, B) as b:
+        await a.journal.create_world("t", "w")
+        await a.database.run(lambda connection: connection.execute(delete(tables.leases)))
+        await asyncio.sleep(LEASE_MS / 1000)
+        assert await b.ownership.find("t", "w") == A
+        assert a.ownership.here("t", "w")
+        assert a.ownership.faults() == {}
 
 
 async def test_two_servers_of_one_name_do_not_fight(url: str, tmp_path: Path) -> None:

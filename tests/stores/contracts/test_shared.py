@@ -41,7 +41,8 @@ STREAM = profile.Stream(
 def opened(cache_url: str = "", stream_url: str = "", *, alone_share: float = 1.0) -> Shared:
     cache = msgspec.structs.replace(CACHE, url=cache_url, alone_share=alone_share)
     stream = msgspec.structs.replace(STREAM, url=stream_url)
-    database = open_database("sqlite://", folder=MIGRATIONS, migrations=MIGRATIONS)
+    url = "postgresql://nobody@127.0.0.1:1/none" if cache_url else "sqlite://"  # several servers share the first alone
+    database = open_database(url, folder=MIGRATIONS, migrations=MIGRATIONS)
     return open_shared(cache, stream, database=database, clock=SystemClock(), log=SilentLog())
 
 
