@@ -39,11 +39,11 @@ def progressed(quest: Quest, event: Happened, items: Mapping[str, Item]) -> Ques
     goals, steps = list(quest.goals), list(quest.steps)
     for deed in deeds:
         found = _goal_met(goals, deed, items)
-        if found is None:
-            _mark_step(steps, deed)
-            continue
-        _mark_step(steps, goals[found].deed)
-        goals[found] = msgspec.structs.replace(goals[found], deed=deed, done=True)
+        met = deed if found is None else goals[found].deed
+        for marked in dict.fromkeys((deed, met)):
+            _mark_step(steps, marked)
+        if found is not None:
+            goals[found] = msgspec.structs.replace(goals[found], deed=deed, done=True)
     if goals == list(quest.goals) and steps == list(quest.steps):
         return quest
     state: QuestState = "completed" if all(goal.done for goal in goals) else "active"
@@ -171,12 +171,23 @@ def _open_goals(quest: Quest) -> tuple[Fact, ...]:
 
 
 def _rest(quest: Quest, vocabulary: Vocabulary) -> tuple[tuple[str, ...], ...]:
-    """The part of the certificate's plan that comes after the last action done."""
-    done = set(_deeds_done(quest))
-    plan = quest.certificate.plan
+    """The part of the certificate's plan that the open steps ask for, without ways to what is behind the player.
+
+    Plan and steps are matched from their ends: steps of an earlier plan come first, and places passed through
+    have no step of their own but belong to the next. A deed alone would not tell, since the same may be due twice.
+    """
     known = vocabulary.schemas  # an older version's plan may name actions that are gone
-    deeds = [ground(known[name].deed, args) if name in known else () for name, *args in plan]
-    return plan[max((number + 1 for number, deed in enumerate(deeds) if deed in done), default=0) :]
+    last_done = max((number for number, step in enumerate(quest.steps) if step.done), default=-1)
+    number = len(quest.steps)
+    rest: list[tuple[str, ...]] = []
+    for name, *args in reversed(quest.certificate.plan):
+        deed = ground(known[name].deed, args) if name in known else ()
+        if number and quest.steps[number - 1].deed == deed:
+            number -= 1
+        behind = name == "goto" and number < last_done
+        if number == len(quest.steps) or not (quest.steps[number].done or behind):
+            rest.append((name, *args))
+    return tuple(reversed(rest))
 
 
 def _deeds_done(quest: Quest) -> tuple[Fact, ...]:
@@ -185,13 +196,13 @@ def _deeds_done(quest: Quest) -> tuple[Fact, ...]:
 
 
 def _rerouted(library: Library, view: View, quest: Quest, plan: Plan) -> Quest:
-    """The quest with what is done, then the new way; the same quest when the way asks for the same deeds."""
+    """The quest with what is done, then the new way; the same quest when the way asks for the same deeds in turn."""
     writer = Writer(library.grammar, view, quest.certificate.seed)
     goals = _open_goals(quest)
     fresh = steps_of(plan.operators, player=quest.player, goals=goals, writer=writer)
     done = [step for step in quest.steps if step.done]
     left = [step for step in quest.steps if not step.done]
-    if {step.deed for step in fresh if step.action != "goto"} == {step.deed for step in left if step.action != "goto"}:
+    if _asked_for(fresh) == _asked_for(left):
         return quest
     number = quest.replanned + 1
     renamed = [msgspec.structs.replace(step, id=f"r{number}.{step.id}") for step in fresh]
@@ -215,6 +226,10 @@ def _rerouted(library: Library, view: View, quest: Quest, plan: Plan) -> Quest:
     )
 
 
+def _asked_for(steps: Sequence[Step]) -> list[Fact]:
+    return [step.deed for step in steps if step.action != "goto"]
+
+
 def _reason(view: View, writer: Writer, quest: Quest) -> str:
     """Why there is no way any more, in words that the giver can say."""
     open_goals = [goal.deed for goal in quest.goals if not goal.done]
@@ -233,7 +248,8 @@ def _reason(view: View, writer: Writer, quest: Quest) -> str:
 def _means(quest: Quest) -> tuple[str, ...]:
     """The entities that open steps need, such as a key or a seller."""
     events = [step.event for step in quest.steps if not step.done]
-    return tuple(id for event in events for id in (event.target, event.item, event.location) if id)
+    roles = (id for event in events for id in (event.actor, event.target, event.item, event.location))
+    return tuple(id for id in roles if id and id != quest.player)
 
 
 def accepted(quest: Quest) -> Quest:
