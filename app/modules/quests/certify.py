@@ -100,16 +100,22 @@ def steps_of(plan: Sequence[Operator], *, player: str, goals: Iterable[Fact], wr
 
 def goals_shown(goals: Iterable[Fact], plan: Sequence[Operator], *, view: View, writer: Writer) -> tuple[Goal, ...]:
     """The goals with their texts; an item that is nothing special may be replaced by one of its kind."""
+    texts = texts_of(plan, writer=writer)
+    return tuple(Goal(deed=goal, item_kind=common_kind(view, goal[1]), text=texts[goal]) for goal in goals)
+
+
+def texts_of(plan: Iterable[Operator], *, writer: Writer) -> dict[Fact, str]:
+    """What the player is to do for each fact that the plan makes true."""
     texts: dict[Fact, str] = {}
     for operator in plan:
         for pattern in operator.schema.add:
             texts.setdefault(ground(pattern, operator.args), writer.step(operator.schema, operator.args))
-    return tuple(Goal(deed=goal, item_kind=_common_kind(view, goal), text=texts[goal]) for goal in goals)
+    return texts
 
 
-def _common_kind(view: View, goal: Fact) -> str:
+def common_kind(view: View, id: str) -> str:
     """The kind whose items may stand in: only for things gathered, which are as good as each other."""
-    item = view.items.get(goal[1]) if len(goal) > 1 else None
+    item = view.items.get(id)
     return item.item_kind if item is not None and "unique" not in item.tags and view.wild(item) else ""
 
 

@@ -141,24 +141,32 @@ class QuestHandler:
     def react(self, world: World, event: Event) -> Sequence[Change]:
         """The quests that an event moves on, completes, reroutes or makes impossible."""
         change = event.change
-        if isinstance(change, QuestRecorded) or not world.state.quests:
+        if not world.state.quests:
             return ()
         book = self._books.of(world)
+        if isinstance(change, QuestRecorded):
+            book.quest(change.id)  # a new way may depend on others, whose events must find it
+            return ()
         changed: dict[str, Quest] = {}
+        strayed: list[Quest] = []
+        foreseen: set[str] = set()
         if isinstance(change, Happened):
             for quest in book.active_of((change.actor, change.target)):
                 moved = logic.progressed(quest, change, world.state.items)
                 if moved is not quest:
                     changed[quest.id] = moved
-        entities = logic.disturbed_by(change)
-        for quest in book.active_about(entities) if entities else ():
-            present = changed.get(quest.id, quest)
-            foreseen = present is not quest and logic.on_plan(present)
-            if foreseen or present.state != "active":
+                    if logic.on_plan(quest, moved):
+                        foreseen.add(quest.id)
+                    else:
+                        strayed.append(quest)
+        disturbed = book.active_about(logic.disturbed_by(change))
+        for id in dict.fromkeys(quest.id for quest in (*strayed, *disturbed)):
+            present = changed.get(id) or book.quest(id)
+            if id in foreseen or present.state != "active":
                 continue
             checked = self._rechecked(world, present)
             if checked is not present:
-                changed[quest.id] = checked
+                changed[id] = checked
         return [record(quest) for quest in changed.values()]
 
     def announce(self, event: Event) -> Sequence[QuestUpdated]:

@@ -6,20 +6,21 @@ Pure and synchronous: a quest and an event in, a quest out. Only deeds that the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from app.core.errors import Conflict
 from app.core.messages import Change
-from app.modules.quests.certify import Question, certificate, holds_still, prove, steps_of
+from app.modules.quests.certify import Question, certificate, holds_still, prove, steps_of, texts_of
 from app.modules.quests.codec import LIVE
 from app.modules.quests.domain import Fact, Vocabulary, deeds_of, ground
-from app.modules.quests.facts import View, foes, hero_of
+from app.modules.quests.facts import Hero, View, foes, hero_of
 from app.modules.quests.generator import Library
 from app.modules.quests.messages import Goal, Quest, QuestState, Step
-from app.modules.quests.planner import Plan, Unsolvable
+from app.modules.quests.planner import Outcome, Plan, Unsolvable
 from app.modules.quests.prose import Writer
+from app.modules.quests.recast import parts, recast, substitutes, with_what_is_held
 from app.world.entities import Item, Location, Npc
 from app.world.events import EntityRemoved, EntityUpserted, Happened
 
@@ -28,18 +29,21 @@ DISTURBING = frozenset({"took", "gave", "dropped", "traded", "killed", "died", "
 
 
 def progressed(quest: Quest, event: Happened, items: Mapping[str, Item]) -> Quest:
-    """The quest after `event`: its goals and steps marked, completed when no goal is left."""
+    """The quest after `event`: its goals and steps marked, completed when no goal is left.
+
+    A goal that a stand-in met names that one from then on, so that the same item never counts twice.
+    """
     deeds = deeds_of(event, quest.player)
     if quest.state != "active" or not deeds:
         return quest
     goals, steps = list(quest.goals), list(quest.steps)
     for deed in deeds:
         found = _goal_met(goals, deed, items)
-        done = deed
+        met = deed if found is None else goals[found].deed
+        for marked in dict.fromkeys((deed, met)):
+            _mark_step(steps, marked)
         if found is not None:
-            done = goals[found].deed
-            goals[found] = msgspec.structs.replace(goals[found], done=True)
-        _mark_step(steps, done)
+            goals[found] = msgspec.structs.replace(goals[found], deed=deed, done=True)
     if goals == list(quest.goals) and steps == list(quest.steps):
         return quest
     state: QuestState = "completed" if all(goal.done for goal in goals) else "active"
@@ -51,8 +55,8 @@ def _goal_met(goals: Sequence[Goal], deed: Fact, items: Mapping[str, Item]) -> i
     for index, goal in enumerate(goals):
         if not goal.done and goal.deed == deed:
             return index
-    item = items.get(deed[1]) if len(deed) > 1 else None
-    if item is None or not item.item_kind:
+    item = items.get(deed[1])
+    if item is None or not item.item_kind or any(goal.deed == deed for goal in goals):
         return None
     for index, goal in enumerate(goals):
         alike = goal.deed[0] == deed[0] and goal.deed[2:] == deed[2:]
@@ -83,10 +87,14 @@ def _ways_before(steps: Sequence[Step], index: int) -> list[int] | None:
     return before if all(steps[number].action == "goto" and not steps[number].goal for number in before) else None
 
 
-def on_plan(quest: Quest) -> bool:
-    """Whether the steps were done in the plan's order so far, so that its proof still speaks of the rest."""
-    done = [step.done for step in quest.steps]
-    return done == sorted(done, reverse=True)
+def on_plan(before: Quest, after: Quest) -> bool:
+    """Whether a quest moved as its plan foresaw, so that its proof still speaks of the rest.
+
+    It did when the steps were done in order, and with the very things that the goals name.
+    """
+    done = [step.done for step in after.steps]
+    named = all(old.deed == new.deed for old, new in zip(before.goals, after.goals, strict=True))
+    return named and done == sorted(done, reverse=True)
 
 
 def disturbed_by(change: Change) -> tuple[str, ...]:
@@ -109,22 +117,21 @@ def rechecked(library: Library, view: View, quest: Quest, *, states_max: int) ->
 
     A search that hits its cap proves nothing: the quest then goes on as it is.
     """
-    goals = tuple(goal.deed for goal in quest.goals if not goal.done)
     hero = hero_of(view, quest.player, quest.giver, quest.level)
-    vocabulary = library.vocabulary
-    named = [goal[1] for goal in goals if goal[0] == "slain"]
-    question = Question(
-        goals=goals,
-        seeds=tuple(dict.fromkeys((*quest.roles.values(), *(term for goal in goals for term in goal[1:])))),
-        schemas=vocabulary.story(quest.forbid, goals) if quest.strategy else vocabulary.without(quest.forbid),
-        given=(*_deeds_done(quest), *foes(view, named, hero.level)),
-    )
-    if holds_still(view, hero, question, _rest(quest, vocabulary)):
+    if holds_still(view, hero, _asked(library, view, quest, hero), _rest(quest, library.vocabulary)):
         return quest
-    proof = prove(view, hero, question, states_max=states_max)
-    match proof.outcome:
+
+    def outcome(cast: Quest) -> Outcome:
+        return prove(view, hero, _asked(library, view, cast, hero), states_max=states_max).outcome
+
+    cast = with_what_is_held(quest, view)
+    found = outcome(cast)
+    if isinstance(found, Unsolvable):
+        cast = _replaced(cast, view, outcome)
+        found = outcome(cast)
+    match found:
         case Plan() as plan:
-            return _rerouted(library, view, quest, plan, goals)
+            return _rerouted(library, view, cast, plan)
         case Unsolvable():
             writer = Writer(library.grammar, view, quest.certificate.seed)
             return closed(quest, "failed", _reason(view, writer, quest))
@@ -132,13 +139,55 @@ def rechecked(library: Library, view: View, quest: Quest, *, states_max: int) ->
             return quest
 
 
+def _asked(library: Library, view: View, quest: Quest, hero: Hero) -> Question:
+    """What is left to do, as a question for the planner."""
+    goals = _open_goals(quest)
+    vocabulary = library.vocabulary
+    named = [goal[1] for goal in goals if goal[0] == "slain"]
+    return Question(
+        goals=goals,
+        seeds=tuple(dict.fromkeys((*quest.roles.values(), *(term for goal in goals for term in goal[1:])))),
+        schemas=vocabulary.story(quest.forbid, goals) if quest.strategy else vocabulary.without(quest.forbid),
+        given=(*_deeds_done(quest), *foes(view, named, hero.level)),
+    )
+
+
+def _replaced(quest: Quest, view: View, outcome: Callable[[Quest], Outcome]) -> Quest:
+    """The quest with another of its kind for each item that, taken alone, can no more be brought to its goals."""
+
+    def lost(cast: Quest, item: str) -> bool:
+        alone = tuple(goal for goal in cast.goals if goal.done or goal.deed[1] == item)
+        return isinstance(outcome(msgspec.structs.replace(cast, goals=alone)), Unsolvable)
+
+    for item in parts(quest):
+        if lost(quest, item):
+            others = ((other, recast(quest, item, by=other)) for other in substitutes(quest, view, item))
+            quest = next((cast for other, cast in others if not lost(cast, other)), quest)
+    return quest
+
+
+def _open_goals(quest: Quest) -> tuple[Fact, ...]:
+    return tuple(goal.deed for goal in quest.goals if not goal.done)
+
+
 def _rest(quest: Quest, vocabulary: Vocabulary) -> tuple[tuple[str, ...], ...]:
-    """The part of the certificate's plan that comes after the last action done."""
-    done = set(_deeds_done(quest))
-    plan = quest.certificate.plan
+    """The part of the certificate's plan that the open steps ask for, without ways to what is behind the player.
+
+    Plan and steps are matched from their ends: steps of an earlier plan come first, and places passed through
+    have no step of their own but belong to the next. A deed alone would not tell, since the same may be due twice.
+    """
     known = vocabulary.schemas  # an older version's plan may name actions that are gone
-    deeds = [ground(known[name].deed, args) if name in known else () for name, *args in plan]
-    return plan[max((number + 1 for number, deed in enumerate(deeds) if deed in done), default=0) :]
+    last_done = max((number for number, step in enumerate(quest.steps) if step.done), default=-1)
+    number = len(quest.steps)
+    rest: list[tuple[str, ...]] = []
+    for name, *args in reversed(quest.certificate.plan):
+        deed = ground(known[name].deed, args) if name in known else ()
+        if number and quest.steps[number - 1].deed == deed:
+            number -= 1
+        behind = name == "goto" and number < last_done
+        if number == len(quest.steps) or not (quest.steps[number].done or behind):
+            rest.append((name, *args))
+    return tuple(reversed(rest))
 
 
 def _deeds_done(quest: Quest) -> tuple[Fact, ...]:
@@ -146,19 +195,23 @@ def _deeds_done(quest: Quest) -> tuple[Fact, ...]:
     return (*goals, *(step.deed for step in quest.steps if step.done))
 
 
-def _rerouted(library: Library, view: View, quest: Quest, plan: Plan, goals: tuple[Fact, ...]) -> Quest:
-    """The quest with what is done, then the new way; the same quest when the way asks for the same deeds."""
+def _rerouted(library: Library, view: View, quest: Quest, plan: Plan) -> Quest:
+    """The quest with what is done, then the new way; the same quest when the way asks for the same deeds in turn."""
     writer = Writer(library.grammar, view, quest.certificate.seed)
+    goals = _open_goals(quest)
     fresh = steps_of(plan.operators, player=quest.player, goals=goals, writer=writer)
     done = [step for step in quest.steps if step.done]
     left = [step for step in quest.steps if not step.done]
-    if {step.deed for step in fresh if step.action != "goto"} == {step.deed for step in left if step.action != "goto"}:
+    if _asked_for(fresh) == _asked_for(left):
         return quest
     number = quest.replanned + 1
     renamed = [msgspec.structs.replace(step, id=f"r{number}.{step.id}") for step in fresh]
     old = quest.certificate
+    texts = texts_of(plan.operators, writer=writer)
+    shown = (goal if goal.text else msgspec.structs.replace(goal, text=texts[goal.deed]) for goal in quest.goals)
     return msgspec.structs.replace(
         quest,
+        goals=tuple(shown),
         steps=(*done, *renamed),
         replanned=number,
         certificate=certificate(
@@ -171,6 +224,10 @@ def _rerouted(library: Library, view: View, quest: Quest, plan: Plan, goals: tup
             tries=old.tries,
         ),
     )
+
+
+def _asked_for(steps: Sequence[Step]) -> list[Fact]:
+    return [step.deed for step in steps if step.action != "goto"]
 
 
 def _reason(view: View, writer: Writer, quest: Quest) -> str:
@@ -191,7 +248,8 @@ def _reason(view: View, writer: Writer, quest: Quest) -> str:
 def _means(quest: Quest) -> tuple[str, ...]:
     """The entities that open steps need, such as a key or a seller."""
     events = [step.event for step in quest.steps if not step.done]
-    return tuple(id for event in events for id in (event.target, event.item, event.location) if id)
+    roles = (id for event in events for id in (event.actor, event.target, event.item, event.location))
+    return tuple(id for id in roles if id and id != quest.player)
 
 
 def accepted(quest: Quest) -> Quest:

@@ -35,6 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recheck_states_max: int = 200
     """States expanded when an active quest is re-checked while an event is applied; at the cap it goes on."""
 
+    stand_ins_max: int = 8
+    """Items of a kind tried, nearest first, in the place of one that an active quest has lost."""
+
     focus_entities_max: int = 2_000
     """Entities that one planning task may speak of; at the cap a verdict is `unknown`."""
 
