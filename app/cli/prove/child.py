@@ -53,6 +53,23 @@ class Child:
     def key(self) -> str:
         return (self.folder / KEY_FILE).read_text()
 
+    def rss_kib(self) -> int:
+        """Resident memory now."""
+        return rss_kib(self.pid or self.process.pid)
+
+    def descriptors(self) -> int:
+        """How many file descriptors it holds."""
+        return len(os.listdir(f"/proc/{self.pid or self.process.pid}/fd"))
+
+    def wait_warm(self) -> None:
+        """Wait until kernels and models are loaded too, so that no measurement meets that; raises Broken."""
+        until_s = time.monotonic() + START_S_MAX
+        while time.monotonic() < until_s and not self.dead:
+            if self.get("/health/ready")[1]["warm"]:
+                return
+            time.sleep(0.05)
+        raise Broken(f"the server was not warm in {START_S_MAX:.0f} s", hint=f"see {self.folder / 'server.log'}")
+
     def wait_dead(self, timeout_s: float) -> bool:
         """Whether it ended by itself in that time."""
         with suppress(subprocess.TimeoutExpired):
@@ -123,6 +140,12 @@ def _ready(child: Child) -> bool:
         return ask(child.port, "GET", "/health/ready", None, "")[0] == http.client.OK
     except (OSError, ValueError, http.client.HTTPException):
         return False
+
+
+def rss_kib(pid: int) -> int:
+    """Resident memory of a process now (proc(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 
 
 def ask(port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int = 5_000) -> tuple[int, Any]:

@@ -60,6 +60,7 @@ class Socket(asyncio.Protocol):
         self._transport.write(data)
 
     def close(self) -> None:
+        """Leave without a word."""
         self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -113,7 +114,8 @@ class Socket(asyncio.Protocol):
                 self.opened.set_exception(ConnectionError(payload.decode()))
         elif payload.startswith(b'{"id":"'):
             end = payload.index(b'"', 7)
-            self._answered(int(payload[7:end]), *_verdict(payload, end))
+            if not payload.startswith(b',"chunk"', end + 1):
+                self._answered(int(payload[7:end]), *_verdict(payload, end))
 
 
 def _verdict(payload: bytes, end: int) -> tuple[Verdict, str]:
