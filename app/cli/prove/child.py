@@ -26,6 +26,7 @@ from app.core.errors import Broken
 START_S_MAX = 60.0
 STOP_S_MAX = 40.0
 REQUEST_S_MAX = 10.0
+DEADLINE_MS = 5_000
 
 
 def free_port() -> int:
@@ -56,6 +57,11 @@ class Child:
     def rss_kib(self) -> int:
         """Resident memory now."""
         return rss_kib(self.pid or self.process.pid)
+
+    def cpu_s(self) -> float:
+        """Processor time since the start, all threads (proc(5), fields 14 and 15)."""
+        fields = Path(f"/proc/{self.pid or self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def descriptors(self) -> int:
         """How many file descriptors it holds."""
@@ -91,6 +97,11 @@ class Child:
         except subprocess.TimeoutExpired:
             self.kill()
             return -signal.SIGKILL
+
+    def read(self, path: str) -> tuple[int, str]:
+        """(status, body as text)."""
+        status, body = _exchange(self.port, "GET", path, None, self.key, deadline_ms=DEADLINE_MS)
+        return status, body.decode()
 
     def get(self, path: str) -> tuple[int, Any]:
         """(status, decoded body)."""
@@ -148,13 +159,20 @@ def rss_kib(pid: int) -> int:
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 
 
-def ask(port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int = 5_000) -> tuple[int, Any]:
+def ask(
+    port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int = DEADLINE_MS
+) -> tuple[int, Any]:
     """(status, decoded body) of one request on a connection of its own; raises OSError or HTTPException."""
+    status, body = _exchange(port, method, path, data, key, deadline_ms=deadline_ms)
+    return status, json.loads(body or b"null")
+
+
+def _exchange(port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_S_MAX)
     try:
         headers = {"Authorization": f"Bearer {key}", "Innkeeper-Deadline-Ms": str(deadline_ms)}
         connection.request(method, path, None if data is None else json.dumps(data), headers)
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read() or b"null")
+        return answer.status, answer.read()
     finally:
         connection.close()
