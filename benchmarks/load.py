@@ -117,7 +117,9 @@ def _executemany(seconds: float) -> float:
         connection = sqlite3.connect(Path(folder) / "peer.db", isolation_level=None)
         for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", *statements):
             connection.execute(statement)
-        bodies = [traffic.post_events(0, [one], seed=0) for one in traffic.events(BATCH * CLIENTS, seed=3)]
+        bodies = [
+            traffic.post_events(0, traffic.packed([one]), seed=3) for one in traffic.events(BATCH * CLIENTS, seed=3)
+        ]
         began, written = time.perf_counter(), 0
         while (taken := time.perf_counter() - began) < seconds:
             numbers = range(written, written + len(bodies))

@@ -3,7 +3,8 @@
 Work that was admitted but has not started yet is counted in seconds of the loop, by what each operation has
 cost so far. A burst may fill a large bound; when the loop has been late for longer (a standing queue, as CoDel
 tells it, RFC 8289) a small one holds: a newcomer would only wait, so it is told at once when to come again.
-What is admitted keeps its usual latency and the loop never idles. It knows neither sockets nor HTTP.
+What is admitted keeps its usual latency and the loop never idles. A tenant that asks for little still gets in
+while one that asks for much is turned away. It knows neither sockets nor HTTP.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from app.core.errors import Overloaded
 from app.core.ports import Log
 from app.core.profile import Server
+from app.edge.shares import Shares
 from app.telemetry.metrics import Metrics
 
 COST_S_START = 0.0005
@@ -65,6 +67,7 @@ class Admission:
         self._log = log
         self._refused = metrics.requests_shed
         self._costs_s: dict[str, float] = {}
+        self._shares = Shares()
         self._waiting = 0
         self._waiting_s = 0.0
         self._requests = 0
@@ -81,15 +84,19 @@ class Admission:
         """Whether requests were refused within the last second."""
         return time.perf_counter() - self._refused_s < QUIET_S
 
-    def enter(self, op: str, *, writes: bool = False) -> Ticket:
-        """A ticket for one request of `op`; raises Overloaded while too much waits to start, or to be committed."""
+    def enter(self, op: str, *, writes: bool = False, tenant: str = "") -> Ticket:
+        """A ticket for one request of `op`; raises Overloaded while too much waits to start, or to be committed.
+
+        `tenant` is empty where it is not known yet; all such requests count as one tenant's.
+        """
         cost_s = self._costs_s.get(op, COST_S_START)
         if not self._waiting and time.perf_counter() - max(self._pass_ended_s, self._refused_s) > IDLE_S:
             self._late_s = None
         self._asked_s += cost_s
-        if self._waiting and self._waiting_s + cost_s > self._backlog_s_max and not self._bursts(cost_s):
+        self._shares.ask(tenant, cost_s)
+        if self._waiting and self._waiting_s + cost_s > self._backlog_s_max and not self._bursts(cost_s, tenant):
             self._refuse(f"{self._waiting} requests wait to start")
-        if writes and self._behind_s() > self._write_wait_s_max:
+        if writes and self._behind_s() > self._write_wait_s_max and not self._shares.light(tenant):
             self._refuse(f"an event has waited {self._behind_s():.3f} s for its commit")
         if self._requests >= self._requests_max:
             self._refuse(f"{self._requests} requests are being answered")
@@ -98,9 +105,10 @@ class Admission:
         self._requests += 1
         return Ticket(self, op, cost_s)
 
-    def _bursts(self, cost_s: float) -> bool:
-        """Whether the loop has been late for so short a time that the large bound holds."""
-        standing = self._late_s is not None and time.perf_counter() - self._late_s > BURST_S
+    def _bursts(self, cost_s: float, tenant: str) -> bool:
+        """Whether the large bound holds: for a loop that is late only for a short time, and for a light tenant."""
+        late = self._late_s is not None and time.perf_counter() - self._late_s > BURST_S
+        standing = late and not self._shares.light(tenant)
         return not standing and self._waiting_s + cost_s <= self._burst_s_max
 
     def begun(self, ticket: Ticket) -> None:

@@ -51,7 +51,7 @@ QUEUE_EVENTS_MAX = 100_000
 SETTINGS = {
     "server.resume_ms": "5000",
     "database.queue_events_max": str(QUEUE_EVENTS_MAX),
-    "database.idempotency_keys_max": "1024",
+    "database.idempotency_keys_max": "16384",
     "stream.entries_max": "2000",
 }
 """What is bounded by time or number reaches its bound while the load warms up."""
@@ -189,13 +189,13 @@ class _Load:
     load: Generator
     coming: Generator
     writes_per_s: float
-    _drives: int = 10
+    _drives: int = 0
 
     def begin(self, seconds: float) -> None:
         """Start the traffic for that long."""
         self._drives += 1
         streams = (
-            Stream(face="socket", say="events", batch=BATCH, per_s=self.writes_per_s, seed=self._drives),
+            Stream(face="socket", say="events", batch=BATCH, per_s=self.writes_per_s),
             Stream(face="socket", say="get", per_s=self.writes_per_s / 10),
             Stream(face="http", say="get", per_s=self.writes_per_s / 20),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
@@ -94,9 +94,8 @@ def served(
     settings: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     worlds: int = WORLDS,
-    keys: Sequence[str] = (),
 ) -> Iterator[Child]:
-    """A warm server with worlds full of entities, in those of each of `keys` or of its own key; killed at the end."""
+    """A warm server with worlds full of entities; killed at the end."""
     child = children.start(
         folder, children.free_port(), settings={**SETTINGS, **(settings or {})}, environment=environment
     )
@@ -104,8 +103,7 @@ def served(
         if child.dead:
             raise Broken("the server to press did not start", hint=f"see {folder / 'server.log'}")
         child.wait_warm()
-        for key in keys or (child.key,):
-            populate(child, key, worlds)
+        populate(child, child.key, worlds)
         yield child
     finally:
         child.kill()

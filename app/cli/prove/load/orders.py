@@ -16,7 +16,8 @@ Say = Literal["get", "events", "talk", "echo"]
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
     """Traffic of one kind at one rate, over the first `sockets` of the held ones (0: all).
 
-    `batch` is the events of a message, `seed` keeps idempotency keys apart; `dialogues` are the open ones to talk in.
+    `batch` is the events of a message, `seed` keeps idempotency keys apart (0: there are none); `dialogues` are the
+    open ones to talk in.
     """
 
     face: Face

@@ -162,7 +162,7 @@ class Worker:
         """Keep batches of events in flight on each socket; the next is sent when one is acknowledged."""
         self._tally = Tally(time.perf_counter())
         until_s = self._tally.began_s + order.seconds
-        body = traffic.events(order.batch, seed=order.seed)
+        body = traffic.packed(traffic.events(order.batch, seed=order.seed))
 
         def send(socket: Socket) -> None:
             if time.perf_counter() < until_s:
