@@ -106,9 +106,10 @@ class Admission:
         return Ticket(self, op, cost_s)
 
     def _bursts(self, cost_s: float, tenant: str) -> bool:
-        """Whether the large bound holds: for a loop that is late only for a short time, and for a light tenant."""
-        late = self._late_s is not None and time.perf_counter() - self._late_s > BURST_S
-        standing = late and not self._shares.light(tenant)
+        """Whether the request may wait all the same: a light tenant's, or while the loop is late for a short time."""
+        if self._shares.light(tenant):
+            return True
+        standing = self._late_s is not None and time.perf_counter() - self._late_s > BURST_S
         return not standing and self._waiting_s + cost_s <= self._burst_s_max
 
     def begun(self, ticket: Ticket) -> None:

@@ -56,8 +56,9 @@ class Socket(asyncio.Protocol):
         self._transport.write(_UPGRADE.format(path=self._path).encode())
 
     def send(self, data: bytes) -> None:
-        """Write a frame made by `frame`."""
-        self._transport.write(data)
+        """Write a frame made by `frame`; to a server that has left there is nothing to write."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         """Leave without a word."""
@@ -143,7 +144,8 @@ class Http(asyncio.Protocol):
 
     def send(self, id: int, request: bytes) -> None:
         self._id = id
-        self._transport.write(request)
+        if not self._transport.is_closing():
+            self._transport.write(request)
 
     def close(self) -> None:
         self._transport.abort()

@@ -16,6 +16,7 @@ import time
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -245,12 +246,16 @@ class Worker:
             self._idle.append(connection)
 
     def _lost(self, connection: Http) -> None:
-        """The server closes what is idle for long; a client then opens another."""
+        """The server closes what is idle for long; a client then opens another, as long as there is a server."""
         if connection in self._idle:
             self._idle.remove(connection)
-        task = asyncio.create_task(self._connect(len(self._connecting)))
+        task = asyncio.create_task(self._reconnect(len(self._connecting)))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
+
+    async def _reconnect(self, number: int) -> None:
+        with suppress(OSError):
+            await self._connect(number)
 
     async def _connect(self, number: int) -> None:
         source = SOURCES[number % len(SOURCES)]
