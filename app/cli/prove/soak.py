@@ -25,7 +25,7 @@ from app.cli.prove.key_server import KeyServer, find_program
 from app.cli.prove.ledger import WORLD, Clients, Verdict, judge
 from app.cli.prove.load.generator import Generator, served
 from app.cli.prove.load.measures import CALM
-from app.cli.prove.load.orders import Churn, Drive, Found, Ingest, Opened, Stream
+from app.cli.prove.load.orders import Churn, Drive, Found, Opened, Stream
 from app.core.errors import Broken, StoreDown
 from app.stores.cluster import Cluster, find_tools, private_cluster
 from app.stores.database import open_database
@@ -37,7 +37,8 @@ SOCKETS, CONNECTIONS, COMING_SOCKETS = 200, 16, 100
 COMING_PER_S = 20.0
 BATCH = 2
 """Events in one message: many small writes, as the memory of requests matters here and not that of events."""
-PEAK_S = 2.0
+CALIBRATED_PER_S, CALIBRATED_S = 400.0, 3.0
+"""Traffic whose cost tells how much would be half of what the server can."""
 LEDGER_CLIENTS = 2
 LEDGER_REST_S = 0.05
 QUIET_CPU_SHARE = 0.15
@@ -158,8 +159,9 @@ def _soaked(plan: Plan, server: Child, stores: Stores) -> Iterator[Outcome]:
     ):
         load.hold(sockets=SOCKETS, connections=CONNECTIONS)
         coming.hold(sockets=COMING_SOCKETS)
-        rates = _Load(load, coming, _half(load))
-        plan.told(f"  half of the peak is {rates.writes_per_s:.0f} messages/s of {BATCH} events")
+        rates = _Load(load, coming, CALIBRATED_PER_S)
+        rates.writes_per_s = _half(server, rates)
+        plan.told(f"  half of what a core can is {rates.writes_per_s:.0f} messages/s of {BATCH} events")
         rates.run(size.warm)
         before = _usage(server, stores)
         with Watch(server) as watch:
@@ -175,11 +177,12 @@ def _soaked(plan: Plan, server: Child, stores: Stores) -> Iterator[Outcome]:
     yield from _kept(judge(clients, stores.cluster.url(), server.folder, replayed=WORLD), clients)
 
 
-def _half(load: Generator) -> float:
-    """Half of the messages a second that the server takes from clients that wait for answers."""
-    load.ask(Ingest(seconds=1, seed=1, batch=BATCH))
-    found = load.ask(Ingest(seconds=PEAK_S, seed=2, batch=BATCH))
-    return CALM * found.events_per_s / BATCH
+def _half(server: Child, rates: _Load) -> float:
+    """Messages a second that take half of the one core that an event loop can use, told by what some cost."""
+    rates.run(CALIBRATED_S)
+    used_s = server.cpu_s()
+    rates.run(CALIBRATED_S)
+    return rates.writes_per_s * CALM * CALIBRATED_S / (server.cpu_s() - used_s)
 
 
 @dataclass(slots=True)
