@@ -10,6 +10,7 @@ while one that asks for much is turned away. It knows neither sockets nor HTTP.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
@@ -29,6 +30,8 @@ RATIO_MIN, RATIO_MAX = 0.25, 4.0
 """One measurement moves a cost by no more than this, so that a pause of the process is no lesson."""
 BURST_S = 0.25
 """How long the loop may be late before the queue counts as standing."""
+CROWDED = 0.25
+"""Part of the longest wait for a commit that a tenant may cause which asks for more than its share, beside others."""
 IDLE_S = 0.02
 """A loop that had nothing to start or refuse for this long has caught up."""
 RETRY_AFTER_S = 1.0
@@ -96,7 +99,7 @@ class Admission:
         self._shares.ask(tenant, cost_s)
         if self._waiting and self._waiting_s + cost_s > self._backlog_s_max and not self._bursts(cost_s, tenant):
             self._refuse(f"{self._waiting} requests wait to start")
-        if writes and self._behind_s() > self._write_wait_s_max and not self._shares.light(tenant):
+        if writes and self._behind_s() > self._write_wait_s(tenant):
             self._refuse(f"an event has waited {self._behind_s():.3f} s for its commit")
         if self._requests >= self._requests_max:
             self._refuse(f"{self._requests} requests are being answered")
@@ -107,10 +110,16 @@ class Admission:
 
     def _bursts(self, cost_s: float, tenant: str) -> bool:
         """Whether the request may wait all the same: a light tenant's, or while the loop is late for a short time."""
-        if self._shares.light(tenant):
-            return True
-        standing = self._late_s is not None and time.perf_counter() - self._late_s > BURST_S
-        return not standing and self._waiting_s + cost_s <= self._burst_s_max
+        share = self._shares.of(tenant)
+        if share == "alone":
+            standing = self._late_s is not None and time.perf_counter() - self._late_s > BURST_S
+            return not standing and self._waiting_s + cost_s <= self._burst_s_max
+        return share == "light"
+
+    def _write_wait_s(self, tenant: str) -> float:
+        """How long the oldest event may have waited for its commit before a write of the tenant is refused."""
+        share = self._shares.of(tenant) if self._behind_s() > self._write_wait_s_max * CROWDED else "alone"
+        return {"alone": 1.0, "light": math.inf, "heavy": CROWDED}[share] * self._write_wait_s_max
 
     def begun(self, ticket: Ticket) -> None:
         """The ticket's work starts now; what starts in one pass of the loop is measured together."""

@@ -7,9 +7,10 @@ fair queueing, RFC 970): light tenants together never ask for more than the loop
 from __future__ import annotations
 
 import time
+from typing import Literal
 
-WINDOW_S = 1.0
-"""Asking counts for one to two windows; a tenant that was silent for so long has asked for nothing."""
+WINDOW_S = 0.25
+"""Asking counts for one to two windows: also the most work that light tenants together can have waiting."""
 
 
 class Shares:
@@ -31,9 +32,11 @@ class Shares:
             self._began_s = now_s
         self._asked_s[tenant] = self._asked_s.get(tenant, 0.0) + cost_s
 
-    def light(self, tenant: str) -> bool:
-        """Whether the tenant asks for less than its equal share; never while it is the only one that asks."""
+    def of(self, tenant: str) -> Literal["alone", "light", "heavy"]:
+        """Whether the tenant asks for less than its equal share or for more; alone when no other asks."""
         tenants = max(len(self._asked_s), len(self._before_s))
+        if tenants < 2:
+            return "alone"
         asked_s = self._asked_s.get(tenant, 0.0) + self._before_s.get(tenant, 0.0)
         window_s = WINDOW_S + time.perf_counter() - self._began_s
-        return tenants > 1 and asked_s * tenants < window_s
+        return "light" if asked_s * tenants < window_s else "heavy"
