@@ -1,8 +1,9 @@
 """Suite J, soak: half of what the server can, sockets that come and go, and both stores lost again and again.
 
-The baseline is taken when the load has run for a while and is paused: kernels are compiled, caches and the memory
-of idempotency keys are full, sessions that wait for their clients are as many as they will be. At the end, after the
-same pause, everything must be back to it. A ledger of slow clients writes all the time.
+The baseline is taken when the load has run for a while and is paused: kernels are compiled, caches are full, each
+session keeps as many answers for a client that comes back as it ever will, and sessions that wait for their clients are
+as many as they will be. At the end, after the same pause, everything must be back to it. A ledger of slow clients
+writes all the time.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from app.stores.database import open_database
 OUTAGES = 3
 """Of each store."""
 WORLDS = 8
-SOCKETS, CONNECTIONS, COMING_SOCKETS = 200, 16, 100
+SOCKETS, CONNECTIONS, COMING_SOCKETS = 50, 16, 100
 COMING_PER_S = 20.0
 BATCH = 2
 """Events in one message: many small writes, as the memory of requests matters here and not that of events."""
@@ -52,7 +53,6 @@ QUEUE_EVENTS_MAX = 100_000
 SETTINGS = {
     "server.resume_ms": "5000",
     "database.queue_events_max": str(QUEUE_EVENTS_MAX),
-    "database.idempotency_keys_max": "16384",
     "stream.entries_max": "2000",
 }
 """What is bounded by time or number reaches its bound while the load warms up."""
