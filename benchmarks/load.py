@@ -10,25 +10,18 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from load import traffic
-from load.servers import Generator, Running, echo, innkeeper, postgres
+from echo_peer import echo
 from report import Report, note, start
 
-BATCH = 100
-"""Events in one message while ingestion is measured."""
-PRESS_BATCH = 250
-"""Events in one message while the server is overloaded: what a game sends for all its players at once."""
-CLIENTS = 6
-"""Game servers that ingest, each with one message in flight."""
-OVERLOAD = 5.0
-CALM = 0.5
-"""Share of the peak that counts as normal load."""
+from app.cli.prove.load import measures, traffic
+from app.cli.prove.load.generator import Generator, served
+from app.cli.prove.load.measures import BATCH, CALM, CLIENTS, OVERLOAD, PRESS_BATCH
+from app.cli.prove.load.suite import POSTGRES
+from app.stores.cluster import find_tools, private_cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,38 +53,27 @@ def main() -> None:
 def _sockets(report: Report, plan: Plan) -> None:
     """Idle sockets, and traffic beside them: 1,000 messages/s over random sockets and 1,000 HTTP requests/s."""
     note(f"{plan.sockets} sockets on the peer, then on us")
-    with echo() as server, Generator(server, echo=True) as generator:
-        peer_kib, peer = _held(server, generator, plan, say="echo")
-    with innkeeper() as server, Generator(server) as generator:
-        kib, ours = _held(server, generator, plan, say="get")
+    with echo() as server, Generator(port=server.port, key="", echo=True) as generator:
+        peer = measures.hold(generator, server.rss_kib, sockets=plan.sockets, seconds=plan.hold, echo=True)
+    with ExitStack() as stack:
+        child = stack.enter_context(served(_folder(stack)))
+        generator = stack.enter_context(Generator(port=child.port, key=child.key))
+        ours = measures.hold(generator, child.rss_kib, sockets=plan.sockets, seconds=plan.hold, echo=False)
     name = "Litestar on uvicorn, echo only"
-    report.add("sockets", float(plan.sockets - ours["closed"]), "sockets", "higher", goal=10_000.0)
-    report.add("kib_per_socket", kib, "KiB", "lower", goal=32.0, peer=name, peer_value=peer_kib)
-    report.add("error_share", _error_share(ours), "share", "lower", goal=0.0001)
-    for share, goal in ((95, 50.0), (99, 150.0)):
-        of_peer = peer["ok"][f"p{share}_ms"]
-        report.add(
-            f"overhead_p{share}_ms", ours["ok"][f"p{share}_ms"], "ms", "lower", goal=goal, peer=name, peer_value=of_peer
-        )
+    report.add("sockets", float(ours.alive), "sockets", "higher", goal=10_000.0)
+    report.add(
+        "kib_per_socket", ours.kib_per_socket, "KiB", "lower", goal=32.0, peer=name, peer_value=peer.kib_per_socket
+    )
+    report.add("error_share", ours.found.failed_share, "share", "lower", goal=0.0001)
+    for id, goal, value, of_peer in (
+        ("overhead_p95_ms", 50.0, ours.found.ok.p95_ms, peer.found.ok.p95_ms),
+        ("overhead_p99_ms", 150.0, ours.found.ok.p99_ms, peer.found.ok.p99_ms),
+    ):
+        report.add(id, value, "ms", "lower", goal=goal, peer=name, peer_value=of_peer)
 
 
-def _held(server: Running, generator: Generator, plan: Plan, *, say: str) -> tuple[float, dict[str, Any]]:
-    """(KiB per idle socket, what the traffic beside them met)."""
-    generator.hold(sockets=50, connections=64)
-    generator.ask("drive", seconds=1, seed=0, streams=_light(say))
-    before_kib = server.rss_kib()
-    generator.hold(sockets=plan.sockets)
-    time.sleep(1)
-    kib = (server.rss_kib() - before_kib) / plan.sockets
-    return kib, generator.ask("drive", seconds=plan.hold, seed=1, streams=_light(say))
-
-
-def _light(say: str) -> list[dict[str, Any]]:
-    return [{"face": face, "say": say, "per_s": 1_000.0} for face in ("socket", "http")]
-
-
-def _error_share(found: dict[str, Any]) -> float:
-    return (found["errors"] + found["shed"]["count"]) / found["sent"]
+def _folder(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
 
 def _events(report: Report, plan: Plan) -> None:
@@ -100,20 +82,26 @@ def _events(report: Report, plan: Plan) -> None:
     for kind in ("sqlite", "postgres"):
         note(f"events into {kind}")
         with ExitStack() as stack:
-            settings = [f"database.url={stack.enter_context(postgres())}"] if kind == "postgres" else []
-            server = stack.enter_context(innkeeper(*settings, worlds=CLIENTS))
-            generator = stack.enter_context(Generator(server))
-            generator.hold(sockets=CLIENTS, worlds=CLIENTS)
-            generator.ask("ingest", seconds=1, seed=1, batch=BATCH, window=1)
-            found = generator.ask("ingest", seconds=plan.ingest, seed=2, batch=BATCH, window=1)
+            settings = {"database.url": _postgres(stack)} if kind == "postgres" else {}
+            server = stack.enter_context(served(_folder(stack), settings=settings, worlds=CLIENTS))
+            generator = stack.enter_context(Generator(port=server.port, key=server.key, worlds=CLIENTS))
+            found = measures.ingest(generator, seconds=plan.ingest)
         peer_per_s = _executemany(plan.ingest) if kind == "sqlite" else None
         report.add(
-            f"events_per_s.{kind}", found["events_per_s"], "events/s", "higher", goal=20_000.0,
+            f"events_per_s.{kind}", found.events_per_s, "events/s", "higher", goal=20_000.0,
             peer="sqlite3 executemany, the same rows and commits" if peer_per_s else None, peer_value=peer_per_s,
         )  # fmt: skip
-        report.add(f"ack_p99_ms.{kind}", found["ok"]["p99_ms"], "ms", "lower", goal=50.0)
-        p99_ms.append(found["ok"]["p99_ms"])
+        report.add(f"ack_p99_ms.{kind}", found.ok.p99_ms, "ms", "lower", goal=50.0)
+        p99_ms.append(found.ok.p99_ms)
     report.add("ack_p99_ms", max(p99_ms), "ms", "lower", goal=50.0)
+
+
+def _postgres(stack: ExitStack) -> str:
+    """The URL of an empty database on a PostgreSQL of our own."""
+    cluster = stack.enter_context(private_cluster(find_tools("initdb"), settings=POSTGRES))
+    cluster.create()
+    cluster.start()
+    return cluster.url()
 
 
 def _executemany(seconds: float) -> float:
@@ -129,7 +117,9 @@ def _executemany(seconds: float) -> float:
         connection = sqlite3.connect(Path(folder) / "peer.db", isolation_level=None)
         for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", *statements):
             connection.execute(statement)
-        bodies = [traffic.post_events(0, [one], seed=0) for one in traffic.events(BATCH * CLIENTS, seed=3)]
+        bodies = [
+            traffic.post_events(0, traffic.packed([one]), seed=3) for one in traffic.events(BATCH * CLIENTS, seed=3)
+        ]
         began, written = time.perf_counter(), 0
         while (taken := time.perf_counter() - began) < seconds:
             numbers = range(written, written + len(bodies))
@@ -144,56 +134,26 @@ def _executemany(seconds: float) -> float:
 
 def _overload(report: Report, plan: Plan) -> None:
     """Five times the peak for a while, then normal load again."""
-    with innkeeper() as server, Generator(server) as first, Generator(server) as second:
-        pair = (first, second)
+    with ExitStack() as stack:
+        server = stack.enter_context(served(_folder(stack)))
+        pair = [stack.enter_context(Generator(port=server.port, key=server.key)) for _ in range(2)]
         for generator in pair:
             generator.hold(sockets=50)
-        first.ask("ingest", seconds=1, seed=1, batch=PRESS_BATCH, window=1)
-        peak_per_s = _peak(first, plan)
+        peak_per_s = measures.peak_per_s(pair[0], seconds=plan.peak)
         note(f"peak {peak_per_s:.0f} messages/s of {PRESS_BATCH} events; {OVERLOAD:g} times that for {plan.press:g} s")
-        calm = _press(pair, peak_per_s * CALM, plan.after, seed=10)
-        pressed = _press(pair, peak_per_s * OVERLOAD, plan.press, seed=20)
-        after = _press(pair, peak_per_s * CALM, plan.after, seed=30)
-    good_per_s = sum(one["ok"]["count"] for one in pressed) / plan.press
-    report.add("goodput_share", good_per_s / peak_per_s, "share of peak", "higher", goal=0.8)
-    sheds = [one["shed"]["p95_ms"] for one in pressed if one["shed"]["count"]]
-    report.add(
-        "shed_p95_ms", max(sheds, default=None), "ms", "lower", goal=20.0,
-        why=None if sheds else "nothing was shed",
-    )  # fmt: skip
-    normal_ms = max(50.0, 1.5 * max(one["ok"]["p95_ms"] for one in calm))
-    report.add("recovery_s", _recovered_s(after, normal_ms), "s", "lower", goal=10.0, why="not within the time watched")
+        calm = measures.press(pair, peak_per_s * CALM, plan.after, seed=10)
+        pressed = measures.press(pair, peak_per_s * OVERLOAD, plan.press, seed=20)
+        after = measures.press(pair, peak_per_s * CALM, plan.after, seed=30)
+    good_share = measures.good_per_s(pressed, plan.press) / peak_per_s
+    report.add("goodput_share", good_share, "share of peak", "higher", goal=0.8)
+    shed_ms, recovered_s = measures.shed_p95_ms(pressed), measures.recovered_s(calm, after)
+    report.add("shed_p95_ms", shed_ms, "ms", "lower", goal=20.0, why=_why(shed_ms, "nothing was shed"))
+    why = _why(recovered_s, "not within the time watched")
+    report.add("recovery_s", recovered_s, "s", "lower", goal=10.0, why=why)
 
 
-def _peak(generator: Generator, plan: Plan) -> float:
-    """Messages a second when clients wait for answers: the most that the server does."""
-    best = 0.0
-    for seed in (2, 3):
-        found = generator.ask("ingest", seconds=plan.peak / 2, seed=seed, batch=PRESS_BATCH, window=1, sockets=CLIENTS)
-        best = max(best, found["events_per_s"] / PRESS_BATCH)
-    return best
-
-
-def _press(pair: Sequence[Generator], per_s: float, seconds: float, *, seed: int) -> list[dict[str, Any]]:
-    for number, generator in enumerate(pair):
-        stream = {
-            "face": "socket", "say": "events", "batch": PRESS_BATCH, "per_s": per_s / len(pair), "seed": seed + number,
-        }  # fmt: skip
-        generator.begin("drive", seconds=seconds, seed=seed + number, streams=[stream])
-    return [generator.end() for generator in pair]
-
-
-def _recovered_s(after: Sequence[dict[str, Any]], normal_ms: float) -> float | None:
-    """Seconds after which no second's p95 was above normal any more."""
-    late = [
-        int(second)
-        for one in after
-        for second, found in one["ok"]["seconds"].items()
-        if found["count"] >= 5 and found["p95_ms"] > normal_ms
-    ]
-    watched = max(int(second) for one in after for second in one["ok"]["seconds"])
-    recovered = max(late, default=-1) + 1
-    return float(recovered) if recovered <= watched else None
+def _why(value: float | None, reason: str) -> str | None:
+    return reason if value is None else None
 
 
 if __name__ == "__main__":

@@ -47,18 +47,25 @@ def _run(mode: str, file: Path | None, assignments: tuple[str, ...], work: Calla
 
 @key.command()
 @profile_options
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is; a new name makes a tenant.")
 @click.option("--label", required=True, help="What the key is for.")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice([scope.name or "" for scope in Scope]))
 @click.option("--days", type=click.IntRange(1, 3_650), help="Days until it expires; never when left out.")
 def create(
-    mode: str, file: Path | None, assignments: tuple[str, ...], label: str, scopes: tuple[str, ...], days: int | None
+    mode: str,
+    file: Path | None,
+    assignments: tuple[str, ...],
+    tenant: str,
+    label: str,
+    scopes: tuple[str, ...],
+    days: int | None,
 ) -> None:
     """Make a key and print it, once."""
     held = Scope(sum(Scope[name] for name in scopes)) if scopes else ALL_SCOPES
     now_ms = time.time_ns() // 1_000_000
     new = make_key(label=label, scopes=held, created_ms=now_ms, expires_ms=now_ms + days * DAY_MS if days else None)
 
-    _run(mode, file, assignments, lambda c: repositories.add_api_key(c, DEFAULT_TENANT, new.row, now_ms))
+    _run(mode, file, assignments, lambda c: repositories.add_api_key(c, tenant, new.row, now_ms))
     click.echo(new.text)
     click.echo(LEARNS, err=True)
 
@@ -86,13 +93,14 @@ def list_(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: b
 
 @key.command()
 @profile_options
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is.")
 @click.argument("prefix")
-def revoke(mode: str, file: Path | None, assignments: tuple[str, ...], prefix: str) -> None:
+def revoke(mode: str, file: Path | None, assignments: tuple[str, ...], tenant: str, prefix: str) -> None:
     """Revoke the key with PREFIX."""
     now_ms = time.time_ns() // 1_000_000
 
     def work(connection: Any) -> tuple[int, list[str]]:
-        revoked = repositories.revoke_api_key(connection, DEFAULT_TENANT, prefix, now_ms)
+        revoked = repositories.revoke_api_key(connection, tenant, prefix, now_ms)
         return revoked, [row["prefix"] for row in repositories.api_keys(connection) if row["revoked_ms"] is None]
 
     revoked, known = _run(mode, file, assignments, work)

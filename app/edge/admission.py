@@ -3,18 +3,21 @@
 Work that was admitted but has not started yet is counted in seconds of the loop, by what each operation has
 cost so far. A burst may fill a large bound; when the loop has been late for longer (a standing queue, as CoDel
 tells it, RFC 8289) a small one holds: a newcomer would only wait, so it is told at once when to come again.
-What is admitted keeps its usual latency and the loop never idles. It knows neither sockets nor HTTP.
+What is admitted keeps its usual latency and the loop never idles. A tenant that asks for little still gets in
+while one that asks for much is turned away. It knows neither sockets nor HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
 from app.core.errors import Overloaded
 from app.core.ports import Log
 from app.core.profile import Server
+from app.edge.shares import Shares
 from app.telemetry.metrics import Metrics
 
 COST_S_START = 0.0005
@@ -27,6 +30,8 @@ RATIO_MIN, RATIO_MAX = 0.25, 4.0
 """One measurement moves a cost by no more than this, so that a pause of the process is no lesson."""
 BURST_S = 0.25
 """How long the loop may be late before the queue counts as standing."""
+CROWDED = 0.25
+"""Part of the longest wait for a commit that a tenant may cause which asks for more than its share, beside others."""
 IDLE_S = 0.02
 """A loop that had nothing to start or refuse for this long has caught up."""
 RETRY_AFTER_S = 1.0
@@ -65,6 +70,7 @@ class Admission:
         self._log = log
         self._refused = metrics.requests_shed
         self._costs_s: dict[str, float] = {}
+        self._shares = Shares()
         self._waiting = 0
         self._waiting_s = 0.0
         self._requests = 0
@@ -81,15 +87,19 @@ class Admission:
         """Whether requests were refused within the last second."""
         return time.perf_counter() - self._refused_s < QUIET_S
 
-    def enter(self, op: str, *, writes: bool = False) -> Ticket:
-        """A ticket for one request of `op`; raises Overloaded while too much waits to start, or to be committed."""
+    def enter(self, op: str, *, writes: bool = False, tenant: str = "") -> Ticket:
+        """A ticket for one request of `op`; raises Overloaded while too much waits to start, or to be committed.
+
+        `tenant` is empty where it is not known yet; all such requests count as one tenant's.
+        """
         cost_s = self._costs_s.get(op, COST_S_START)
         if not self._waiting and time.perf_counter() - max(self._pass_ended_s, self._refused_s) > IDLE_S:
             self._late_s = None
         self._asked_s += cost_s
-        if self._waiting and self._waiting_s + cost_s > self._backlog_s_max and not self._bursts(cost_s):
+        self._shares.ask(tenant, cost_s)
+        if self._waiting and self._waiting_s + cost_s > self._backlog_s_max and not self._bursts(cost_s, tenant):
             self._refuse(f"{self._waiting} requests wait to start")
-        if writes and self._behind_s() > self._write_wait_s_max:
+        if writes and self._behind_s() > self._write_wait_s(tenant):
             self._refuse(f"an event has waited {self._behind_s():.3f} s for its commit")
         if self._requests >= self._requests_max:
             self._refuse(f"{self._requests} requests are being answered")
@@ -98,10 +108,18 @@ class Admission:
         self._requests += 1
         return Ticket(self, op, cost_s)
 
-    def _bursts(self, cost_s: float) -> bool:
-        """Whether the loop has been late for so short a time that the large bound holds."""
-        standing = self._late_s is not None and time.perf_counter() - self._late_s > BURST_S
-        return not standing and self._waiting_s + cost_s <= self._burst_s_max
+    def _bursts(self, cost_s: float, tenant: str) -> bool:
+        """Whether the request may wait all the same: a light tenant's, or while the loop is late for a short time."""
+        share = self._shares.of(tenant)
+        if share == "alone":
+            standing = self._late_s is not None and time.perf_counter() - self._late_s > BURST_S
+            return not standing and self._waiting_s + cost_s <= self._burst_s_max
+        return share == "light"
+
+    def _write_wait_s(self, tenant: str) -> float:
+        """How long the oldest event may have waited for its commit before a write of the tenant is refused."""
+        share = self._shares.of(tenant) if self._behind_s() > self._write_wait_s_max * CROWDED else "alone"
+        return {"alone": 1.0, "light": math.inf, "heavy": CROWDED}[share] * self._write_wait_s_max
 
     def begun(self, ticket: Ticket) -> None:
         """The ticket's work starts now; what starts in one pass of the loop is measured together."""

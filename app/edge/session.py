@@ -179,7 +179,7 @@ class Session:
 
     def _start(self, frame: Frame, *, packed: bool) -> None:
         route = self._router.route(frame.op)
-        ticket = self._router.admission.enter(frame.op, writes=route.writes)
+        ticket = self._router.admission.enter(frame.op, writes=route.writes, tenant=self.identity.tenant)
 
         async def send(chunk: Chunk) -> None:
             self._put(Outgoing(self.encode({"id": frame.id, "chunk": chunk})))

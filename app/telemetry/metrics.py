@@ -32,6 +32,7 @@ class Metrics:
             "innkeeper_rung_down", "1 while a rung is failing.", ("module", "rung"), registry=registry
         )
         self.sessions = Gauge("innkeeper_sessions", "Open sockets.", registry=registry)
+        self.tasks = Gauge("innkeeper_tasks", "Tasks of the event loop that are not done.", registry=registry)
         self.inflight = Gauge("innkeeper_inflight", "Requests being answered.", registry=registry)
         self.requests_shed = Counter(
             "innkeeper_requests_shed", "Requests refused before their work began.", registry=registry

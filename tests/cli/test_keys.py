@@ -53,3 +53,18 @@ def test_an_unknown_verb_is_refused_with_exit_code_2(tmp_path: Path) -> None:
     refused = manage(tmp_path, "serv")
     assert refused.returncode == 2
     assert "serv" in refused.stderr
+
+
+def test_a_key_belongs_to_its_tenant_and_is_revoked_there(tmp_path: Path) -> None:
+    keys = {}
+    for tenant in ("north", "south"):
+        made = manage(tmp_path, "key", "create", "--label", "a", "--tenant", tenant)
+        keys[tenant] = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    (tmp_path / "api-key").write_text(made.stdout.strip())
+    with running(tmp_path) as server:
+        assert server.request("POST", "/v1/world/create", b'{"world": "w"}', headers=keys["north"])[0] == 200
+        _, worlds = server.request("GET", "/v1/worlds", None, headers=keys["south"])
+        assert worlds["worlds"] == []
+    prefix = next(row["prefix"] for row in json.loads(manage(tmp_path, "key", "list", "--json").stdout))
+    assert manage(tmp_path, "key", "revoke", prefix).returncode != 0, "the default tenant has no such key"
+    assert manage(tmp_path, "key", "revoke", prefix, "--tenant", "north").returncode == 0

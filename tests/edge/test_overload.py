@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 import structlog
@@ -17,7 +18,7 @@ from app.core.messages import Reply, Request
 from app.core.module import Call, Handler, Module, Scope
 from app.core.profile import Server as Limits
 from app.core.profile import layers, load
-from app.edge.admission import BURST_S, Admission
+from app.edge.admission import BURST_S, Admission, Ticket
 from app.edge.elsewhere import Elsewhere
 from app.edge.forward import Forwarder
 from app.edge.router import Router
@@ -80,6 +81,29 @@ async def test_a_burst_is_served_and_a_standing_queue_is_cut() -> None:
     assert await _pass(admission, 20, cost_s=0.0005) == 20, "a loop that has caught up takes bursts again"
 
 
+async def test_a_tenant_that_asks_for_little_gets_in_beside_one_that_asks_for_too_much() -> None:
+    admission = _admission()
+    until = time.perf_counter() + 4 * BURST_S
+    noisy = 0
+    while time.perf_counter() < until:
+        waiting = _entered(admission, 100, tenant="noisy")
+        noisy = len(waiting)
+        waiting += _entered(admission, 1, tenant="quiet")
+        assert len(waiting) == noisy + 1, "the quiet one is never refused"
+        await _work(waiting, cost_s=0.0005)
+    assert noisy < 100, "while the noisy one is"
+
+
+async def test_a_quiet_tenant_s_writes_wait_behind_commits_that_a_noisy_one_has_filled() -> None:
+    admission = _admission(behind_s=lambda: 10.0)
+    for _ in range(10_000):
+        with suppress(Overloaded):
+            admission.enter("world.event", writes=True, tenant="noisy").leave()
+    admission.enter("world.event", writes=True, tenant="quiet").leave()
+    with pytest.raises(Overloaded):
+        admission.enter("world.event", writes=True, tenant="noisy")
+
+
 async def test_writes_are_refused_while_commits_are_behind_and_reads_are_not() -> None:
     behind_s = 0.0
     admission = _admission(behind_s=lambda: behind_s)
@@ -127,12 +151,21 @@ def _admission(*, behind_s: Callable[[], float] = lambda: 0.0) -> Admission:
 
 async def _pass(admission: Admission, requests: int, *, cost_s: float) -> int:
     """One pass of the loop in which that many arrive and those that are admitted work for `cost_s` each."""
+    tickets = _entered(admission, requests)
+    await _work(tickets, cost_s=cost_s)
+    return len(tickets)
+
+
+def _entered(admission: Admission, requests: int, *, tenant: str = "") -> list[Ticket]:
+    """The tickets of those that are admitted."""
     tickets = []
     for _ in range(requests):
-        try:
-            tickets.append(admission.enter("op"))
-        except Overloaded:
-            continue
+        with suppress(Overloaded):
+            tickets.append(admission.enter("op", tenant=tenant))
+    return tickets
+
+
+async def _work(tickets: list[Ticket], *, cost_s: float) -> None:
     for ticket in tickets:
         ticket.begin()
         busy_until = time.perf_counter() + cost_s
@@ -140,7 +173,6 @@ async def _pass(admission: Admission, requests: int, *, cost_s: float) -> int:
             pass
         ticket.leave()
     await asyncio.sleep(0)
-    return len(tickets)
 
 
 async def _post_twice(server: Server) -> list[tuple[int, bytes]]:

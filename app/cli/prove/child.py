@@ -26,6 +26,7 @@ from app.core.errors import Broken
 START_S_MAX = 60.0
 STOP_S_MAX = 40.0
 REQUEST_S_MAX = 10.0
+DEADLINE_MS = 5_000
 
 
 def free_port() -> int:
@@ -53,6 +54,28 @@ class Child:
     def key(self) -> str:
         return (self.folder / KEY_FILE).read_text()
 
+    def rss_kib(self) -> int:
+        """Resident memory now."""
+        return rss_kib(self.pid or self.process.pid)
+
+    def cpu_s(self) -> float:
+        """Processor time since the start, all threads (proc(5), fields 14 and 15)."""
+        fields = Path(f"/proc/{self.pid or self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def descriptors(self) -> int:
+        """How many file descriptors it holds."""
+        return len(os.listdir(f"/proc/{self.pid or self.process.pid}/fd"))
+
+    def wait_warm(self) -> None:
+        """Wait until kernels and models are loaded too, so that no measurement meets that; raises Broken."""
+        until_s = time.monotonic() + START_S_MAX
+        while time.monotonic() < until_s and not self.dead:
+            if self.get("/health/ready")[1]["warm"]:
+                return
+            time.sleep(0.05)
+        raise Broken(f"the server was not warm in {START_S_MAX:.0f} s", hint=f"see {self.folder / 'server.log'}")
+
     def wait_dead(self, timeout_s: float) -> bool:
         """Whether it ended by itself in that time."""
         with suppress(subprocess.TimeoutExpired):
@@ -74,6 +97,11 @@ class Child:
         except subprocess.TimeoutExpired:
             self.kill()
             return -signal.SIGKILL
+
+    def read(self, path: str) -> tuple[int, str]:
+        """(status, body as text)."""
+        status, body = _exchange(self.port, "GET", path, None, self.key, deadline_ms=DEADLINE_MS)
+        return status, body.decode()
 
     def get(self, path: str) -> tuple[int, Any]:
         """(status, decoded body)."""
@@ -125,13 +153,26 @@ def _ready(child: Child) -> bool:
         return False
 
 
-def ask(port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int = 5_000) -> tuple[int, Any]:
+def rss_kib(pid: int) -> int:
+    """Resident memory of a process now (proc(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+
+def ask(
+    port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int = DEADLINE_MS
+) -> tuple[int, Any]:
     """(status, decoded body) of one request on a connection of its own; raises OSError or HTTPException."""
+    status, body = _exchange(port, method, path, data, key, deadline_ms=deadline_ms)
+    return status, json.loads(body or b"null")
+
+
+def _exchange(port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_S_MAX)
     try:
         headers = {"Authorization": f"Bearer {key}", "Innkeeper-Deadline-Ms": str(deadline_ms)}
         connection.request(method, path, None if data is None else json.dumps(data), headers)
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read() or b"null")
+        return answer.status, answer.read()
     finally:
         connection.close()

@@ -56,12 +56,13 @@ class Verdict:
 
 
 class Clients:
-    """Threads that write to one server, whichever process it is at the moment."""
+    """Threads that write to one server, whichever process it is at the moment, each resting between two writes."""
 
-    def __init__(self, count: int, seed: int) -> None:
+    def __init__(self, count: int, seed: int, *, rest_s: float = 0.0) -> None:
         self.acknowledged: dict[str, Acknowledged] = {}
         self.worlds: list[str] = []
         self.answers_that_differ: list[str] = []
+        self._rest_s = rest_s
         self._address: tuple[int, str] | None = None
         self._finish = threading.Event()
         self._threads = [
@@ -117,6 +118,7 @@ class Clients:
             if draw.random() < AGAIN_SHARE:
                 self._write(f"c{client}-{draw.randint(0, number)}")
             number += 1
+            self._finish.wait(self._rest_s)
 
     def _write(self, key: str) -> None:
         events = [{"verb": "learned", "actor": "a", "topic": f"{key}/{part}"} for part in range(EVENTS_PER_WRITE)]
@@ -145,20 +147,23 @@ class Clients:
         return ask(address[0], "POST", path, data, address[1], deadline_ms=DEADLINE_MS)
 
 
-def judge(clients: Clients, url: str, folder: Path) -> Verdict:
-    """Hold the log at `url` (empty: the SQLite file in `folder`) against the ledger, and the state against the log."""
+def judge(clients: Clients, url: str, folder: Path, *, replayed: str = "") -> Verdict:
+    """Hold the log at `url` (empty: the SQLite file in `folder`) against the ledger, and the state against the log.
+
+    Every world is replayed, unless `replayed` names the one that is.
+    """
 
     async def read() -> Verdict:
         database = open_database(url, folder=folder, migrations=ROOT / "migrations")
         try:
-            return await database.run(lambda connection: _judged(clients, connection))
+            return await database.run(lambda connection: _judged(clients, connection, replayed=replayed))
         finally:
             await database.close()
 
     return asyncio.run(read())
 
 
-def _judged(clients: Clients, connection: Connection) -> Verdict:
+def _judged(clients: Clients, connection: Connection, *, replayed: str = "") -> Verdict:
     verdict = Verdict(writes=len(clients.acknowledged))
     seqs: dict[str, list[int]] = {}
     parts: Counter[str] = Counter()
@@ -172,6 +177,6 @@ def _judged(clients: Clients, connection: Connection) -> Verdict:
     verdict.lost = [key for key, noted in clients.acknowledged.items() if noted.seq not in seqs.get(key, ())]
     there = {id for _, id in chosen_worlds(connection, DEFAULT_TENANT, "")}
     verdict.worlds_lost = [id for id in clients.worlds if id not in there]
-    for tenant, id in chosen_worlds(connection, "", ""):
+    for tenant, id in chosen_worlds(connection, "", replayed):
         verdict.faults += check_world(connection, tenant, id, lambda _steps: None).faults
     return verdict

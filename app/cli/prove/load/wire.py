@@ -56,10 +56,12 @@ class Socket(asyncio.Protocol):
         self._transport.write(_UPGRADE.format(path=self._path).encode())
 
     def send(self, data: bytes) -> None:
-        """Write a frame made by `frame`."""
-        self._transport.write(data)
+        """Write a frame made by `frame`; to a server that has left there is nothing to write."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
+        """Leave without a word."""
         self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -113,7 +115,8 @@ class Socket(asyncio.Protocol):
                 self.opened.set_exception(ConnectionError(payload.decode()))
         elif payload.startswith(b'{"id":"'):
             end = payload.index(b'"', 7)
-            self._answered(int(payload[7:end]), *_verdict(payload, end))
+            if not payload.startswith(b',"chunk"', end + 1):
+                self._answered(int(payload[7:end]), *_verdict(payload, end))
 
 
 def _verdict(payload: bytes, end: int) -> tuple[Verdict, str]:
@@ -141,7 +144,8 @@ class Http(asyncio.Protocol):
 
     def send(self, id: int, request: bytes) -> None:
         self._id = id
-        self._transport.write(request)
+        if not self._transport.is_closing():
+            self._transport.write(request)
 
     def close(self) -> None:
         self._transport.abort()
