@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.stores.database import bring_up, failures_named
+from app.stores.bringup import bring_up
+from app.stores.database import failures_named
 
 T = TypeVar("T")
 POOL_MAX = 5

@@ -19,8 +19,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, text
 
+from app.stores.bringup import current_revision
 from app.stores.tables import SCHEMA_REVISION, metadata
 from app.stores.upgrade import upgrade
 
@@ -36,13 +37,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     check: str
     state: str
     detail: str = ""
-
-
-def current_revision(connection: Connection) -> str:
-    """The database's revision; empty when it has no schema."""
-    if not inspect(connection).has_table("alembic_version"):
-        return ""
-    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
 
 
 def examine(connection: Connection, migrations: Path) -> list[Finding]:

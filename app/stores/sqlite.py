@@ -12,7 +12,8 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
-from app.stores.database import bring_up, failures_named
+from app.stores.bringup import bring_up
+from app.stores.database import failures_named
 
 T = TypeVar("T")
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON")
