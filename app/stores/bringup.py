@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core.errors import Invalid, StoreDown
 from app.stores.tables import OLDEST_REVISION, SCHEMA_REVISION, metadata, schema_support
 
+T = TypeVar("T")
 LOCK_MS_MAX = 1_000
 """Longest wait of a migration for one lock."""
 LOCK_TRIES_MAX = 20
@@ -65,8 +67,8 @@ def bring_up(connection: Connection, migrations: Path) -> None:
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": SCHEMA_REVISION})
 
 
-async def patiently(attempt: Callable[[], Awaitable[None]]) -> None:
-    """Try until nobody holds a lock that the migration needs; raises StoreDown after `LOCK_TRIES_MAX`."""
+async def patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """What `attempt` gives, once nobody holds a lock that it needs; raises StoreDown after `LOCK_TRIES_MAX`."""
     for _ in range(LOCK_TRIES_MAX):
         try:
             return await attempt()

@@ -10,7 +10,6 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
-import msgspec
 from sqlalchemy import Connection, Table
 
 from app.core.clock import Clock
@@ -20,13 +19,15 @@ from app.core.messages import Change, Event
 from app.core.ports import Log
 from app.stores import repositories, tables
 from app.stores.bulk import Row
+from app.stores.checkpoints import Checkpoints, load_checkpoint, save_checkpoint
 from app.stores.database import Database
 from app.stores.events import Stream
 from app.stores.failpoints import Reached, nothing
+from app.stores.pieces import state_encoder
 from app.stores.writer import Writer
 from app.world import reducers
 from app.world.events import encoder
-from app.world.state import State, World, Worlds
+from app.world.state import State, World, Worlds, copied
 
 REACTIONS_MAX = 256
 """Derived changes of one call; more is a module reacting to itself."""
@@ -49,7 +50,7 @@ class WorldJournal:
         clock: Clock,
         log: Log,
         idempotency_keys_max: int,
-        checkpoint_events: int,
+        checkpoints: Checkpoints,
         reached: Reached = nothing,
     ) -> None:
         self._worlds = worlds
@@ -60,7 +61,7 @@ class WorldJournal:
         self._log = log
         self._ids = Ids()
         self._keys_max = idempotency_keys_max
-        self._checkpoint_events = checkpoint_events
+        self._checkpoints = checkpoints
         self._keys: dict[tuple[str, str], _Known] = {}
         self._forgetful: set[tuple[str, str]] = set()
         """Worlds with older keys that only the database knows."""
@@ -110,8 +111,9 @@ class WorldJournal:
     async def restore(self) -> int:
         """Bring every world of the database into RAM and return how many events were replayed."""
         loaded, replayed = await self._database.run(self._load)
-        for world, keys in loaded:
+        for world, checkpoint_seq, keys in loaded:
             self._worlds.add(world)
+            self._checkpoints.adopt(world, checkpoint_seq)
             self._keys[world.tenant, world.id] = OrderedDict((key, (first, last, None)) for key, first, last in keys)
             if len(keys) == self._keys_max:
                 self._forgetful.add((world.tenant, world.id))
@@ -124,7 +126,7 @@ class WorldJournal:
 
         def save(connection: Connection) -> None:
             for tenant, world, state in states:
-                repositories.save_checkpoint(connection, tenant, world, state)
+                save_checkpoint(connection, tenant, world, state_encoder.encode(state), state.seq)
             self._reached("checkpoint.replaced")
 
         await self._database.run(save)
@@ -157,7 +159,7 @@ class WorldJournal:
 
     def _apply(self, world: World, changes: Sequence[Change], game_s: float | None) -> list[Event]:
         # A single change is checked before it is applied, so only several need a way back.
-        before = _copy(world.state) if len(changes) > 1 else None
+        before = copied(world.state) if len(changes) > 1 else None
         events: list[Event] = []
         try:
             for change in changes:
@@ -221,21 +223,17 @@ class WorldJournal:
             self._stream.publish(world, events)
             self._reached("events.published")
 
-    def _load(self, connection: Connection) -> tuple[list[tuple[World, list[tuple[str, int, int]]]], int]:
+    def _load(self, connection: Connection) -> tuple[list[tuple[World, int, list[tuple[str, int, int]]]], int]:
         loaded = []
         replayed = 0
         for tenant, id in repositories.world_ids(connection):
-            world = World(tenant, id, repositories.load_checkpoint(connection, tenant, id))
-            behind = 0
-            for event in repositories.events_between(connection, tenant, id, world.state.seq + 1):
+            world = World(tenant, id, load_checkpoint(connection, tenant, id))
+            checkpoint_seq = world.state.seq
+            for event in repositories.events_between(connection, tenant, id, checkpoint_seq + 1):
                 reducers.apply(world.state, event)
-                behind += 1
-            if behind > self._checkpoint_events:
-                repositories.save_checkpoint(connection, tenant, id, world.state)
-                self._reached("checkpoint.replaced")
+                replayed += 1
             keys = repositories.newest_keys(connection, tenant, id, self._keys_max)
-            loaded.append((world, keys))
-            replayed += behind
+            loaded.append((world, checkpoint_seq, keys))
         return loaded, replayed
 
 
@@ -248,14 +246,8 @@ def _rows(world: World, events: Sequence[Event], key: str) -> dict[Table, list[R
         ]
     }
     if key:
-        rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq)]
+        rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq, None)]
     return rows
-
-
-def _copy(state: State) -> State:
-    """The state with tables of its own; entities are frozen and shared."""
-    tables_ = {name: dict(value) for name in State.__struct_fields__ if isinstance(value := getattr(state, name), dict)}
-    return msgspec.structs.replace(state, **tables_)
 
 
 def _restore(state: State, before: State) -> None:

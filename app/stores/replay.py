@@ -14,6 +14,8 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from app.stores import repositories, tables
+from app.stores.checkpoints import drop_checkpoints, load_checkpoint, save_checkpoint
+from app.stores.pieces import state_encoder
 from app.world import reducers
 from app.world.state import State
 
@@ -22,7 +24,6 @@ VERSIONS = frozenset({1})
 STEP_EVENTS = 1_000
 """Progress is told this often."""
 
-_encoder = msgspec.msgpack.Encoder()
 Progress = Callable[[int], None]
 
 
@@ -66,14 +67,15 @@ def rebuild_world(connection: Connection, tenant: str, world: str, told: Progres
     """Replay one world and replace its checkpoint by the result; a log with faults changes nothing."""
     replayed, state, whole = _replay(connection, tenant, world, told)
     if whole:
-        repositories.save_checkpoint(connection, tenant, world, state)
+        drop_checkpoints(connection, tenant, world)
+        save_checkpoint(connection, tenant, world, state_encoder.encode(state), state.seq)
     return replayed
 
 
 def _replay(connection: Connection, tenant: str, world: str, told: Progress) -> tuple[Replayed, State, bool]:
     """(what was found, the state from the log alone, whether the log is whole)."""
     # The checkpoint comes first: a running server may add events meanwhile, and a checkpoint never runs ahead of them.
-    served = repositories.load_checkpoint(connection, tenant, world)
+    served = load_checkpoint(connection, tenant, world)
     checkpoint_seq = served.seq
     last_seq = newest_seq(connection, tenant, world)
     rebuilt = State()
@@ -81,10 +83,10 @@ def _replay(connection: Connection, tenant: str, world: str, told: Progress) -> 
     if not faults:
         faults = list(_apply_all(connection, tenant, world, last_seq, (rebuilt, served), told))
     whole = not faults
-    body = _encoder.encode(rebuilt)
+    body = state_encoder.encode(rebuilt)
     if whole and checkpoint_seq > last_seq:
         faults.append(f"the checkpoint is at event {checkpoint_seq}, the log ends at {last_seq}")
-    elif whole and body != _encoder.encode(served):
+    elif whole and body != state_encoder.encode(served):
         faults.append(f"the checkpoint at event {checkpoint_seq} differs: {', '.join(_differing(rebuilt, served))}")
     replayed = Replayed(
         tenant=tenant,

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from app.core.messages import Event
 from app.stores import tables
 from app.world.events import decoder
-from app.world.state import State
 
-_state_encoder = msgspec.msgpack.Encoder()
-_state_decoder = msgspec.msgpack.Decoder(State)
 ROWS_PER_FETCH = 5_000
 
 
@@ -31,22 +27,6 @@ def insert_world(connection: Connection, tenant: str, world: str, created_ms: in
     if connection.execute(known).first() is not None:
         return
     connection.execute(insert(tables.worlds).values(tenant=tenant, id=world, created_ms=created_ms))
-
-
-def load_checkpoint(connection: Connection, tenant: str, world: str) -> State:
-    """The newest checkpoint's state, or an empty one."""
-    table = tables.checkpoints
-    query = select(table.c.state).where(table.c.tenant == tenant, table.c.world == world)
-    found = connection.execute(query).scalar()
-    return _state_decoder.decode(found) if found is not None else State()
-
-
-def save_checkpoint(connection: Connection, tenant: str, world: str, state: State) -> None:
-    """Replace the world's checkpoint."""
-    table = tables.checkpoints
-    connection.execute(delete(table).where(table.c.tenant == tenant, table.c.world == world))
-    values = {"tenant": tenant, "world": world, "seq": state.seq, "state": _state_encoder.encode(state)}
-    connection.execute(insert(table).values(values))
 
 
 def events_between(

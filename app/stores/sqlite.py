@@ -17,7 +17,7 @@ from app.stores.database import failures_named
 
 T = TypeVar("T")
 BUSY_MS_MAX = 5_000
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS_MAX}", "foreign_keys=ON")
+PRAGMAS = (f"busy_timeout={BUSY_MS_MAX}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 
 class SqliteDatabase:
@@ -37,7 +37,7 @@ class SqliteDatabase:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
 
     async def upgrade(self) -> None:
-        if not await self.run(fits):
+        if not await patiently(lambda: self.run(fits)):  # a new file is locked while it turns to write-ahead
             await patiently(lambda: self.run(self._bring_up_alone))
 
     async def close(self) -> None:

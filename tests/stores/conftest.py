@@ -16,6 +16,7 @@ import structlog
 
 from app.core.clock import SystemClock
 from app.core.messages import Event
+from app.stores.checkpoints import PART_BYTES, Checkpoints
 from app.stores.database import Database, open_database
 from app.stores.events import Stream
 from app.stores.journal import Reaction, WorldJournal
@@ -35,6 +36,7 @@ class Store:
     writer: Writer
     journal: WorldJournal
     worlds: Worlds
+    checkpoints: Checkpoints
     told: list[Event]
 
     def world(self) -> World:
@@ -76,7 +78,9 @@ def opened(url: str, tmp_path: Path) -> Opener:
     """Open a store over the test's database; a second time is a restart."""
 
     @asynccontextmanager
-    async def open_store(*reactions: Reaction, queue_events_max: int = 1000) -> AsyncIterator[Store]:
+    async def open_store(
+        *reactions: Reaction, queue_events_max: int = 1000, checkpoint_ms: int = 60_000, part_bytes: int = PART_BYTES
+    ) -> AsyncIterator[Store]:
         clock, log, metrics = SystemClock(), structlog.get_logger(), Metrics()
         database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
         await database.upgrade()
@@ -91,6 +95,16 @@ def opened(url: str, tmp_path: Path) -> Opener:
         )
         writer.start()
         stream, worlds = Stream(), Worlds()
+        checkpoints = Checkpoints(
+            database,
+            clock=clock,
+            log=log,
+            events_min=50,
+            interval_ms=checkpoint_ms,
+            queue_events_max=queue_events_max,
+            part_bytes=part_bytes,
+        )
+        stream.subscribe(checkpoints.take)
         journal = WorldJournal(
             worlds=worlds,
             database=database,
@@ -99,16 +113,18 @@ def opened(url: str, tmp_path: Path) -> Opener:
             clock=clock,
             log=log,
             idempotency_keys_max=100,
-            checkpoint_events=50,
+            checkpoints=checkpoints,
         )
         journal.reactions = list(reactions)
         await journal.restore()
-        store = Store(database, writer, journal, worlds, [])
+        checkpoints.start()
+        store = Store(database, writer, journal, worlds, checkpoints, [])
         stream.subscribe(lambda _world, events: store.told.extend(events))
         try:
             yield store
         finally:
             await writer.close(patience_s=1)
+            await checkpoints.close()
             await database.close()
 
     return open_store

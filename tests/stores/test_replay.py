@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from app.core.errors import Invalid
-from app.stores import export, repositories
+from app.stores import export
+from app.stores.checkpoints import load_checkpoint, save_checkpoint
 from app.stores.replay import check_world, rebuild_world
 from app.world.entities import Fact, Item, Npc
 from app.world.events import EntityUpserted, FactAsserted, RelationChanged
@@ -38,7 +39,7 @@ async def test_a_replay_gives_the_bytes_that_the_server_holds(opened: Opener) ->
         replayed = await store.database.run(lambda c: rebuild_world(c, "t", "w", silent))
         assert replayed.faults == ()
         assert (replayed.seq, replayed.checkpoint_seq) == (4, 2)
-        rebuilt = await store.database.run(lambda c: repositories.load_checkpoint(c, "t", "w"))
+        rebuilt = await store.database.run(lambda c: load_checkpoint(c, "t", "w"))
         assert msgspec.msgpack.encode(rebuilt) == held
         assert (await store.database.run(lambda c: check_world(c, "t", "empty", silent))).faults == ()
 
@@ -47,7 +48,7 @@ async def test_a_checkpoint_that_lies_is_named_and_replaced(opened: Opener) -> N
     async with opened() as store:
         await fill(store)
         lie = State(seq=2, npcs={"someone": Npc(id="someone")})
-        await store.database.run(lambda c: repositories.save_checkpoint(c, "t", "w", lie))
+        await store.database.run(lambda c: save_checkpoint(c, "t", "w", msgspec.msgpack.encode(lie), lie.seq))
         (fault,) = (await store.database.run(lambda c: check_world(c, "t", "w", silent))).faults
         assert "npcs" in fault
         assert (await store.database.run(lambda c: rebuild_world(c, "t", "w", silent))).faults == (fault,)
@@ -68,7 +69,7 @@ async def test_a_damaged_log_is_named_and_rebuilds_nothing(opened: Opener, damag
         await store.database.run(lambda c: c.execute(text(damage)) and None)
         (fault,) = (await store.database.run(lambda c: rebuild_world(c, "t", "w", silent))).faults
         assert named in fault
-        kept = await store.database.run(lambda c: repositories.load_checkpoint(c, "t", "w"))
+        kept = await store.database.run(lambda c: load_checkpoint(c, "t", "w"))
         assert kept.seq == 2
 
 
