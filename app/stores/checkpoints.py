@@ -32,7 +32,8 @@ from app.world.state import State, World, copied
 
 PART_BYTES = 262_144
 STEP_EVENTS = 32
-"""Events folded before others get the loop."""
+STEP_S = 0.000_4
+"""Events are folded for this long, STEP_EVENTS at a time, before others get the loop."""
 PAGE_EVENTS = 500
 """Events read from the log at once, where the queue could not hold them."""
 GATHER_S = 0.05
@@ -165,18 +166,27 @@ class Checkpoints:
             self._grown[key] = None
 
     async def _fold(self, twin: _Twin) -> None:
-        """Bring the twin level with what was told; the log gives what the queue could not hold."""
-        while twin.queue:
-            seq = twin.state.seq
-            if twin.queue[0].seq > seq + 1:
-                events = await self._database.run(lambda c: _page(c, twin))
+        """Bring the twin level with what is told by now; the log gives what the queue could not hold."""
+        last_seq = twin.queue[-1].seq if twin.queue else 0
+        while twin.state.seq < last_seq:
+            if twin.queue[0].seq > twin.state.seq + 1:
+                events = deque(await self._database.run(lambda c: _page(c, twin)))
             else:
-                events = [twin.queue.popleft() for _ in range(min(STEP_EVENTS, len(twin.queue)))]
-            for start in range(0, len(events), STEP_EVENTS):
-                for event in events[start : start + STEP_EVENTS]:
-                    if event.seq > twin.state.seq:
-                        reducers.apply(twin.state, event)
+                events = twin.queue
+            await self._fold_some(twin.state, events, last_seq)
+
+    async def _fold_some(self, state: State, events: deque[Event], last_seq: int) -> None:
+        """Fold events up to `last_seq`, or up to a gap, which the queue may get at any pause."""
+        until_s = self._clock.monotonic_s() + STEP_S
+        while events and state.seq < last_seq and events[0].seq <= state.seq + 1:
+            for _ in range(min(STEP_EVENTS, len(events))):
+                event = events.popleft()
+                if event.seq > state.seq:
+                    reducers.apply(state, event)
+            if self._clock.monotonic_s() >= until_s:
                 await asyncio.sleep(0)
+                until_s = self._clock.monotonic_s() + STEP_S
+        await asyncio.sleep(0)
 
     async def _write(self, twin: _Twin) -> None:
         started_s = self._clock.monotonic_s()

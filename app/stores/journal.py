@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, Table
 
 from app.core.clock import Clock
-from app.core.errors import Error
+from app.core.errors import Conflict, Error
 from app.core.ids import Ids
 from app.core.messages import Change, Event
 from app.core.ports import Log
@@ -34,7 +34,9 @@ REACTIONS_MAX = 256
 EVENT_VERSION = 1
 
 Reaction = Callable[[World, Event], Sequence[Change]]
-_Known = OrderedDict[str, "tuple[int, int, asyncio.Future[None] | None]"]
+_Call = tuple[int, int, bytes, "asyncio.Future[None] | None"]
+"""First and newest event of a call with a key, the digest of its request, and its commit while that is awaited."""
+_Known = OrderedDict[str, _Call]
 
 
 class WorldJournal:
@@ -87,22 +89,30 @@ class WorldJournal:
             return True
 
     async def append(
-        self, tenant: str, world: str, changes: Sequence[Change], *, key: str = "", game_s: float | None = None
+        self,
+        tenant: str,
+        world: str,
+        changes: Sequence[Change],
+        *,
+        key: str = "",
+        request: bytes = b"",
+        game_s: float | None = None,
     ) -> Sequence[Event]:
         owned = self._worlds.get(tenant, world)
         known = self._keys.setdefault((tenant, world), OrderedDict())
         if key and key not in known and (tenant, world) in self._forgetful:
             await self._recall(owned, known, key)
         if key and key in known:
+            _require_same(key, request, known[key][2])
             return await self._repeated(tenant, world, known[key])
         if not changes:
             return ()
         self._writer.require_room(len(changes))
         events = self._apply(owned, changes, game_s)
         self._reached("call.applied")
-        done = self._writer.submit(_rows(owned, events, key), events=len(events))
+        done = self._writer.submit(_rows(owned, events, key, request), events=len(events))
         if key:
-            known[key] = (events[0].seq, events[-1].seq, done)
+            known[key] = (events[0].seq, events[-1].seq, request, done)
             self._forget(owned, known)
         done.add_done_callback(lambda ended: self._committed(owned, events, ended))
         await asyncio.shield(done)
@@ -114,7 +124,9 @@ class WorldJournal:
         for world, checkpoint_seq, keys in loaded:
             self._worlds.add(world)
             self._checkpoints.adopt(world, checkpoint_seq)
-            self._keys[world.tenant, world.id] = OrderedDict((key, (first, last, None)) for key, first, last in keys)
+            self._keys[world.tenant, world.id] = OrderedDict(
+                (key, (first, last, said, None)) for key, first, last, said in keys
+            )
             if len(keys) == self._keys_max:
                 self._forgetful.add((world.tenant, world.id))
         self._reached("worlds.restored")
@@ -135,22 +147,20 @@ class WorldJournal:
         """Drop the oldest key when there are too many, unless the database does not have it yet."""
         if len(known) <= self._keys_max:
             return
-        done = next(iter(known.values()))[2]
+        done = next(iter(known.values()))[3]
         if done is None or done.done():
             known.popitem(last=False)
             self._forgetful.add((world.tenant, world.id))
 
     async def _recall(self, world: World, known: _Known, key: str) -> None:
         """Look in the database for a key that RAM may have dropped."""
-        seqs = await self._database.run(lambda c: repositories.key_seqs(c, world.tenant, world.id, key))
-        if seqs is not None:
-            known.setdefault(key, (*seqs, None))
+        call = await self._database.run(lambda c: repositories.keyed_call(c, world.tenant, world.id, key))
+        if call is not None:
+            known.setdefault(key, (*call, None))
             self._forget(world, known)
 
-    async def _repeated(
-        self, tenant: str, world: str, known: tuple[int, int, asyncio.Future[None] | None]
-    ) -> Sequence[Event]:
-        first_seq, last_seq, done = known
+    async def _repeated(self, tenant: str, world: str, known: _Call) -> Sequence[Event]:
+        first_seq, last_seq, _, done = known
         if done is not None:
             await asyncio.shield(done)
         return await self._database.run(
@@ -223,7 +233,7 @@ class WorldJournal:
             self._stream.publish(world, events)
             self._reached("events.published")
 
-    def _load(self, connection: Connection) -> tuple[list[tuple[World, int, list[tuple[str, int, int]]]], int]:
+    def _load(self, connection: Connection) -> tuple[list[tuple[World, int, list[tuple[str, int, int, bytes]]]], int]:
         loaded = []
         replayed = 0
         for tenant, id in repositories.world_ids(connection):
@@ -237,7 +247,16 @@ class WorldJournal:
         return loaded, replayed
 
 
-def _rows(world: World, events: Sequence[Event], key: str) -> dict[Table, list[Row]]:
+def _require_same(key: str, request: bytes, first: bytes) -> None:
+    """Raise Conflict when the key came with another request; earlier releases did not note which."""
+    if request and first and request != first:
+        raise Conflict(
+            f"the key {key!r} was used for another request",
+            hint="use a new key for each request, and the same one only to send it again",
+        )
+
+
+def _rows(world: World, events: Sequence[Event], key: str, request: bytes) -> dict[Table, list[Row]]:
     tenant, id = world.tenant, world.id
     rows: dict[Table, list[Row]] = {
         tables.events: [
@@ -246,7 +265,7 @@ def _rows(world: World, events: Sequence[Event], key: str) -> dict[Table, list[R
         ]
     }
     if key:
-        rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq, None)]
+        rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq, request or None)]
     return rows
 
 

@@ -42,24 +42,24 @@ def events_between(
         yield Event(seq=row.seq, id=row.id, wall_ms=row.wall_ms, game_s=row.game_s, change=change)
 
 
-def newest_keys(connection: Connection, tenant: str, world: str, keys_max: int) -> list[tuple[str, int, int]]:
-    """(key, first seq, last seq) of the newest idempotent calls, oldest first."""
+def newest_keys(connection: Connection, tenant: str, world: str, keys_max: int) -> list[tuple[str, int, int, bytes]]:
+    """(key, first seq, last seq, digest of the request) of the newest idempotent calls, oldest first."""
     table = tables.idempotency
     query = (
-        select(table.c.key, table.c.first_seq, table.c.last_seq)
+        select(table.c.key, table.c.first_seq, table.c.last_seq, table.c.request)
         .where(table.c.tenant == tenant, table.c.world == world)
         .order_by(table.c.last_seq.desc())
         .limit(keys_max)
     )
-    return [(row.key, row.first_seq, row.last_seq) for row in connection.execute(query)][::-1]
+    return [(row.key, row.first_seq, row.last_seq, row.request or b"") for row in connection.execute(query)][::-1]
 
 
-def key_seqs(connection: Connection, tenant: str, world: str, key: str) -> tuple[int, int] | None:
-    """(first seq, last seq) of the call that had that key, or None."""
+def keyed_call(connection: Connection, tenant: str, world: str, key: str) -> tuple[int, int, bytes] | None:
+    """(first seq, last seq, digest of the request) of the call that had that key, or None."""
     table = tables.idempotency
-    query = select(table.c.first_seq, table.c.last_seq)
+    query = select(table.c.first_seq, table.c.last_seq, table.c.request)
     row = connection.execute(query.where(table.c.tenant == tenant, table.c.world == world, table.c.key == key)).first()
-    return None if row is None else (row.first_seq, row.last_seq)
+    return None if row is None else (row.first_seq, row.last_seq, row.request or b"")
 
 
 def secret(connection: Connection, name: str) -> bytes | None:

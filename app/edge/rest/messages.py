@@ -18,7 +18,7 @@ from app.core.ids import new_id
 from app.core.messages import Chunk, Reply, Request
 from app.core.profile import Server
 from app.edge import errors
-from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, read_body
+from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, keyed, read_body
 from app.edge.router import Route, Router, decode
 
 JSON = "application/json"
@@ -57,6 +57,7 @@ class _Face:
             typed = route.handler.binary.decode(body, request.query_params.get("world", ""))
         else:
             typed = decode(route, body or b"{}", packed=kind == MSGPACK)
+        typed = keyed(request, typed)
         deadline_ms = header_deadline_ms(request)
         id = new_id(self._clock.wall_ms())
         if route.handler.chunk is not None and EVENTS in request.headers.get("accept", ""):
