@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from app.core.errors import StoreDown
 from app.stores import repositories, tables
 from app.stores.checkpoints import drop_checkpoints, load_checkpoint, save_checkpoint
 from app.stores.pieces import state_encoder
@@ -28,14 +29,16 @@ Progress = Callable[[int], None]
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the replay of one world found; without `faults` its bytes are those that a server would hold."""
+    """What the replay of one world found of a projection; without `faults` its bytes are those that a server holds."""
 
     tenant: str
     world: str
+    projection: str = "state"
     seq: int
-    checkpoint_seq: int
-    """Newest event in the stored checkpoint; 0 without one."""
-    state_sha256: str
+    saved_seq: int
+    """Newest event in what was saved; 0 where nothing was."""
+    sha256: str
+    """Of the projection's bytes at `seq`, as the log gives them."""
     faults: tuple[str, ...] = ()
 
 
@@ -75,7 +78,11 @@ def rebuild_world(connection: Connection, tenant: str, world: str, told: Progres
 def _replay(connection: Connection, tenant: str, world: str, told: Progress) -> tuple[Replayed, State, bool]:
     """(what was found, the state from the log alone, whether the log is whole)."""
     # The checkpoint comes first: a running server may add events meanwhile, and a checkpoint never runs ahead of them.
-    served = load_checkpoint(connection, tenant, world)
+    unreadable = []
+    try:
+        served = load_checkpoint(connection, tenant, world)
+    except StoreDown as error:
+        served, unreadable = State(), [error.message]
     checkpoint_seq = served.seq
     last_seq = newest_seq(connection, tenant, world)
     rebuilt = State()
@@ -83,6 +90,7 @@ def _replay(connection: Connection, tenant: str, world: str, told: Progress) -> 
     if not faults:
         faults = list(_apply_all(connection, tenant, world, last_seq, (rebuilt, served), told))
     whole = not faults
+    faults += unreadable
     body = state_encoder.encode(rebuilt)
     if whole and checkpoint_seq > last_seq:
         faults.append(f"the checkpoint is at event {checkpoint_seq}, the log ends at {last_seq}")
@@ -92,8 +100,8 @@ def _replay(connection: Connection, tenant: str, world: str, told: Progress) -> 
         tenant=tenant,
         world=world,
         seq=last_seq,
-        checkpoint_seq=checkpoint_seq,
-        state_sha256=hashlib.sha256(body).hexdigest(),
+        saved_seq=checkpoint_seq,
+        sha256=hashlib.sha256(body).hexdigest(),
         faults=tuple(faults),
     )
     return replayed, rebuilt, whole
