@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import tarfile
@@ -13,11 +14,11 @@ from http.client import HTTPException
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from app.build import DEFAULT_TENANT
 from app.core.errors import Invalid
-from app.stores import repositories
+from app.stores import repositories, tables
 from app.stores.bringup import bring_up, current_revision
 from app.stores.database import open_database
 from app.stores.replay import check_world
@@ -28,6 +29,8 @@ from tests.stores.conftest import MIGRATIONS
 
 ARCHIVES = Path(__file__).parent / "releases"
 PREVIOUS = "0001"
+OFTEN = ("--set", "database.checkpoint_events=1", "--set", "database.checkpoint_ms=50")
+"""This release leaves checkpoints that the one before it does not know."""
 QUICK = {"NUMBA_DISABLE_JIT": "1"}
 """Nobody asks for a path here, so nobody waits for the kernels of another folder to be compiled."""
 
@@ -52,7 +55,8 @@ class Studio:
 
     @contextmanager
     def served_by(self, release: Path) -> Iterator[Server]:
-        server = start(self.folder, "--set", f"database.url={self.url}", environment=QUICK, release=release)
+        settings = ("--set", f"database.url={self.url}", *(OFTEN if release == ROOT else ()))
+        server = start(self.folder, *settings, environment=QUICK, release=release)
         try:
             yield server
         finally:
@@ -69,6 +73,15 @@ class Studio:
     def begin(self, server: Server) -> None:
         assert server.post("/v1/world/create", {"world": "w"})[0] == 200
         assert server.post("/v1/world/upsert", {"world": "w", "entities": [{"type": "npc", "id": "a"}]})[0] == 200
+
+    async def await_parts(self) -> None:
+        """Wait until this release's own kind of checkpoint is there."""
+        database = open_database(self.url, folder=self.folder, migrations=MIGRATIONS)
+        query = select(func.count()).select_from(tables.checkpoint_parts)
+        async with asyncio.timeout(20):
+            while not await database.run(lambda c: c.execute(query).scalar_one()):  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.02)
+        await database.close()
 
     async def prove(self) -> None:
         """Everything acknowledged is in the log once, and the log gives the state that was kept."""
@@ -96,6 +109,12 @@ async def test_the_previous_release_works_on_the_schema_of_this_one(studio: Stud
         studio.begin(server)
         studio.write(server, "new-1")
         assert server.stop() == 0
+    with studio.served_by(ROOT) as server:
+        studio.write(server, "new-1")
+        for number in range(20):
+            studio.write(server, f"new-1-{number}")
+        await studio.await_parts()
+        server.kill()
     with studio.served_by(previous) as server:
         studio.write(server, "new-1")
         studio.write(server, "old-1")
