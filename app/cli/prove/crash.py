@@ -40,7 +40,7 @@ READY_P95_S = 3.0
 READY_MAX_S = 15.0
 SETTINGS = {"database.checkpoint_events": "1", "database.checkpoint_ms": "20", "database.retry_ms": "50"}
 """A checkpoint every few writes, and a quick second try: more passes of the places that matter."""
-LONG_LOG = {"database.checkpoint_events": "1000", "database.checkpoint_ms": "500"}
+LONG_LOG = {"database.checkpoint_events": "1000", "database.checkpoint_ms": "250"}
 EVENTS_PER_POST = 1_000
 TAIL_SHARE_MAX = 0.5
 """Part of a long log that may be replayed after a kill while it grows as fast as it can."""
@@ -105,7 +105,7 @@ def _await_death(child: Child) -> bool:
 
 def _long_log(plan: Plan) -> Iterator[Outcome]:
     """A log grows as fast as one client can make it, and the server is killed: the next start replays its tail."""
-    events, folder, port = plan.of(quick=20_000, full=200_000), plan.folder / "long", children.free_port()
+    events, folder, port = plan.of(quick=60_000, full=200_000), plan.folder / "long", children.free_port()
     child = children.start(folder, port, settings=LONG_LOG)
     _require(child.ready_s is not None, child)
     child.post("/v1/world/create", {"world": WORLD})
