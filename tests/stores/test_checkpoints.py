@@ -183,3 +183,28 @@ async def test_a_checkpoint_that_cannot_be_written_is_tried_again(opened: Opener
         async with asyncio.timeout(20):
             while store.checkpoints.fault:  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.02)
+
+
+async def test_what_is_not_committed_is_in_no_checkpoint(opened: Opener) -> None:
+    down = False
+
+    def fail(place: str) -> None:
+        if down and place == "batch.inserted":
+            raise StoreDown("refused", hint="")
+
+    async with opened(checkpoint_ms=20) as store:
+        store.writer._reached = fail
+        await begin(store)
+        await grow(store, events=30)
+        committed = store.world().state.seq
+        seq = await await_checkpoint(store, 50)
+        down = True
+        waiting = asyncio.create_task(grow(store, events=60, first=30))
+        for _ in range(20):
+            await store.journal.append("t", "w", (), key="k0")
+            await asyncio.sleep(0.02)
+        assert store.world().state.seq > committed, "it is in RAM"
+        assert seq <= await newest(store) <= committed
+        down = False
+        await waiting
+        assert await await_checkpoint(store, committed + 50) <= store.world().state.seq
