@@ -162,6 +162,10 @@ class Checkpoints:
         except StoreDown as error:
             self._told[key] = None
             self._tell(error.message)
+        except (KeyError, TypeError, ValueError) as error:  # what the log allowed, a true twin can fold
+            self._log.error("checkpoint.twin_broke", world=twin.world, seq=twin.state.seq, reason=repr(error))
+            self.forget(*key)
+            return
         if twin.state.seq - twin.saved_seq >= self._events_min:
             self._grown[key] = None
 

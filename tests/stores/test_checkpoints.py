@@ -17,7 +17,7 @@ from app.stores.checkpoints import Part, load_checkpoint, newest_checkpoint, sav
 from app.stores.pieces import parts_of, pieces_of, state_encoder
 from app.stores.replay import check_world
 from app.world.entities import Fact, Item, Npc
-from app.world.events import EntityUpserted, FactAsserted, QuestRecorded, RelationChanged
+from app.world.events import EntityUpserted, FactAsserted, Happened, QuestRecorded, RelationChanged
 from app.world.state import State
 from tests.stores.conftest import Opener, Store
 
@@ -208,3 +208,17 @@ async def test_what_is_not_committed_is_in_no_checkpoint(opened: Opener) -> None
         down = False
         await waiting
         assert await await_checkpoint(store, committed + 50) <= store.world().state.seq
+
+
+async def test_a_twin_that_broke_is_made_again_from_the_log(opened: Opener) -> None:
+    async with opened(checkpoint_ms=20) as store:
+        await begin(store)
+        await store.journal.append("t", "w", [EntityUpserted(entity=Item(id="cup", holder="a"))])
+        await grow(store, events=30)
+        seq = await await_checkpoint(store, 50)
+        store.checkpoints._twins["t", "w"].state.items.clear()
+        await store.journal.append("t", "w", [Happened(verb="dropped", actor="a", item="cup")])
+        await asyncio.sleep(0.2)
+        await grow(store, events=40, first=30)
+        await await_checkpoint(store, seq + 50)
+        assert (await store.database.run(lambda c: check_world(c, "t", "w", lambda _steps: None))).faults == ()
