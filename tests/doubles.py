@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from app.core.errors import Conflict
 from app.core.messages import Change, Event
 from app.world import reducers
 from app.world.state import Worlds
@@ -17,14 +18,26 @@ class RamJournal:
     worlds: Worlds
     commit: Callable[[], Awaitable[None]] | None = None
     events: list[Event] = field(default_factory=list)
-    answered: dict[tuple[str, str, str], Sequence[Event]] = field(default_factory=dict)
+    answered: dict[tuple[str, str, str], tuple[bytes, Sequence[Event]]] = field(default_factory=dict)
 
     async def append(
-        self, tenant: str, world: str, changes: Sequence[Change], *, key: str = "", game_s: float | None = None
+        self,
+        tenant: str,
+        world: str,
+        changes: Sequence[Change],
+        *,
+        key: str = "",
+        request: bytes = b"",
+        game_s: float | None = None,
     ) -> Sequence[Event]:
         """Apply at once, all or nothing; a key that was used before gets the events of its first use."""
         if key and (tenant, world, key) in self.answered:
-            return self.answered[tenant, world, key]
+            first, events = self.answered[tenant, world, key]
+            if first != request:
+                raise Conflict(f"the key {key!r} was used for another request", hint="use a new key")
+            return events
+        if not changes:
+            return ()
         target = self.worlds.get(tenant, world)
         for change in changes:
             reducers.check(target, change)
@@ -37,7 +50,7 @@ class RamJournal:
             added.append(event)
         self.events += added
         if key:
-            self.answered[tenant, world, key] = added
+            self.answered[tenant, world, key] = (request, added)
         if self.commit is not None:
             await self.commit()
         return added

@@ -71,12 +71,14 @@ def _decoded(body: bytes) -> Any:
         return body
 
 
-def start(folder: Path, *arguments: str, mode: int = 1, environment: dict[str, str] | None = None) -> Server:
-    """Start a server on a free port and wait until it is ready."""
+def start(
+    folder: Path, *arguments: str, mode: int = 1, environment: dict[str, str] | None = None, release: Path = ROOT
+) -> Server:
+    """Start a server of the release in that folder on a free port and wait until it is ready."""
     (folder / "address.json").unlink(missing_ok=True)
     command = [
-        sys.executable, str(ROOT / "manage.py"), "serve", "--mode", str(mode), "--data", str(folder),
-        "--profile", str(ROOT / "profiles" / "test.toml"), "--quiet", *arguments,
+        sys.executable, str(release / "manage.py"), "serve", "--mode", str(mode), "--data", str(folder),
+        "--profile", str(release / "profiles" / "test.toml"), "--quiet", *arguments,
     ]  # fmt: skip
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, **(environment or {})})
@@ -96,10 +98,10 @@ def start(folder: Path, *arguments: str, mode: int = 1, environment: dict[str, s
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, mode: int = 1) -> Iterator[Server]:
+def running(folder: Path, *arguments: str, mode: int = 1, release: Path = ROOT) -> Iterator[Server]:
     """A server for the length of a block."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = start(folder, *arguments, mode=mode)
+    server = start(folder, *arguments, mode=mode, release=release)
     try:
         yield server
     finally:

@@ -40,6 +40,7 @@ from app.modules.quests.settings import Settings as QuestsSettings
 from app.modules.world import module as world_module
 from app.modules.world.settings import Settings as WorldSettings
 from app.stores import failpoints, repositories
+from app.stores.checkpoints import Checkpoints
 from app.stores.database import Database, open_database
 from app.stores.events import Stream
 from app.stores.features.opening import OpenFeatures, open_features
@@ -182,6 +183,16 @@ async def build(
     closers.append(shared.close)
     stream = Stream()
     worlds = Worlds()
+    checkpoints = Checkpoints(
+        database,
+        clock=clock,
+        log=log,
+        events_min=profile.database.checkpoint_events,
+        interval_ms=profile.database.checkpoint_ms,
+        queue_events_max=profile.database.queue_events_max,
+        reached=reached,
+    )
+    stream.subscribe(checkpoints.take)
     journal = WorldJournal(
         worlds=worlds,
         database=database,
@@ -190,7 +201,7 @@ async def build(
         clock=clock,
         log=log,
         idempotency_keys_max=profile.database.idempotency_keys_max,
-        checkpoint_events=profile.database.checkpoint_events,
+        checkpoints=checkpoints,
         owner=replica,
         reached=reached,
     )
@@ -209,6 +220,7 @@ async def build(
     writer.lost = ownership.lost
     closers.append(ownership.close)
     replayed = await ownership.start()
+    checkpoints.start()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
     features = open_features(profile, database=database, stream=stream, worlds=worlds, clock=clock, log=log)
     closers.append(features.close)
@@ -220,7 +232,9 @@ async def build(
         shared.servers["outlet"] = outlet
 
     async def close_journal() -> None:
-        if await writer.close(patience_s=profile.server.drain_ms_max / 1000.0):
+        written = await writer.close(patience_s=profile.server.drain_ms_max / 1000.0)
+        await checkpoints.close()
+        if written:
             await journal.checkpoint()
 
     closers.append(close_journal)

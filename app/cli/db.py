@@ -13,6 +13,7 @@ import msgspec
 
 from app.cli.offline import MIGRATIONS, chosen_profile, with_database
 from app.cli.options import profile_options
+from app.stores.bringup import current_revision
 from app.stores.database import Database
 
 BAD = 1
@@ -28,7 +29,6 @@ def db() -> None:
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the embedded database.")
 def upgrade(mode: str, file: Path | None, assignments: tuple[str, ...], data: Path | None) -> None:
     """Bring the schema to the newest revision; a current one is left alone."""
-    from app.stores.schema import current_revision
 
     async def work(database: Database) -> tuple[str, str]:
         before = await database.run(current_revision)

@@ -1,6 +1,7 @@
-"""`manage.py events`: the event log as a file, and the proof that it still gives every world's state.
+"""`manage.py events`: the event log as a file and back, and the proof that it still gives every projection.
 
-Both verbs read the database beside a running server. Exit code of `replay`: 0 equal, 1 something differs.
+Export and replay read the database beside a running server; import wants one without events. Exit code of `replay`:
+0 equal, 1 something differs.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from typing import BinaryIO
 
 import click
 import msgspec
+from sqlalchemy import Connection
 
-from app.cli.offline import chosen_profile, progress, with_schema
+from app.cli.offline import chosen_profile, progress, with_database, with_schema
 from app.cli.options import profile_options
 from app.core.errors import Invalid
 from app.core.profile import Profile
 from app.stores import export as lines
 from app.stores import replay as replays
 from app.stores.database import Database
+from app.stores.projections import projections_of
 
 DIFFERS = 1
 
@@ -79,6 +82,23 @@ def _export_to(profile: Profile, tenant: str, world: str, out: Path) -> int:
     return written
 
 
+@events.command("import")
+@profile_options
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the embedded database.")
+@click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def import_(mode: str, file: Path | None, assignments: tuple[str, ...], data: Path | None, path: Path) -> None:
+    """Write the events of an export into a database that has none."""
+    profile = chosen_profile(mode, file, assignments, data)
+
+    async def work(database: Database) -> int:
+        await database.upgrade()
+        with path.open("rb") as body, progress("import", sum(1 for _ in body)) as told:
+            body.seek(0)
+            return await database.run(lambda c: lines.read_events(c, body, told))
+
+    click.echo(f"{with_database(profile, work)} events imported", err=True)
+
+
 def _export(profile: Profile, tenant: str, world: str, out: BinaryIO) -> int:
     async def work(database: Database) -> int:
         total = await database.run(lambda c: lines.count_events(c, tenant, world))
@@ -103,17 +123,23 @@ def replay(
     rebuild: bool,
     as_json: bool,
 ) -> None:
-    """Rebuild every world's state from its events and compare it with the state that a server would hold."""
-    one = replays.rebuild_world if rebuild else replays.check_world
+    """Rebuild every projection of the log (world state, features) and compare it with what is saved."""
+    profile = chosen_profile(mode, file, assignments, data)
+    chosen = projections_of(profile)
+
+    def every(connection: Connection, told: replays.Progress) -> list[replays.Replayed]:
+        return [
+            (one.rebuild if rebuild else one.check)(connection, owner, id, told)
+            for owner, id in replays.chosen_worlds(connection, tenant, world)
+            for one in chosen
+        ]
 
     async def work(database: Database) -> list[replays.Replayed]:
         total = await database.run(lambda c: lines.count_events(c, tenant, world))
-        with progress("replay", total) as told:
-            return await database.run(
-                lambda c: [one(c, owner, id, told) for owner, id in replays.chosen_worlds(c, tenant, world)]
-            )
+        with progress("replay", total * len(chosen)) as told:
+            return await database.run(lambda c: every(c, told))
 
-    found = with_schema(chosen_profile(mode, file, assignments, data), work)
+    found = with_schema(profile, work)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     else:
@@ -123,12 +149,11 @@ def replay(
 
 
 def tell_replayed(found: list[replays.Replayed]) -> None:
-    """One line a world, and one for each fault."""
+    """One line for each projection of a world, and one for each fault."""
     for replayed in found:
         verdict = "DIFFERS" if replayed.faults else "equal"
-        click.echo(
-            f"{replayed.tenant}/{replayed.world}  {replayed.seq} events  state {replayed.state_sha256[:16]}  {verdict}"
-        )
+        of = f"{replayed.tenant}/{replayed.world}  {replayed.projection}"
+        click.echo(f"{of}  {replayed.seq} events  {replayed.sha256[:16]}  {verdict}")
         for fault in replayed.faults:
             click.echo(f"  {fault}")
     if not found:

@@ -146,13 +146,21 @@ class Journal(Protocol):
 
     `append` applies the changes to the world in RAM at once, together with what modules derive from
     them, and returns after they are committed to the database. `key` makes the call idempotent: a
-    second call with the same key changes nothing and returns the first call's events.
+    second call with the same key changes nothing and returns the first call's events; without changes it
+    only asks for those. `request` is the digest of what was asked under the key: Conflict when it is another.
     Raises NotFound for an unknown world, Invalid or Conflict when a reducer refuses a change (then
     nothing of the call is applied), Overloaded when the writer is full, StoreDown when a commit fails.
     """
 
     async def append(
-        self, tenant: str, world: str, changes: Sequence[Change], *, key: str = "", game_s: float | None = None
+        self,
+        tenant: str,
+        world: str,
+        changes: Sequence[Change],
+        *,
+        key: str = "",
+        request: bytes = b"",
+        game_s: float | None = None,
     ) -> Sequence[Event]: ...
 
 

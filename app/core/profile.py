@@ -76,7 +76,9 @@ class Database(Section, frozen=True, kw_only=True):
     queue_events_max: int
     batch_events_max: int
     checkpoint_events: int
-    """A world that replayed more events than this at start writes a checkpoint."""
+    """A world has a checkpoint written when it has this many more events than its last one..."""
+    checkpoint_ms: int
+    """...and when this long has passed since then."""
     idempotency_keys_max: int
     retry_ms: int
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from app import __version__
+from app.edge.rest.http import KEY_LENGTH_MAX
 from app.edge.router import Route, Router
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -88,6 +89,7 @@ def _message(route: Route, names: dict[type[msgspec.Struct], str]) -> dict[str, 
     def ref(kind: type[msgspec.Struct]) -> dict[str, Any]:
         return {"schema": {"$ref": f"#/components/schemas/{names[kind]}"}}
 
+    keyed = "key" in handler.request.__struct_fields__
     content = {"application/json": ref(handler.reply), "application/msgpack": {}}
     if handler.chunk is not None:
         content[_STREAM] = {}
@@ -97,16 +99,16 @@ def _message(route: Route, names: dict[type[msgspec.Struct], str]) -> dict[str, 
         "summary": (handler.request.__doc__ or route.op).strip().splitlines()[0],
         "security": [{"bearer": []}],
         "parameters": [
-            {
-                "name": "Innkeeper-Deadline-Ms",
-                "in": "header",
-                "required": False,
-                "schema": {"type": "integer", "minimum": 1},
-            }
+            _header("Innkeeper-Deadline-Ms", {"type": "integer", "minimum": 1}),
+            *([_header("Idempotency-Key", {"type": "string", "maxLength": KEY_LENGTH_MAX})] if keyed else []),
         ],
         "requestBody": {"required": True, "content": {"application/json": ref(handler.request)}},
         "responses": {"200": {"description": "The reply.", "content": content}, **_errors()},
     }
+
+
+def _header(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "schema": schema}
 
 
 def _resource(path: str, summary: str, secured: bool) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The database as the rest of the stores see it: functions run over a connection, one transaction each.
 
-It opens the one that a URL names and knows how a schema is created or found; each engine of its own file
-knows threads, pools and settings. Repositories get a synchronous connection from either.
+It opens the one that a URL names; each engine of its own file knows threads, pools and settings, and bringup
+the schema. Repositories get a synchronous connection from either.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, insert, inspect, text
+from sqlalchemy import Connection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.core.errors import Invalid, StoreDown
 from app.stores.embedded.folder import FolderLock
-from app.stores.tables import OLDEST_REVISION, SCHEMA_REVISION, metadata, schema_support
 
 T = TypeVar("T")
 
@@ -88,18 +87,3 @@ def failures_named(url: str) -> Iterator[None]:
     except (SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreDown(f"the database {url} failed: {reason}", hint="see its log and free disk space") from error
-
-
-def bring_up(connection: Connection, migrations: Path) -> None:
-    """Create the schema in an empty database and stamp it, or apply the revisions that an older one lacks."""
-    if inspect(connection).has_table("alembic_version"):
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        if found != SCHEMA_REVISION:
-            from app.stores.upgrade import upgrade
-
-            upgrade(connection, migrations)
-        return
-    metadata.create_all(connection)
-    connection.execute(insert(schema_support).values(oldest=OLDEST_REVISION))
-    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": SCHEMA_REVISION})

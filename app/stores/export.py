@@ -1,4 +1,4 @@
-"""Export: the event log as JSON lines, one event a line, every line complete in itself.
+"""Export and import: the event log as JSON lines, one event a line, every line complete in itself.
 
 A line's `format` is the shape of the line, `version` that of its change. It streams: memory does not grow
 with the log. It does not know files' names or progress bars.
@@ -6,16 +6,17 @@ with the log. It does not know files' names or progress bars.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import msgspec
 from sqlalchemy import Connection, select
 
-from app.core.errors import Invalid, nearest
+from app.core.errors import Conflict, Invalid, nearest
 from app.stores import repositories, tables
-from app.stores.replay import STEP_EVENTS, Progress, chosen_worlds
-from app.world.events import AnyChange, decoder
+from app.stores.bulk import Row, insert_rows
+from app.stores.replay import STEP_EVENTS, VERSIONS, Progress, chosen_worlds
+from app.world.events import AnyChange, decoder, encoder
 
 FORMAT = 1
 
@@ -36,6 +37,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     change: AnyChange
 
 
+_decoder = msgspec.json.Decoder(Line)
+
+
 def count_events(connection: Connection, tenant: str, world: str) -> int:
     """How many events an export of these filters holds now; raises Invalid for a world that is not there."""
     return sum(repositories.newest_seq(connection, owner, id) for owner, id in _worlds(connection, tenant, world))
@@ -53,6 +57,52 @@ def write_events(connection: Connection, out: BinaryIO, tenant: str, world: str,
                 told(STEP_EVENTS)
     told(written % STEP_EVENTS)
     return written
+
+
+def read_events(connection: Connection, body: Iterable[bytes], told: Progress) -> int:
+    """Write the events of an export into a database that has none, all or nothing, and return how many there were.
+
+    Idempotency keys are not in an export: what was sent before it must not be sent again.
+    Raises Conflict when there are events, Invalid for a line that cannot be read or does not follow the one before.
+    """
+    if connection.execute(select(tables.events.c.seq).limit(1)).first() is not None:
+        raise Conflict("this database has events already", hint="import into an empty one")
+    seqs: dict[tuple[str, str], int] = {}
+    rows: list[Row] = []
+    for number, text in enumerate(body, 1):
+        line = _line(text, number)
+        key = (line.tenant, line.world)
+        if line.seq != seqs.get(key, 0) + 1:
+            raise Invalid(
+                f"line {number}: event {line.seq} of world {line.world!r} follows event {seqs.get(key, 0)}",
+                hint="import a whole export, as it was written",
+            )
+        if line.seq == 1:
+            repositories.insert_world(connection, *key, line.wall_ms)
+        seqs[key] = line.seq
+        rows.append((*key, line.seq, line.id, line.wall_ms, line.game_s, line.version, encoder.encode(line.change)))
+        if len(rows) == STEP_EVENTS:
+            insert_rows(connection, tables.events, rows)
+            rows = []
+            told(STEP_EVENTS)
+    if rows:
+        insert_rows(connection, tables.events, rows)
+        told(len(rows))
+    return sum(seqs.values())
+
+
+def _line(text: bytes, number: int) -> Line:
+    try:
+        line = _decoder.decode(text)
+    except msgspec.MsgspecError as error:
+        raise Invalid(f"line {number} is no event: {error}", hint="import what events export has written") from error
+    if line.format != FORMAT or line.version not in VERSIONS:
+        raise Invalid(
+            f"line {number} has format {line.format} and version {line.version}; this release reads {FORMAT} and "
+            f"{sorted(VERSIONS)}",
+            hint="import it with the release that wrote it, or a newer one",
+        )
+    return line
 
 
 def _worlds(connection: Connection, tenant: str, world: str) -> list[tuple[str, str]]:

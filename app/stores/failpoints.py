@@ -25,10 +25,11 @@ PLACES = (
     "events.published",  # subscribers were told
     "world.inserted",  # a new world, before its commit
     "world.committed",  # a new world, durable and not in RAM
+    "checkpoint.encoded",  # a running world's checkpoint, in RAM alone
     "checkpoint.replaced",  # a new checkpoint, before its commit
     "worlds.restored",  # the start has replayed, the port is closed
 )
-FALLIBLE = frozenset({"batch.taken", "batch.inserted", "world.inserted", "checkpoint.replaced"})
+FALLIBLE = frozenset({"batch.taken", "batch.inserted", "world.inserted", "checkpoint.encoded", "checkpoint.replaced"})
 """Places where a database may refuse; elsewhere `fail` would be a fault that cannot happen."""
 _FORM = re.compile(r"([a-z.]+)=(kill|fail)@([1-9]\d*)")
 

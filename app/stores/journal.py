@@ -11,32 +11,35 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
 from sqlalchemy import Connection, Table
 
 from app.core.clock import Clock
-from app.core.errors import Error, StoreDown
+from app.core.errors import Conflict, Error, StoreDown
 from app.core.ids import Ids
 from app.core.messages import Change, Event
 from app.core.ports import Log
 from app.stores import repositories, tables
 from app.stores.bulk import Row
+from app.stores.checkpoints import Checkpoints, save_checkpoint
 from app.stores.database import Database
 from app.stores.events import Stream
 from app.stores.failpoints import Reached, nothing
 from app.stores.loading import load_world
+from app.stores.pieces import state_encoder
 from app.stores.repositories import Claim
 from app.stores.writer import Writer
 from app.world import reducers
 from app.world.events import encoder
-from app.world.state import State, World, Worlds
+from app.world.state import State, World, Worlds, copied
 
 REACTIONS_MAX = 256
 """Derived changes of one call; more is a module reacting to itself."""
 EVENT_VERSION = 1
 
 Reaction = Callable[[World, Event], Sequence[Change]]
-_Known = OrderedDict[str, "tuple[int, int, asyncio.Future[None] | None]"]
+_Call = tuple[int, int, bytes, "asyncio.Future[None] | None"]
+"""First and newest event of a call with a key, the digest of its request, and its commit while that is awaited."""
+_Known = OrderedDict[str, _Call]
 
 
 class WorldJournal:
@@ -52,7 +55,7 @@ class WorldJournal:
         clock: Clock,
         log: Log,
         idempotency_keys_max: int,
-        checkpoint_events: int,
+        checkpoints: Checkpoints,
         owner: str = "",
         reached: Reached = nothing,
     ) -> None:
@@ -65,7 +68,7 @@ class WorldJournal:
         self._log = log
         self._ids = Ids()
         self._keys_max = idempotency_keys_max
-        self._checkpoint_events = checkpoint_events
+        self._checkpoints = checkpoints
         self._owner = owner
         self._keys: dict[tuple[str, str], _Known] = {}
         self._forgetful: set[tuple[str, str]] = set()
@@ -95,13 +98,21 @@ class WorldJournal:
             return True
 
     async def append(
-        self, tenant: str, world: str, changes: Sequence[Change], *, key: str = "", game_s: float | None = None
+        self,
+        tenant: str,
+        world: str,
+        changes: Sequence[Change],
+        *,
+        key: str = "",
+        request: bytes = b"",
+        game_s: float | None = None,
     ) -> Sequence[Event]:
         owned = self._worlds.get(tenant, world)
         known = self._keys.setdefault((tenant, world), OrderedDict())
         if key and key not in known and (tenant, world) in self._forgetful:
             await self._recall(owned, known, key)
         if key and key in known:
+            _require_same(key, request, known[key][2])
             return await self._repeated(tenant, world, known[key])
         if not changes:
             return ()
@@ -109,9 +120,9 @@ class WorldJournal:
         events = self._apply(owned, changes, game_s)
         self._reached("call.applied")
         claim = Claim(tenant, world, self._owner, owned.fence)
-        done = self._writer.submit(_rows(owned, events, key), events=len(events), claim=claim)
+        done = self._writer.submit(_rows(owned, events, key, request), events=len(events), claim=claim)
         if key:
-            known[key] = (events[0].seq, events[-1].seq, done)
+            known[key] = (events[0].seq, events[-1].seq, request, done)
             self._forget(owned, known)
         done.add_done_callback(lambda ended: self._committed(owned, events, ended))
         await asyncio.shield(done)
@@ -139,16 +150,15 @@ class WorldJournal:
         `before` is awaited with the world that is about to be seen.
         """
         world, replayed = await load_world(self._database, claim)
-        if replayed > self._checkpoint_events:
-            await self._save([world])
         tenant, id = world.tenant, world.id
         keys = await self._database.run(lambda c: repositories.newest_keys(c, tenant, id, self._keys_max))
-        self._keys[tenant, id] = OrderedDict((key, (first, last, None)) for key, first, last in keys)
+        self._keys[tenant, id] = OrderedDict((key, (first, last, said, None)) for key, first, last, said in keys)
         self._forgetful.discard((tenant, id))
         if len(keys) == self._keys_max:
             self._forgetful.add((tenant, id))
         if before is not None:
             await before(world)
+        self._checkpoints.adopt(world, world.state.seq - replayed)
         self._worlds.add(world)
         return replayed
 
@@ -157,19 +167,15 @@ class WorldJournal:
         if self._worlds.has(tenant, id) and (world := self._worlds.get(tenant, id)).fence <= fence:
             self._worlds.drop(world)
             self._keys.pop((tenant, id), None)
+            self._checkpoints.forget(tenant, id)
 
     async def checkpoint(self) -> None:
         """Write every world's state, so that the next start replays nothing."""
-        await self._save(self._worlds.all())
-
-    async def _save(self, worlds: Sequence[World]) -> None:
-        states = [(Claim(world.tenant, world.id, self._owner, world.fence), world.state) for world in worlds]
+        states = [(world.tenant, world.id, world.state) for world in self._worlds.all()]
 
         def save(connection: Connection) -> None:
-            lost = repositories.lost_claims(connection, [claim for claim, _ in states])
-            for claim, state in states:
-                if claim not in lost:
-                    repositories.save_checkpoint(connection, claim.tenant, claim.world, state)
+            for tenant, world, state in states:
+                save_checkpoint(connection, tenant, world, state_encoder.encode(state), state.seq)
             self._reached("checkpoint.replaced")
 
         await self._database.run(save)
@@ -178,22 +184,20 @@ class WorldJournal:
         """Drop the oldest key when there are too many, unless the database does not have it yet."""
         if len(known) <= self._keys_max:
             return
-        done = next(iter(known.values()))[2]
+        done = next(iter(known.values()))[3]
         if done is None or done.done():
             known.popitem(last=False)
             self._forgetful.add((world.tenant, world.id))
 
     async def _recall(self, world: World, known: _Known, key: str) -> None:
         """Look in the database for a key that RAM may have dropped."""
-        seqs = await self._database.run(lambda c: repositories.key_seqs(c, world.tenant, world.id, key))
-        if seqs is not None:
-            known.setdefault(key, (*seqs, None))
+        call = await self._database.run(lambda c: repositories.keyed_call(c, world.tenant, world.id, key))
+        if call is not None:
+            known.setdefault(key, (*call, None))
             self._forget(world, known)
 
-    async def _repeated(
-        self, tenant: str, world: str, known: tuple[int, int, asyncio.Future[None] | None]
-    ) -> Sequence[Event]:
-        first_seq, last_seq, done = known
+    async def _repeated(self, tenant: str, world: str, known: _Call) -> Sequence[Event]:
+        first_seq, last_seq, _, done = known
         if done is not None:
             await asyncio.shield(done)
         return await self._database.run(
@@ -202,7 +206,7 @@ class WorldJournal:
 
     def _apply(self, world: World, changes: Sequence[Change], game_s: float | None) -> list[Event]:
         # A single change is checked before it is applied, so only several need a way back.
-        before = _copy(world.state) if len(changes) > 1 else None
+        before = copied(world.state) if len(changes) > 1 else None
         events: list[Event] = []
         try:
             for change in changes:
@@ -267,7 +271,16 @@ class WorldJournal:
             self._reached("events.published")
 
 
-def _rows(world: World, events: Sequence[Event], key: str) -> dict[Table, list[Row]]:
+def _require_same(key: str, request: bytes, first: bytes) -> None:
+    """Raise Conflict when the key came with another request; earlier releases did not note which."""
+    if request and first and request != first:
+        raise Conflict(
+            f"the key {key!r} was used for another request",
+            hint="use a new key for each request, and the same one only to send it again",
+        )
+
+
+def _rows(world: World, events: Sequence[Event], key: str, request: bytes) -> dict[Table, list[Row]]:
     tenant, id = world.tenant, world.id
     rows: dict[Table, list[Row]] = {
         tables.events: [
@@ -276,14 +289,8 @@ def _rows(world: World, events: Sequence[Event], key: str) -> dict[Table, list[R
         ]
     }
     if key:
-        rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq)]
+        rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq, request or None)]
     return rows
-
-
-def _copy(state: State) -> State:
-    """The state with tables of its own; entities are frozen and shared."""
-    tables_ = {name: dict(value) for name in State.__struct_fields__ if isinstance(value := getattr(state, name), dict)}
-    return msgspec.structs.replace(state, **tables_)
 
 
 def _restore(state: State, before: State) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.stores import repositories
+from app.stores.checkpoints import checkpoint_body, decode_checkpoint
 from app.stores.database import Database
 from app.stores.repositories import Claim
 from app.world import reducers
@@ -22,8 +23,8 @@ PAGE_EVENTS = 500
 async def load_world(database: Database, claim: Claim) -> tuple[World, int]:
     """(the world as its log left it, how many events were replayed); raises StoreDown."""
     tenant, id = claim.tenant, claim.world
-    body = await database.run(lambda connection: repositories.checkpoint_body(connection, tenant, id))
-    state = await asyncio.to_thread(repositories.decode_checkpoint, body)
+    body = await database.run(lambda connection: checkpoint_body(connection, tenant, id))
+    state = await asyncio.to_thread(decode_checkpoint, body, id)
     replayed = 0
     while True:
         after_seq = state.seq

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.stores.database import bring_up, failures_named
+from app.stores.bringup import LOCK_MS_MAX, bring_up, fits, patiently
+from app.stores.database import failures_named
 
 T = TypeVar("T")
 POOL_MAX = 5
@@ -46,11 +47,28 @@ class PostgresDatabase:
                 return await connection.run_sync(work)
 
     async def upgrade(self) -> None:
-        def locked(connection: Connection) -> None:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            bring_up(connection, self._migrations)
+        if not await self.run(fits):
+            await patiently(self._migrate)
 
-        await self.run(locked)
+    async def _migrate(self) -> None:
+        with failures_named(self.url):
+            async with self._engine.connect() as connection:
+                await connection.run_sync(self._bring_up_alone)
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+    def _bring_up_alone(self, connection: Connection) -> None:
+        """Migrate while no other replica does; the lock is the session's, for each revision commits by itself."""
+        key = {"key": MIGRATION_LOCK}
+        connection.execute(text(f"SET lock_timeout = {LOCK_MS_MAX}"))
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
+        connection.commit()
+        try:
+            bring_up(connection, self._migrations)
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+            connection.execute(text("RESET lock_timeout"))
+            connection.commit()

@@ -13,7 +13,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from app.core.errors import StoreDown
 from app.stores import repositories, tables
+from app.stores.checkpoints import drop_checkpoints, load_checkpoint, save_checkpoint
+from app.stores.pieces import state_encoder
 from app.world import reducers
 from app.world.state import State
 
@@ -22,19 +25,20 @@ VERSIONS = frozenset({1})
 STEP_EVENTS = 1_000
 """Progress is told this often."""
 
-_encoder = msgspec.msgpack.Encoder()
 Progress = Callable[[int], None]
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the replay of one world found; without `faults` its bytes are those that a server would hold."""
+    """What the replay of one world found of a projection; without `faults` its bytes are those that a server holds."""
 
     tenant: str
     world: str
+    projection: str = "state"
     seq: int
-    checkpoint_seq: int
-    """Newest event in the stored checkpoint; 0 without one."""
-    state_sha256: str
+    saved_seq: int
+    """Newest event in what was saved; 0 where nothing was."""
+    sha256: str
+    """Of the projection's bytes at `seq`, as the log gives them."""
     faults: tuple[str, ...] = ()
 
 
@@ -62,14 +66,19 @@ def rebuild_world(connection: Connection, tenant: str, world: str, told: Progres
     """Replay one world and replace its checkpoint by the result; a log with faults changes nothing."""
     replayed, state, whole = _replay(connection, tenant, world, told)
     if whole:
-        repositories.save_checkpoint(connection, tenant, world, state)
+        drop_checkpoints(connection, tenant, world)
+        save_checkpoint(connection, tenant, world, state_encoder.encode(state), state.seq)
     return replayed
 
 
 def _replay(connection: Connection, tenant: str, world: str, told: Progress) -> tuple[Replayed, State, bool]:
     """(what was found, the state from the log alone, whether the log is whole)."""
     # The checkpoint comes first: a running server may add events meanwhile, and a checkpoint never runs ahead of them.
-    served = repositories.load_checkpoint(connection, tenant, world)
+    unreadable = []
+    try:
+        served = load_checkpoint(connection, tenant, world)
+    except StoreDown as error:
+        served, unreadable = State(), [error.message]
     checkpoint_seq = served.seq
     last_seq = repositories.newest_seq(connection, tenant, world)
     rebuilt = State()
@@ -77,17 +86,18 @@ def _replay(connection: Connection, tenant: str, world: str, told: Progress) -> 
     if not faults:
         faults = list(_apply_all(connection, tenant, world, last_seq, (rebuilt, served), told))
     whole = not faults
-    body = _encoder.encode(rebuilt)
+    faults += unreadable
+    body = state_encoder.encode(rebuilt)
     if whole and checkpoint_seq > last_seq:
         faults.append(f"the checkpoint is at event {checkpoint_seq}, the log ends at {last_seq}")
-    elif whole and body != _encoder.encode(served):
+    elif whole and body != state_encoder.encode(served):
         faults.append(f"the checkpoint at event {checkpoint_seq} differs: {', '.join(_differing(rebuilt, served))}")
     replayed = Replayed(
         tenant=tenant,
         world=world,
         seq=last_seq,
-        checkpoint_seq=checkpoint_seq,
-        state_sha256=hashlib.sha256(body).hexdigest(),
+        saved_seq=checkpoint_seq,
+        sha256=hashlib.sha256(body).hexdigest(),
         faults=tuple(faults),
     )
     return replayed, rebuilt, whole

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, and_, func, insert, select, tuple_, update
 
 from app.core.messages import Event
 from app.stores import tables
 from app.world.events import decoder
-from app.world.state import State
 
-_state_encoder = msgspec.msgpack.Encoder()
-_state_decoder = msgspec.msgpack.Decoder(State)
 ROWS_PER_FETCH = 5_000
 
 
@@ -88,32 +84,6 @@ def _is(claim: Claim) -> Any:
     return and_(table.c.tenant == claim.tenant, table.c.id == claim.world, table.c.fence == claim.fence)
 
 
-def load_checkpoint(connection: Connection, tenant: str, world: str) -> State:
-    """The newest checkpoint's state, or an empty one."""
-    return decode_checkpoint(checkpoint_body(connection, tenant, world))
-
-
-def checkpoint_body(connection: Connection, tenant: str, world: str) -> bytes | None:
-    """The newest checkpoint as it is stored."""
-    table = tables.checkpoints
-    query = select(table.c.state).where(table.c.tenant == tenant, table.c.world == world)
-    found: bytes | None = connection.execute(query).scalar()
-    return found
-
-
-def decode_checkpoint(body: bytes | None) -> State:
-    """The state in a checkpoint's bytes; an empty one of None."""
-    return State() if body is None else _state_decoder.decode(body)
-
-
-def save_checkpoint(connection: Connection, tenant: str, world: str, state: State) -> None:
-    """Replace the world's checkpoint."""
-    table = tables.checkpoints
-    connection.execute(delete(table).where(table.c.tenant == tenant, table.c.world == world))
-    values = {"tenant": tenant, "world": world, "seq": state.seq, "state": _state_encoder.encode(state)}
-    connection.execute(insert(table).values(values))
-
-
 def events_between(
     connection: Connection, tenant: str, world: str, first_seq: int, last_seq: int | None = None
 ) -> Iterator[Event]:
@@ -146,24 +116,24 @@ def event_of(row: Any) -> Event:
     return Event(seq=row.seq, id=row.id, wall_ms=row.wall_ms, game_s=row.game_s, change=change)
 
 
-def newest_keys(connection: Connection, tenant: str, world: str, keys_max: int) -> list[tuple[str, int, int]]:
-    """(key, first seq, last seq) of the newest idempotent calls, oldest first."""
+def newest_keys(connection: Connection, tenant: str, world: str, keys_max: int) -> list[tuple[str, int, int, bytes]]:
+    """(key, first seq, last seq, digest of the request) of the newest idempotent calls, oldest first."""
     table = tables.idempotency
     query = (
-        select(table.c.key, table.c.first_seq, table.c.last_seq)
+        select(table.c.key, table.c.first_seq, table.c.last_seq, table.c.request)
         .where(table.c.tenant == tenant, table.c.world == world)
         .order_by(table.c.last_seq.desc())
         .limit(keys_max)
     )
-    return [(row.key, row.first_seq, row.last_seq) for row in connection.execute(query)][::-1]
+    return [(row.key, row.first_seq, row.last_seq, row.request or b"") for row in connection.execute(query)][::-1]
 
 
-def key_seqs(connection: Connection, tenant: str, world: str, key: str) -> tuple[int, int] | None:
-    """(first seq, last seq) of the call that had that key, or None."""
+def keyed_call(connection: Connection, tenant: str, world: str, key: str) -> tuple[int, int, bytes] | None:
+    """(first seq, last seq, digest of the request) of the call that had that key, or None."""
     table = tables.idempotency
-    query = select(table.c.first_seq, table.c.last_seq)
+    query = select(table.c.first_seq, table.c.last_seq, table.c.request)
     row = connection.execute(query.where(table.c.tenant == tenant, table.c.world == world, table.c.key == key)).first()
-    return None if row is None else (row.first_seq, row.last_seq)
+    return None if row is None else (row.first_seq, row.last_seq, row.request or b"")
 
 
 def secret(connection: Connection, name: str) -> bytes | None:

@@ -6,7 +6,6 @@ where it is not installed the finding says so.
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import subprocess
@@ -17,10 +16,11 @@ from pathlib import Path
 import msgspec
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, text
 
+from app.stores import phases
+from app.stores.bringup import current_revision
 from app.stores.tables import SCHEMA_REVISION, metadata
 from app.stores.upgrade import upgrade
 
@@ -38,19 +38,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-def current_revision(connection: Connection) -> str:
-    """The database's revision; empty when it has no schema."""
-    if not inspect(connection).has_table("alembic_version"):
-        return ""
-    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
-
-
 def examine(connection: Connection, migrations: Path) -> list[Finding]:
     """Every check over an open database, in order; none of them writes to it."""
     return [
         _at_head(connection, migrations),
         _tables_agree(connection, "the database equals the tables"),
         _history_agrees(migrations),
+        _history_is_phased(migrations),
         _locks_time_out(connection),
         _sql_is_safe(migrations),
     ]
@@ -60,15 +54,10 @@ def offline_sql(migrations: Path) -> str:
     """What an upgrade from nothing sends to PostgreSQL, with the settings of our sessions ahead of it."""
     from app.stores.postgres import SETTINGS
 
-    out = io.StringIO()
-    context = MigrationContext.configure(dialect_name="postgresql", opts={"as_sql": True, "output_buffer": out})
-    out.write(f"SET lock_timeout = '{SETTINGS['lock_timeout']}';\nSET statement_timeout = '60s';\n")
-    with Operations.context(context):
-        for script in reversed(list(ScriptDirectory(str(migrations)).walk_revisions())):
-            out.write("BEGIN;\n")
-            script.module.upgrade()
-            out.write("COMMIT;\n")
-    return out.getvalue()
+    settings = f"SET lock_timeout = '{SETTINGS['lock_timeout']}';\nSET statement_timeout = '60s';\n"
+    return settings + "".join(
+        f"BEGIN;\n{phases.revision_sql(script)}COMMIT;\n" for script in phases.scripts(migrations)
+    )
 
 
 def _at_head(connection: Connection, migrations: Path) -> Finding:
@@ -90,10 +79,17 @@ def _history_agrees(migrations: Path) -> Finding:
     engine = create_engine("sqlite://")
     try:
         with engine.begin() as connection:
+            connection.exec_driver_sql("BEGIN")
             upgrade(connection, migrations)
             return _tables_agree(connection, "the migrations make the tables")
     finally:
         engine.dispose()
+
+
+def _history_is_phased(migrations: Path) -> Finding:
+    check = "each migration keeps to its phase"
+    faults = phases.faults(migrations)
+    return _bad(check, faults[0]) if faults else _good(check)
 
 
 def _locks_time_out(connection: Connection) -> Finding:

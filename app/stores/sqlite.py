@@ -12,11 +12,13 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
-from app.stores.database import bring_up, failures_named
+from app.stores.bringup import LOCK_MS_MAX, bring_up, fits, patiently
+from app.stores.database import failures_named
 from app.stores.embedded.folder import FolderLock
 
 T = TypeVar("T")
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON")
+BUSY_MS_MAX = 5_000
+PRAGMAS = (f"busy_timeout={BUSY_MS_MAX}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 
 class SqliteDatabase:
@@ -37,11 +39,21 @@ class SqliteDatabase:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
 
     async def upgrade(self) -> None:
-        await self.run(lambda connection: bring_up(connection, self._migrations))
+        if not await patiently(lambda: self.run(fits)):  # a new file is locked while it turns to write-ahead
+            await patiently(lambda: self.run(self._bring_up_alone))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.shutdown)
         self._engine.dispose()
+
+    def _bring_up_alone(self, connection: Connection) -> None:
+        # The driver begins a transaction only for rows; begun by hand it holds tables as well, all or nothing.
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={LOCK_MS_MAX}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            bring_up(connection, self._migrations)
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_MS_MAX}")
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         with failures_named(self.url), self._engine.begin() as connection:

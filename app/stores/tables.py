@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest Alembic revision; a fresh database is created from this metadata and stamped with it."""
 OLDEST_REVISION = "0001"
 """The oldest release, by its newest revision, whose code still works on this schema."""
@@ -83,6 +83,7 @@ idempotency = Table(
     Column("key", String(128), primary_key=True),
     Column("first_seq", BigInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False),
+    Column("request", LargeBinary),
 )
 
 checkpoints = Table(
@@ -92,4 +93,15 @@ checkpoints = Table(
     Column("world", String(128), primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("state", LargeBinary, nullable=False),
+)
+
+checkpoint_parts = Table(
+    "checkpoint_parts",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("world", String(128), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("parts", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
 )

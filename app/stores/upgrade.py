@@ -10,7 +10,12 @@ from sqlalchemy import Connection
 
 
 def upgrade(connection: Connection, migrations: Path, revision: str = "head") -> None:
-    """Apply the revisions of the `migrations` folder up to `revision`, in the connection's transaction."""
+    """Apply the revisions of the `migrations` folder up to `revision`.
+
+    On SQLite all in the transaction that the caller has begun; on PostgreSQL each in its own (see migrations/env.py).
+    """
+    if connection.dialect.name == "postgresql":
+        connection.commit()  # ends the one that reading the revision began
     config = Config()
     config.set_main_option("script_location", str(migrations))
     config.attributes["connection"] = connection

@@ -34,6 +34,12 @@ class State(msgspec.Struct, kw_only=True):
     """NPC id -> a small number that stands for it in binary frames; never reused."""
 
 
+def copied(state: State) -> State:
+    """The state with tables of its own; what is in them is frozen and shared."""
+    tables = {name: dict(value) for name in State.__struct_fields__ if isinstance(value := getattr(state, name), dict)}
+    return msgspec.structs.replace(state, **tables)
+
+
 def pair(a: str, b: str) -> str:
     """The key of an ordered pair of ids or of a fact's subject and predicate."""
     return f"{a}\x1f{b}"

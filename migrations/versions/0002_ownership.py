@@ -1,10 +1,11 @@
-"""Who owns a world, the leases of replicas, and the oldest release that may still run on this schema (expand)."""
+"""Who owns a world, the leases of replicas, and the oldest release that may still run on this schema."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0002"
 down_revision = "0001"
+phase = "expand"
 
 
 def upgrade() -> None:

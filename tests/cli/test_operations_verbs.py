@@ -76,7 +76,7 @@ def test_a_schema_is_made_and_found_good(run: Run) -> None:
     assert after.exit_code == 0, after.output
     findings: list[dict[str, Any]] = json.loads(after.output)
     assert {finding["state"] for finding in findings} == {"ok"}
-    assert len(findings) == 5
+    assert len(findings) == 6
 
 
 @pytest.mark.usefixtures("filled")

@@ -201,3 +201,34 @@ def test_an_open_live_stream_does_not_hold_up_a_stop(tmp_path: Path) -> None:
         assert time.monotonic() - started < 8
         poller.join()
         connection.close()
+
+
+def test_a_key_in_the_header_makes_a_retry_harmless(server: Server, world: str) -> None:
+    data = {"world": world, "events": [{"verb": "talked", "actor": "mara"}]}
+    key = {"Idempotency-Key": '"8e03978e-40d5"'}
+    first = server.post("/v1/world/event", data, headers=key)
+    assert first[0] == 200
+    assert server.post("/v1/world/event", data, headers=key) == first
+    assert server.post("/v1/world/event", {**data, "key": "8e03978e-40d5"}) == first, "the same key, in the body"
+    moved = {"world": world, "events": [{"verb": "died", "actor": "mara"}]}
+    status, problem = server.post("/v1/world/event", moved, headers=key)
+    assert (status, problem["code"]) == (409, "conflict")
+    assert "another request" in problem["detail"]
+    assert server.post("/v1/world/describe", {"world": world}, headers=key)[1]["seq"] == first[1]["seq"]
+
+
+@pytest.mark.parametrize(("header", "key"), [('""', ""), ("x" * 129, ""), ("one", "other")])
+def test_a_header_key_that_is_no_key_is_refused(server: Server, world: str, header: str, key: str) -> None:
+    data = {"world": world, "events": [{"verb": "talked", "actor": "mara"}], "key": key}
+    status, problem = server.post("/v1/world/event", data, headers={"Idempotency-Key": header})
+    assert (status, problem["code"]) == (400, "invalid")
+    assert "Idempotency-Key" in problem["detail"]
+
+
+def test_a_removal_that_is_sent_again_gets_its_first_answer(server: Server, world: str) -> None:
+    assert server.post("/v1/world/upsert", {"world": world, "entities": [{"type": "item", "id": "cup"}]})[0] == 200
+    data = {"world": world, "kind": "item", "ids": ["cup"], "key": "gone"}
+    first = server.post("/v1/world/remove", data)
+    assert first[0] == 200
+    assert server.post("/v1/world/remove", data) == first
+    assert server.post("/v1/world/remove", {**data, "key": "again"})[0] == 404

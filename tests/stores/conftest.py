@@ -12,6 +12,7 @@ import structlog
 
 from app.core.clock import SystemClock
 from app.core.messages import Event
+from app.stores.checkpoints import PART_BYTES, Checkpoints
 from app.stores.database import Database, open_database
 from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.events import Stream
@@ -32,6 +33,7 @@ class Store:
     writer: Writer
     journal: WorldJournal
     worlds: Worlds
+    checkpoints: Checkpoints
     told: list[Event]
 
     def world(self) -> World:
@@ -64,7 +66,9 @@ def opened(url: str, tmp_path: Path) -> Opener:
     """Open a store over the test's database; a second time is a restart."""
 
     @asynccontextmanager
-    async def open_store(*reactions: Reaction, queue_events_max: int = 1000) -> AsyncIterator[Store]:
+    async def open_store(
+        *reactions: Reaction, queue_events_max: int = 1000, checkpoint_ms: int = 60_000, part_bytes: int = PART_BYTES
+    ) -> AsyncIterator[Store]:
         clock, log, metrics = SystemClock(), structlog.get_logger(), Metrics()
         database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
         await database.upgrade()
@@ -79,6 +83,16 @@ def opened(url: str, tmp_path: Path) -> Opener:
         )
         writer.start()
         stream, worlds = Stream(), Worlds()
+        checkpoints = Checkpoints(
+            database,
+            clock=clock,
+            log=log,
+            events_min=50,
+            interval_ms=checkpoint_ms,
+            queue_events_max=queue_events_max,
+            part_bytes=part_bytes,
+        )
+        stream.subscribe(checkpoints.take)
         journal = WorldJournal(
             worlds=worlds,
             database=database,
@@ -87,18 +101,20 @@ def opened(url: str, tmp_path: Path) -> Opener:
             clock=clock,
             log=log,
             idempotency_keys_max=100,
-            checkpoint_events=50,
+            checkpoints=checkpoints,
         )
         journal.reactions = list(reactions)
         ownership = owner_of(journal, database, worlds)
         writer.lost = ownership.lost
         await ownership.start()
-        store = Store(database, writer, journal, worlds, [])
+        checkpoints.start()
+        store = Store(database, writer, journal, worlds, checkpoints, [])
         stream.subscribe(lambda _world, events: store.told.extend(events))
         try:
             yield store
         finally:
             await writer.close(patience_s=1)
+            await checkpoints.close()
             await ownership.close()
             await database.close()
 

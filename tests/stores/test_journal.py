@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from app.core.errors import Invalid, NotFound, Overloaded, StoreDown
+from app.core.errors import Conflict, Invalid, NotFound, Overloaded, StoreDown
 from app.core.messages import Change, Event
 from app.stores import repositories
 from app.world.entities import Fact, Item, Npc, Player
@@ -188,3 +188,31 @@ async def test_players_and_npcs_may_move_things(opened: Opener) -> None:
         await store.journal.append("t", "w", entities)
         await store.journal.append("t", "w", [Happened(verb="stole", actor="p", target="a", item="cup")])
         assert [item.id for item in store.world().held_by("p")] == ["cup"]
+
+
+async def test_a_key_that_comes_with_another_request_is_refused_also_after_a_restart(opened: Opener) -> None:
+    first, other = b"1" * 16, b"2" * 16
+    async with opened() as store:
+        await store.journal.create_world("t", "w")
+        events = tuple(await store.journal.append("t", "w", [npc("a")], key="k", request=first))
+        assert await store.journal.append("t", "w", [npc("a")], key="k", request=first) == events
+        assert await store.journal.append("t", "w", (), key="k", request=first) == events
+        assert await store.journal.append("t", "w", (), key="unknown", request=first) == ()
+        with pytest.raises(Conflict, match="'k' was used for another request"):
+            await store.journal.append("t", "w", [npc("b")], key="k", request=other)
+    async with opened() as store:
+        assert await store.journal.append("t", "w", [npc("a")], key="k", request=first) == events
+        with pytest.raises(Conflict):
+            await store.journal.append("t", "w", (), key="k", request=other)
+        for number in range(120):  # more keys than RAM keeps, so that only the database knows the first
+            await store.journal.append("t", "w", [npc("a")], key=f"more-{number}", request=other)
+        with pytest.raises(Conflict):
+            await store.journal.append("t", "w", [npc("b")], key="k", request=other)
+        assert store.world().state.seq == 121
+
+
+async def test_a_key_of_the_release_before_is_repeated_whatever_came_with_it(opened: Opener) -> None:
+    async with opened() as store:
+        await store.journal.create_world("t", "w")
+        events = tuple(await store.journal.append("t", "w", [npc("a")], key="k"))
+        assert await store.journal.append("t", "w", [npc("b")], key="k", request=b"2" * 16) == events

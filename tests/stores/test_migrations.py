@@ -10,7 +10,6 @@ from sqlalchemy import Connection, inspect, text
 
 from app.stores import repositories
 from app.stores.database import open_database
-from app.stores.upgrade import upgrade
 from tests.stores.conftest import MIGRATIONS
 
 
@@ -27,6 +26,11 @@ def schema(connection: Connection) -> dict[str, Any]:
     }
 
 
+def age(connection: Connection) -> None:
+    """Make the oldest schema: Alembic's own table and nothing else."""
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+
+
 async def test_a_fresh_database_is_what_the_migrations_make(
     tmp_path: Path, url: str, postgres: Callable[[], str]
 ) -> None:
@@ -34,7 +38,8 @@ async def test_a_fresh_database_is_what_the_migrations_make(
     fresh = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
     migrated = open_database(other, folder=tmp_path, migrations=MIGRATIONS)
     await fresh.upgrade()
-    await migrated.run(lambda connection: upgrade(connection, MIGRATIONS))
+    await migrated.run(age)
+    await migrated.upgrade()
     assert await fresh.run(schema) == await migrated.run(schema)
     await fresh.close()
     await migrated.close()
@@ -52,11 +57,6 @@ async def test_a_current_database_is_left_alone(tmp_path: Path, url: str) -> Non
 
 
 async def test_an_older_schema_is_brought_forward(tmp_path: Path, url: str) -> None:
-    """The oldest schema is one with Alembic's own table and nothing else."""
-
-    def age(connection: Connection) -> None:
-        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-
     database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
     await database.run(age)
     await database.upgrade()

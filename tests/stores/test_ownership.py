@@ -14,7 +14,8 @@ from sqlalchemy import delete
 
 from app.core.clock import SystemClock
 from app.core.errors import StoreDown, Unavailable
-from app.stores import repositories, tables
+from app.stores import tables
+from app.stores.checkpoints import Checkpoints, load_checkpoint
 from app.stores.database import Database, open_database
 from app.stores.events import Stream
 from app.stores.journal import WorldJournal
@@ -64,9 +65,10 @@ async def replica(url: str, folder: Path, name: str) -> AsyncIterator[Replica]:
         database, clock=clock, log=log, metrics=Metrics(), queue_events_max=1000, batch_events_max=500, retry_ms=20
     )
     writer.start()
+    checkpoints = Checkpoints(database, clock=clock, log=log, events_min=50, interval_ms=60_000, queue_events_max=1000)
     journal = WorldJournal(
         worlds=worlds, database=database, writer=writer, stream=Stream(), clock=clock, log=log,
-        idempotency_keys_max=100, checkpoint_events=50, owner=name,
+        idempotency_keys_max=100, checkpoints=checkpoints, owner=name,
     )  # fmt: skip
     ownership = Ownership(
         name=name, alone=False, leases=PostgresLeases(database, clock=clock), database=database, journal=journal,
@@ -191,5 +193,5 @@ async def test_a_checkpoint_of_a_former_owner_is_not_kept(url: str, tmp_path: Pa
         await b.write("two")
         await b.journal.checkpoint()
         await a.journal.checkpoint()
-        kept = await b.database.run(lambda connection: repositories.load_checkpoint(connection, "t", "w"))
+        kept = await b.database.run(lambda connection: load_checkpoint(connection, "t", "w"))
         assert set(kept.npcs) == {"one", "two"}

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 from sqlalchemy import text
 
-from app.core.errors import Invalid
-from app.stores import export, repositories
+from app.core.errors import Conflict, Invalid
+from app.stores import export, tables
+from app.stores.checkpoints import load_checkpoint, save_checkpoint
+from app.stores.database import Database, open_database
 from app.stores.replay import check_world, rebuild_world
 from app.world.entities import Fact, Item, Npc
 from app.world.events import EntityUpserted, FactAsserted, RelationChanged
 from app.world.state import State
-from tests.stores.conftest import Opener, Store
+from tests.stores.conftest import MIGRATIONS, Opener, Store
 
 
 def silent(_steps: int) -> None:
@@ -37,8 +41,8 @@ async def test_a_replay_gives_the_bytes_that_the_server_holds(opened: Opener) ->
         held = msgspec.msgpack.encode(store.world().state)
         replayed = await store.database.run(lambda c: rebuild_world(c, "t", "w", silent))
         assert replayed.faults == ()
-        assert (replayed.seq, replayed.checkpoint_seq) == (4, 2)
-        rebuilt = await store.database.run(lambda c: repositories.load_checkpoint(c, "t", "w"))
+        assert (replayed.seq, replayed.saved_seq) == (4, 2)
+        rebuilt = await store.database.run(lambda c: load_checkpoint(c, "t", "w"))
         assert msgspec.msgpack.encode(rebuilt) == held
         assert (await store.database.run(lambda c: check_world(c, "t", "empty", silent))).faults == ()
 
@@ -47,7 +51,7 @@ async def test_a_checkpoint_that_lies_is_named_and_replaced(opened: Opener) -> N
     async with opened() as store:
         await fill(store)
         lie = State(seq=2, npcs={"someone": Npc(id="someone")})
-        await store.database.run(lambda c: repositories.save_checkpoint(c, "t", "w", lie))
+        await store.database.run(lambda c: save_checkpoint(c, "t", "w", msgspec.msgpack.encode(lie), lie.seq))
         (fault,) = (await store.database.run(lambda c: check_world(c, "t", "w", silent))).faults
         assert "npcs" in fault
         assert (await store.database.run(lambda c: rebuild_world(c, "t", "w", silent))).faults == (fault,)
@@ -68,7 +72,7 @@ async def test_a_damaged_log_is_named_and_rebuilds_nothing(opened: Opener, damag
         await store.database.run(lambda c: c.execute(text(damage)) and None)
         (fault,) = (await store.database.run(lambda c: rebuild_world(c, "t", "w", silent))).faults
         assert named in fault
-        kept = await store.database.run(lambda c: repositories.load_checkpoint(c, "t", "w"))
+        kept = await store.database.run(lambda c: load_checkpoint(c, "t", "w"))
         assert kept.seq == 2
 
 
@@ -96,3 +100,50 @@ def test_a_line_carries_bytes_and_comes_back_equal() -> None:
     )
     line = export.Line(**fields, change=change)  # type: ignore[arg-type]  # a test's shorthand
     assert msgspec.json.decode(msgspec.json.encode(line), type=export.Line) == line
+
+
+async def test_a_checkpoint_that_cannot_be_read_is_named_and_replaced(opened: Opener) -> None:
+    async with opened() as store:
+        await fill(store)
+        await store.database.run(lambda c: c.execute(tables.checkpoints.update().values(state=b"\xc1")) and None)
+        (fault,) = (await store.database.run(lambda c: rebuild_world(c, "t", "w", silent))).faults
+        assert "cannot be read" in fault
+        assert (await store.database.run(lambda c: check_world(c, "t", "w", silent))).faults == ()
+
+
+async def exported(database: Database) -> bytes:
+    out = io.BytesIO()
+    await database.run(lambda c: export.write_events(c, out, "", "", silent))
+    return out.getvalue()
+
+
+async def test_an_export_is_imported_into_an_empty_database_and_gives_the_same_bytes(
+    opened: Opener, tmp_path: Path, postgres: Callable[[], str]
+) -> None:
+    async with opened() as store:
+        await fill(store)
+        held, body = msgspec.msgpack.encode(store.world().state), await exported(store.database)
+    for url in (f"sqlite:///{tmp_path / 'other.db'}", postgres()):
+        database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+        await database.upgrade()
+        assert await database.run(lambda c: export.read_events(c, io.BytesIO(body), silent)) == 4
+        assert (await database.run(lambda c: rebuild_world(c, "t", "w", silent))).seq == 4
+        assert msgspec.msgpack.encode(await database.run(lambda c: load_checkpoint(c, "t", "w"))) == held
+        assert await exported(database) == body
+        with pytest.raises(Conflict, match="has events already"):
+            await database.run(lambda c: export.read_events(c, io.BytesIO(body), silent))
+        await database.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [(b'"seq":2', b'"seq":5', "follows event 1"), (b'"version":1', b'"version":9', "version 9"), (b"{", b"", "line 1")],
+)
+async def test_an_import_that_is_not_whole_changes_nothing(opened: Opener, old: bytes, new: bytes, named: str) -> None:
+    async with opened() as store:
+        await fill(store)
+        body = (await exported(store.database)).replace(old, new, 1)
+        await store.database.run(lambda c: c.execute(tables.events.delete()) and None)
+        with pytest.raises(Invalid, match=named):
+            await store.database.run(lambda c: export.read_events(c, io.BytesIO(body), silent))
+        assert await store.database.run(lambda c: c.execute(tables.events.select()).all()) == []

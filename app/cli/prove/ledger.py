@@ -21,6 +21,7 @@ from app.build import DEFAULT_TENANT, ROOT
 from app.cli.prove.child import Child, ask
 from app.core.errors import Broken
 from app.stores import repositories
+from app.stores.checkpoints import newest_checkpoint
 from app.stores.database import open_database
 from app.stores.replay import check_world, chosen_worlds
 from app.world.events import Happened
@@ -145,6 +146,23 @@ class Clients:
         if address is None:
             raise OSError
         return ask(address[0], "POST", path, data, address[1], deadline_ms=DEADLINE_MS)
+
+
+def replayed_at_start(folder: Path) -> int:
+    """How many events of the ledger's world in that folder's database are in no checkpoint."""
+
+    async def read() -> int:
+        database = open_database("", folder=folder, migrations=ROOT / "migrations")
+        try:
+            return await database.run(
+                lambda c: (
+                    repositories.newest_seq(c, DEFAULT_TENANT, WORLD) - newest_checkpoint(c, DEFAULT_TENANT, WORLD)
+                )
+            )
+        finally:
+            await database.close()
+
+    return asyncio.run(read())
 
 
 def judge(clients: Clients, url: str, folder: Path, *, replayed: str = "") -> Verdict:

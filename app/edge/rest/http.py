@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 
 from app.control.auth import Authority, Identity
 from app.core.errors import DeadlineExceeded, Error, Invalid, Malformed, NotFound, TooLarge, Unauthenticated
+from app.core.messages import Request as Message
 from app.core.ports import Log
 from app.edge import errors
 
@@ -19,6 +20,7 @@ AnyRequest = Request[Any, Any, Any]
 NO_STORE = {"Cache-Control": "no-store"}
 DISCARD_BYTES_MAX = 8_388_608
 """How much of a body over its cap is read and thrown away, so that the answer arrives."""
+KEY_LENGTH_MAX = 128
 BODY_MS_MAX = 30_000
 """Longest time that a body may take to arrive."""
 
@@ -65,6 +67,23 @@ def header_deadline_ms(request: AnyRequest) -> int | None:
     if not text.isdigit() or len(text) > 9:
         raise Invalid(f"Innkeeper-Deadline-Ms is {text!r}", hint="give whole milliseconds")
     return int(text)
+
+
+def keyed(request: AnyRequest, typed: Message) -> Message:
+    """The message with the key that the client gave in `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
+
+    A message that has no `key` has one effect however often it comes, and is left as it is. Raises Invalid for a
+    key that is empty or too long, and for another one in the body.
+    """
+    text = request.headers.get("idempotency-key")
+    if text is None or "key" not in typed.__struct_fields__:
+        return typed
+    key = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+    if not 0 < len(key) <= KEY_LENGTH_MAX:
+        raise Invalid(f"Idempotency-Key has {len(key)} characters", hint=f"give 1 to {KEY_LENGTH_MAX}")
+    if getattr(typed, "key", "") not in ("", key):
+        raise Invalid("Idempotency-Key and the field `key` differ", hint="give one of them")
+    return msgspec.structs.replace(typed, key=key)
 
 
 def json(value: object, *, status: int = 200, headers: Mapping[str, str] = NO_STORE) -> Response[bytes]:

@@ -20,7 +20,7 @@ from app.core.messages import Chunk, Reply
 from app.core.profile import Server
 from app.edge import errors
 from app.edge.forward import FORWARDED
-from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, read_body
+from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, keyed, read_body
 from app.edge.router import Route, Router, decode
 
 JSON = "application/json"
@@ -62,7 +62,7 @@ class _Face:
         dispatch = partial(
             self._router.dispatch,
             route,
-            typed,
+            keyed(request, typed),
             identity=identity,
             id=new_id(self._clock.wall_ms()),
             deadline_ms=header_deadline_ms(request),

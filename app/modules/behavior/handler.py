@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import Invalid, NotFound, Unavailable, nearest
 from app.core.ids import stable_hash
+from app.core.messages import digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.behavior import frames, logic, messages
@@ -191,7 +192,7 @@ class Behavior:
         if request.until_s is not None and not np.isfinite(request.until_s):
             raise Invalid(f"until_s is {request.until_s!r}", hint="send game seconds, or leave it out")
         change = IntentSet(npc=request.npc, intent=request.intent, target=request.target, until_s=request.until_s)
-        events = await self._journal.append(call.tenant, call.world, [change], key=request.key)
+        events = await self._journal.append(call.tenant, call.world, [change], key=request.key, request=digest(request))
         call.notes.update(rung="journal", engine="journal")
         return messages.IntentAccepted(npc=request.npc, intent=request.intent, seq=events[-1].seq)
 

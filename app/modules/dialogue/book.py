@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from app.core.clock import Clock
-from app.core.errors import NotFound
+from app.core.errors import Conflict, NotFound
 from app.core.messages import Change, Event
-from app.modules.dialogue.messages import Explained
+from app.modules.dialogue.messages import Explained, Said
 from app.modules.dialogue.settings import Settings
 from app.world.claims import Names
 from app.world.entities import Npc
@@ -51,6 +51,21 @@ class Dialogue:
     turns: int = 0
     kindness: float = 0.0
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    keyed: OrderedDict[str, tuple[bytes, Said]] = field(default_factory=OrderedDict)
+    """The last replies to requests that had a key, with the digests of those."""
+
+    def replied(self, key: str, request: bytes) -> Said | None:
+        """The reply to the request that had this key before; raises Conflict when that was another one."""
+        first, reply = self.keyed.get(key, (request, None))
+        if first != request:
+            raise Conflict(f"the key {key!r} was used for another line", hint="use a new key for each line")
+        return reply
+
+    def keep_reply(self, key: str, request: bytes, reply: Said) -> None:
+        """Keep a reply for when its request comes again, as many as lines."""
+        self.keyed[key] = (request, reply)
+        if len(self.keyed) > (self.lines.maxlen or 0):
+            self.keyed.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)

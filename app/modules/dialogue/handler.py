@@ -15,7 +15,7 @@ from app.core.clock import Clock
 from app.core.errors import Conflict, Invalid, NotFound, Refused, Unavailable, nearest
 from app.core.ids import new_id, stable_hash
 from app.core.ladder import Ladder, Rung, Watcher
-from app.core.messages import Change
+from app.core.messages import Change, digest
 from app.core.module import Call
 from app.core.ports import Completion, Journal, Words
 from app.modules.dialogue import logic, messages, scenes
@@ -117,13 +117,19 @@ class DialogueHandler:
         started_s = self._clock.monotonic_s()
         world = self._worlds.get(call.tenant, call.world)
         dialogue = self._book.dialogue(call.tenant, call.world, request.dialogue)
+        said = digest(request) if request.key else b""
+        if request.key and (before := dialogue.replied(request.key, said)) is not None:
+            return before
         if dialogue.busy.locked():
             raise Conflict(f"dialogue {dialogue.id!r} is still speaking", hint="wait for its reply")
         async with dialogue.busy:
             turn = self._turn(call, world, dialogue, request, started_s)
             rung = await self._speak(turn)
             committed = await self._commit(call, turn)
-            return self._reply(call, turn, rung, committed=committed)
+            reply = self._reply(call, turn, rung, committed=committed)
+            if request.key:
+                dialogue.keep_reply(request.key, said, reply)
+            return reply
 
     async def close(self, call: Call, request: messages.Close) -> messages.Closed:
         turns = self._book.close(call.tenant, call.world, request.dialogue)

@@ -38,7 +38,8 @@ class Opened(Reply, frozen=True, kw_only=True):
 class Say(Request, frozen=True, kw_only=True):
     """One participant's line; the addressed NPC answers.
 
-    Empty `text` from a player lets the NPC speak first; empty `text` from an NPC lets that NPC speak.
+    Empty `text` from a player lets the NPC speak first; empty `text` from an NPC lets that NPC speak. Sent again
+    with the same `key`, it is said once: the reply is the first one, without its chunks.
     """
 
     op: ClassVar[str] = "dialogue.say"
@@ -46,6 +47,7 @@ class Say(Request, frozen=True, kw_only=True):
     dialogue: Id
     speaker: Id
     text: Utterance = ""
+    key: Annotated[str, msgspec.Meta(max_length=128)] = ""
 
 
 class Spoken(Chunk, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ import msgspec
 
 from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.ids import stable_hash
+from app.core.messages import digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.pathfinding import logic, messages
@@ -43,7 +44,10 @@ class Pathfinding:
             self._check_room(world, request.map)
             before = world.state.maps.get(request.map)
             stored = msgspec.structs.replace(taken.stored, version=before.version + 1 if before else 1)
-            events = await self._journal.append(call.tenant, call.world, [MapStored(map=stored)], key=request.key)
+            said = await asyncio.to_thread(digest, request) if request.key else b""  # a map may have many megabytes
+            events = await self._journal.append(
+                call.tenant, call.world, [MapStored(map=stored)], key=request.key, request=said
+            )
         committed = next((event.change.map for event in events if isinstance(event.change, MapStored)), stored)
         call.notes.update(rung="exact", engine="subgoals", cells=stored.width * stored.height)
         return messages.Uploaded(

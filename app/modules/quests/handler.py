@@ -12,7 +12,7 @@ from typing import Any
 
 from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.ids import stable_hash
-from app.core.messages import Change, Event
+from app.core.messages import Change, Event, digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.quests import logic, messages
@@ -43,6 +43,8 @@ class QuestHandler:
         """Make, prove and offer a quest; raises NotFound, Invalid, or Conflict with the reason."""
         call.deadline.check("making a quest")
         world = self._worlds.get(call.tenant, call.world)
+        if before := await self._before(call, world, request):
+            return before
         book = self._books.of(world)
         wish = self._wish(world, book, request)
         view = View.snapshot(world.state, self._settings)
@@ -50,7 +52,7 @@ class QuestHandler:
         call.notes.update(rung=quest.certificate.rung, engine=ENGINE, tries=quest.certificate.tries)
         if quest.id in world.state.quests:
             return self._shown(world, quest.id)
-        return await self._recorded(call, world, quest, key=f"quests.offered:{quest.id}")
+        return await self._offered(call, world, quest, request)
 
     async def verify(self, call: Call, request: messages.Verify) -> messages.Verdict:
         """Judge a hand-written quest; a rejection is a reply, never an error."""
@@ -68,6 +70,8 @@ class QuestHandler:
         if not draft.player:
             raise Invalid("the quest names no player", hint="set quest.player to whom it is offered")
         world = self._worlds.get(call.tenant, call.world)
+        if before := await self._before(call, world, request):
+            return before
         self._require_room(self._books.of(world), draft.player)
         view = View.snapshot(world.state, self._settings)
         examined = await asyncio.to_thread(examine, self._library, view, draft)
@@ -81,7 +85,7 @@ class QuestHandler:
         if id in world.state.quests:
             return self._shown(world, id)
         quest = authored(self._library, view, draft, examined.plan, id=id)
-        return await self._recorded(call, world, quest, key=f"quests.offered:{id}")
+        return await self._offered(call, world, quest, request)
 
     async def accept(self, call: Call, request: messages.Accept) -> QuestReply:
         """Make an offered quest active, on a way that works now.
@@ -218,8 +222,23 @@ class QuestHandler:
     def _shown(self, world: World, id: str) -> QuestReply:
         return QuestReply(quest=self._books.of(world).quest(id), seq=world.state.seq)
 
-    async def _recorded(self, call: Call, world: World, quest: Quest, *, key: str = "") -> QuestReply:
-        await self._journal.append(call.tenant, world.id, [record(quest)], key=key)
+    async def _before(self, call: Call, world: World, request: messages.Generate | messages.Offer) -> QuestReply | None:
+        """What the request made when it was sent before with its key; raises Conflict when that was another one."""
+        if not request.key:
+            return None
+        said = digest(request)
+        events = await self._journal.append(call.tenant, world.id, (), key=request.key, request=said)
+        return self._shown(world, events[0].change.id) if events else None
+
+    async def _offered(
+        self, call: Call, world: World, quest: Quest, request: messages.Generate | messages.Offer
+    ) -> QuestReply:
+        key, said = (request.key, digest(request)) if request.key else (f"quests.offered:{quest.id}", b"")
+        events = await self._journal.append(call.tenant, world.id, [record(quest)], key=key, request=said)
+        return self._shown(world, events[0].change.id)
+
+    async def _recorded(self, call: Call, world: World, quest: Quest) -> QuestReply:
+        await self._journal.append(call.tenant, world.id, [record(quest)])
         return self._shown(world, quest.id)
 
 

@@ -107,6 +107,7 @@ class Generate(Request, frozen=True, kw_only=True):
 
     The same seed in the same world gives the same quest. `level` 0 means the player's own. `motive`
     picks one of the nine; `forbid` names actions that the quest must not need, such as `kill`.
+    `key` makes a retry harmless.
     """
 
     op: ClassVar[str] = "quests.generate"
@@ -117,6 +118,7 @@ class Generate(Request, frozen=True, kw_only=True):
     level: Level = 0
     motive: Name = ""
     forbid: Names = ()
+    key: Key = ""
 
 
 class QuestReply(Reply, frozen=True, kw_only=True):

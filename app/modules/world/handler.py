@@ -8,12 +8,12 @@ import numpy as np
 
 from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.ids import ID_LENGTH_MAX
-from app.core.messages import Change
+from app.core.messages import Change, digest
 from app.core.module import Call
 from app.core.ports import Journal, WorldMaker
 from app.modules.world import logic, messages
 from app.modules.world.settings import Settings
-from app.world import events, reducers
+from app.world import events
 from app.world.state import World, Worlds
 
 
@@ -39,40 +39,38 @@ class WorldHandler:
     async def upsert(self, call: Call, request: messages.Upsert) -> messages.Upserted:
         world = self._worlds.get(call.tenant, call.world)
         logic.require_count("entities", len(request.entities), self._settings.changes_max)
-        if logic.entities(world.state) + len(request.entities) > self._settings.entities_max:
+        new = {entity.id for entity in request.entities if world.entity(entity.id) is None}
+        if logic.entities(world.state) + len(new) > self._settings.entities_max:
             raise Conflict(
                 f"world {world.id!r} would pass {self._settings.entities_max} entities",
                 hint="remove some, or raise modules.world.entities_max",
             )
-        await self._append(call, [events.EntityUpserted(entity=entity) for entity in request.entities], request.key)
+        written = await self._append(
+            call, [events.EntityUpserted(entity=entity) for entity in request.entities], request
+        )
         handles = {
             entity.id: world.state.handles[entity.id] for entity in request.entities if entity.id in world.state.handles
         }
-        return messages.Upserted(seq=world.state.seq, handles=handles)
+        return messages.Upserted(seq=written.seq, handles=handles)
 
     async def remove(self, call: Call, request: messages.Remove) -> messages.Acknowledged:
-        world = self._worlds.get(call.tenant, call.world)
         logic.require_count("ids", len(request.ids), self._settings.changes_max)
-        known = reducers.table(world.state, request.kind)
-        for id in request.ids:
-            if id not in known:
-                raise NotFound(f"no {request.kind} {id!r} in world {world.id!r}", hint=nearest(id, known))
         changes = [events.EntityRemoved(entity_kind=request.kind, id=id) for id in dict.fromkeys(request.ids)]
-        return await self._append(call, changes, request.key)
+        return await self._append(call, changes, request)
 
     async def assert_(self, call: Call, request: messages.Assert) -> messages.Acknowledged:
         logic.require_count("facts", len(request.facts), self._settings.changes_max)
-        return await self._append(call, [events.FactAsserted(fact=fact) for fact in request.facts], request.key)
+        return await self._append(call, [events.FactAsserted(fact=fact) for fact in request.facts], request)
 
     async def post(self, call: Call, request: messages.Post) -> messages.Acknowledged:
         logic.require_count("events", len(request.events), self._settings.changes_max)
         if request.game_s is not None and not np.isfinite(request.game_s):
             raise Invalid(f"game_s is {request.game_s!r}", hint="send the world's clock in seconds")
-        return await self._append(call, request.events, request.key, game_s=request.game_s)
+        return await self._append(call, request.events, request, game_s=request.game_s)
 
     async def confirm(self, call: Call, request: messages.Confirm) -> messages.Acknowledged:
         settled = events.ProposalSettled(id=request.proposal, accepted=request.accepted, reason=request.reason)
-        return await self._append(call, [settled], request.key)
+        return await self._append(call, [settled], request)
 
     async def report(self, call: Call, request: messages.Report) -> messages.Reported:
         world = self._worlds.get(call.tenant, call.world)
@@ -101,9 +99,12 @@ class WorldHandler:
         )
 
     async def _append(
-        self, call: Call, changes: Sequence[Change], key: str, *, game_s: float | None = None
+        self, call: Call, changes: Sequence[Change], request: messages.Write, *, game_s: float | None = None
     ) -> messages.Acknowledged:
-        written = await self._journal.append(call.tenant, call.world, changes, key=key, game_s=game_s)
+        said = digest(request) if request.key else b""
+        written = await self._journal.append(
+            call.tenant, call.world, changes, key=request.key, request=said, game_s=game_s
+        )
         call.notes["events"] = len(written)
         return messages.Acknowledged(seq=written[-1].seq, events=len(written))
 

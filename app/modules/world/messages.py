@@ -13,6 +13,12 @@ from app.world.events import Happened
 Key = Annotated[str, msgspec.Meta(max_length=128)]
 
 
+class Write(Request, frozen=True, kw_only=True):
+    """A request that changes the world; sent again with the same `key`, it has one effect and one answer."""
+
+    key: Key = ""
+
+
 class Create(Request, frozen=True, kw_only=True):
     """Make a world; asking again for one that exists changes nothing."""
 
@@ -27,13 +33,12 @@ class Created(Reply, frozen=True, kw_only=True):
     seq: int
 
 
-class Upsert(Request, frozen=True, kw_only=True):
+class Upsert(Write, frozen=True, kw_only=True):
     """Put entities of any kind; each replaces the one with its id. `key` makes a retry harmless."""
 
     op: ClassVar[str] = "world.upsert"
 
     entities: tuple[AnyEntity, ...]
-    key: Key = ""
 
 
 class Upserted(Reply, frozen=True, kw_only=True):
@@ -43,36 +48,33 @@ class Upserted(Reply, frozen=True, kw_only=True):
     handles: dict[str, int]
 
 
-class Remove(Request, frozen=True, kw_only=True):
+class Remove(Write, frozen=True, kw_only=True):
     """Take entities of one kind out of the world."""
 
     op: ClassVar[str] = "world.remove"
 
     kind: Kind
     ids: tuple[Id, ...]
-    key: Key = ""
 
 
-class Assert(Request, frozen=True, kw_only=True):
+class Assert(Write, frozen=True, kw_only=True):
     """State facts; the newest of a subject and predicate wins, older ones are kept."""
 
     op: ClassVar[str] = "world.assert"
 
     facts: tuple[Fact, ...]
-    key: Key = ""
 
 
-class Post(Request, frozen=True, kw_only=True):
+class Post(Write, frozen=True, kw_only=True):
     """Tell what happened; acknowledged after commit. `game_s` is the world's own clock in seconds."""
 
     op: ClassVar[str] = "world.event"
 
     events: tuple[Happened, ...]
     game_s: float | None = None
-    key: Key = ""
 
 
-class Confirm(Request, frozen=True, kw_only=True):
+class Confirm(Write, frozen=True, kw_only=True):
     """Say whether an offered proposal became an effect in the game."""
 
     op: ClassVar[str] = "world.confirm"
@@ -80,7 +82,6 @@ class Confirm(Request, frozen=True, kw_only=True):
     proposal: Id
     accepted: bool
     reason: Text = ""
-    key: Key = ""
 
 
 class Acknowledged(Reply, frozen=True, kw_only=True):

@@ -55,9 +55,14 @@ class History:
         """Every finished file, oldest rows first."""
         return sorted(self.folder.glob("????-??-??/*-*.parquet"), key=lambda path: path.name)
 
+    def span(self, path: Path) -> tuple[int, int]:
+        """The seqs of a file's first and last row."""
+        first, _, last = path.stem.partition("-")
+        return int(first), int(last)
+
     def through(self) -> int:
         """The seq of the newest row that is written; 0 when there is none."""
-        return max((_span(path)[1] for path in self.files()), default=0)
+        return max((self.span(path)[1] for path in self.files()), default=0)
 
     def lock(self) -> None:
         """Become the writer until `unlock`; raises Conflict while another process is."""
@@ -148,11 +153,6 @@ def require(module: str) -> None:
 def worlds_in(root: Path, view: View) -> Iterator[Path]:
     """The folders of every world that has files of this view."""
     yield from sorted((root / "features").glob(f"*/*/{view.name}-{view.fingerprint:016x}"))
-
-
-def _span(path: Path) -> tuple[int, int]:
-    first, _, last = path.stem.partition("-")
-    return int(first), int(last)
 
 
 def _name(id: str) -> str:

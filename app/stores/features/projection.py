@@ -92,16 +92,22 @@ class Projection:
         """
         if self.behind or self.table.seq == self._saved_seq:
             return 0
-        rows = self.rows
-        await asyncio.to_thread(self._write, rows)
-        self.rows = []
-        self._saved_seq = self.table.seq
-        return len(rows)
+        return await asyncio.to_thread(self.write)
 
-    def _write(self, rows: list[Row]) -> None:
+    def write(self) -> int:
+        """What `keep` does, here and now; blocks on files."""
         if self.history is not None:
-            self.history.append(rows)
+            self.history.append(self.rows)
         self._save(self.table.dump())
+        written, self.rows = len(self.rows), []
+        self._saved_seq = self.table.seq
+        return written
+
+    def saved(self) -> bytes:
+        """The bytes of the saved table; none where nothing is saved."""
+        with suppress(FileNotFoundError):
+            return self._file.read_bytes()
+        return b""
 
     def _save(self, dumped: bytes) -> None:
         """Replace the saved table by a whole one."""

@@ -319,3 +319,16 @@ async def test_line_stays_quick_in_a_crowded_world() -> None:
     stage = make_stage(world=world)
     said = await stage.say(await stage.open("mira", "p1"), "p1", "Who is Name2999?")
     assert "Name2999" in said.text
+
+
+async def test_line_sent_again_with_its_key_is_said_once() -> None:
+    stage = make_stage()
+    dialogue = await stage.open("mira", "p1")
+    request = messages.Say(dialogue=dialogue, speaker="p1", text="Where is the smith?", key="k")
+    first = await stage.ask(request)
+    events, chunks = list(stage.journal.events), list(stage.chunks)
+    assert await stage.ask(request) == first
+    assert (stage.journal.events, stage.chunks) == (events, chunks), "no second effect, and nothing is spoken again"
+    with pytest.raises(Conflict, match="'k' was used for another line"):
+        await stage.ask(messages.Say(dialogue=dialogue, speaker="p1", text="Goodbye", key="k"))
+    assert await stage.ask(msgspec.structs.replace(request, key="other")) != first

@@ -26,9 +26,18 @@ class ReactingJournal(RamJournal):
     module: Module | None = None
 
     async def append(
-        self, tenant: str, world: str, changes: Sequence[Change], *, key: str = "", game_s: float | None = None
+        self,
+        tenant: str,
+        world: str,
+        changes: Sequence[Change],
+        *,
+        key: str = "",
+        request: bytes = b"",
+        game_s: float | None = None,
     ) -> Sequence[Event]:
-        events = await super().append(tenant, world, changes[:1], key=key, game_s=game_s)
+        events = await super().append(tenant, world, changes[:1], key=key, request=request, game_s=game_s)
+        if not changes:
+            return events
         assert self.module is not None
         assert self.module.react is not None
         queue = deque(self.module.react(self.worlds.get(tenant, world), events[0]))

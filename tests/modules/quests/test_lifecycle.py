@@ -341,3 +341,23 @@ async def test_the_console_sees_an_npcs_live_quests() -> None:
     assert stage.module.describe("studio", "vale", "anna")["quests"][0]["id"] == quest.id
     await stage.quest(Abandon(quest=quest.id))
     assert stage.module.describe("studio", "vale", "anna") == {"quests": []}
+
+
+async def test_a_quest_asked_for_again_with_its_key_is_made_once() -> None:
+    stage = Stage(hamlet())
+    request = Generate(giver="anna", player="hero", key="k")
+    made = await stage.quest(request)
+    await stage.post(EntityUpserted(entity=Player(id="stranger")))  # without a seed the world's newest event is one
+    assert await stage.quest(request) == made
+    assert list(stage.world.state.quests) == [made.id]
+    with pytest.raises(Conflict, match="another request"):
+        await stage.ask(Generate(giver="anna", player="stranger", key="k"))
+
+
+async def test_a_retry_gets_its_quest_where_there_is_no_room_for_another() -> None:
+    stage = Stage(hamlet(), Settings(open_per_player_max=1))
+    request = Generate(giver="anna", player="hero", key="k")
+    made = await stage.quest(request)
+    assert await stage.quest(request) == made
+    with pytest.raises(Conflict, match="open quests"):
+        await stage.ask(Generate(giver="anna", player="hero", key="another"))

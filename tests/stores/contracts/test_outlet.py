@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from app.core.clock import SystemClock
+from app.stores.checkpoints import Checkpoints
 from app.stores.database import open_database
 from app.stores.events import Stream as Committed
 from app.stores.journal import WorldJournal
@@ -52,7 +53,9 @@ async def world_with_outlet(folder: Path, url: str) -> AsyncIterator[tuple[World
         clock=clock,
         log=log,
         idempotency_keys_max=100,
-        checkpoint_events=1000,
+        checkpoints=Checkpoints(
+            database, clock=clock, log=log, events_min=1000, interval_ms=60_000, queue_events_max=1000
+        ),
     )
     ownership = owner_of(journal, database, worlds)
     await ownership.start()
