@@ -18,6 +18,7 @@ class RamJournal:
     commit: Callable[[], Awaitable[None]] | None = None
     events: list[Event] = field(default_factory=list)
     answered: dict[tuple[str, str, str], Sequence[Event]] = field(default_factory=dict)
+    fault: str = ""
 
     async def append(
         self, tenant: str, world: str, changes: Sequence[Change], *, key: str = "", game_s: float | None = None

@@ -42,6 +42,7 @@ from app.stores.features.opening import OpenFeatures, open_features
 from app.stores.journal import WorldJournal
 from app.stores.outlet import Outlet
 from app.stores.shared import Shared, open_shared
+from app.stores.watch import Limits
 from app.stores.writer import Writer
 from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
@@ -151,6 +152,8 @@ async def build(
     folder = Path(profile.server.data_folder)
     database = open_database(profile.database.url, folder=folder, migrations=root / "migrations")
     closers.append(database.close)
+    limits = Limits(answer_ms=profile.database.answer_ms, transaction_ms=profile.database.transaction_ms)
+    database.watch(limits=limits, log=log)
     await database.upgrade()
     log.debug("database.opened", url=database.url)
     reached = failpoints.from_environment(os.environ, log)
@@ -162,6 +165,7 @@ async def build(
         queue_events_max=profile.database.queue_events_max,
         batch_events_max=profile.database.batch_events_max,
         retry_ms=profile.database.retry_ms,
+        bridge_ms=profile.database.bridge_ms,
         reached=reached,
     )
     writer.start()

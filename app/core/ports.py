@@ -148,8 +148,14 @@ class Journal(Protocol):
     them, and returns after they are committed to the database. `key` makes the call idempotent: a
     second call with the same key changes nothing and returns the first call's events.
     Raises NotFound for an unknown world, Invalid or Conflict when a reducer refuses a change (then
-    nothing of the call is applied), Overloaded when the writer is full, StoreDown when a commit fails.
+    nothing of the call is applied), Overloaded when the writer is full, StoreDown when the database fails
+    for longer than a short outage.
     """
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be committed now; empty while it can. Who cannot wait leaves `append` alone then."""
+        ...
 
     async def append(
         self, tenant: str, world: str, changes: Sequence[Change], *, key: str = "", game_s: float | None = None

@@ -79,6 +79,12 @@ class Database(Section, frozen=True, kw_only=True):
     """A world that replayed more events than this at start writes a checkpoint."""
     idempotency_keys_max: int
     retry_ms: int
+    bridge_ms: int
+    """An outage up to this long is bridged; in a longer one writes are told to come again."""
+    answer_ms: int
+    """When the database takes longer to answer, readiness names it."""
+    transaction_ms: int
+    """A transaction that takes longer is cut, and tried again when it writes events."""
 
 
 class Cache(Section, frozen=True, kw_only=True):

@@ -69,6 +69,10 @@ class WorldJournal:
         self.reactions: list[Reaction] = []
         """What modules derive from events; set by the composition root before the first append."""
 
+    @property
+    def fault(self) -> str:
+        return self._writer.fault
+
     async def create_world(self, tenant: str, world: str) -> bool:
         """Make an empty world; False when it exists."""
         async with self._creating:
@@ -104,12 +108,12 @@ class WorldJournal:
             known[key] = (events[0].seq, events[-1].seq, done)
             self._forget(owned, known)
         done.add_done_callback(lambda ended: self._committed(owned, events, ended))
-        await asyncio.shield(done)
+        await self._writer.acknowledged(done)
         return events
 
     async def restore(self) -> int:
         """Bring every world of the database into RAM and return how many events were replayed."""
-        loaded, replayed = await self._database.run(self._load)
+        loaded, replayed = await self._database.run_long(self._load)
         for world, keys in loaded:
             self._worlds.add(world)
             self._keys[world.tenant, world.id] = OrderedDict((key, (first, last, None)) for key, first, last in keys)
@@ -127,7 +131,7 @@ class WorldJournal:
                 repositories.save_checkpoint(connection, tenant, world, state)
             self._reached("checkpoint.replaced")
 
-        await self._database.run(save)
+        await self._database.run_long(save)
 
     def _forget(self, world: World, known: _Known) -> None:
         """Drop the oldest key when there are too many, unless the database does not have it yet."""
@@ -150,7 +154,7 @@ class WorldJournal:
     ) -> Sequence[Event]:
         first_seq, last_seq, done = known
         if done is not None:
-            await asyncio.shield(done)
+            await self._writer.acknowledged(done)
         return await self._database.run(
             lambda c: tuple(repositories.events_between(c, tenant, world, first_seq, last_seq))
         )

@@ -19,6 +19,7 @@ from app.core.messages import Event
 from app.stores.database import Database, open_database
 from app.stores.events import Stream
 from app.stores.journal import Reaction, WorldJournal
+from app.stores.watch import Limits
 from app.stores.writer import Writer
 from app.telemetry.metrics import Metrics
 from app.world.state import World, Worlds
@@ -76,9 +77,13 @@ def opened(url: str, tmp_path: Path) -> Opener:
     """Open a store over the test's database; a second time is a restart."""
 
     @asynccontextmanager
-    async def open_store(*reactions: Reaction, queue_events_max: int = 1000) -> AsyncIterator[Store]:
+    async def open_store(
+        *reactions: Reaction, queue_events_max: int = 1000, watched: Limits | None = None, bridge_ms: int = 2_000
+    ) -> AsyncIterator[Store]:
         clock, log, metrics = SystemClock(), structlog.get_logger(), Metrics()
         database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+        if watched is not None:
+            database.watch(limits=watched, log=log)
         await database.upgrade()
         writer = Writer(
             database,
@@ -88,6 +93,7 @@ def opened(url: str, tmp_path: Path) -> Opener:
             queue_events_max=queue_events_max,
             batch_events_max=500,
             retry_ms=20,
+            bridge_ms=bridge_ms,
         )
         writer.start()
         stream, worlds = Stream(), Worlds()
