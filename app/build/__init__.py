@@ -105,7 +105,7 @@ class Innkeeper:
         """What /health/ready tells: ready means that every request gets an answer in time."""
         engines = self.engines.statuses()
         degraded = [engine.name for engine in engines if engine.state == "degraded"]
-        faults = {**self.shared.faults(), **self.features.faults()}
+        faults = {**self.shared.faults(), **self.features.faults(), **_descriptors()}
         return {
             "ready": not self.stopping,
             "degraded": sorted([*degraded, *self.watch.down, *faults, *(["database"] if self.writer.fault else [])]),
@@ -266,6 +266,15 @@ async def build(
         first_key=first_key,
         closers=closers,
     )
+
+
+def _descriptors() -> dict[str, str]:
+    """`descriptors` -> why nobody new can connect; asked by taking one and giving it back."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return {"descriptors": f"no file descriptor is left ({error.strerror}): raise the limit, as with ulimit -n"}
+    return {}
 
 
 async def _open_authority(database: Database, profile: Profile, clock: Clock) -> tuple[Authority, str]:

@@ -83,6 +83,10 @@ class Child:
         """(status, decoded body)."""
         return ask(self.port, "POST", path, data, self.key)
 
+    def put(self, path: str, body: bytes) -> tuple[int, Any]:
+        """(status, decoded body) of bytes as they are."""
+        return ask(self.port, "PUT", path, body, self.key)
+
 
 def start(
     folder: Path,
@@ -125,12 +129,22 @@ def _ready(child: Child) -> bool:
         return False
 
 
-def ask(port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int = 5_000) -> tuple[int, Any]:
+def ask(
+    port: int,
+    method: str,
+    path: str,
+    data: object,
+    key: str,
+    *,
+    deadline_ms: int = 5_000,
+    timeout_s: float = REQUEST_S_MAX,
+) -> tuple[int, Any]:
     """(status, decoded body) of one request on a connection of its own; raises OSError or HTTPException."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_S_MAX)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
         headers = {"Authorization": f"Bearer {key}", "Innkeeper-Deadline-Ms": str(deadline_ms)}
-        connection.request(method, path, None if data is None else json.dumps(data), headers)
+        body = data if data is None or isinstance(data, bytes) else json.dumps(data)
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read() or b"null")
     finally:

@@ -1,7 +1,7 @@
 """A TCP proxy whose line can be broken in nine ways while it carries traffic. It knows bytes, not protocols.
 
 A piece is what one read gives, about a segment. `loss` models what an application sees of a bad line without
-touching the kernel: one piece in twenty stalls its connection for a second, and then the connection is reset.
+touching the kernel: one piece in twenty stalls for two retransmission timeouts, and then the connection is reset.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Fault = Literal["pass", "down", "refuse", "hang", "slow", "reset", "loss", "half
 PIECE_BYTES = 65_536
 SLOW_S = 2.0
 LOSS_SHARE = 0.05
-STALL_S = 1.0
+STALL_S = 0.4
 LINGER_OFF = struct.pack("ii", 1, 0)
 """SO_LINGER of no time: closing sends RST instead of FIN."""
 
@@ -72,9 +72,11 @@ class Proxy:
             return
         self._open |= {writer, above}
         try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._pipe(reader, above, back=writer, answers=False))
-                both.create_task(self._pipe(below, writer, back=above, answers=True))
+            # Cancellation is the end of the proof; the server that calls this would log it.
+            with suppress(asyncio.CancelledError):
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._pipe(reader, above, back=writer, answers=False))
+                    both.create_task(self._pipe(below, writer, back=above, answers=True))
         finally:
             self._open -= {writer, above}
             for one in (writer, above):
@@ -136,6 +138,8 @@ class Proxy:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     """End a connection as a process that died in the middle does."""
-    with suppress(OSError):
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_OFF)
+    line = writer.get_extra_info("socket")
+    if line is not None:
+        with suppress(OSError):
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_OFF)
     writer.transport.abort()

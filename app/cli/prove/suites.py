@@ -6,5 +6,6 @@ from app.cli.prove.figures import Suite
 
 SUITES = (
     Suite("F", "crash ledger", "app.cli.prove.crash:run"),
+    Suite("G", "chaos matrix", "app.cli.prove.chaos:run"),
     Suite("L", "disaster", "app.cli.prove.disaster:run"),
 )

@@ -1,4 +1,4 @@
-"""A provider of words for a proof: OpenAI's Chat Completions over server-sent events, on loopback, with one line to say.
+"""A provider of words for a proof: OpenAI's Chat Completions over server-sent events, on loopback, with one line.
 
 It writes what the real one writes, chunk by chunk, with its finish and its usage, and checks neither key nor model.
 """

@@ -111,8 +111,8 @@ async def test_a_slow_line_is_late_and_whole(monkeypatch: pytest.MonkeyPatch) ->
 async def test_a_line_that_resets_breaks_in_the_middle_of_the_answer() -> None:
     async with line() as proxy, client(proxy) as one:
         await proxy.switch("reset")
+        one.writer.write(WORD)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            one.writer.write(WORD)
             await asyncio.wait_for(one.reader.readexactly(len(WORD)), PATIENCE_S)
 
 
