@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from app.core.errors import Invalid, StoreDown
 from app.core.ports import Log
 from app.stores.tables import SCHEMA_REVISION, metadata
-from app.stores.watch import Limits
+from app.stores.watch import RETRY_AFTER_S, Limits
 
 T = TypeVar("T")
 
@@ -99,7 +99,9 @@ def failures_named(url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StoreDown(f"the database {url} failed: {reason}", hint="see its log and free disk space") from error
+        raise StoreDown(
+            f"the database {url} failed: {reason}", hint="see its log and free disk space", retry_after_s=RETRY_AFTER_S
+        ) from error
 
 
 def bring_up(connection: Connection, migrations: Path) -> None:
