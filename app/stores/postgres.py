@@ -6,6 +6,7 @@ the server is gone, and whoever comes meanwhile is told at once. What was cut ma
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,6 +25,7 @@ from app.stores.watch import NO_LIMIT_S, RETRY_AFTER_S, Limits, Running, Watch
 T = TypeVar("T")
 POOL_MAX = 5
 CONNECT_S_MAX = 5
+CLOSE_S_MAX = 5
 CONNECT_WATCHED_S_MAX = 2
 """While the server is watched, nobody waits for a connection for long."""
 MIGRATION_LOCK = 0x1_44_4B_50
@@ -79,13 +81,16 @@ class PostgresDatabase:
         await self.run_long(locked)
 
     async def close(self) -> None:
-        gone = bool(self.fault)
+        if self.fault:
+            self._hang_up()
         if self._watch is not None:
             await self._watch.close()
-        if gone:
+        try:
+            async with asyncio.timeout(CLOSE_S_MAX):
+                for engine in (self._engine, self._probes):
+                    await engine.dispose()
+        except TimeoutError:
             self._hang_up()
-        for engine in (self._engine, self._probes):
-            await engine.dispose()
 
     def _open(self, connections: int) -> AsyncEngine:
         engine = create_async_engine(

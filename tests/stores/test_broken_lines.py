@@ -79,7 +79,7 @@ def test_redis_is_missed_and_found_again_however_its_line_breaks(
     async def work() -> None:
         proxy = Proxy(redis.port, seed=1)
         await proxy.open()
-        client = Client(f"redis://127.0.0.1:{proxy.port}", connections_max=4, command_ms=200, log=SilentLog())
+        client = Client(f"redis://127.0.0.1:{proxy.port}", connections_max=4, command_ms=400, log=SilentLog())
         client.start()
         await meet_each(proxy, lambda: client.fault, lambda: client.call("GET", "k"))
         await client.close()
@@ -96,7 +96,7 @@ def test_postgres_is_missed_and_found_again_however_its_line_breaks(
         await proxy.open()
         url = f"postgresql://postgres:{PASSWORD}@127.0.0.1:{proxy.port}/postgres"
         database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
-        database.watch(limits=Limits(answer_ms=300, transaction_ms=1_000), log=SilentLog())
+        database.watch(limits=Limits(answer_ms=500, transaction_ms=2_000), log=SilentLog())
         await meet_each(proxy, lambda: database.fault, lambda: database.run(lambda c: c.execute(text("SELECT 1"))))
         await database.close()
         await proxy.close()
