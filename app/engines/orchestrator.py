@@ -56,7 +56,7 @@ class Limits:
     """One engine's three clocks: until its first text, between two pieces, until its end."""
 
     first_token_ms: float = 800.0
-    gap_ms: float = 2_000.0
+    gap_ms: float = 800.0
     total_ms: float = 20_000.0
 
 

@@ -56,6 +56,7 @@ class Met:
     noticed_s: float
     back_s: float
     said_ms: list[float]
+    """Lines that were asked for during the fault; one that was being spoken when it came had begun to answer."""
     decided_ms: list[float]
     calls: int
     failed: list[str]
