@@ -20,7 +20,7 @@ from app.cli.prove import child as children
 from app.cli.prove.background import Background
 from app.cli.prove.child import Child
 from app.cli.prove.figures import Plan
-from app.cli.prove.key_server import KeyServer, find_program
+from app.cli.prove.key_server import KeyServer
 from app.cli.prove.proxy import Fault, Proxy
 from app.cli.prove.words_server import WordsServer
 from app.cli.serve import KEY_FILE
@@ -28,12 +28,26 @@ from app.control.auth import ALL_SCOPES, make_key
 from app.core.errors import Broken
 from app.core.module import Scope
 from app.stores import repositories
-from app.stores.cluster import SUPERUSER, find_tools, private_cluster
+from app.stores.cluster import SUPERUSER, Tools, private_cluster
 from app.stores.database import open_database
 
 WORLD = "chaos"
 GRID = b"type octile\nheight 16\nwidth 16\nmap\n" + b"................\n" * 16
 NPC, PLAYER = "mara", "p1"
+NAMES = {
+    "database": frozenset({"database"}),
+    "redis": frozenset({"cache", "stream", "outlet"}),
+    "words": frozenset({"openai", "words", "words.openai", "dialogue.words"}),
+}
+"""Peer -> what readiness calls it and what stands on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The programs that the stage starts."""
+
+    postgres: Tools
+    redis: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +75,24 @@ class Stage:
 
 
 @contextmanager
-def full_stage(plan: Plan, settings: Mapping[str, str]) -> Iterator[Stage]:
-    """Everything, started; raises StoreDown where PostgreSQL or a Redis is not on this machine."""
+def full_stage(plan: Plan, peers: Peers, settings: Mapping[str, str]) -> Iterator[Stage]:
+    """Everything, started, and ended with the block."""
     folder = plan.folder / "network"
     folder.mkdir()
     password = secrets.token_hex(16)
     with ExitStack() as stack:
         background = stack.enter_context(Background())
-        cluster = stack.enter_context(
-            private_cluster(find_tools("initdb"), port=children.free_port(), password=password)
-        )
+        cluster = stack.enter_context(private_cluster(peers.postgres, port=children.free_port(), password=password))
         cluster.create()
         cluster.start()
-        redis = KeyServer(find_program(), folder, children.free_port())
+        redis = KeyServer(peers.redis, folder, children.free_port())
         redis.start()
         stack.callback(redis.kill)
         words = WordsServer()
         background.call(words.open())
         stack.callback(_close, background, words)
-        lines = {}
-        for peer, port, names in (
-            ("database", cluster.port, {"database"}),
-            ("redis", redis.port, {"cache", "stream", "outlet"}),
-            ("words", words.port, {"openai", "words", "words.openai", "dialogue.words"}),
-        ):
-            proxy = Proxy(port, seed=plan.seed)
-            background.call(proxy.open())
-            stack.callback(_close, background, proxy)
-            lines[peer] = Line(proxy, frozenset(names))
+        ports = {"database": cluster.port, "redis": redis.port, "words": words.port}
+        lines = {peer: _line(stack, background, peer, port, seed=plan.seed) for peer, port in ports.items()}
         address = f"postgresql://{SUPERUSER}:{password}@127.0.0.1"
         direct = f"{address}:{cluster.port}/postgres"
         reader_key = make_keys(folder, direct)
@@ -107,6 +111,14 @@ def full_stage(plan: Plan, settings: Mapping[str, str]) -> Iterator[Stage]:
         stack.callback(child.kill)
         make_world(child)
         yield Stage(child, reader_key, direct, background, lines)
+
+
+def _line(stack: ExitStack, background: Background, peer: str, port: int, *, seed: int) -> Line:
+    """A proxy before a peer's port, closed with the stack."""
+    proxy = Proxy(port, seed=seed)
+    background.call(proxy.open())
+    stack.callback(_close, background, proxy)
+    return Line(proxy, NAMES[peer])
 
 
 def _close(background: Background, server: Proxy | WordsServer) -> None:
