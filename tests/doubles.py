@@ -19,6 +19,7 @@ class RamJournal:
     commit: Callable[[], Awaitable[None]] | None = None
     events: list[Event] = field(default_factory=list)
     answered: dict[tuple[str, str, str], tuple[bytes, Sequence[Event]]] = field(default_factory=dict)
+    fault: str = ""
 
     async def append(
         self,

@@ -48,6 +48,7 @@ from app.stores.journal import WorldJournal
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
 from app.stores.shared import Shared, open_shared
+from app.stores.watch import Limits
 from app.stores.writer import Writer
 from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
@@ -113,7 +114,7 @@ class Innkeeper:
         """What /health/ready tells: ready means that every request gets an answer in time."""
         engines = self.engines.statuses()
         degraded = [engine.name for engine in engines if engine.state == "degraded"]
-        faults = {**self.shared.faults(), **self.features.faults(), **self.ownership.faults()}
+        faults = {**self.shared.faults(), **self.features.faults(), **self.ownership.faults(), **_descriptors()}
         return {
             "ready": not self.stopping,
             "degraded": sorted([*degraded, *self.watch.down, *faults, *(["database"] if self.writer.fault else [])]),
@@ -164,6 +165,8 @@ async def build(
     if database.alone is not None:
         database.alone.take()
         closers.append(database.alone.release)
+    limits = Limits(answer_ms=profile.database.answer_ms, transaction_ms=profile.database.transaction_ms)
+    database.watch(limits=limits, log=log)
     await database.upgrade()
     log.debug("database.opened", url=database.url)
     replica = _replica_name(profile)
@@ -176,6 +179,7 @@ async def build(
         queue_events_max=profile.database.queue_events_max,
         batch_events_max=profile.database.batch_events_max,
         retry_ms=profile.database.retry_ms,
+        bridge_ms=profile.database.bridge_ms,
         reached=reached,
     )
     writer.start()
@@ -339,6 +343,15 @@ def _replica_name(profile: Profile) -> str:
     """What this server is called among replicas: its address, or what stays the same over its restarts."""
     server = profile.server
     return profile.ownership.address.rstrip("/") or f"{gethostname()}:{server.port}{Path(server.data_folder).resolve()}"
+
+
+def _descriptors() -> dict[str, str]:
+    """`descriptors` -> why nobody new can connect; asked by taking one and giving it back."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return {"descriptors": f"no file descriptor is left ({error.strerror}): raise the limit, as with ulimit -n"}
+    return {}
 
 
 async def _open_authority(database: Database, profile: Profile, clock: Clock) -> tuple[Authority, str]:

@@ -65,7 +65,7 @@ def open_words(
     from app.engines.orchestrator import Orchestrator as WordsOrchestrator
 
     limits = {
-        name: Limits(first_token_ms=spec.first_token_ms, total_ms=spec.total_ms)
+        name: Limits(first_token_ms=spec.first_token_ms, gap_ms=spec.gap_ms, total_ms=spec.total_ms)
         for name, spec in profile.engines.items()
         if isinstance(spec, OpenAI | Azure | Anthropic | Llama)
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from app.core.clock import Clock, Deadline
-from app.core.errors import Broken, DeadlineExceeded, EngineDown, Unavailable
+from app.core.errors import Broken, DeadlineExceeded, EngineDown, Error, Unavailable
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -46,7 +46,11 @@ class _Health:
 
 
 class Ladder(Generic[Q, A]):
-    """Tries rungs in order; a rung with `failures_max` failures in a row rests for `rest_ms`."""
+    """Tries rungs in order; a rung with `failures_max` failures in a row rests for `rest_ms`.
+
+    After its rest one request tries it, while the others go on without it until that one is answered. An error that
+    says when to come again shortens the rest.
+    """
 
     def __init__(
         self,
@@ -72,7 +76,7 @@ class Ladder(Generic[Q, A]):
         """The first answer and the name of its rung; raises EngineDown when every rung failed."""
         reason: Exception | None = None
         for rung in self.rungs:
-            if not rung.last and self._resting(rung.name):
+            if not rung.last and not self._may_try(rung.name):
                 continue
             try:
                 answer = await self._attempt(rung, request, deadline)
@@ -95,16 +99,25 @@ class Ladder(Generic[Q, A]):
         except TimeoutError as error:
             raise DeadlineExceeded(f"rung {rung.name!r} was late") from error
 
-    def _resting(self, name: str) -> bool:
-        return self._health[name].closed_until_s > self._clock.monotonic_s()
+    def _may_try(self, name: str) -> bool:
+        """Whether a rung does not rest; whoever ends its rest is alone until it is answered."""
+        health = self._health[name]
+        if health.failures < self._failures_max:
+            return True
+        now_s = self._clock.monotonic_s()
+        if health.closed_until_s > now_s:
+            return False
+        health.closed_until_s = now_s + self._rest_s
+        return True
 
-    def _failed(self, name: str, error: Exception) -> None:
+    def _failed(self, name: str, error: Error) -> None:
         health = self._health[name]
         health.failures += 1
         if health.failures == 1:
             self._watcher.rung_fell(self.module, name, str(error))
         if health.failures >= self._failures_max:
-            health.closed_until_s = self._clock.monotonic_s() + self._rest_s
+            wait_s = self._rest_s if error.retry_after_s is None else min(self._rest_s, error.retry_after_s)
+            health.closed_until_s = self._clock.monotonic_s() + wait_s
 
     def _succeeded(self, name: str) -> None:
         health = self._health[name]

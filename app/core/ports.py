@@ -149,8 +149,14 @@ class Journal(Protocol):
     second call with the same key changes nothing and returns the first call's events; without changes it
     only asks for those. `request` is the digest of what was asked under the key: Conflict when it is another.
     Raises NotFound for an unknown world, Invalid or Conflict when a reducer refuses a change (then
-    nothing of the call is applied), Overloaded when the writer is full, StoreDown when a commit fails.
+    nothing of the call is applied), Overloaded when the writer is full, StoreDown when the database fails
+    for longer than a short outage.
     """
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be committed now; empty while it can. Who cannot wait leaves `append` alone then."""
+        ...
 
     async def append(
         self,

@@ -81,6 +81,12 @@ class Database(Section, frozen=True, kw_only=True):
     """...and when this long has passed since then."""
     idempotency_keys_max: int
     retry_ms: int
+    bridge_ms: int
+    """An outage up to this long is bridged; in a longer one writes are told to come again."""
+    answer_ms: int
+    """When the database takes longer to answer, readiness names it."""
+    transaction_ms: int
+    """A transaction that takes longer is cut, and tried again when it writes events."""
 
 
 class Ownership(Section, frozen=True, kw_only=True):
@@ -168,6 +174,8 @@ class OpenAI(Engine, frozen=True, kw_only=True, tag="openai"):
     key_env: str = "OPENAI_API_KEY"
     base_url: str = ""
     first_token_ms: int = 4_000
+    gap_ms: int = 800
+    """A stream that pauses longer has failed: the player hears the NPC fall silent in mid-line."""
     total_ms: int = 30_000
 
 
@@ -179,6 +187,7 @@ class Azure(Engine, frozen=True, kw_only=True, tag="azure"):
     key_env: str = "AZURE_OPENAI_API_KEY"
     api_version: str = "2026-06-01"
     first_token_ms: int = 4_000
+    gap_ms: int = 800
     total_ms: int = 30_000
 
 
@@ -189,6 +198,7 @@ class Anthropic(Engine, frozen=True, kw_only=True, tag="anthropic"):
     key_env: str = "ANTHROPIC_API_KEY"
     base_url: str = ""
     first_token_ms: int = 4_000
+    gap_ms: int = 800
     total_ms: int = 30_000
 
 
@@ -203,6 +213,7 @@ class Llama(Engine, frozen=True, kw_only=True, tag="llama"):
     threads_max: int = 4
     """One core is left free all the same: llama.cpp's threads spin, and one without a core stops the others."""
     first_token_ms: int = 8_000
+    gap_ms: int = 2_000
     total_ms: int = 60_000
 
 

@@ -56,7 +56,7 @@ class Limits:
     """One engine's three clocks: until its first text, between two pieces, until its end."""
 
     first_token_ms: float = 800.0
-    gap_ms: float = 2_000.0
+    gap_ms: float = 800.0
     total_ms: float = 20_000.0
 
 
@@ -88,7 +88,7 @@ class Orchestrator:
         name: str = "words",
         limits: Mapping[str, Limits] = MappingProxyType({}),
         failures_max: int = 3,
-        rest_ms: float = 10_000.0,
+        rest_ms: float = 4_000.0,
         spent: Callable[[Spent], None] | None = None,
     ) -> None:
         """`limits` are the clocks by engine name; `spent` is told of every completion that cost something."""
@@ -150,7 +150,12 @@ class Orchestrator:
             except Unavailable as error:
                 reasons.append(error.message)
                 total = _sum(total, self._broke(engine, completion, attempt, error))
-        raise EngineDown(f"no provider answered: {'; '.join(reasons)}", hint="see the engines' status")
+        rested_s = None if able else min(health.rests_until_s for health in self._health.values())
+        raise EngineDown(
+            f"no provider answered: {'; '.join(reasons)}",
+            hint="see the engines' status",
+            retry_after_s=None if rested_s is None else max(0.0, rested_s - self._clock.monotonic_s()),
+        )
 
     async def _attempt(
         self, engine: Words, completion: Completion, deadline: Deadline, attempt: _Attempt, said: str

@@ -15,7 +15,7 @@ import msgspec
 
 from app.core.clock import Deadline
 from app.core.errors import DeadlineExceeded, EngineDown
-from app.core.ports import Completion, EngineStatus, Usage, WordsDelta, WordsEvent
+from app.core.ports import Completion, EngineStatus, Usage, WordsDelta, WordsEnd, WordsEvent
 from app.engines import wire
 from app.engines.prices import Prices
 
@@ -98,8 +98,9 @@ class Provider(ABC):
                     written += len(event.text) if isinstance(event, WordsDelta) else 0
                     if written > wire.written_max(completion):
                         raise EngineDown(f"{self.name} writes past its limit of {completion.output_tokens_max} tokens")
+                    if isinstance(event, WordsEnd):
+                        self._trouble = ""  # before it is told: nobody asks for what comes after the end
                     yield event
-        self._trouble = ""
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:

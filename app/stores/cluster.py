@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs, and a private server from them: no network, one socket in its own folder.
+"""PostgreSQL's own programs, and a private server from them: a socket in its own folder, no network unless asked.
 
 It proves backups and drills disasters; the server that a studio's data lives on is never started from here.
 PostgreSQL refuses to run as root, so a private server that root asks for runs as an unprivileged user.
@@ -26,6 +26,8 @@ START_S_MAX = 60.0
 RUN_S_MAX = 6 * 3_600
 UNPRIVILEGED = ("postgres", "pgserver", "nobody")
 SUPERUSER = "postgres"
+PORT = 5432
+LOOPBACK = "host all all 127.0.0.1/32 scram-sha-256\n"
 PLAIN = {"listen_addresses": "", "fsync": "on", "max_connections": "20", "shared_buffers": "16MB", "hot_standby": "off"}
 
 
@@ -96,12 +98,17 @@ def _folders() -> Iterator[Path]:
 
 @dataclass
 class Cluster:
-    """A private server over `folder`/data; `settings` are its own, over the plain ones."""
+    """A private server over `folder`/data; `settings` are its own, over the plain ones.
+
+    With `password` it also listens on loopback, on `port`, for whoever knows it.
+    """
 
     tools: Tools
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    port: int = PORT
+    password: str = ""
 
     @property
     def data(self) -> Path:
@@ -109,11 +116,21 @@ class Cluster:
 
     def url(self, database: str = "postgres", role: str = SUPERUSER) -> str:
         """The address of one of its databases."""
-        return f"postgresql://{role}@/{database}?host={self.folder}"
+        return f"postgresql://{role}@/{database}?host={self.folder}&port={self.port}"
+
+    def pids(self) -> list[int]:
+        """Every process of the running server, the first one first."""
+        return _family(self.process.pid) if self.process is not None else []
 
     def create(self) -> None:
         """Make an empty server."""
         arguments = ["-D", str(self.data), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-sync"]
+        if self.password:
+            secret = self.folder / "password"
+            secret.write_text(self.password)
+            secret.chmod(0o600)
+            give_away(self.folder)
+            arguments.append(f"--pwfile={secret}")
         self.tools.run_private("initdb", arguments)
 
     def adopt(self, data: Path) -> None:
@@ -126,16 +143,17 @@ class Cluster:
         """Start and wait until it takes connections; raises StoreDown with the end of its log."""
         config, access, log = self.folder / "private.conf", self.folder / "private.hba", self.folder / "log"
         config.write_text("".join(f"{name} = '{value}'\n" for name, value in {**PLAIN, **self.settings}.items()))
-        access.write_text("local all all trust\nlocal replication all trust\n")
+        access.write_text("local all all trust\nlocal replication all trust\n" + (LOOPBACK if self.password else ""))
         arguments = ["-D", str(self.data), "-c", f"config_file={config}", "-c", f"hba_file={access}"]
-        arguments += ["-c", f"unix_socket_directories={self.folder}"]
+        arguments += ["-c", f"unix_socket_directories={self.folder}", "-c", f"port={self.port}"]
+        arguments += ["-c", "listen_addresses=127.0.0.1"] if self.password else []
         self.process = self.tools.popen("postgres", arguments, log=log)
         until_s = time.monotonic() + START_S_MAX
         while time.monotonic() < until_s:
             if self.process.poll() is not None:
                 break
             with suppress(StoreDown):
-                self.tools.run("pg_isready", ["--quiet", "--host", str(self.folder)])
+                self.tools.run("pg_isready", ["--quiet", "--host", str(self.folder), "--port", str(self.port)])
                 return
             time.sleep(0.05)
         said = log.read_text(errors="replace").splitlines()[-3:]
@@ -156,9 +174,7 @@ class Cluster:
         """End it as a power cut would, with every process that it started."""
         if self.process is None or self.process.poll() is not None:
             return
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
-        for pid in (self.process.pid, *pids):
+        for pid in self.pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
@@ -166,10 +182,12 @@ class Cluster:
 
 
 @contextmanager
-def private_cluster(tools: Tools, *, settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+def private_cluster(
+    tools: Tools, *, settings: Mapping[str, str] | None = None, port: int = PORT, password: str = ""
+) -> Iterator[Cluster]:
     """A server in a temporary folder, neither made nor started yet; stopped and erased at the end."""
     folder = Path(tempfile.mkdtemp(prefix="innkeeper-pg-"))
-    cluster = Cluster(tools, folder, settings or {})
+    cluster = Cluster(tools, folder, settings or {}, port=port, password=password)
     try:
         give_away(folder)
         yield cluster
@@ -185,6 +203,13 @@ def give_away(folder: Path) -> None:
         return
     for path in (folder, *folder.rglob("*")):
         shutil.chown(path, user, _group(user))
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that descend from it, where the system tells."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    below = children.read_text().split() if children.exists() else []
+    return [pid, *(one for child in below for one in _family(int(child)))]
 
 
 def _unprivileged() -> str | None:

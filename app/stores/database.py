@@ -16,7 +16,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.core.errors import Invalid, StoreDown
+from app.core.ports import Log
 from app.stores.embedded.folder import FolderLock
+from app.stores.watch import RETRY_AFTER_S, Limits
 
 T = TypeVar("T")
 
@@ -34,8 +36,24 @@ class Database(Protocol):
         """What a server must hold before it serves this database; None for one that several may serve."""
         ...
 
+    @property
+    def fault(self) -> str:
+        """Why it cannot be counted on now; empty while it can, and while nobody watches it."""
+        ...
+
+    def watch(self, *, limits: Limits, log: Log) -> None:
+        """Begin to notice when it hangs or is gone, and to fail its callers then instead of letting them wait."""
+        ...
+
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """The result of `work` inside one committed transaction."""
+        """The result of `work` inside one committed transaction, in the time that a watched one may take.
+
+        After a StoreDown it may still be committed a little later, and `work` must bear that.
+        """
+        ...
+
+    async def run_long(self, work: Callable[[Connection], T]) -> T:
+        """The same for work whose length depends on how much there is; it waits as long as the database answers."""
         ...
 
     async def upgrade(self) -> None:
@@ -86,4 +104,6 @@ def failures_named(url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StoreDown(f"the database {url} failed: {reason}", hint="see its log and free disk space") from error
+        raise StoreDown(
+            f"the database {url} failed: {reason}", hint="see its log and free disk space", retry_after_s=RETRY_AFTER_S
+        ) from error

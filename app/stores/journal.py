@@ -78,6 +78,10 @@ class WorldJournal:
         self.reactions: list[Reaction] = []
         """What modules derive from events; set by the composition root before the first append."""
 
+    @property
+    def fault(self) -> str:
+        return self._writer.fault
+
     async def create_world(self, tenant: str, world: str) -> bool:
         """Make an empty world; False when it exists. Raises StoreDown also when another process made it just now."""
         async with self._creating:
@@ -125,7 +129,7 @@ class WorldJournal:
             known[key] = (events[0].seq, events[-1].seq, request, done)
             self._forget(owned, known)
         done.add_done_callback(lambda ended: self._committed(owned, events, ended))
-        await asyncio.shield(done)
+        await self._writer.acknowledged(done)
         return events
 
     async def newest_seq(self, tenant: str, world: str) -> int:
@@ -178,7 +182,7 @@ class WorldJournal:
                 save_checkpoint(connection, tenant, world, state_encoder.encode(state), state.seq)
             self._reached("checkpoint.replaced")
 
-        await self._database.run(save)
+        await self._database.run_long(save)
 
     def _forget(self, world: World, known: _Known) -> None:
         """Drop the oldest key when there are too many, unless the database does not have it yet."""
@@ -199,7 +203,7 @@ class WorldJournal:
     async def _repeated(self, tenant: str, world: str, known: _Call) -> Sequence[Event]:
         first_seq, last_seq, _, done = known
         if done is not None:
-            await asyncio.shield(done)
+            await self._writer.acknowledged(done)
         return await self._database.run(
             lambda c: tuple(repositories.events_between(c, tenant, world, first_seq, last_seq))
         )

@@ -23,7 +23,7 @@ PAGE_EVENTS = 500
 async def load_world(database: Database, claim: Claim) -> tuple[World, int]:
     """(the world as its log left it, how many events were replayed); raises StoreDown."""
     tenant, id = claim.tenant, claim.world
-    body = await database.run(lambda connection: checkpoint_body(connection, tenant, id))
+    body = await database.run_long(lambda connection: checkpoint_body(connection, tenant, id))
     state = await asyncio.to_thread(decode_checkpoint, body, id)
     replayed = 0
     while True:

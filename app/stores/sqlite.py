@@ -1,4 +1,8 @@
-"""SQLite, the embedded default: one connection in one thread, write-ahead log, every commit synced."""
+"""SQLite, the embedded default: one connection in one thread, write-ahead log, every commit synced.
+
+A statement that hangs in the disk cannot be cut. While the file is watched its caller is let go, the fault is
+named, and whoever comes meanwhile is told at once; the work itself ends when the disk does.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,12 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
+from app.core.errors import StoreDown
+from app.core.ports import Log
 from app.stores.bringup import LOCK_MS_MAX, bring_up, fits, patiently
 from app.stores.database import failures_named
 from app.stores.embedded.folder import FolderLock
+from app.stores.watch import NO_LIMIT_S, RETRY_AFTER_S, Limits, Running, Watch
 
 T = TypeVar("T")
 BUSY_MS_MAX = 5_000
@@ -30,20 +37,33 @@ class SqliteDatabase:
         self._migrations = migrations
         self._thread = ThreadPoolExecutor(1, "innkeeper-database")
         self.alone = FolderLock(Path(f"{url.database}.lock"))
+        self._watch: Watch | None = None
 
     @property
     def url(self) -> str:
         return self._engine.url.render_as_string()
 
+    @property
+    def fault(self) -> str:
+        return self._watch.fault if self._watch is not None else ""
+
+    def watch(self, *, limits: Limits, log: Log) -> None:
+        self._watch = Watch(f"the database {self.url}", limits=limits, log=log)
+
     async def run(self, work: Callable[[Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+        return await self._within(self._watch.limits.transaction_s if self._watch is not None else NO_LIMIT_S, work)
+
+    async def run_long(self, work: Callable[[Connection], T]) -> T:
+        return await self._within(NO_LIMIT_S, work)
 
     async def upgrade(self) -> None:
-        if not await patiently(lambda: self.run(fits)):  # a new file is locked while it turns to write-ahead
-            await patiently(lambda: self.run(self._bring_up_alone))
+        if not await patiently(lambda: self.run_long(fits)):  # a new file is locked while it turns to write-ahead
+            await patiently(lambda: self.run_long(self._bring_up_alone))
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._thread.shutdown)
+        if self._watch is not None:
+            await self._watch.close()
+        await asyncio.to_thread(self._thread.shutdown, wait=not self.fault)
         self._engine.dispose()
 
     def _bring_up_alone(self, connection: Connection) -> None:
@@ -55,7 +75,42 @@ class SqliteDatabase:
         finally:
             connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_MS_MAX}")
 
-    def _run(self, work: Callable[[Connection], T]) -> T:
+    async def _within(self, limit_s: float, work: Callable[[Connection], T]) -> T:
+        """The result of `work`; a caller whose time is over is let go, and the work ends later or never."""
+        watch, loop = self._watch, asyncio.get_running_loop()
+        if watch is None:
+            return await loop.run_in_executor(self._thread, self._transact, work)
+        watch.require()
+        waiter: asyncio.Future[T] = loop.create_future()
+
+        def cut(reason: str) -> None:
+            if not waiter.done():
+                waiter.set_exception(StoreDown(reason, hint="it is tried again by itself", retry_after_s=RETRY_AFTER_S))
+            watch.lose(reason)
+
+        running = Running(cut, limit_s, begun=False)
+
+        def begun() -> T:
+            running.begun = True
+            return self._transact(work)
+
+        def ended(job: asyncio.Future[T]) -> None:
+            watch.end(running)
+            if running.over:
+                watch.find()
+            error = job.exception()
+            if waiter.done():
+                return
+            if error is not None:
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(job.result())
+
+        watch.begin(running)  # until the thread is free again, also when the caller has left
+        loop.run_in_executor(self._thread, begun).add_done_callback(ended)
+        return await waiter
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
         with failures_named(self.url), self._engine.begin() as connection:
             return work(connection)
 

@@ -1,7 +1,8 @@
 """The one writer: work from many callers, joined into one commit, acknowledged after it.
 
-While the database fails, waiting work stays queued (bounded) and is tried again; nobody is
-acknowledged. A commit shows the claim under which its rows were made: what a world's former owner still wants to
+While the database fails, waiting work stays queued (bounded) and is tried again; nobody is acknowledged.
+A short outage is bridged; in a longer one callers are told, new work is refused, and what is queued is kept.
+A commit shows the claim under which its rows were made: what a world's former owner still wants to
 write is refused, by itself. It knows nothing else of worlds: a batch is rows for named tables.
 """
 
@@ -25,6 +26,7 @@ from app.stores.repositories import Claim
 from app.telemetry.metrics import Metrics
 
 Rows = Mapping[Table, Sequence[Row]]
+RETRY_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Writer:
         queue_events_max: int,
         batch_events_max: int,
         retry_ms: int,
+        bridge_ms: int,
         reached: Reached = nothing,
     ) -> None:
         self._database = database
@@ -66,16 +69,24 @@ class Writer:
         self._queue_events_max = queue_events_max
         self._batch_events_max = batch_events_max
         self._retry_s = retry_ms / 1000.0
+        self._bridge_s = bridge_ms / 1000.0
         self._reached = reached
         self._waiting: deque[_Batch] = deque()
         self._waiting_events = 0
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
-        self.fault = ""
-        """Why commits fail now; empty while they succeed."""
         self.lost: Callable[[Claim], None] = _ignore
         """Told of a claim that no longer holds."""
+        self._fault = ""
+        self._failing_since_s = 0.0
+        self._patient: set[asyncio.Future[None]] = set()
+        """Whoever waits for a commit; an outage that is not short ends their wait."""
+
+    @property
+    def fault(self) -> str:
+        """Why commits fail or hang now; empty while they succeed."""
+        return self._fault or self._database.fault
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="writer")
@@ -90,6 +101,18 @@ class Writer:
                 hint="send fewer events at once, or wait",
                 retry_after_s=self._retry_s,
             )
+        if self._fault and self._failing_s() > self._bridge_s:
+            raise _outage(self._fault)
+
+    async def acknowledged(self, done: asyncio.Future[None]) -> None:
+        """Wait for a commit; raises StoreDown when the database has failed for too long. The rows stay queued."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._patient.add(waiter)
+        done.add_done_callback(lambda ended: _settle(waiter, ended.exception()))
+        try:
+            await waiter
+        finally:
+            self._patient.discard(waiter)
 
     def submit(self, rows: Rows, *, events: int, claim: Claim) -> asyncio.Future[None]:
         """Queue rows of a claimed world; the future ends after their commit, or with StoreDown when it was lost."""
@@ -114,7 +137,7 @@ class Writer:
             ended = bool((await asyncio.wait({self._task}, timeout=patience_s))[0])
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        clean = ended and not self._waiting and not self.fault
+        clean = ended and not self._waiting and not self._fault
         while self._waiting:
             _fail(self._waiting.popleft(), "the server stopped before the commit")
         return clean
@@ -195,14 +218,21 @@ class Writer:
 
     def _failed(self, error: StoreDown) -> None:
         self._metrics.commits_failed.inc()
-        if not self.fault:
+        if not self._fault:
             self._log.error("commit.failed", reason=error.message)
-        self.fault = error.message
+            self._failing_since_s = self._clock.monotonic_s()
+        self._fault = error.message
+        if self._failing_s() > self._bridge_s:
+            for waiter in self._patient:
+                _settle(waiter, _outage(self._fault))
+
+    def _failing_s(self) -> float:
+        return self._clock.monotonic_s() - self._failing_since_s
 
     def _succeeded(self) -> None:
-        if self.fault:
+        if self._fault:
             self._log.info("commit.recovered")
-        self.fault = ""
+        self._fault = ""
 
     def _count(self, events: int) -> None:
         self._waiting_events += events
@@ -238,3 +268,16 @@ def _ignore(_claim: Claim) -> None:
 def _fail(batch: _Batch, why: str) -> None:
     if not batch.done.done():
         batch.done.set_exception(StoreDown(why, hint="send it again with the same key"))
+
+
+def _settle(waiter: asyncio.Future[None], error: BaseException | None) -> None:
+    if waiter.done():
+        return
+    if error is None:
+        waiter.set_result(None)
+    else:
+        waiter.set_exception(error)
+
+
+def _outage(fault: str) -> StoreDown:
+    return StoreDown(f"not committed: {fault}", hint="send it again with the same key", retry_after_s=RETRY_AFTER_S)

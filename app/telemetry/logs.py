@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from contextlib import suppress
+from typing import IO, Any, Literal
 
 import msgspec
 import structlog
@@ -26,17 +27,32 @@ def open_log(*, level: Literal["debug", "info", "warning", "error"], format: Lit
     wrapper = structlog.make_filtering_bound_logger(_LEVELS[level])
     if format == "json":
         return structlog.wrap_logger(
-            structlog.BytesLogger(sys.stderr.buffer),
+            structlog.BytesLogger(_Lossy(sys.stderr.buffer)),  # type: ignore[arg-type]  # it asks for write and flush
             processors=[*shared, structlog.processors.format_exc_info, _to_json],
             wrapper_class=wrapper,
             cache_logger_on_first_use=True,
         )
     return structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        structlog.PrintLogger(_Lossy(sys.stderr)),  # type: ignore[arg-type]  # it asks for write and flush
         processors=[*shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())],
         wrapper_class=wrapper,
         cache_logger_on_first_use=True,
     )
+
+
+class _Lossy:
+    """A stream that drops what it cannot write: a full disk under the log must fail no request that it tells of."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+
+    def write(self, text: str | bytes) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _to_json(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> bytes:

@@ -106,3 +106,37 @@ async def test_a_rung_that_fails_repeatedly_rests_and_comes_back() -> None:
 async def test_when_every_rung_fails_the_last_reason_is_told() -> None:
     with pytest.raises(EngineDown, match="no"):
         await ask(ladder(Rung("one", down), Rung("two", down)))
+
+
+async def test_after_its_rest_a_rung_is_tried_by_one_request_while_the_others_go_on() -> None:
+    clock, tried = Clock(), 0
+
+    async def silent(request: str, deadline: Deadline) -> str:
+        nonlocal tried
+        tried += 1
+        await asyncio.sleep(0.02)
+        raise EngineDown("silent")
+
+    over = ladder(Rung("one", silent), Rung("two", fine, last=True), clock=clock)
+    for _ in range(3):
+        await ask(over)
+    clock.ahead_s += 5.1
+    await asyncio.gather(*(ask(over) for _ in range(5)))
+    assert tried == 4
+
+
+async def test_a_rung_that_says_when_to_come_again_rests_no_longer_than_that() -> None:
+    clock, tried = Clock(), 0
+
+    async def resting(request: str, deadline: Deadline) -> str:
+        nonlocal tried
+        tried += 1
+        raise EngineDown("rests", retry_after_s=1.0)
+
+    over = ladder(Rung("one", resting), Rung("two", fine, last=True), clock=clock)
+    for _ in range(4):
+        await ask(over)
+    assert tried == 3
+    clock.ahead_s += 1.1
+    await ask(over)
+    assert tried == 4

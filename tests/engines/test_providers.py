@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from app.core.errors import DeadlineExceeded, EngineDown, Unavailable
-from app.core.ports import WordsDelta, WordsStart
+from app.core.ports import WordsDelta, WordsEnd, WordsStart
 from app.engines.openai import open_openai
 from app.engines.provider import Provider
 from tests.engines.conftest import COMPLETION, PRICES, drain, soon
@@ -102,6 +102,21 @@ async def test_no_fault_passes_for_success(kind: str, fault: Fault, standin: Sta
     assert standin.redirected == 0
     assert engine.status().state == "degraded"
     assert KEY not in f"{caught.value} {caught.value.hint} {engine.status()}"
+
+
+async def test_an_engine_that_ends_a_line_is_ready_again_though_nobody_reads_on(
+    kind: str, standin: Standin, opened: Open
+) -> None:
+    engine = opened(kind)
+    standin.fault = "500"
+    with pytest.raises(EngineDown):
+        await drain(engine.stream(COMPLETION, soon()))
+    standin.fault = "none"
+    async with aclosing(engine.stream(COMPLETION, soon())) as stream:
+        async for event in stream:
+            if isinstance(event, WordsEnd):
+                break
+    assert engine.status().state == "ready"
 
 
 async def test_rate_limit_keeps_retry_after(kind: str, standin: Standin, opened: Open) -> None:

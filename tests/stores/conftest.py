@@ -18,6 +18,7 @@ from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.events import Stream
 from app.stores.journal import Reaction, WorldJournal
 from app.stores.ownership import Ownership
+from app.stores.watch import Limits
 from app.stores.writer import Writer
 from app.telemetry.metrics import Metrics
 from app.world.state import World, Worlds
@@ -67,10 +68,17 @@ def opened(url: str, tmp_path: Path) -> Opener:
 
     @asynccontextmanager
     async def open_store(
-        *reactions: Reaction, queue_events_max: int = 1000, checkpoint_ms: int = 60_000, part_bytes: int = PART_BYTES
+        *reactions: Reaction,
+        queue_events_max: int = 1000,
+        checkpoint_ms: int = 60_000,
+        part_bytes: int = PART_BYTES,
+        watched: Limits | None = None,
+        bridge_ms: int = 2_000,
     ) -> AsyncIterator[Store]:
         clock, log, metrics = SystemClock(), structlog.get_logger(), Metrics()
         database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+        if watched is not None:
+            database.watch(limits=watched, log=log)
         await database.upgrade()
         writer = Writer(
             database,
@@ -80,6 +88,7 @@ def opened(url: str, tmp_path: Path) -> Opener:
             queue_events_max=queue_events_max,
             batch_events_max=500,
             retry_ms=20,
+            bridge_ms=bridge_ms,
         )
         writer.start()
         stream, worlds = Stream(), Worlds()

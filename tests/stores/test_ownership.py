@@ -62,7 +62,14 @@ async def replica(url: str, folder: Path, name: str) -> AsyncIterator[Replica]:
     database = open_database(url, folder=folder, migrations=MIGRATIONS)
     await database.upgrade()
     writer = Writer(
-        database, clock=clock, log=log, metrics=Metrics(), queue_events_max=1000, batch_events_max=500, retry_ms=20
+        database,
+        clock=clock,
+        log=log,
+        metrics=Metrics(),
+        queue_events_max=1000,
+        batch_events_max=500,
+        retry_ms=20,
+        bridge_ms=2_000,
     )
     writer.start()
     checkpoints = Checkpoints(database, clock=clock, log=log, events_min=50, interval_ms=60_000, queue_events_max=1000)

@@ -111,6 +111,10 @@ class Child:
         """(status, decoded body)."""
         return ask(self.port, "POST", path, data, self.key)
 
+    def put(self, path: str, body: bytes) -> tuple[int, Any]:
+        """(status, decoded body) of bytes as they are."""
+        return ask(self.port, "PUT", path, body, self.key)
+
 
 def start(
     folder: Path,
@@ -160,18 +164,28 @@ def rss_kib(pid: int) -> int:
 
 
 def ask(
-    port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int = DEADLINE_MS
+    port: int,
+    method: str,
+    path: str,
+    data: object,
+    key: str,
+    *,
+    deadline_ms: int = DEADLINE_MS,
+    timeout_s: float = REQUEST_S_MAX,
 ) -> tuple[int, Any]:
     """(status, decoded body) of one request on a connection of its own; raises OSError or HTTPException."""
-    status, body = _exchange(port, method, path, data, key, deadline_ms=deadline_ms)
+    status, body = _exchange(port, method, path, data, key, deadline_ms=deadline_ms, timeout_s=timeout_s)
     return status, json.loads(body or b"null")
 
 
-def _exchange(port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_S_MAX)
+def _exchange(
+    port: int, method: str, path: str, data: object, key: str, *, deadline_ms: int, timeout_s: float = REQUEST_S_MAX
+) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
         headers = {"Authorization": f"Bearer {key}", "Innkeeper-Deadline-Ms": str(deadline_ms)}
-        connection.request(method, path, None if data is None else json.dumps(data), headers)
+        body = data if data is None or isinstance(data, bytes) else json.dumps(data)
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

@@ -6,6 +6,7 @@ from app.cli.prove.figures import Suite
 
 SUITES = (
     Suite("F", "crash ledger", "app.cli.prove.crash:run"),
+    Suite("G", "chaos matrix", "app.cli.prove.chaos:run"),
     Suite("H", "load", "app.cli.prove.load.suite:run"),
     Suite("I", "overload", "app.cli.prove.overload:run"),
     Suite("J", "soak", "app.cli.prove.soak:run"),

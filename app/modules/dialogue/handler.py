@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from app.core.clock import Clock
-from app.core.errors import Conflict, Invalid, NotFound, Refused, Unavailable, nearest
+from app.core.errors import Conflict, Invalid, NotFound, Refused, StoreDown, Unavailable, nearest
 from app.core.ids import new_id, stable_hash
 from app.core.ladder import Ladder, Rung, Watcher
 from app.core.messages import Change, digest
@@ -209,6 +209,8 @@ class DialogueHandler:
         turn.delta = logic.relation_delta(scene, dialogue.kindness, self._settings.talk_relation_max)
         limit_s = min(self._settings.journal_ms, call.deadline.left_ms() * COMMIT_SHARE) / 1000.0
         try:
+            if self._journal.fault:
+                raise StoreDown(self._journal.fault)
             async with asyncio.timeout(limit_s):
                 await self._journal.append(call.tenant, call.world, _effects(turn), key=turn.explain_id)
         except (Unavailable, Refused, TimeoutError) as error:

@@ -18,15 +18,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Explained lines kept in RAM; the oldest leave first."""
     say_deadline_ms: int = 10_000
     """Time for a line when the client names no deadline."""
-    first_token_ms: float = 900.0
+    first_token_ms: float = 750.0
     """How long the words rung may stay silent before the authored line comes."""
     reserve_ms: float = 120.0
     """Time that the words rung leaves for the rungs below it."""
-    journal_ms: float = 1_000.0
+    journal_ms: float = 400.0
     """Time for the commit of a line's effects; past it the line goes out without them."""
     failures_max: int = 3
     """Failures in a row after which a rung rests."""
-    rest_ms: float = 5_000.0
+    rest_ms: float = 4_000.0
     """How long a rung rests."""
     context_tokens_max: int = 3_000
     """Tokens of compiled context on the words rung, estimated; about twelve kilobytes of English."""

@@ -30,6 +30,8 @@ PROBE_S = 0.25
 PROBE_DOWN_S_MIN = 0.05
 PROBE_DOWN_S_MAX = 1.0
 WAITING_PER_CONNECTION = 64
+TORN = (RuntimeError, ValueError, IndexError, RecursionError)
+"""What uvloop raises for a transport that was reset while it was idle, and the parser for bytes that are no reply."""
 
 
 class Rejected(StoreDown):
@@ -95,7 +97,7 @@ class Client:
                 return await self._talk(words)
         except ResponseError as error:
             raise Rejected(f"{self.name} refused {words[0]!r}: {error}", hint="see the server's log") from error
-        except (LostConnection, LateConnection, OSError, RedisError) as error:
+        except (LostConnection, LateConnection, OSError, RedisError, *TORN) as error:
             reason = str(error) or f"no answer in {round((self._command_s + wait_s) * 1000)} ms"
             await self._lost(f"{self.name} failed: {reason}")
             raise StoreDown(self.fault, hint="it is tried again by itself", retry_after_s=PROBE_DOWN_S_MAX) from error

@@ -181,6 +181,20 @@ async def test_effects_that_cannot_be_committed_are_left_out_of_the_reply() -> N
     assert (said.proposals, said.relation_delta) == ((), 0.0)
 
 
+async def test_a_line_does_not_wait_for_a_database_that_is_known_to_be_gone() -> None:
+    stage = make_stage(world=make_world(quests=[quest("q1", giver="anna")]))
+
+    async def never() -> None:
+        raise AssertionError("nothing may be sent to the journal")
+
+    dialogue = await stage.open("anna", "p1")
+    stage.journal.fault, stage.journal.commit = "the database has not answered for 500 ms", never
+    said = await stage.say(dialogue, "p1", "Have you any work?")
+    assert said.text
+    assert (said.proposals, said.relation_delta) == ((), 0.0)
+    assert stage.journal.events == []
+
+
 async def test_threat_lowers_and_thanks_raise_a_little() -> None:
     stage = make_stage()
     dialogue = await stage.open("anna", "p1")

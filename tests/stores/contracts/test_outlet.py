@@ -41,7 +41,14 @@ async def world_with_outlet(folder: Path, url: str) -> AsyncIterator[tuple[World
     database = open_database("", folder=folder, migrations=MIGRATIONS)
     await database.upgrade()
     writer = Writer(
-        database, clock=clock, log=log, metrics=Metrics(), queue_events_max=1000, batch_events_max=500, retry_ms=20
+        database,
+        clock=clock,
+        log=log,
+        metrics=Metrics(),
+        queue_events_max=1000,
+        batch_events_max=500,
+        retry_ms=20,
+        bridge_ms=2_000,
     )
     writer.start()
     committed, worlds = Committed(), Worlds()
