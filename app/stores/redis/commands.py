@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 ALLOWED = frozenset(
     (
-        "AUTH", "PING", "EVALSHA", "EVAL", "TIME", "GET", "MGET", "SET", "DEL", "PTTL", "PEXPIRE", "HGETALL", "HSET",
+        "AUTH", "PING", "EVALSHA", "EVAL", "TIME", "GET", "MGET", "SET", "DEL", "PTTL", "PEXPIRE", "HDEL", "HGET", "HGETALL",
+        "HSET",
         "XADD", "XACK", "XAUTOCLAIM", "XDEL", "XGROUP", "XINFO", "XLEN", "XPENDING", "XRANGE", "XREADGROUP",
         "XREVRANGE", "XTRIM",
     )
