@@ -23,6 +23,7 @@ from app.core.module import Module
 from app.core.ports import Log
 from app.core.profile import Profile
 from app.edge.feed import Feed
+from app.edge.limits import Limits
 from app.edge.router import Router
 from app.edge.session import Sessions
 from app.modules.behavior import module as behavior_module
@@ -37,11 +38,13 @@ from app.modules.world import module as world_module
 from app.modules.world.settings import Settings as WorldSettings
 from app.stores import failpoints, repositories
 from app.stores.database import Database, open_database
+from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.events import Stream
 from app.stores.features.opening import OpenFeatures, open_features
 from app.stores.journal import WorldJournal
 from app.stores.outlet import Outlet
 from app.stores.shared import Shared, open_shared
+from app.stores.usage import spent
 from app.stores.writer import Writer
 from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
@@ -165,7 +168,7 @@ async def build(
         reached=reached,
     )
     writer.start()
-    shared = open_shared(profile.cache, profile.stream, clock=clock, log=log)
+    shared = open_shared(profile, clock=clock, log=log)
     closers.append(shared.close)
     stream = Stream()
     worlds = Worlds()
@@ -182,6 +185,8 @@ async def build(
     )
     replayed = await journal.restore()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
+    for world in worlds.all():
+        shared.budgets.know(world.tenant, world.id, spent(world.state.usage))
     features = open_features(profile, database=database, stream=stream, worlds=worlds, clock=clock, log=log)
     closers.append(features.close)
 
@@ -202,7 +207,9 @@ async def build(
 
     # Engines
     engines = Engines()
-    words, authored = open_words(profile, engines, root=root, clock=clock, watch=watch, environment=os.environ)
+    words, authored = open_words(
+        profile, engines, root=root, clock=clock, watch=watch, environment=os.environ, budgets=shared.budgets
+    )
     policy = open_network("policy", profile, engines, root=root)
     closers.append(engines.close)
 
@@ -236,7 +243,11 @@ async def build(
     closers.extend(module.close for module in modules if module.close is not None)
 
     # Edge
-    router = Router(modules, server=profile.server, behind_s=writer.behind_s, clock=clock, log=log, metrics=metrics)
+    strangers = EmbeddedLimiter(clock=clock, keys_max=profile.cache.keys_max)
+    limits = Limits(profile.limits, shared.limiter, addresses=strangers)
+    router = Router(
+        modules, limits=limits, server=profile.server, behind_s=writer.behind_s, clock=clock, log=log, metrics=metrics
+    )
     announcers = [module.announce for module in modules if module.announce is not None]
     feed = Feed(announcers, pushes_kept_max=profile.server.pushes_kept_max)
     stream.subscribe(feed.publish)

@@ -22,6 +22,7 @@ from app.core.ports import Log
 from app.core.profile import Server
 from app.edge import errors
 from app.edge.admission import Admission
+from app.edge.limits import Limits
 from app.telemetry.metrics import Metrics
 
 Send = Callable[[Chunk], Awaitable[None]]
@@ -53,6 +54,7 @@ class Router:
         self,
         modules: Sequence[Module],
         *,
+        limits: Limits,
         server: Server,
         behind_s: Callable[[], float],
         clock: Clock,
@@ -60,6 +62,7 @@ class Router:
         metrics: Metrics,
     ) -> None:
         self.admission = Admission(server, behind_s=behind_s, log=log, metrics=metrics)
+        self.limits = limits
         self._clock = clock
         self._log = log
         self._metrics = metrics

@@ -122,9 +122,10 @@ class Link:
             frame = decode(body, Frame, packed=packed, what="the frame")
             session, reply = self._open(frame, packed=packed)
         except Error as error:
-            await _send(socket, encode({"id": id, "ok": False, "error": errors.to_frame(error)}, packed=packed), packed)
+            told = await self.router.limits.failed(socket.client.host if socket.client else "", error)
+            await _send(socket, encode({"id": id, "ok": False, "error": errors.to_frame(told)}, packed=packed), packed)
             code = TOKEN if isinstance(error, Unauthenticated) else MALFORMED
-            raise Close(code, error.message) from error
+            raise Close(code, told.message) from error
         await _send(socket, session.encode({"id": frame.id, "ok": True, "data": reply}), session.packed)
         return session
 

@@ -36,6 +36,9 @@ class Silent:
     async def close(self) -> None:
         return None
 
+    def most(self, completion: Completion) -> Usage:
+        return Usage(tokens_in=50, cost_nano_usd=500)
+
     def estimate(self, completion: Completion, written: str) -> Usage:
         return Usage(tokens_in=7, cost_nano_usd=70)
 

@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.control.auth import Authority
 from app.core.module import Scope
+from app.edge.limits import Limits
 from app.edge.rest.http import AnyRequest, identify, json
 from app.telemetry.metrics import Metrics
 
@@ -21,6 +22,7 @@ def routes(
     readiness: Callable[[], dict[str, Any]],
     metrics: Metrics,
     authority: Authority,
+    limits: Limits,
     loopback: bool,
     document: Callable[[], bytes],
 ) -> list[HTTPRouteHandler]:
@@ -38,7 +40,7 @@ def routes(
     @get("/metrics")
     async def exposition(request: AnyRequest) -> Response[bytes]:
         if not loopback:
-            identify(request, authority).require(Scope.READ)
+            (await identify(request, authority, limits)).require(Scope.READ)
         return Response(metrics.render(), media_type=METRICS_TYPE)
 
     @get("/openapi.json")

@@ -44,7 +44,7 @@ class _Face:
         bytes_max = self._server.map_bytes_max if route.op == "path.upload" else self._server.body_bytes_max
 
         async def answer(request: AnyRequest) -> Response[Any]:
-            identity = identify(request, self._authority)
+            identity = await identify(request, self._authority, self._router.limits)
             body = await read_body(request, bytes_max=bytes_max)
             return await self._answer(route, request, identity, body)
 

@@ -25,6 +25,7 @@ from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identif
 from app.edge.rest.messages import EVENTS, event
 from app.edge.router import Router, decode
 from app.world.state import World, Worlds
+from app.world.usage import summary
 
 LIVE_INTERVAL_S = 0.2
 """Time between two position frames of the live stream."""
@@ -51,6 +52,7 @@ class Resources:
             self._enter(),
             self._worlds(),
             self._world(),
+            self._usage(),
             self._npcs(),
             self._npc(),
             self._locations(),
@@ -60,23 +62,23 @@ class Resources:
             self._live(),
         ]
 
-    def _read(self, request: AnyRequest, world: str) -> World:
+    async def _read(self, request: AnyRequest, world: str) -> World:
         """The caller's world; raises Unauthenticated, Forbidden or NotFound."""
-        identity = identify(request, self.authority)
+        identity = await identify(request, self.authority, self.router.limits)
         identity.require(Scope.READ)
         return self.worlds.get(identity.tenant, world)
 
     def _token(self) -> HTTPRouteHandler:
         @post("/v1/auth/token", status_code=200)
         async def token(request: AnyRequest) -> Response[bytes]:
-            return self._issue(identify(request, self.authority))
+            return self._issue(await identify(request, self.authority, self.router.limits))
 
         return token
 
     def _code(self) -> HTTPRouteHandler:
         @post("/v1/auth/code", status_code=200)
         async def code(request: AnyRequest) -> Response[bytes]:
-            identity = identify(request, self.authority)
+            identity = await identify(request, self.authority, self.router.limits)
             return json({"code": self.authority.make_code(identity), "path": "/console/"})
 
         return code
@@ -101,7 +103,7 @@ class Resources:
     def _worlds(self) -> HTTPRouteHandler:
         @get("/v1/worlds")
         async def worlds(request: AnyRequest) -> Response[bytes]:
-            identity = identify(request, self.authority)
+            identity = await identify(request, self.authority, self.router.limits)
             identity.require(Scope.READ)
             return json({"worlds": [_summary(world) for world in self.worlds.of(identity.tenant)]})
 
@@ -110,21 +112,32 @@ class Resources:
     def _world(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}")
         async def one(request: AnyRequest, world: str) -> Response[bytes]:
-            return json(_summary(self._read(request, world)))
+            return json(_summary(await self._read(request, world)))
 
         return one
+
+    def _usage(self) -> HTTPRouteHandler:
+        @get("/v1/usage")
+        async def usage(request: AnyRequest) -> Response[bytes]:
+            identity = await identify(request, self.authority, self.router.limits)
+            identity.require(Scope.READ)
+            chosen = request.query_params.get("world", "")
+            worlds = [self.worlds.get(identity.tenant, chosen)] if chosen else self.worlds.of(identity.tenant)
+            return json({"worlds": {world.id: summary(world.state.usage) for world in worlds}})
+
+        return usage
 
     def _npcs(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/npcs")
         async def npcs(request: AnyRequest, world: str) -> Response[bytes]:
-            return json({"npcs": _roster(self._read(request, world))})
+            return json({"npcs": _roster(await self._read(request, world))})
 
         return npcs
 
     def _npc(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/npcs/{npc:str}")
         async def one(request: AnyRequest, world: str, npc: str) -> Response[bytes]:
-            owned = self._read(request, world)
+            owned = await self._read(request, world)
             entity = owned.npc(npc)
             known = {
                 module.name: module.describe(owned.tenant, owned.id, npc)
@@ -138,14 +151,14 @@ class Resources:
     def _locations(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/locations")
         async def locations(request: AnyRequest, world: str) -> Response[bytes]:
-            return json({"locations": tuple(self._read(request, world).state.locations.values())})
+            return json({"locations": tuple((await self._read(request, world)).state.locations.values())})
 
         return locations
 
     def _put_map(self) -> HTTPRouteHandler:
         @put("/v1/worlds/{world:str}/maps/{map_name:str}", status_code=200, request_max_body_size=None)
         async def put_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
-            identity = identify(request, self.authority)
+            identity = await identify(request, self.authority, self.router.limits)
             body = await read_body(request, bytes_max=self.server.map_bytes_max)
             route = self.router.route("path.upload")
             format = request.query_params.get("format", "movingai")
@@ -165,7 +178,7 @@ class Resources:
     def _get_map(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/maps/{map_name:str}")
         async def get_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
-            maps = self._read(request, world).state.maps
+            maps = (await self._read(request, world)).state.maps
             if map_name not in maps:
                 raise NotFound(f"no map {map_name!r} in world {world!r}", hint=nearest(map_name, maps))
             stored = maps[map_name]
@@ -181,7 +194,7 @@ class Resources:
     def _poll(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/poll")
         async def poll(request: AnyRequest, world: str) -> Response[bytes]:
-            owned = self._read(request, world)
+            owned = await self._read(request, world)
             wait_ms = min(_number(request, "wait", 0), self.server.poll_ms_max)
             after = _number(request, "after", owned.state.seq)
             deadline = Deadline.after_ms(wait_ms, self.clock)
@@ -194,7 +207,7 @@ class Resources:
     def _live(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/live")
         async def live(request: AnyRequest, world: str) -> Response[Any]:
-            owned = self._read(request, world)
+            owned = await self._read(request, world)
             return Stream(self._frames(owned), media_type=EVENTS, headers=NO_STORE)
 
         return live

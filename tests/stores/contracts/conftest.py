@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 
 import pytest
 import pytest_asyncio
 
-from app.core.clock import SystemClock
-from app.core.ports import Cache, Leases, Limiter, Stream
+from app.core import profile
+from app.core.clock import Clock, SystemClock
+from app.core.ports import Budgets, Cache, Leases, Limiter, Log, Stream
+from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.embedded.cache import EmbeddedCache
 from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.embedded.streams import EmbeddedStream
+from app.stores.redis.allowance import Allowance
+from app.stores.redis.budgets import RedisBudgets
 from app.stores.redis.cache import RedisCache
 from app.stores.redis.client import Client
 from app.stores.redis.leases import RedisLeases
@@ -105,16 +109,49 @@ def cache(client: Client | None) -> Cache:
     return RedisCache(client, near, local_ms=LOCAL_MS, value_bytes_max=1000) if client else near
 
 
-@pytest.fixture
-def limiter(client: Client | None) -> Limiter:
+@pytest.fixture(params=["asked", "in batches"])
+def limiter(request: pytest.FixtureRequest, client: Client | None) -> Limiter:
+    """A limiter of each kind, also behind one that takes its units in batches."""
     near = EmbeddedLimiter(clock=SystemClock(), keys_max=100)
-    return RedisLimiter(client, near, alone_share=1.0) if client else near
+    limiter: Limiter = RedisLimiter(client, near, alone_share=1.0) if client else near
+    if request.param == "asked":
+        return limiter
+    return Allowance(limiter, clock=SystemClock(), lease_ms=100, keys_max=100)
 
 
 @pytest.fixture
 def leases(client: Client | None) -> Leases:
     clock = SystemClock()
     return RedisLeases(client, clock=clock) if client else EmbeddedLeases(clock=clock, names_max=100)
+
+
+def budgets_section(**caps: int) -> profile.Budgets:
+    """Budgets without caps but for those given, such as `tenant_day_nano_usd`."""
+    zero = {name: 0 for name in profile.Budgets.__struct_fields__ if name.endswith("_max")}
+    return profile.Budgets(**{"hold_ms": 60_000, **zero, **{name: caps[name] for name in caps}})
+
+
+OpenBudgets = Callable[..., Budgets]
+
+
+@pytest_asyncio.fixture
+async def open_budgets(client: Client | None) -> AsyncIterator[OpenBudgets]:
+    """A function that opens one replica's budgets; replicas share the server, where there is one."""
+    opened: list[RedisBudgets] = []
+
+    def one(*, clock: Clock | None = None, log: Log | None = None, alone: bool = True, **caps: int) -> Budgets:
+        section = budgets_section(**caps)
+        near = EmbeddedBudgets(section, clock=clock or SystemClock(), log=log or SilentLog(), accounts_max=1_000)
+        if client is None:
+            return near
+        shared = RedisBudgets(client, near, hold_ms=section.hold_ms, alone=alone)
+        shared.start()
+        opened.append(shared)
+        return shared
+
+    yield one
+    for shared in opened:
+        await shared.close()
 
 
 @pytest_asyncio.fixture(params=(*ALL, "pulsar"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from app.build import MODULE_SETTINGS
 from app.core import profile
 from app.core.clock import SystemClock
 from app.core.errors import Invalid, StoreDown
@@ -15,6 +17,7 @@ from app.stores.shared import Shared, open_shared
 from tests.doubles import SilentLog
 from tests.stores.contracts.servers import KeyServer
 
+PROFILES = Path(__file__).resolve().parents[3] / "profiles"
 CACHE = profile.Cache(
     url="",
     entries_max=10,
@@ -39,7 +42,9 @@ STREAM = profile.Stream(
 def opened(cache_url: str = "", stream_url: str = "", *, alone_share: float = 1.0) -> Shared:
     cache = msgspec.structs.replace(CACHE, url=cache_url, alone_share=alone_share)
     stream = msgspec.structs.replace(STREAM, url=stream_url)
-    return open_shared(cache, stream, clock=SystemClock(), log=SilentLog())
+    shipped = profile.load(profile.layers(PROFILES, mode=1, file=None, environment={}, flags={}), MODULE_SETTINGS)
+    chosen = msgspec.structs.replace(shipped.profile, cache=cache, stream=stream)
+    return open_shared(chosen, clock=SystemClock(), log=SilentLog())
 
 
 async def works(shared: Shared, tenant: str) -> None:

@@ -75,6 +75,10 @@ async def do_everything(client: Client, tenant: str) -> None:
     await cache.delete(tenant, "k")
     limiter = RedisLimiter(client, EmbeddedLimiter(clock=SystemClock(), keys_max=10), alone_share=1.0)
     await limiter.take(tenant, "k", SLOW)
+    near = EmbeddedBudgets(budgets_section(tenant_day_tokens_max=10), clock=SystemClock(), log=SilentLog(), accounts_max=9)
+    budgets = RedisBudgets(client, near, hold_ms=1_000, alone=True)
+    budgets.settle(await budgets.reserve(Spender(tenant=tenant, world="w"), Amount(tokens=9)), Amount(tokens=3))
+    await budgets.close()
     leases = RedisLeases(client, clock=SystemClock())
     lease = await leases.acquire(tenant, "w", "me", ttl_ms=1000)
     assert lease is not None
