@@ -16,13 +16,11 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 import msgspec
 
 from app.core.errors import Invalid, nearest
+from app.core.quotas import Budgets, Limits
+from app.core.section import Section
 
 ENVIRONMENT_PREFIX = "INNKEEPER__"
 Tree = dict[str, Any]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the profile."""
 
 
 class Server(Section, frozen=True, kw_only=True):
@@ -125,45 +123,6 @@ class Features(Section, frozen=True, kw_only=True):
     """Rows that wait for the disk; with more, history pauses until the next start."""
     keep_ms: int
     """How often rows and vectors are written, so that a start folds little."""
-
-
-class Limits(Section, frozen=True, kw_only=True):
-    """How many requests are taken, on the socket and over HTTP together, for each `period_ms`; a message is one."""
-
-    period_ms: int
-    key_requests_max: int
-    """Of one API key, for each period."""
-    key_burst_requests_max: int
-    """Of one API key at once, after a rest."""
-    tenant_requests_max: int
-    tenant_burst_requests_max: int
-    lease_ms: int
-    """With a shared server, requests are granted to this process in batches for so long ahead."""
-    failures_max: int
-    """Failed authentications of one address, for each minute; over it they are told to wait."""
-
-
-class Budgets(Section, frozen=True, kw_only=True):
-    """Hard caps on what paid engines may cost, each UTC day and month; 0 is no cap. Tokens are in and out together."""
-
-    hold_ms: int
-    """A reservation whose process died counts as spent for so long."""
-    tenant_day_nano_usd_max: int
-    tenant_day_tokens_max: int
-    tenant_month_nano_usd_max: int
-    tenant_month_tokens_max: int
-    world_day_nano_usd_max: int
-    world_day_tokens_max: int
-    world_month_nano_usd_max: int
-    world_month_tokens_max: int
-    player_day_nano_usd_max: int
-    player_day_tokens_max: int
-    player_month_nano_usd_max: int
-    player_month_tokens_max: int
-    npc_day_nano_usd_max: int
-    npc_day_tokens_max: int
-    npc_month_nano_usd_max: int
-    npc_month_tokens_max: int
 
 
 class Telemetry(Section, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from app.control.auth import Identity
 from app.core.errors import Error, RateLimited, Unauthenticated
 from app.core.ports import Limiter, Rate, Verdict
-from app.core.profile import Limits as Section
+from app.core.quotas import Limits as Section
 
 MINUTE_MS = 60_000
 

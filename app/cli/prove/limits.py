@@ -105,11 +105,11 @@ def _clock(plan: Plan) -> Iterator[Outcome]:
     # An hour that did not pass would give a tenth of the limit back.
     with served(plan.folder / "clock", {**BY_KEY, "limits.period_ms": str(10 * HOUR_MS)}, environment) as child:
         _make_world(child)
-        _flood([child], 3)
+        crowd([child], [[_ASK] * LIMIT] * 2)
         for jump_s in (HOUR_MS // 1000, -HOUR_MS // 1000):
             offset.write_text(f"{jump_s:+d}")
             seen_s.append(_await_clock(child, jump_s))
-            admitted += sum(tally.admitted for tally in _flood([child], 1))
+            admitted += sum(tally.admitted for tally in crowd([child], [[_ASK] * 10] * 2))
     yield figure("clock jumped: admitted past the limit", admitted, "requests", 0)
     yield figure("clock jumped: seconds off, the least", min(seen_s), "s", CLOCK_OFF_S_MIN, least=True)
 

@@ -57,7 +57,7 @@ def run(plan: Plan) -> Iterator[Outcome]:
         call_nano_usd = yield from _bill(plan, paid)
         plan.told(f"  a call costs {call_nano_usd} nano-dollars")
         cap = int(call_nano_usd * BUDGET_CALLS)
-        with _served(plan.folder / "budget", paid, {"budgets.tenant_day_nano_usd_max": str(cap)}) as child:
+        with _served(plan.folder / "budget", paid, {"budgets.tenant.day_nano_usd_max": str(cap)}) as child:
             tallies, calls = _speak([child], paid)
             yield from _kept("budget", [child], tallies, calls, cap)
         yield _figure("budget: price of a call", call_nano_usd, "nano-dollars", 1, least=True)
@@ -70,7 +70,7 @@ def run_shared(plan: Plan, redis: KeyServer) -> Iterator[Outcome]:
             call_nano_usd = _said(_turns([child], 1)).replies[0]["cost_usd"] * 1e9
         cap = int(call_nano_usd * BUDGET_CALLS)
         settings = {
-            "budgets.tenant_month_nano_usd_max": str(cap),
+            "budgets.tenant.month_nano_usd_max": str(cap),
             "cache.url": redis.url,
             "cache.alone_share": "0.5",
         }

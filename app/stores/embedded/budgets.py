@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote
 
-from app.core import profile
 from app.core.clock import Clock
 from app.core.errors import OverBudget
 from app.core.ports import Amount, Log, Reservation, Spender
+from app.core.quotas import Budgets, Caps
 from app.world.usage import day_name, day_of, month_name
 
 SCOPES = ("tenant", "world", "player", "npc")
@@ -48,13 +48,13 @@ class _Counter:
         return total([*self.spent.values(), *(amount for amount, _ in self.held.values())])
 
 
-class Caps:
+class Accounts:
     """The caps of a profile, as accounts of a spender on a day."""
 
-    def __init__(self, section: profile.Budgets) -> None:
+    def __init__(self, section: Budgets) -> None:
         self._caps = {(scope, period): _cap(section, scope, period) for scope in SCOPES for period in ("day", "month")}
 
-    def accounts(self, spender: Spender, day: int) -> list[Account]:
+    def of(self, spender: Spender, day: int) -> list[Account]:
         """Every account that a call of the spender is charged to and that has a cap."""
         owners: Mapping[str, tuple[str, ...]] = {
             "tenant": (),
@@ -73,18 +73,16 @@ class Caps:
         return found
 
 
-def _cap(section: profile.Budgets, scope: str, period: str) -> Amount:
-    return Amount(
-        nano_usd=getattr(section, f"{scope}_{period}_nano_usd_max"),
-        tokens=getattr(section, f"{scope}_{period}_tokens_max"),
-    )
+def _cap(section: Budgets, scope: str, period: str) -> Amount:
+    caps: Caps = getattr(section, scope)
+    return Amount(nano_usd=getattr(caps, f"{period}_nano_usd_max"), tokens=getattr(caps, f"{period}_tokens_max"))
 
 
 class EmbeddedBudgets:
     """Implements app.core.ports.Budgets for one process."""
 
-    def __init__(self, section: profile.Budgets, *, clock: Clock, log: Log, accounts_max: int) -> None:
-        self.caps = Caps(section)
+    def __init__(self, section: Budgets, *, clock: Clock, log: Log, accounts_max: int) -> None:
+        self.accounts = Accounts(section)
         self._hold_s = section.hold_ms / 1000.0
         self._clock = clock
         self._log = log
@@ -99,7 +97,7 @@ class EmbeddedBudgets:
     def hold(self, spender: Spender, most: Amount, day: int) -> Reservation:
         """As `reserve`, at once, on the accounts of `day`."""
         now_s = self._clock.monotonic_s()
-        accounts = self.caps.accounts(spender, day)
+        accounts = self.accounts.of(spender, day)
         counters = [self._counter(spender.tenant, account) for account in accounts]
         for account, counter in zip(accounts, counters, strict=True):
             if not fits(account.cap, total((counter.taken(now_s), most))):
@@ -111,7 +109,7 @@ class EmbeddedBudgets:
 
     def settle(self, reservation: Reservation, spent: Amount) -> None:
         spender = reservation.spender
-        for account in self.caps.accounts(spender, reservation.day):
+        for account in self.accounts.of(spender, reservation.day):
             counter = self._counters.get((spender.tenant, account.name))
             if counter is not None:  # else its day is long over
                 counter.held.pop(reservation.id, None)
@@ -124,7 +122,7 @@ class EmbeddedBudgets:
             if month_name(day) != month_name(today):
                 continue
             spender = Spender(tenant=tenant, world=world, npc=npc, player=player)
-            for account in self.caps.accounts(spender, today):
+            for account in self.accounts.of(spender, today):
                 if account.monthly or day == today:
                     sums[account] = total((sums.get(account, NOTHING), amount))
         for account, amount in sums.items():
@@ -136,7 +134,7 @@ class EmbeddedBudgets:
         spender = reservation.spender
         return [
             self._spent(spender.tenant, spender.world, account)
-            for account in self.caps.accounts(spender, reservation.day)
+            for account in self.accounts.of(spender, reservation.day)
         ]
 
     def worlds(self, tenant: str, account: Account) -> Mapping[str, Amount]:

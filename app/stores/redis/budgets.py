@@ -63,7 +63,7 @@ class RedisBudgets:
         day = self._near.today()
         for _ in range(2):
             here = self._near.hold(spender, most, day)
-            accounts = self._near.caps.accounts(spender, day)
+            accounts = self._near.accounts.of(spender, day)
             if not accounts:
                 return here
             try:
@@ -73,8 +73,8 @@ class RedisBudgets:
                     return here
                 self._near.settle(here, NOTHING)
                 raise OverBudget(f"nobody can tell what is left: {error.message}", hint=error.hint) from error
-            except BaseException:
-                self.settle(here, NOTHING)  # canceled: the server may hold it already
+            except asyncio.CancelledError:
+                self.settle(here, NOTHING)  # the server may hold it already
                 raise
             if code == 1:
                 return here
@@ -130,7 +130,7 @@ class RedisBudgets:
 
     async def _send(self, reservation: Reservation, spent: Amount) -> None:
         spender = reservation.spender
-        accounts = self._near.caps.accounts(spender, reservation.day)
+        accounts = self._near.accounts.of(spender, reservation.day)
         if not accounts:
             return
         words: list[str | int] = [reservation.id, spender.world, spent.nano_usd, spent.tokens]
@@ -145,7 +145,7 @@ class RedisBudgets:
                 since = await self._client.call("GET", key_name(tenant, "b", "since"))
                 if since == self._told.get(tenant):
                     continue
-                for account in self._near.caps.accounts(Spender(tenant=tenant, world=""), self._near.today()):
+                for account in self._near.accounts.of(Spender(tenant=tenant, world=""), self._near.today()):
                     await self._tell(tenant, account)
             except Unavailable:
                 return

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 import pytest_asyncio
 
-from app.core import profile
+from app.core import quotas
 from app.core.clock import Clock, SystemClock
 from app.core.ports import Budgets, Cache, Leases, Limiter, Log, Stream
 from app.stores.embedded.budgets import EmbeddedBudgets
@@ -125,10 +125,15 @@ def leases(client: Client | None) -> Leases:
     return RedisLeases(client, clock=clock) if client else EmbeddedLeases(clock=clock, names_max=100)
 
 
-def budgets_section(**caps: int) -> profile.Budgets:
-    """Budgets without caps but for those given, such as `tenant_day_nano_usd`."""
-    zero = {name: 0 for name in profile.Budgets.__struct_fields__ if name.endswith("_max")}
-    return profile.Budgets(**{"hold_ms": 60_000, **zero, **{name: caps[name] for name in caps}})
+def budgets_section(*, hold_ms: int = 60_000, **caps: int) -> quotas.Budgets:
+    """Budgets without caps but for those given, such as `tenant_day_nano_usd_max`."""
+
+    def of(scope: str) -> quotas.Caps:
+        return quotas.Caps(
+            **{name.removeprefix(f"{scope}_"): cap for name, cap in caps.items() if name.startswith(f"{scope}_")}
+        )
+
+    return quotas.Budgets(hold_ms=hold_ms, tenant=of("tenant"), world=of("world"), player=of("player"), npc=of("npc"))
 
 
 OpenBudgets = Callable[..., Budgets]
