@@ -60,5 +60,15 @@ def _read_until_the_end(shell: subprocess.Popen[str]) -> tuple[str, int]:
 
 def test_every_verb_of_an_operator_is_in_the_guide() -> None:
     text = GUIDE.read_text()
-    for verb in ("backup", "restore", "verify", "events export", "events replay", "db upgrade", "db check", "prove"):
+    for verb in (
+        "backup",
+        "restore",
+        "verify",
+        "events export",
+        "events replay",
+        "db upgrade",
+        "db check",
+        "usage",
+        "prove",
+    ):
         assert f"manage.py {verb}" in text, verb
