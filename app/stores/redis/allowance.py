@@ -16,6 +16,7 @@ from app.core.ports import Limiter, Rate, Verdict
 from app.stores.embedded.limiter import check
 
 ALLOWED = Verdict(allowed=True)
+DENIED = Verdict(allowed=False, retry_after_s=1.0)
 
 
 @dataclass(slots=True)
@@ -68,10 +69,12 @@ class Allowance:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for purse in self._purses.values():  # a task that was canceled before its first step has told nobody
+            _tell_all(purse, DENIED)
 
     async def _fill(self, purse: _Purse, tenant: str, key: str, rate: Rate) -> None:
         """Ask for as much as is waited for or soon will be, then for half, until all is served or not one is left."""
-        denial = Verdict(allowed=False, retry_after_s=1.0)
+        denial = DENIED
         try:
             most = min(rate.burst, max(self._batch(rate), sum(cost for cost, _ in purse.waiting)))
             while purse.waiting:
@@ -86,8 +89,7 @@ class Allowance:
                     most = max(1, most // 2)
         finally:
             purse.filling = None
-            while purse.waiting:
-                _tell(purse.waiting.popleft()[1], denial)
+            _tell_all(purse, denial)
 
     def _batch(self, rate: Rate) -> int:
         """The units that come back while a lease lasts."""
@@ -113,6 +115,11 @@ class Allowance:
 
     def _idle(self) -> Iterator[tuple[str, str]]:
         return (key for key, purse in self._purses.items() if purse.idle)
+
+
+def _tell_all(purse: _Purse, verdict: Verdict) -> None:
+    while purse.waiting:
+        _tell(purse.waiting.popleft()[1], verdict)
 
 
 def _tell(waiter: asyncio.Future[Verdict], verdict: Verdict) -> bool:
