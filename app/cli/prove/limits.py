@@ -7,13 +7,11 @@ each process keeps to its own share. The money part of the suite is in app/cli/p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection
 from pathlib import Path
-
-import msgspec
 
 from app.cli.prove import child as children
 from app.cli.prove import money
@@ -22,6 +20,7 @@ from app.cli.prove.crowd import Ask, Tally
 from app.cli.prove.crowd import run as crowd
 from app.cli.prove.figures import Figure, Gap, Outcome, Plan
 from app.cli.prove.key_server import KeyServer, find_program
+from app.cli.prove.money import figure
 from app.core.errors import StoreDown
 
 CLIENTS = 200
@@ -52,7 +51,7 @@ def run(plan: Plan) -> Sequence[Outcome]:
 
 
 def _one_server(plan: Plan) -> Iterator[Outcome]:
-    with served(plan.folder / "one", BY_KEY) as child:
+    with children.served(plan.folder / "one", BY_KEY) as child:
         _make_world(child)
         tallies = _flood([child], plan.of(quick=5, full=50))
         plan.told(f"  one server: {tallies[0].admitted + 1} admitted, {tallies[0].refused} refused")
@@ -103,7 +102,9 @@ def _clock(plan: Plan) -> Iterator[Outcome]:
     }
     admitted, seen_s = 0, []
     # An hour that did not pass would give a tenth of the limit back.
-    with served(plan.folder / "clock", {**BY_KEY, "limits.period_ms": str(10 * HOUR_MS)}, environment) as child:
+    with children.served(
+        plan.folder / "clock", {**BY_KEY, "limits.period_ms": str(10 * HOUR_MS)}, environment
+    ) as child:
         _make_world(child)
         crowd([child], [[_ASK] * LIMIT] * 2)
         for jump_s in (HOUR_MS // 1000, -HOUR_MS // 1000):
@@ -157,20 +158,10 @@ def _held(name: str, tallies: Sequence[Tally]) -> Iterator[Figure]:
 
 
 @contextmanager
-def served(folder: Path, settings: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Iterator[Child]:
-    """A server for the length of a block."""
-    child = children.start(folder, children.free_port(), settings=settings, environment=environment)
-    try:
-        yield child
-    finally:
-        child.kill()
-
-
-@contextmanager
 def _pair(folder: Path, redis: KeyServer) -> Iterator[list[Child]]:
     settings = {**BY_TENANT, "cache.url": redis.url, "cache.alone_share": str(SHARE)}
     with ExitStack() as stack:
-        yield [stack.enter_context(served(folder / str(number), settings)) for number in range(2)]
+        yield [stack.enter_context(children.served(folder / str(number), settings)) for number in range(2)]
 
 
 def _with_redis(plan: Plan, name: str, part: Callable[[Plan, KeyServer], Iterator[Outcome]]) -> Iterator[Outcome]:
@@ -185,9 +176,3 @@ def _with_redis(plan: Plan, name: str, part: Callable[[Plan, KeyServer], Iterato
         yield from part(plan, server)
     finally:
         server.kill()
-
-
-def figure(name: str, value: float, unit: str, bound: float, *, least: bool = False) -> Figure:
-    """A figure of this suite."""
-    found = Figure(suite="E", name=name, value=round(value, 3), unit=unit, bound=bound)
-    return msgspec.structs.replace(found, side="at_least") if least else found

@@ -60,7 +60,7 @@ def run(plan: Plan) -> Iterator[Outcome]:
         with _served(plan.folder / "budget", paid, {"budgets.tenant.day_nano_usd_max": str(cap)}) as child:
             tallies, calls = _speak([child], paid)
             yield from _kept("budget", [child], tallies, calls, cap)
-        yield _figure("budget: price of a call", call_nano_usd, "nano-dollars", 1, least=True)
+        yield figure("budget: price of a call", call_nano_usd, "nano-dollars", 1, least=True)
 
 
 def run_shared(plan: Plan, redis: KeyServer) -> Iterator[Outcome]:
@@ -86,8 +86,8 @@ def run_shared(plan: Plan, redis: KeyServer) -> Iterator[Outcome]:
             redis.kill()
             before = paid.calls
             tally = _said(_turns(both, HEARD))
-            yield _figure("Redis gone: paid calls of one replica of two", paid.calls - before, "calls", 0)
-            yield _figure("Redis gone: lines heard", tally.admitted, "lines", HEARD, least=True)
+            yield figure("Redis gone: paid calls of one replica of two", paid.calls - before, "calls", 0)
+            yield figure("Redis gone: lines heard", tally.admitted, "lines", HEARD, least=True)
 
 
 def _bill(plan: Plan, paid: Provider) -> Generator[Outcome, None, float]:
@@ -105,23 +105,23 @@ def _bill(plan: Plan, paid: Provider) -> Generator[Outcome, None, float]:
     with _served(folder, paid, {}) as child:
         told = _totals([child])
     heard = sum(1 for reply in tally.replies if reply["rung"] == "words")
-    yield _figure("lines heard of a paid model", heard, "lines", HEARD, least=True)
-    yield _figure("after SIGKILL: tokens billed and not logged", billed[0] + billed[1] - _tokens(logged), "tokens", 0)
-    yield _figure("after SIGKILL: tokens logged and not billed", _tokens(logged) - billed[0] - billed[1], "tokens", 0)
-    yield _figure("after SIGKILL: usage that is told otherwise", abs(told.cost_nano_usd - logged.cost_nano_usd),
+    yield figure("lines heard of a paid model", heard, "lines", HEARD, least=True)
+    yield figure("after SIGKILL: tokens billed and not logged", billed[0] + billed[1] - _tokens(logged), "tokens", 0)
+    yield figure("after SIGKILL: tokens logged and not billed", _tokens(logged) - billed[0] - billed[1], "tokens", 0)
+    yield figure("after SIGKILL: usage that is told otherwise", abs(told.cost_nano_usd - logged.cost_nano_usd),
                   "nano-dollars", 0)  # fmt: skip
-    yield _figure("after SIGKILL: replay differs from state", faults, "worlds", 0)
+    yield figure("after SIGKILL: replay differs from state", faults, "worlds", 0)
     return logged.cost_nano_usd / max(1, logged.calls)
 
 
 def _kept(name: str, servers: Sequence[Child], tallies: Sequence[Tally], calls: int, cap: int) -> Iterator[Figure]:
     tally = _said(tallies)
     heard = sum(1 for reply in tally.replies if reply["text"])
-    yield _figure(f"{name}: paid calls past the {AFFORDED} afforded", calls - AFFORDED, "calls", 0)
-    yield _figure(f"{name}: paid calls", calls, "calls", AFFORDED, least=True)
-    yield _figure(f"{name}: spent over it", max(0, _totals(servers).cost_nano_usd - cap), "nano-dollars", 0)
-    yield _figure(f"{name}: lines heard of {TURNS}", heard, "lines", TURNS, least=True)
-    yield _figure(f"{name}: slowest line", tally.slowest_s, "s", LINE_S_MAX)
+    yield figure(f"{name}: paid calls past the {AFFORDED} afforded", calls - AFFORDED, "calls", 0)
+    yield figure(f"{name}: paid calls", calls, "calls", AFFORDED, least=True)
+    yield figure(f"{name}: spent over it", max(0, _totals(servers).cost_nano_usd - cap), "nano-dollars", 0)
+    yield figure(f"{name}: lines heard of {TURNS}", heard, "lines", TURNS, least=True)
+    yield figure(f"{name}: slowest line", tally.slowest_s, "s", LINE_S_MAX)
 
 
 def _speak(servers: Sequence[Child], paid: Provider) -> tuple[list[Tally], int]:
@@ -229,13 +229,11 @@ def _served(folder: Path, paid: Provider, settings: Mapping[str, str]) -> Iterat
     """A server whose only provider is the stand-in."""
     environment = {**dict.fromkeys(KEY_NAMES, ""), "OPENAI_API_KEY": "stand-in"}
     more = {**PATIENT, **settings, "engines.openai.base_url": paid.url}
-    child = children.start(folder, children.free_port(), settings=more, environment=environment)
-    try:
+    with children.served(folder, more, environment) as child:
         yield child
-    finally:
-        child.kill()
 
 
-def _figure(name: str, value: float, unit: str, bound: float, *, least: bool = False) -> Figure:
-    figure = Figure(suite="E", name=name, value=round(value, 3), unit=unit, bound=bound)
-    return msgspec.structs.replace(figure, side="at_least") if least else figure
+def figure(name: str, value: float, unit: str, bound: float, *, least: bool = False) -> Figure:
+    """A figure of this suite."""
+    found = Figure(suite="E", name=name, value=round(value, 3), unit=unit, bound=bound)
+    return msgspec.structs.replace(found, side="at_least") if least else found
