@@ -84,6 +84,7 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
             readiness=innkeeper.readiness,
             metrics=innkeeper.metrics,
             authority=innkeeper.authority,
+            limits=innkeeper.router.limits,
             loopback=profile.server.host in LOOPBACK,
             document=openapi_document,
         ),

@@ -27,6 +27,7 @@ from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
 from app.edge.follow import Followers
 from app.edge.forward import Forwarder
+from app.edge.limits import Limits
 from app.edge.router import Router
 from app.edge.session import Sessions
 from app.modules.behavior import module as behavior_module
@@ -42,13 +43,15 @@ from app.modules.world.settings import Settings as WorldSettings
 from app.stores import failpoints, repositories
 from app.stores.checkpoints import Checkpoints
 from app.stores.database import Database, open_database
+from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.events import Stream
 from app.stores.features.opening import OpenFeatures, open_features
 from app.stores.journal import WorldJournal
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
 from app.stores.shared import Shared, open_shared
-from app.stores.watch import Limits
+from app.stores.usage import spent
+from app.stores.watch import Limits as DatabaseLimits
 from app.stores.writer import Writer
 from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
@@ -165,8 +168,8 @@ async def build(
     if database.alone is not None:
         database.alone.take()
         closers.append(database.alone.release)
-    limits = Limits(answer_ms=profile.database.answer_ms, transaction_ms=profile.database.transaction_ms)
-    database.watch(limits=limits, log=log)
+    patience = DatabaseLimits(answer_ms=profile.database.answer_ms, transaction_ms=profile.database.transaction_ms)
+    database.watch(limits=patience, log=log)
     await database.upgrade()
     log.debug("database.opened", url=database.url)
     replica = _replica_name(profile)
@@ -183,7 +186,7 @@ async def build(
         reached=reached,
     )
     writer.start()
-    shared = open_shared(profile.cache, profile.stream, database=database, clock=clock, log=log)
+    shared = open_shared(profile, database=database, clock=clock, log=log)
     closers.append(shared.close)
     stream = Stream()
     worlds = Worlds()
@@ -226,6 +229,8 @@ async def build(
     replayed = await ownership.start()
     checkpoints.start()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
+    for world in worlds.all():
+        shared.budgets.know(world.tenant, world.id, spent(world.state.usage))
     features = open_features(profile, database=database, stream=stream, worlds=worlds, clock=clock, log=log)
     closers.append(features.close)
 
@@ -248,7 +253,9 @@ async def build(
 
     # Engines
     engines = Engines()
-    words, authored = open_words(profile, engines, root=root, clock=clock, watch=watch, environment=os.environ)
+    words, authored = open_words(
+        profile, engines, root=root, clock=clock, watch=watch, environment=os.environ, budgets=shared.budgets
+    )
     policy = open_network("policy", profile, engines, root=root)
     closers.append(engines.close)
 
@@ -285,8 +292,11 @@ async def build(
     forwarder = Forwarder(authority=authority, clock=clock, connections_max=profile.ownership.connections_max)
     closers.append(forwarder.close)
     elsewhere = Elsewhere(ownership, forwarder)
+    strangers = EmbeddedLimiter(clock=clock, keys_max=profile.cache.keys_max)
+    limits = Limits(profile.limits, shared.limiter, addresses=strangers)
     router = Router(
         modules,
+        limits=limits,
         server=profile.server,
         behind_s=writer.behind_s,
         elsewhere=elsewhere,
@@ -299,6 +309,7 @@ async def build(
     stream.subscribe(feed.publish)
 
     async def take(world: World) -> None:
+        shared.budgets.know(world.tenant, world.id, spent(world.state.usage))
         await feed.catch_up(world)
         stream.publish(world, ())
 

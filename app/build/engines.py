@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from app.core.clock import Clock
 from app.core.errors import EngineDown, Invalid
-from app.core.ports import Engine, EngineStatus, Network, Words
+from app.core.ports import Budgets, Engine, EngineStatus, Network, Words
 from app.core.profile import Anthropic, Authored, Azure, Llama, Onnx, OpenAI, Orchestrator, Profile
 from app.engines import prices
 from app.telemetry.metrics import RungWatch
@@ -47,7 +47,14 @@ class Engines:
 
 
 def open_words(
-    profile: Profile, engines: Engines, *, root: Path, clock: Clock, watch: RungWatch, environment: Mapping[str, str]
+    profile: Profile,
+    engines: Engines,
+    *,
+    root: Path,
+    clock: Clock,
+    watch: RungWatch,
+    environment: Mapping[str, str],
+    budgets: Budgets,
 ) -> tuple[Words | None, Words]:
     """The orchestrator over every provider that has a key or a file (None without any), and the authored engine."""
     from app.engines.authored.engine import open_authored
@@ -69,7 +76,9 @@ def open_words(
         for name, spec in profile.engines.items()
         if isinstance(spec, OpenAI | Azure | Anthropic | Llama)
     }
-    return engines.add(WordsOrchestrator(providers, clock=clock, watcher=watch, limits=limits)), authored
+    return engines.add(
+        WordsOrchestrator(providers, clock=clock, watcher=watch, limits=limits, budgets=budgets)
+    ), authored
 
 
 def _open_provider(

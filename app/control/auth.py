@@ -39,6 +39,8 @@ class Identity:
     expires_ms: int | None
     since_ms: int
     """When the key itself was last shown; tokens renew each other only for a while from then."""
+    vouched: bool = False
+    """Whether another replica has sent the caller's request here: it was counted there, and goes no further."""
 
     def require(self, scope: Scope) -> None:
         """Raise Forbidden without `scope`."""
@@ -117,13 +119,13 @@ class Authority:
         """A token for `identity` and its end in Unix milliseconds; raises Unauthenticated when renewed for too long."""
         if self._clock.wall_ms() - identity.since_ms > RENEWAL_MS_MAX:
             raise _refusal()
-        return self._sign(identity, self._token_ms)
+        return self._sign(identity, self._token_ms, vouched=identity.vouched)
 
     def vouch(self, identity: Identity) -> tuple[str, int]:
         """As `issue`, for another replica, about a caller whose credential holds here now: for a minute."""
-        return self._sign(identity, VOUCHED_MS_MAX)
+        return self._sign(identity, VOUCHED_MS_MAX, vouched=True)
 
-    def _sign(self, identity: Identity, token_ms: int) -> tuple[str, int]:
+    def _sign(self, identity: Identity, token_ms: int, *, vouched: bool) -> tuple[str, int]:
         import jwt  # it loads cryptography, which a start should not wait for
 
         now_ms = self._clock.wall_ms()
@@ -138,6 +140,7 @@ class Authority:
             "scopes": int(identity.scopes),
             "iat": now_ms // 1000,
             "auth_ms": identity.since_ms,
+            "vouched": vouched,
             "exp": expires_ms // 1000,
         }
         return jwt.encode(claims, self._signing_key, algorithm="HS256"), expires_ms // 1000 * 1000
@@ -182,12 +185,13 @@ class Authority:
             )
             prefix, tenant, scopes = str(claims["sub"]), str(claims["tenant"]), Scope(int(claims["scopes"]))
             expires_ms, since_ms = int(claims["exp"]) * 1000, int(claims["auth_ms"])
+            vouched = bool(claims.get("vouched"))
         except (jwt.PyJWTError, KeyError, ValueError, TypeError) as error:
             raise _refusal() from error
         key = self._keys.get(prefix)
         if key is None or key.tenant != tenant or not self._holds(key) or expires_ms <= self._clock.wall_ms():
             raise _refusal()
-        return Identity(tenant, prefix, scopes & key.scopes, expires_ms, since_ms)
+        return Identity(tenant, prefix, scopes & key.scopes, expires_ms, since_ms, vouched)
 
     def _holds(self, key: Key) -> bool:
         unexpired = key.expires_ms is None or key.expires_ms > self._clock.wall_ms()

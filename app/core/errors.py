@@ -15,6 +15,7 @@ Error:
 │   ├── Overloaded           503  a bounded queue is full
 │   ├── EngineDown           503  an engine failed or is not there
 │   ├── StoreDown            503  a store failed or is not there
+│   ├── OverBudget           503  a cap on money or tokens leaves no room
 │   └── DeadlineExceeded     504  the deadline passed first
 └── Broken               500  ours
 
@@ -133,6 +134,12 @@ class StoreDown(Unavailable):
     """A store failed, is slow or is not there."""
 
     code = "store_down"
+
+
+class OverBudget(Unavailable):
+    """A cap on money or tokens leaves no room for a paid call; no engine is at fault."""
+
+    code = "over_budget"
 
 
 class DeadlineExceeded(Unavailable):

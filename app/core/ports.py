@@ -6,7 +6,8 @@ twin that a test or the embedded default uses.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -90,11 +91,30 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cost_nano_usd: int = 0
 
 
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What one engine consumed for one completion; `estimated` where its stream ended before the bill."""
+
+    engine: str
+    model: str
+    task: str
+    usage: Usage
+    outcome: str
+    estimated: bool
+
+
+@dataclass(slots=True)
+class Bill:
+    """What one request has cost so far. An engine is on it at the moment that it is charged, finished or not."""
+
+    items: list[Spent] = field(default_factory=list)
+
+
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for words: a task by name, the compiled context, and the bounds.
+    """A request for words: a task by name, the compiled context, the bounds, and who it is for.
 
     `scene` is the same context as structured data, for an engine that writes from it without a model.
     `first_token_ms` is how long the caller waits for the first text, where that is less than the deadline.
+    `bill` is told of every engine that was paid, whatever becomes of the line.
     """
 
     task: str
@@ -103,6 +123,10 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     first_token_ms: float | None = None
     seed: int = 0
     tenant: str = ""
+    world: str = ""
+    npc: str = ""
+    player: str = ""
+    bill: Bill | None = None
     scene: msgspec.Struct | None = None
     schema: Mapping[str, Any] | None = None
 
@@ -233,6 +257,53 @@ class Limiter(Protocol):
 
     async def take(self, tenant: str, key: str, rate: Rate, *, cost: int = 1) -> Verdict:
         """Take `cost` units, all or none; raises Invalid when they are more than a burst."""
+        ...
+
+
+class Amount(msgspec.Struct, frozen=True, kw_only=True):
+    """Money in integer nano-dollars (1e-9 USD), and tokens in and out together."""
+
+    nano_usd: int = 0
+    tokens: int = 0
+
+
+class Spender(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a paid call is for; an empty `npc` or `player` has no account."""
+
+    tenant: str
+    world: str
+    npc: str = ""
+    player: str = ""
+
+
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
+    """Room for one paid call on the accounts of a UTC day (days since 1970) and its month."""
+
+    id: str
+    spender: Spender
+    day: int
+    most: Amount
+    expires_ms: int = 0
+    """By the shared server's clock; 0 where it knows nothing of it."""
+
+
+class Budgets(Protocol):
+    """Hard caps on money and tokens, by tenant, world, player and NPC, by UTC day and month.
+
+    What is spent and what is reserved never pass a cap together. A reservation that is never settled counts
+    as spent until it ends by itself.
+    """
+
+    async def reserve(self, spender: Spender, most: Amount) -> Reservation:
+        """Room for `most` on every account, or on none; raises OverBudget, also when nobody can tell."""
+        ...
+
+    def settle(self, reservation: Reservation, spent: Amount) -> None:
+        """Charge what the call has cost and free the rest; once for each reservation, and never blocks."""
+        ...
+
+    def know(self, tenant: str, world: str, spent: Iterable[tuple[int, str, str, Amount]]) -> None:
+        """Take (day, NPC, player, amount) of a world's log as spent already; what is known twice counts once."""
         ...
 
 

@@ -16,13 +16,11 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 import msgspec
 
 from app.core.errors import Invalid, nearest
+from app.core.quotas import Budgets, Limits
+from app.core.section import Section
 
 ENVIRONMENT_PREFIX = "INNKEEPER__"
 Tree = dict[str, Any]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the profile."""
 
 
 class Server(Section, frozen=True, kw_only=True):
@@ -243,6 +241,8 @@ class Profile(Section, frozen=True, kw_only=True):
     cache: Cache
     stream: Stream
     features: Features
+    limits: Limits
+    budgets: Budgets
     telemetry: Telemetry
     engines: dict[str, AnyEngine]
     ladder: dict[str, tuple[str, ...]]

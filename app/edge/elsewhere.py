@@ -32,8 +32,8 @@ class Elsewhere:
         self._places = places
         self._forwarder = forwarder
 
-    async def reply(self, handler: Handler, call: Call, request: Request, identity: Identity, *, moved: bool) -> Reply:
-        """The reply of whoever owns the world; while nobody does, wait for who will. `moved`: it was sent on already.
+    async def reply(self, handler: Handler, call: Call, request: Request, identity: Identity) -> Reply:
+        """The reply of whoever owns the world; while nobody does, wait for who will. What was sent on goes no further.
 
         Raises the Error that the owner answered, Unreached when it broke off and may have done what was asked.
         """
@@ -42,7 +42,7 @@ class Elsewhere:
             address = await self._places.find(call.tenant, call.world)
             if not address:
                 return await handler.run(call, request)
-            if moved:
+            if identity.vouched:
                 raise _moving(call.world)
             call.notes["forwarded_to"] = address
             try:
@@ -53,14 +53,14 @@ class Elsewhere:
                     raise
             await asyncio.sleep(AGAIN_S)
 
-    async def resource(self, world: str, target: str, identity: Identity, *, moved: bool) -> Response[Any] | None:
+    async def resource(self, world: str, target: str, identity: Identity) -> Response[Any] | None:
         """The owner's answer to a GET; None where the world is here, or nowhere."""
         if self._places.here(identity.tenant, world):
             return None
         address = await self._places.find(identity.tenant, world)
         if not address:
             return None
-        if moved:
+        if identity.vouched:
             raise _moving(world)
         try:
             return await self._forwarder.get(address, target, identity)

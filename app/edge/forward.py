@@ -20,10 +20,8 @@ from app.control.auth import Authority, Identity
 from app.core.clock import Clock, Deadline
 from app.core.errors import Error, Malformed, Unavailable, from_code
 from app.core.messages import Chunk, Reply, Request
-from app.core.module import Handler
+from app.core.module import Handler, Scope
 
-FORWARDED = "innkeeper-forwarded"
-"""The header of a request that a replica has sent on."""
 MSGPACK = "application/msgpack"
 EVENTS = "text/event-stream"
 CONNECT_S_MAX = 1.0
@@ -58,7 +56,7 @@ class Forwarder:
         self._clock = clock
         self._connections_max = connections_max
         self._client: Any = None
-        self._tokens: dict[Identity, _Vouched] = {}
+        self._tokens: dict[tuple[str, Scope], _Vouched] = {}
 
     async def ask(
         self, address: str, handler: Handler, request: Request, identity: Identity, deadline: Deadline, send: Send
@@ -95,11 +93,12 @@ class Forwarder:
     def vouch(self, identity: Identity) -> str:
         """A token by which another replica knows the caller; one is kept while it has some time left."""
         now_ms = self._clock.wall_ms()
-        known = self._tokens.get(identity)
+        caller = (identity.key, identity.scopes)
+        known = self._tokens.get(caller)
         if known is None or known.until_ms - now_ms < TOKEN_MARGIN_MS:
             if len(self._tokens) >= TOKENS_MAX:
                 self._tokens.clear()
-            known = self._tokens[identity] = _Vouched(*self._authority.vouch(identity))
+            known = self._tokens[caller] = _Vouched(*self._authority.vouch(identity))
         return known.token
 
     async def close(self) -> None:
@@ -119,7 +118,7 @@ class Forwarder:
             # The request's own deadline ends it; only reaching a machine that is gone has an end of its own.
             timeout = httpx.Timeout(None, connect=CONNECT_S_MAX)
             self._client = httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False, follow_redirects=False)
-        sent = {**headers, "Authorization": f"Bearer {self.vouch(identity)}", FORWARDED: "1"}
+        sent = {**headers, "Authorization": f"Bearer {self.vouch(identity)}"}
         request = self._client.build_request(method, f"{address}{target}", headers=sent, content=body)
         return _Exchange(self._client, request, address)
 

@@ -32,6 +32,7 @@ RESOURCES: tuple[tuple[str, str, str, bool], ...] = (
     ("get", "/v1/worlds/{world}/maps/{map_name}", "Read a map as uploaded.", True),
     ("get", "/v1/worlds/{world}/poll", "Wait for pushes after `after`, at most `wait` milliseconds.", True),
     ("get", "/v1/worlds/{world}/live", "Stream positions and pushes as server-sent events.", True),
+    ("get", "/v1/usage", "Read what models have cost, in every world or in `world`.", True),
     ("get", "/health/live", "Say that the process runs.", False),
     ("get", "/health/ready", "Say what is ready, degraded or missing.", False),
     ("get", "/metrics", "Read the Prometheus metrics.", True),

@@ -24,6 +24,7 @@ from app.core.profile import Server
 from app.edge import errors
 from app.edge.admission import Admission
 from app.edge.elsewhere import Elsewhere
+from app.edge.limits import Limits
 from app.telemetry.metrics import Metrics
 
 Send = Callable[[Chunk], Awaitable[None]]
@@ -55,6 +56,7 @@ class Router:
         self,
         modules: Sequence[Module],
         *,
+        limits: Limits,
         server: Server,
         behind_s: Callable[[], float],
         elsewhere: Elsewhere,
@@ -64,6 +66,7 @@ class Router:
     ) -> None:
         self._elsewhere = elsewhere
         self.admission = Admission(server, behind_s=behind_s, log=log, metrics=metrics)
+        self.limits = limits
         self._clock = clock
         self._log = log
         self._metrics = metrics
@@ -90,12 +93,8 @@ class Router:
         world: str = "",
         deadline_ms: int | None = None,
         send: Send,
-        forwarded: bool = False,
     ) -> Reply:
-        """The handler's reply. Raises an Error of the tree, and nothing else but cancellation.
-
-        `forwarded`: another replica has sent the request on; it goes no further.
-        """
+        """The handler's reply. Raises an Error of the tree, and nothing else but cancellation."""
         started_s = self._clock.monotonic_s()
         outcome = "ok"
         limit_ms = self._limit_ms(route, deadline_ms)
@@ -113,7 +112,7 @@ class Router:
             async with asyncio.timeout(limit_ms / 1000.0):
                 if not call.world or self._elsewhere.here(call.tenant, call.world):
                     return await route.handler.run(call, request)
-                return await self._elsewhere.reply(route.handler, call, request, identity, moved=forwarded)
+                return await self._elsewhere.reply(route.handler, call, request, identity)
         except Error as error:
             outcome = error.code
             raise

@@ -187,6 +187,7 @@ class Session:
         async def run() -> None:
             ticket.begin()
             try:
+                await self._router.limits.take(self.identity)
                 reply = await self._router.dispatch(
                     route,
                     decode(route, frame.data, packed=packed),

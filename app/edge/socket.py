@@ -127,8 +127,9 @@ class Link:
             frame = decode(body, Frame, packed=packed, what="the frame")
             session, reply = await self._open(frame, packed=packed)
         except Error as error:
-            await _send(socket, encode({"id": id, "ok": False, "error": errors.to_frame(error)}, packed=packed), packed)
-            raise Close(_code(error), error.message) from error
+            told = await self.router.limits.failed(socket.client.host if socket.client else "", error)
+            await _send(socket, encode({"id": id, "ok": False, "error": errors.to_frame(told)}, packed=packed), packed)
+            raise Close(_code(error), told.message) from error
         await _send(socket, session.encode({"id": frame.id, "ok": True, "data": reply}), session.packed)
         return session
 

@@ -76,6 +76,15 @@ class Llama:
             mend=mend,
         )
 
+    def most(self, completion: Completion) -> Usage:
+        """Tokens only: nobody is paid for them, and a cap on tokens counts them all the same."""
+        return Usage(tokens_in=wire.tokens_most(completion), tokens_out=completion.output_tokens_max)
+
+    def estimate(self, completion: Completion, written: str) -> Usage:
+        """Tokens of a line that was cut off."""
+        tokens_in = sum(wire.tokens_guess(part.text) for part in completion.parts)
+        return Usage(tokens_in=tokens_in, tokens_out=wire.tokens_guess(written))
+
     async def stream(self, completion: Completion, deadline: Deadline) -> AsyncGenerator[WordsEvent]:
         """See app.core.ports.Words; raises Overloaded when too many wait. Closing the iterator ends it in a token."""
         job = self._enter(completion, deadline)

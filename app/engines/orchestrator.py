@@ -8,7 +8,7 @@ fails again and again rests. It knows no vendor, and what lies below it (authore
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,9 +17,24 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from app.core.clock import Clock, Deadline
-from app.core.errors import Broken, EngineDown, Unavailable
+from app.core.errors import Broken, DeadlineExceeded, EngineDown, OverBudget, Unavailable
 from app.core.ladder import Watcher
-from app.core.ports import Completion, EngineStatus, Part, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
+from app.core.ports import (
+    Amount,
+    Budgets,
+    Completion,
+    EngineStatus,
+    Part,
+    Reservation,
+    Spender,
+    Spent,
+    Usage,
+    Words,
+    WordsDelta,
+    WordsEnd,
+    WordsEvent,
+    WordsStart,
+)
 from app.engines.wire import within
 from app.world.scene import Scene
 
@@ -33,21 +48,11 @@ RETRY_AFTER_MAX_S = 300.0
 """The longest that a provider may ask us to stay away."""
 
 
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """What one engine consumed for one completion; `estimated` where its stream ended before the bill."""
-
-    engine: str
-    tenant: str
-    task: str
-    usage: Usage
-    outcome: str
-    estimated: bool
-
-
 @runtime_checkable
 class Metered(Protocol):
-    """An engine that can guess what a broken stream has cost."""
+    """An engine whose calls are counted: it knows the most that one can cost, and guesses what a broken one has."""
 
+    def most(self, completion: Completion) -> Usage: ...
     def estimate(self, completion: Completion, written: str) -> Usage: ...
 
 
@@ -72,7 +77,9 @@ class _Attempt:
     """What one engine has given so far, and how long it may take for its first text."""
 
     first_token_ms: float
-    started: bool = False
+    hold: Reservation | None = None
+    model: str = ""
+    """What the engine says that it runs; empty until it has begun."""
     written: str = ""
 
 
@@ -89,9 +96,9 @@ class Orchestrator:
         limits: Mapping[str, Limits] = MappingProxyType({}),
         failures_max: int = 3,
         rest_ms: float = 4_000.0,
-        spent: Callable[[Spent], None] | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
-        """`limits` are the clocks by engine name; `spent` is told of every completion that cost something."""
+        """`limits` are the clocks by engine name; without room in `budgets` a metered engine is not called."""
         if not engines:
             raise Broken(f"the orchestrator {name!r} has no engine")
         self.name = name
@@ -100,7 +107,7 @@ class Orchestrator:
         self._watcher = watcher
         self._limits = {engine.name: limits.get(engine.name, Limits()) for engine in engines}
         self._failures_max, self._rest_s = failures_max, rest_ms / 1000.0
-        self._spent = spent
+        self._budgets = budgets
         self._health = {engine.name: _Health() for engine in engines}
 
     def status(self) -> EngineStatus:
@@ -120,8 +127,13 @@ class Orchestrator:
             await engine.close()
 
     async def stream(self, completion: Completion, deadline: Deadline) -> AsyncGenerator[WordsEvent]:
-        """One start, deltas, one end with the usage of every engine that took part; raises EngineDown when all fail."""
+        """One start, deltas, one end with the usage of every engine that took part.
+
+        Raises OverBudget when nothing but money was lacking, EngineDown when all fail.
+        """
         said, total, started = "", Usage(), False
+        refusal: OverBudget | None = None
+        broke = False
         able = [engine for engine in self._engines if not self._resting(engine.name)]
         reasons = [
             f"{name} rests after: {health.reason}" for name, health in self._health.items() if self._resting(name)
@@ -132,10 +144,15 @@ class Orchestrator:
             all_ms = waits_until.left_ms() * FIRST_TOKEN_SHARE
             share_ms = min(all_ms, max(all_ms / left, FIRST_TOKEN_MS_MIN))
             attempt = _Attempt(first_token_ms=min(share_ms, self._limits[engine.name].first_token_ms))
+            asked = _continued(completion, said)
             try:
-                async with aclosing(
-                    self._attempt(engine, _continued(completion, said), deadline, attempt, said)
-                ) as run:
+                attempt.hold = await self._reserve(engine, asked)
+            except OverBudget as error:
+                refusal = error
+                reasons.append(error.message)
+                continue
+            try:
+                async with aclosing(self._attempt(engine, asked, deadline, attempt, said)) as run:
                     async for event in run:
                         match event:
                             case WordsStart() if not started:
@@ -148,8 +165,11 @@ class Orchestrator:
                                 yield WordsEnd(reason=event.reason, usage=_sum(total, event.usage))
                 return
             except Unavailable as error:
+                broke = True
                 reasons.append(error.message)
                 total = _sum(total, self._broke(engine, completion, attempt, error))
+        if refusal is not None and not broke:
+            raise refusal
         rested_s = None if able else min(health.rests_until_s for health in self._health.values())
         raise EngineDown(
             f"no provider answered: {'; '.join(reasons)}",
@@ -176,7 +196,7 @@ class Orchestrator:
                         case None:
                             raise EngineDown(f"{engine.name} ended without a finish")
                         case WordsStart():
-                            attempt.started = True
+                            attempt.model = event.model
                             yield event
                         case WordsDelta():
                             attempt.written += event.text
@@ -189,13 +209,22 @@ class Orchestrator:
                             if rest:
                                 yield WordsDelta(text=rest)
                             finished = True
-                            self._succeeded(engine, completion, event)
+                            self._succeeded(engine, completion, attempt, event)
                             yield event
                             return
         except (GeneratorExit, asyncio.CancelledError):
             if not finished:
-                self._tell(engine, completion, self._estimate(engine, completion, attempt), "closed", estimated=True)
+                self._book(engine, completion, attempt, self._estimate(engine, completion, attempt), "closed")
             raise
+
+    async def _reserve(self, engine: Words, completion: Completion) -> Reservation | None:
+        """Room for the most that the engine can cost; None where nothing is counted. Raises OverBudget."""
+        if self._budgets is None or not isinstance(engine, Metered):
+            return None
+        spender = Spender(
+            tenant=completion.tenant, world=completion.world, npc=completion.npc, player=completion.player
+        )
+        return await self._budgets.reserve(spender, _amount(engine.most(completion)))
 
     def _sooner(self, deadline: Deadline, milliseconds: float) -> Deadline:
         mine = Deadline.after_ms(milliseconds, self._clock)
@@ -204,12 +233,12 @@ class Orchestrator:
     def _resting(self, name: str) -> bool:
         return self._health[name].rests_until_s > self._clock.monotonic_s()
 
-    def _succeeded(self, engine: Words, completion: Completion, end: WordsEnd) -> None:
+    def _succeeded(self, engine: Words, completion: Completion, attempt: _Attempt, end: WordsEnd) -> None:
         health = self._health[engine.name]
         if health.failures:
             self._health[engine.name] = _Health()
             self._watcher.rung_rose(self.name, engine.name)
-        self._tell(engine, completion, end.usage, end.reason, estimated=False)
+        self._book(engine, completion, attempt, end.usage, end.reason, estimated=False)
 
     def _broke(self, engine: Words, completion: Completion, attempt: _Attempt, error: Unavailable) -> Usage:
         """Book the failure and return what the attempt has probably cost."""
@@ -222,21 +251,34 @@ class Orchestrator:
         if error.retry_after_s is not None:
             rest_s = max(rest_s, min(error.retry_after_s, RETRY_AFTER_MAX_S))
         health.rests_until_s = self._clock.monotonic_s() + rest_s
-        usage = self._estimate(engine, completion, attempt)
-        self._tell(engine, completion, usage, error.code, estimated=True)
+        usage = Usage()
+        if attempt.model or isinstance(error, DeadlineExceeded):  # one that refused at once charges nothing
+            usage = self._estimate(engine, completion, attempt)
+        self._book(engine, completion, attempt, usage, error.code)
         return usage
 
     def _estimate(self, engine: Words, completion: Completion, attempt: _Attempt) -> Usage:
-        if not attempt.started or not isinstance(engine, Metered):
-            return Usage()
-        return engine.estimate(completion, attempt.written)
+        """What a call that was cut off has probably cost: a prompt that was sent is paid, answered or not."""
+        return engine.estimate(completion, attempt.written) if isinstance(engine, Metered) else Usage()
 
-    def _tell(self, engine: Words, completion: Completion, usage: Usage, outcome: str, *, estimated: bool) -> None:
-        if self._spent is not None and usage != Usage():
-            self._spent(
+    def _book(
+        self,
+        engine: Words,
+        completion: Completion,
+        attempt: _Attempt,
+        usage: Usage,
+        outcome: str,
+        *,
+        estimated: bool = True,
+    ) -> None:
+        """Settle what was reserved, and put on the bill what the attempt has cost."""
+        if self._budgets is not None and attempt.hold is not None:
+            self._budgets.settle(attempt.hold, _amount(usage))
+        if completion.bill is not None and usage != Usage():
+            completion.bill.items.append(
                 Spent(
                     engine=engine.name,
-                    tenant=completion.tenant,
+                    model=attempt.model,
                     task=completion.task,
                     usage=usage,
                     outcome=outcome,
@@ -299,3 +341,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
         cached_tokens_in=one.cached_tokens_in + other.cached_tokens_in,
         cost_nano_usd=one.cost_nano_usd + other.cost_nano_usd,
     )
+
+
+def _amount(usage: Usage) -> Amount:
+    return Amount(nano_usd=usage.cost_nano_usd, tokens=usage.tokens_in + usage.tokens_out)

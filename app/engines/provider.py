@@ -15,7 +15,7 @@ import msgspec
 
 from app.core.clock import Deadline
 from app.core.errors import DeadlineExceeded, EngineDown
-from app.core.ports import Completion, EngineStatus, Usage, WordsDelta, WordsEnd, WordsEvent
+from app.core.ports import Completion, EngineStatus, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines import wire
 from app.engines.prices import Prices
 
@@ -42,6 +42,8 @@ class Provider(ABC):
         self._kind = kind
         self._prices = prices
         self._terms = prices.of(model)
+        self._served = model
+        """The model that the provider said it runs: what the next call will be charged for as well."""
         self._trouble = ""
 
     @property
@@ -71,6 +73,17 @@ class Provider(ABC):
             name=self.name, kind=self._kind, state=state, asked=(self.model,), provider=self.host, detail=self._trouble
         )
 
+    def most(self, completion: Completion) -> Usage:
+        """The most that a call can cost, whether asked model or served one, and written to their cache or not."""
+        tokens_out = completion.output_tokens_max + self._terms.thinking_tokens_max
+        most = Usage(tokens_in=wire.tokens_most(completion), tokens_out=tokens_out)
+        costs = [
+            self._prices.of(model).cost_nano_usd(most, cache_written=written)
+            for model in (self.model, self._served)
+            for written in (0, most.tokens_in)
+        ]
+        return msgspec.structs.replace(most, cost_nano_usd=max(costs))
+
     def estimate(self, completion: Completion, written: str) -> Usage:
         """What a stream that ended early has probably consumed."""
         tokens_in = sum(wire.tokens_guess(part.text) for part in completion.parts)
@@ -95,6 +108,8 @@ class Provider(ABC):
                 data = wire.events(response.iter_bytes(), deadline, f"the stream of {self.name}")
                 words = self._read(await stack.enter_async_context(aclosing(data)), completion)
                 async for event in await stack.enter_async_context(aclosing(words)):
+                    if isinstance(event, WordsStart):
+                        self._served = event.model
                     written += len(event.text) if isinstance(event, WordsDelta) else 0
                     if written > wire.written_max(completion):
                         raise EngineDown(f"{self.name} writes past its limit of {completion.output_tokens_max} tokens")

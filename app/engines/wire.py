@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
+import msgspec
+
 from app.core.clock import Deadline
 from app.core.errors import DeadlineExceeded, EngineDown
 from app.core.ports import Completion, Part
@@ -17,6 +19,9 @@ EVENT_BYTES_MAX = 1 << 20
 """Bytes of one server-sent event; a provider that sends more is cut off."""
 CHARACTERS_PER_TOKEN_MAX = 24
 """A stream that writes more characters than its token limit times this does not keep the limit."""
+
+FRAME_TOKENS_MAX = 64
+"""Roles, delimiters and separators that a provider and `render` put around one message."""
 
 T = TypeVar("T")
 
@@ -110,6 +115,14 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 def written_max(completion: Completion) -> int:
     """Characters after which a stream is no longer believed to keep its token limit."""
     return completion.output_tokens_max * CHARACTERS_PER_TOKEN_MAX
+
+
+def tokens_most(completion: Completion) -> int:
+    """Tokens that a prompt cannot pass: a token is at least a byte, and each message has a frame around it."""
+    texts = [text.translate(_SIGNS) for part in completion.parts for text in (part.text, part.speaker)]
+    schema = len(msgspec.json.encode(completion.schema)) if completion.schema is not None else 0
+    written = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    return written + schema + FRAME_TOKENS_MAX * (len(completion.parts) + 1)
 
 
 def tokens_guess(text: str) -> int:

@@ -1,4 +1,4 @@
-"""What replicas share, opened by the profile: cache, rate limits, leases and streams.
+"""What replicas share, opened by the profile: cache, rate limits, budgets, leases and streams.
 
 Each is in the process where its address is empty; leases are then in the database, if several servers may share
 that. It does not wait for a server: one that is not there
@@ -7,6 +7,7 @@ yet is named as a fault, and is used once it comes.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -14,8 +15,9 @@ from urllib.parse import urlsplit
 from app.core import profile
 from app.core.clock import Clock
 from app.core.errors import Invalid
-from app.core.ports import Cache, Leases, Limiter, Log, Stream
+from app.core.ports import Budgets, Cache, Leases, Limiter, Log, Stream
 from app.stores.database import Database
+from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.embedded.cache import EmbeddedCache
 from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.embedded.limiter import EmbeddedLimiter
@@ -35,50 +37,64 @@ class Server(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The four stores, and by section of the profile the servers they live on; closed from the last to the first."""
+    """The five stores, and by section of the profile the servers they live on; closed from the last to the first."""
 
     cache: Cache
     limiter: Limiter
+    budgets: Budgets
     leases: Leases
     stream: Stream
     servers: dict[str, Server]
+    closers: tuple[Callable[[], Awaitable[None]], ...] = ()
+    """What must end before its server is left."""
 
     def faults(self) -> dict[str, str]:
         """Section -> why its server cannot be used now."""
         return {section: server.fault for section, server in self.servers.items() if server.fault}
 
     async def close(self) -> None:
+        for close in self.closers:
+            await close()
         for server in reversed(list(self.servers.values())):
             await server.close()
 
 
-def open_shared(cache: profile.Cache, stream: profile.Stream, *, database: Database, clock: Clock, log: Log) -> Shared:
-    """Open what the two sections name; raises Invalid for an address of another kind or a package that is missing."""
+def open_shared(chosen: profile.Profile, *, database: Database, clock: Clock, log: Log) -> Shared:
+    """Open what the profile names; raises Invalid for an address of another kind or a package that is missing."""
     servers: dict[str, Server] = {}
     try:
-        stores = _open_cache(cache, servers, database=database, clock=clock, log=log)
-        line = _open_stream(stream, servers, clock=clock, log=log)
+        line = _open_stream(chosen.stream, servers, clock=clock, log=log)
+        return _open_cache(chosen, line, servers, database=database, clock=clock, log=log)
     except ModuleNotFoundError as error:
         package = error.name or ""
         raise Invalid(f"the package {package!r} is not installed", hint=f"uv sync --extra {package}") from error
-    return Shared(*stores, line, servers)
 
 
 def _open_cache(
-    section: profile.Cache, servers: dict[str, Server], *, database: Database, clock: Clock, log: Log
-) -> tuple[Cache, Limiter, Leases]:
+    chosen: profile.Profile,
+    line: Stream,
+    servers: dict[str, Server],
+    *,
+    database: Database,
+    clock: Clock,
+    log: Log,
+) -> Shared:
+    section = chosen.cache
     near = EmbeddedCache(clock=clock, entries_max=section.entries_max, value_bytes_max=section.value_bytes_max)
     counts = EmbeddedLimiter(clock=clock, keys_max=section.keys_max)
-    own = EmbeddedLeases(clock=clock, names_max=section.keys_max)
+    if chosen.budgets.hold_ms <= 2 * chosen.server.deadline_ms_max:
+        raise Invalid(
+            f"budgets.hold_ms is {chosen.budgets.hold_ms}",
+            hint="give more than twice server.deadline_ms_max: a reservation must outlast its call",
+        )
+    accounts = EmbeddedBudgets(chosen.budgets, clock=clock, log=log, accounts_max=section.keys_max)
     if not section.url:
-        if database.alone is None:
-            from app.stores.postgres_leases import PostgresLeases
-
-            return near, counts, PostgresLeases(database, clock=clock)
-        return near, counts, own
+        return Shared(near, counts, accounts, _open_leases(section, database, clock), line, servers)
     _require("cache", section.url, "redis", "rediss")
     if not 0.0 < section.alone_share <= 1.0:
         raise Invalid(f"cache.alone_share is {section.alone_share!r}", hint="give 1 / replicas, above 0 and up to 1")
+    from app.stores.redis.allowance import Allowance
+    from app.stores.redis.budgets import RedisBudgets
     from app.stores.redis.cache import RedisCache
     from app.stores.redis.client import Client
     from app.stores.redis.leases import RedisLeases
@@ -87,11 +103,29 @@ def _open_cache(
     client = Client(section.url, connections_max=section.connections_max, command_ms=section.command_ms, log=log)
     client.start()
     servers["cache"] = client
-    return (
+    limiter = RedisLimiter(client, counts, alone_share=section.alone_share)
+    allowance = Allowance(limiter, clock=clock, lease_ms=chosen.limits.lease_ms, keys_max=section.keys_max)
+    alone = section.alone_share == 1.0
+    budgets = RedisBudgets(client, accounts, hold_ms=chosen.budgets.hold_ms, alone=alone)
+    budgets.start()
+    return Shared(
         RedisCache(client, near, local_ms=section.local_ms, value_bytes_max=section.value_bytes_max),
-        RedisLimiter(client, counts, alone_share=section.alone_share),
-        RedisLeases(client, clock=clock) if database.alone is None else own,
+        allowance,
+        budgets,
+        RedisLeases(client, clock=clock) if database.alone is None else _open_leases(section, database, clock),
+        line,
+        servers,
+        (allowance.close, budgets.close),
     )
+
+
+def _open_leases(section: profile.Cache, database: Database, clock: Clock) -> Leases:
+    """Leases without a server of their own: in the process that is alone with its database, else in that."""
+    if database.alone is not None:
+        return EmbeddedLeases(clock=clock, names_max=section.keys_max)
+    from app.stores.postgres_leases import PostgresLeases
+
+    return PostgresLeases(database, clock=clock)
 
 
 def _open_stream(section: profile.Stream, servers: dict[str, Server], *, clock: Clock, log: Log) -> Stream:

@@ -100,9 +100,26 @@ class IntentSet(Change, frozen=True, kw_only=True, tag="intent.set"):
     until_s: float | None = None
 
 
+class WordsUsed(Change, frozen=True, kw_only=True, tag="words.used"):
+    """A model was paid for a line of `npc` to `player`, spoken or not; money in nano-dollars (1e-9 USD).
+
+    `estimated` where the stream ended before the provider said what it took.
+    """
+
+    npc: str
+    player: str
+    engine: str
+    model: str
+    tokens_in: int
+    tokens_out: int
+    cached_tokens_in: int
+    cost_nano_usd: int
+    estimated: bool = False
+
+
 AnyChange = (
     EntityUpserted | EntityRemoved | FactAsserted | MapStored | Happened | ProposalOffered | ProposalSettled
-    | RelationChanged | QuestRecorded | IntentSet
+    | RelationChanged | QuestRecorded | IntentSet | WordsUsed
 )  # fmt: skip
 
 encoder = msgspec.msgpack.Encoder()

@@ -13,7 +13,7 @@ import msgspec
 
 from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.messages import Change, Event
-from app.world import entities, events
+from app.world import entities, events, usage
 from app.world.state import State, World, pair
 
 FACTS_KEPT_MAX = 32
@@ -31,7 +31,11 @@ def apply(state: State, event: Event) -> None:
     """Bring `state` to where it is after `event`."""
     state.seq = event.seq
     state.game_s = max(state.game_s, event.game_s)
-    _APPLIES[type(event.change)](state, event.change)
+    change = event.change
+    if isinstance(change, events.WordsUsed):
+        _use(state, change, event.wall_ms)
+    else:
+        _APPLIES[type(change)](state, change)
 
 
 def _require_finite(what: str, *numbers: object) -> None:
@@ -199,6 +203,18 @@ def _record_quest(state: State, change: events.QuestRecorded) -> None:
 
 def _set_intent(state: State, change: events.IntentSet) -> None:
     state.intents[change.npc] = change
+
+
+def _use(state: State, change: events.WordsUsed, wall_ms: int) -> None:
+    used = usage.Used(
+        calls=1,
+        tokens_in=change.tokens_in,
+        tokens_out=change.tokens_out,
+        cached_tokens_in=change.cached_tokens_in,
+        cost_nano_usd=change.cost_nano_usd,
+    )
+    key = usage.row_key(change.npc, change.player, change.engine)
+    state.usage = usage.add(state.usage, wall_ms, key, used)
 
 
 _APPLIES: dict[type[Change], Callable[[State, Any], None]] = {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.core.errors import NotFound, nearest
 from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Player, StoredMap
 from app.world.events import IntentSet, ProposalOffered, QuestRecorded
+from app.world.usage import Table
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -32,6 +33,8 @@ class State(msgspec.Struct, kw_only=True):
     intents: dict[str, IntentSet] = {}
     handles: dict[str, int] = {}
     """NPC id -> a small number that stands for it in binary frames; never reused."""
+    usage: Table = {}
+    """What models cost, by period; rows are replaced and never changed in place."""
 
 
 def copied(state: State) -> State:

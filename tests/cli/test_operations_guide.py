@@ -69,6 +69,7 @@ def test_every_verb_of_an_operator_is_in_the_guide() -> None:
         "events replay",
         "db upgrade",
         "db check",
+        "usage",
         "prove",
     ):
         assert f"manage.py {verb}" in text, verb

@@ -16,12 +16,13 @@ from app.core.clock import SystemClock
 from app.core.errors import Overloaded
 from app.core.messages import Reply, Request
 from app.core.module import Call, Handler, Module, Scope
-from app.core.profile import Server as Limits
-from app.core.profile import layers, load
+from app.core.profile import Profile, layers, load
 from app.edge.admission import BURST_S, Admission, Ticket
 from app.edge.elsewhere import Elsewhere
 from app.edge.forward import Forwarder
+from app.edge.limits import Limits
 from app.edge.router import Router
+from app.stores.embedded.limiter import EmbeddedLimiter
 from app.telemetry.metrics import Metrics
 from tests.doubles import AlwaysHere
 from tests.servers import Server, connect, running
@@ -128,8 +129,11 @@ async def test_a_refused_request_runs_no_handler() -> None:
 
     module = Module(name="test", handlers=(Handler(Ask, Reply, run, Scope.WRITE, 100),))
     authority = Authority(clock=SystemClock(), signing_key=b"", token_minutes=15)
+    profile = _profile()
+    limiter = EmbeddedLimiter(clock=SystemClock(), keys_max=10)
     router = Router(
-        [module], server=_limits(), behind_s=lambda: 10.0,
+        [module], limits=Limits(profile.limits, limiter, addresses=limiter), server=profile.server,
+        behind_s=lambda: 10.0,
         elsewhere=Elsewhere(AlwaysHere(), Forwarder(authority=authority, clock=SystemClock(), connections_max=1)),
         clock=SystemClock(), log=structlog.get_logger(), metrics=Metrics(),
     )  # fmt: skip
@@ -141,12 +145,12 @@ async def test_a_refused_request_runs_no_handler() -> None:
     assert router.admission.shedding
 
 
-def _limits() -> Limits:
-    return load(layers(ROOT / "profiles", mode=1, file=None, environment={}, flags={}), MODULE_SETTINGS).profile.server
+def _profile() -> Profile:
+    return load(layers(ROOT / "profiles", mode=1, file=None, environment={}, flags={}), MODULE_SETTINGS).profile
 
 
 def _admission(*, behind_s: Callable[[], float] = lambda: 0.0) -> Admission:
-    return Admission(_limits(), behind_s=behind_s, log=structlog.get_logger(), metrics=Metrics())
+    return Admission(_profile().server, behind_s=behind_s, log=structlog.get_logger(), metrics=Metrics())
 
 
 async def _pass(admission: Admission, requests: int, *, cost_s: float) -> int:

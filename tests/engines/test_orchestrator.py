@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from app.core.clock import Deadline, SystemClock
 from app.core.errors import EngineDown
-from app.core.ports import Completion, EngineStatus, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
-from app.engines.orchestrator import Limits, Orchestrator, Seam, Spent
+from app.core.ports import Bill, Completion, EngineStatus, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
+from app.engines.orchestrator import Limits, Orchestrator, Seam
 from tests.doubles import ManualClock
 from tests.engines.conftest import COMPLETION, drain, open_at, soon
 from tests.modules.dialogue.village import Script, Watch
@@ -35,6 +35,9 @@ class Silent:
 
     async def close(self) -> None:
         return None
+
+    def most(self, completion: Completion) -> Usage:
+        return Usage(tokens_in=50, cost_nano_usd=500)
 
     def estimate(self, completion: Completion, written: str) -> Usage:
         return Usage(tokens_in=7, cost_nano_usd=70)
@@ -125,12 +128,10 @@ async def test_retry_after_is_respected_by_moving_away(standin: Standin) -> None
 
 
 async def test_broken_stream_is_priced_and_told() -> None:
-    told: list[Spent] = []
-    engines = over(
-        Silent(), Script(lambda _: "Hello.", name="b"), limits={"silent": Limits(first_token_ms=20)}, spent=told.append
-    )
-    _, end = await drain(engines.stream(COMPLETION, soon()))
-    assert [(spent.engine, spent.estimated, spent.usage.cost_nano_usd) for spent in told] == [
+    bill = Bill()
+    engines = over(Silent(), Script(lambda _: "Hello.", name="b"), limits={"silent": Limits(first_token_ms=20)})
+    _, end = await drain(engines.stream(msgspec.structs.replace(COMPLETION, bill=bill), soon()))
+    assert [(spent.engine, spent.estimated, spent.usage.cost_nano_usd) for spent in bill.items] == [
         ("silent", True, 70),
         ("b", False, 1_500),
     ]

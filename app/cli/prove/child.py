@@ -13,8 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,16 @@ def start(
             break
         time.sleep(0.01)
     return child
+
+
+@contextmanager
+def served(folder: Path, settings: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Iterator[Child]:
+    """A server for the length of a block."""
+    child = start(folder, free_port(), settings=settings, environment=environment)
+    try:
+        yield child
+    finally:
+        child.kill()
 
 
 def _ready(child: Child) -> bool:

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.control.auth import Authority
 from app.core.module import Scope
+from app.edge.limits import Limits
 from app.edge.rest.http import AnyRequest, identify, json
 from app.telemetry.metrics import Metrics
 
@@ -22,6 +23,7 @@ def routes(
     readiness: Callable[[], dict[str, Any]],
     metrics: Metrics,
     authority: Authority,
+    limits: Limits,
     loopback: bool,
     document: Callable[[], bytes],
 ) -> list[HTTPRouteHandler]:
@@ -39,7 +41,7 @@ def routes(
     @get("/metrics")
     async def exposition(request: AnyRequest) -> Response[bytes]:
         if not loopback:
-            identify(request, authority).require(Scope.READ)
+            (await identify(request, authority, limits)).require(Scope.READ)
         # With ten thousand sockets to count this takes over a millisecond, so the loop does not do it.
         metrics.tasks.set(len(await asyncio.to_thread(asyncio.all_tasks, asyncio.get_running_loop())))
         return Response(metrics.render(), media_type=METRICS_TYPE)

@@ -15,6 +15,7 @@ from app.core.errors import DeadlineExceeded, Error, Invalid, Malformed, NotFoun
 from app.core.messages import Request as Message
 from app.core.ports import Log
 from app.edge import errors
+from app.edge.limits import Limits
 
 AnyRequest = Request[Any, Any, Any]
 NO_STORE = {"Cache-Control": "no-store"}
@@ -25,12 +26,22 @@ BODY_MS_MAX = 30_000
 """Longest time that a body may take to arrive."""
 
 
-def identify(request: AnyRequest, authority: Authority) -> Identity:
-    """Who sent the request; raises Unauthenticated."""
+async def identify(request: AnyRequest, authority: Authority, limits: Limits) -> Identity:
+    """Who sent the request, which counts as one; raises Unauthenticated or RateLimited."""
+    try:
+        identity = authority.identify(credential(request))
+    except Unauthenticated as error:
+        raise await limits.failed(request.client.host if request.client else "", error) from error
+    await limits.take(identity)
+    return identity
+
+
+def credential(request: AnyRequest) -> str:
+    """The key or token that came with the request; raises Unauthenticated without one."""
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not credential:
         raise Unauthenticated("no credential", hint="send Authorization: Bearer KEY, or a token of /v1/auth/token")
-    return authority.identify(credential.strip())
+    return credential.strip()
 
 
 async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:

@@ -19,7 +19,6 @@ from app.core.ids import new_id
 from app.core.messages import Chunk, Reply
 from app.core.profile import Server
 from app.edge import errors
-from app.edge.forward import FORWARDED
 from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, keyed, read_body
 from app.edge.router import Route, Router, decode
 
@@ -46,7 +45,7 @@ class _Face:
         bytes_max = self._server.map_bytes_max if route.op == "path.upload" else self._server.body_bytes_max
 
         async def answer(request: AnyRequest) -> Response[Any]:
-            identity = identify(request, self._authority)
+            identity = await identify(request, self._authority, self._router.limits)
             body = await read_body(request, bytes_max=bytes_max)
             return await self._answer(route, request, identity, body)
 
@@ -66,7 +65,6 @@ class _Face:
             identity=identity,
             id=new_id(self._clock.wall_ms()),
             deadline_ms=header_deadline_ms(request),
-            forwarded=FORWARDED in request.headers,
         )
         if route.handler.chunk is not None and EVENTS in request.headers.get("accept", ""):
             return self._stream(route, dispatch)

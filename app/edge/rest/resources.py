@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -16,18 +17,18 @@ from litestar.response import Stream
 
 from app.control.auth import Authority, Identity
 from app.core.clock import Clock, Deadline
-from app.core.errors import Invalid, NotFound, nearest
+from app.core.errors import Invalid, NotFound, Unauthenticated, nearest
 from app.core.ids import new_id
 from app.core.module import Module, Scope
 from app.core.ports import Places
 from app.core.profile import Server
 from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
-from app.edge.forward import FORWARDED
-from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, json, read_body
+from app.edge.rest.http import NO_STORE, AnyRequest, credential, header_deadline_ms, identify, json, read_body
 from app.edge.rest.messages import EVENTS, event
 from app.edge.router import Router, decode
 from app.world.state import World, Worlds
+from app.world.usage import summary
 
 LIVE_INTERVAL_S = 0.2
 """Time between two position frames of the live stream."""
@@ -56,6 +57,7 @@ class Resources:
             self._enter(),
             self._worlds(),
             self._world(),
+            self._usage(),
             self._npcs(),
             self._npc(),
             self._locations(),
@@ -65,30 +67,36 @@ class Resources:
             self._live(),
         ]
 
-    def _read(self, request: AnyRequest, world: str) -> World:
+    async def _read(self, request: AnyRequest, world: str) -> World:
         """The caller's world; raises Unauthenticated, Forbidden or NotFound."""
-        identity = identify(request, self.authority)
+        identity = await identify(request, self.authority, self.router.limits)
         identity.require(Scope.READ)
         return self.worlds.get(identity.tenant, world)
 
     async def _elsewhere(self, request: AnyRequest) -> Response[Any] | None:
-        """The answer of the replica that owns the world; None where that is this one."""
-        identity = identify(request, self.authority)
-        target = f"{request.url.path}{'?' if request.url.query else ''}{request.url.query}"
+        """The answer of the replica that owns the world; None where that is this one, or the caller is unknown."""
+        try:
+            identity = self.authority.identify(credential(request))
+        except Unauthenticated:
+            return None  # the handler says so, and counts it
         world = str(request.path_params["world"])
-        return await self.elsewhere.resource(world, target, identity, moved=FORWARDED in request.headers)
+        if self.places.here(identity.tenant, world):
+            return None
+        await self.router.limits.take(identity)
+        target = f"{request.url.path}{'?' if request.url.query else ''}{request.url.query}"
+        return await self.elsewhere.resource(world, target, identity)
 
     def _token(self) -> HTTPRouteHandler:
         @post("/v1/auth/token", status_code=200)
         async def token(request: AnyRequest) -> Response[bytes]:
-            return self._issue(identify(request, self.authority))
+            return self._issue(await identify(request, self.authority, self.router.limits))
 
         return token
 
     def _code(self) -> HTTPRouteHandler:
         @post("/v1/auth/code", status_code=200)
         async def code(request: AnyRequest) -> Response[bytes]:
-            identity = identify(request, self.authority)
+            identity = await identify(request, self.authority, self.router.limits)
             return json({"code": self.authority.make_code(identity), "path": "/console/"})
 
         return code
@@ -113,7 +121,7 @@ class Resources:
     def _worlds(self) -> HTTPRouteHandler:
         @get("/v1/worlds")
         async def worlds(request: AnyRequest) -> Response[bytes]:
-            identity = identify(request, self.authority)
+            identity = await identify(request, self.authority, self.router.limits)
             identity.require(Scope.READ)
             known = await self.places.all(identity.tenant)
             return json({"worlds": [self._listed(identity.tenant, world, address) for world, address in known]})
@@ -126,24 +134,46 @@ class Resources:
             return _summary(self.worlds.get(tenant, world))
         return {"id": world, "at": address}
 
+    def _used(self, tenant: str, world: str, address: str) -> dict[str, Any]:
+        """What models took in a world that is here; of another, where it is."""
+        if self.worlds.has(tenant, world):
+            return summary(self.worlds.get(tenant, world).state.usage)
+        return {"at": address}
+
     def _world(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}", before_request=self._elsewhere)
         async def one(request: AnyRequest, world: str) -> Response[bytes]:
-            return json(_summary(self._read(request, world)))
+            return json(_summary(await self._read(request, world)))
 
         return one
+
+    def _usage(self) -> HTTPRouteHandler:
+        @get("/v1/usage")
+        async def usage(request: AnyRequest) -> Response[bytes]:
+            identity = await identify(request, self.authority, self.router.limits)
+            identity.require(Scope.READ)
+            chosen = request.query_params.get("world", "")
+            if chosen:
+                found = await self.elsewhere.resource(chosen, f"/v1/usage?world={quote(chosen)}", identity)
+                if found is not None:
+                    return found
+                return json({"worlds": {chosen: summary(self.worlds.get(identity.tenant, chosen).state.usage)}})
+            known = await self.places.all(identity.tenant)
+            return json({"worlds": {world: self._used(identity.tenant, world, at) for world, at in known}})
+
+        return usage
 
     def _npcs(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/npcs", before_request=self._elsewhere)
         async def npcs(request: AnyRequest, world: str) -> Response[bytes]:
-            return json({"npcs": _roster(self._read(request, world))})
+            return json({"npcs": _roster(await self._read(request, world))})
 
         return npcs
 
     def _npc(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/npcs/{npc:str}", before_request=self._elsewhere)
         async def one(request: AnyRequest, world: str, npc: str) -> Response[bytes]:
-            owned = self._read(request, world)
+            owned = await self._read(request, world)
             entity = owned.npc(npc)
             known = {
                 module.name: module.describe(owned.tenant, owned.id, npc)
@@ -157,14 +187,14 @@ class Resources:
     def _locations(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/locations", before_request=self._elsewhere)
         async def locations(request: AnyRequest, world: str) -> Response[bytes]:
-            return json({"locations": tuple(self._read(request, world).state.locations.values())})
+            return json({"locations": tuple((await self._read(request, world)).state.locations.values())})
 
         return locations
 
     def _put_map(self) -> HTTPRouteHandler:
         @put("/v1/worlds/{world:str}/maps/{map_name:str}", status_code=200, request_max_body_size=None)
         async def put_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
-            identity = identify(request, self.authority)
+            identity = await identify(request, self.authority, self.router.limits)
             body = await read_body(request, bytes_max=self.server.map_bytes_max)
             route = self.router.route("path.upload")
             format = request.query_params.get("format", "movingai")
@@ -184,7 +214,7 @@ class Resources:
     def _get_map(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/maps/{map_name:str}", before_request=self._elsewhere)
         async def get_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
-            maps = self._read(request, world).state.maps
+            maps = (await self._read(request, world)).state.maps
             if map_name not in maps:
                 raise NotFound(f"no map {map_name!r} in world {world!r}", hint=nearest(map_name, maps))
             stored = maps[map_name]
@@ -200,7 +230,7 @@ class Resources:
     def _poll(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/poll", before_request=self._elsewhere)
         async def poll(request: AnyRequest, world: str) -> Response[bytes]:
-            owned = self._read(request, world)
+            owned = await self._read(request, world)
             wait_ms = min(_number(request, "wait", 0), self.server.poll_ms_max)
             after = _number(request, "after", owned.state.seq)
             deadline = Deadline.after_ms(wait_ms, self.clock)
@@ -213,7 +243,7 @@ class Resources:
     def _live(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/live", before_request=self._elsewhere)
         async def live(request: AnyRequest, world: str) -> Response[Any]:
-            owned = self._read(request, world)
+            owned = await self._read(request, world)
             return Stream(self._frames(owned), media_type=EVENTS, headers=NO_STORE)
 
         return live

@@ -17,8 +17,9 @@ from app.core.ids import new_id, stable_hash
 from app.core.ladder import Ladder, Rung, Watcher
 from app.core.messages import Change, digest
 from app.core.module import Call
-from app.core.ports import Completion, Journal, Words
+from app.core.ports import Bill, Completion, Journal, Words
 from app.modules.dialogue import logic, messages, scenes
+from app.modules.dialogue.bills import Bills, used
 from app.modules.dialogue.book import Book, Dialogue
 from app.modules.dialogue.intents import Lexicon
 from app.modules.dialogue.settings import Settings
@@ -66,6 +67,7 @@ class DialogueHandler:
         self._clock = clock
         self._sources = sources
         self._book = book
+        self._bills = Bills(journal)
         guard = logic.guard_of(sources.prompt)
         speaking = Speaking(settings, clock, sources.words, sources.authored, sources.barks, guard)
         answers = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}
@@ -85,6 +87,10 @@ class DialogueHandler:
             failures_max=self._settings.failures_max,
             rest_ms=self._settings.rest_ms,
         )
+
+    async def finish(self) -> None:
+        """Write down what lines that are over have cost."""
+        await self._bills.close()
 
     async def open(self, call: Call, request: messages.Open) -> messages.Opened:
         world = self._worlds.get(call.tenant, call.world)
@@ -124,8 +130,11 @@ class DialogueHandler:
             raise Conflict(f"dialogue {dialogue.id!r} is still speaking", hint="wait for its reply")
         async with dialogue.busy:
             turn = self._turn(call, world, dialogue, request, started_s)
-            rung = await self._speak(turn)
-            committed = await self._commit(call, turn)
+            try:
+                rung = await self._speak(turn)
+                committed = await self._commit(call, turn)
+            finally:
+                self._bills.send(call, turn)
             reply = self._reply(call, turn, rung, committed=committed)
             if request.key:
                 dialogue.keep_reply(request.key, said, reply)
@@ -158,6 +167,10 @@ class DialogueHandler:
             first_token_ms=self._settings.first_token_ms,
             seed=talk.seed,
             tenant=call.tenant,
+            world=call.world,
+            npc=speaker.id,
+            player="" if scene.listener_is_npc else talk.listener,
+            bill=Bill(),
             scene=scene,
         )
         return Turn(
@@ -212,11 +225,12 @@ class DialogueHandler:
             if self._journal.fault:
                 raise StoreDown(self._journal.fault)
             async with asyncio.timeout(limit_s):
-                await self._journal.append(call.tenant, call.world, _effects(turn), key=turn.explain_id)
+                await self._journal.append(call.tenant, call.world, [*_effects(turn), *used(turn)], key=turn.explain_id)
         except (Unavailable, Refused, TimeoutError) as error:
             call.log.warning("dialogue.effects_dropped", dialogue=dialogue.id, reason=str(error) or "late")
             turn.delta = 0.0
             return False
+        turn.bill.items.clear()
         dialogue.kindness += max(0.0, turn.delta)
         for proposal in turn.proposals:
             turn.offers[proposal.action] = turn.world.state.game_s

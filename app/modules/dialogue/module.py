@@ -61,6 +61,7 @@ def build(
         ),
         react=book.observe,
         describe=describe,
+        close=handler.finish,
     )
 
 

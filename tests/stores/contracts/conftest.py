@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from app.core.clock import SystemClock
-from app.core.ports import Cache, Leases, Limiter, Stream
+from app.core import quotas
+from app.core.clock import Clock, SystemClock
+from app.core.ports import Budgets, Cache, Leases, Limiter, Log, Stream
 from app.stores.database import open_database
+from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.embedded.cache import EmbeddedCache
 from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.embedded.streams import EmbeddedStream
 from app.stores.postgres_leases import PostgresLeases
+from app.stores.redis.allowance import Allowance
+from app.stores.redis.budgets import RedisBudgets
 from app.stores.redis.cache import RedisCache
 from app.stores.redis.client import Client
 from app.stores.redis.leases import RedisLeases
@@ -109,10 +113,14 @@ def cache(client: Client | None) -> Cache:
     return RedisCache(client, near, local_ms=LOCAL_MS, value_bytes_max=1000) if client else near
 
 
-@pytest.fixture
-def limiter(client: Client | None) -> Limiter:
+@pytest.fixture(params=["asked", "in batches"])
+def limiter(request: pytest.FixtureRequest, client: Client | None) -> Limiter:
+    """A limiter of each kind, also behind one that takes its units in batches."""
     near = EmbeddedLimiter(clock=SystemClock(), keys_max=100)
-    return RedisLimiter(client, near, alone_share=1.0) if client else near
+    limiter: Limiter = RedisLimiter(client, near, alone_share=1.0) if client else near
+    if request.param == "asked":
+        return limiter
+    return Allowance(limiter, clock=SystemClock(), lease_ms=100, keys_max=100)
 
 
 @pytest_asyncio.fixture(params=(*ALL, "postgres"))
@@ -132,6 +140,40 @@ async def leases(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         opened.start()
         yield RedisLeases(opened, clock=clock)
         await opened.close()
+
+
+def budgets_section(*, hold_ms: int = 60_000, **caps: int) -> quotas.Budgets:
+    """Budgets without caps but for those given, such as `tenant_day_nano_usd_max`."""
+
+    def of(scope: str) -> quotas.Caps:
+        return quotas.Caps(
+            **{name.removeprefix(f"{scope}_"): cap for name, cap in caps.items() if name.startswith(f"{scope}_")}
+        )
+
+    return quotas.Budgets(hold_ms=hold_ms, tenant=of("tenant"), world=of("world"), player=of("player"), npc=of("npc"))
+
+
+OpenBudgets = Callable[..., Budgets]
+
+
+@pytest_asyncio.fixture
+async def open_budgets(client: Client | None) -> AsyncIterator[OpenBudgets]:
+    """A function that opens one replica's budgets; replicas share the server, where there is one."""
+    opened: list[RedisBudgets] = []
+
+    def one(*, clock: Clock | None = None, log: Log | None = None, alone: bool = True, **caps: int) -> Budgets:
+        section = budgets_section(**caps)
+        near = EmbeddedBudgets(section, clock=clock or SystemClock(), log=log or SilentLog(), accounts_max=1_000)
+        if client is None:
+            return near
+        shared = RedisBudgets(client, near, hold_ms=section.hold_ms, alone=alone)
+        shared.start()
+        opened.append(shared)
+        return shared
+
+    yield one
+    for shared in opened:
+        await shared.close()
 
 
 @pytest_asyncio.fixture(params=(*ALL, "pulsar"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from app.build import MODULE_SETTINGS
 from app.core import profile
 from app.core.clock import SystemClock
 from app.core.errors import Invalid, StoreDown
@@ -17,6 +19,7 @@ from tests.doubles import SilentLog
 from tests.stores.conftest import MIGRATIONS
 from tests.stores.contracts.servers import KeyServer
 
+PROFILES = Path(__file__).resolve().parents[3] / "profiles"
 CACHE = profile.Cache(
     url="",
     entries_max=10,
@@ -43,7 +46,9 @@ def opened(cache_url: str = "", stream_url: str = "", *, alone_share: float = 1.
     stream = msgspec.structs.replace(STREAM, url=stream_url)
     url = "postgresql://nobody@127.0.0.1:1/none" if cache_url else "sqlite://"  # several servers share the first alone
     database = open_database(url, folder=MIGRATIONS, migrations=MIGRATIONS)
-    return open_shared(cache, stream, database=database, clock=SystemClock(), log=SilentLog())
+    shipped = profile.load(profile.layers(PROFILES, mode=1, file=None, environment={}, flags={}), MODULE_SETTINGS)
+    chosen = msgspec.structs.replace(shipped.profile, cache=cache, stream=stream)
+    return open_shared(chosen, database=database, clock=SystemClock(), log=SilentLog())
 
 
 async def works(shared: Shared, tenant: str) -> None:

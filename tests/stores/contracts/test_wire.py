@@ -16,9 +16,11 @@ import pytest
 
 from app.core.clock import SystemClock
 from app.core.errors import Broken, Invalid, Overloaded, StoreDown, Unavailable
-from app.core.ports import Entry, Rate
+from app.core.ports import Amount, Entry, Rate, Spender
+from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.embedded.cache import EmbeddedCache
 from app.stores.embedded.limiter import EmbeddedLimiter
+from app.stores.redis.budgets import RedisBudgets
 from app.stores.redis.cache import RedisCache
 from app.stores.redis.client import Client, Rejected
 from app.stores.redis.commands import ALLOWED
@@ -27,7 +29,7 @@ from app.stores.redis.limiter import RedisLimiter
 from app.stores.redis.scripts import script
 from app.stores.redis.streams import RedisStream
 from tests.doubles import SilentLog
-from tests.stores.contracts.conftest import UNDECLARED
+from tests.stores.contracts.conftest import UNDECLARED, budgets_section
 from tests.stores.contracts.servers import KINDS, KeyServer, key_server, proxied
 
 SLOW = Rate(units=10, period_ms=600_000, burst=10)
@@ -75,6 +77,12 @@ async def do_everything(client: Client, tenant: str) -> None:
     await cache.delete(tenant, "k")
     limiter = RedisLimiter(client, EmbeddedLimiter(clock=SystemClock(), keys_max=10), alone_share=1.0)
     await limiter.take(tenant, "k", SLOW)
+    near = EmbeddedBudgets(
+        budgets_section(tenant_day_tokens_max=10), clock=SystemClock(), log=SilentLog(), accounts_max=9
+    )
+    budgets = RedisBudgets(client, near, hold_ms=1_000, alone=True)
+    budgets.settle(await budgets.reserve(Spender(tenant=tenant, world="w"), Amount(tokens=9)), Amount(tokens=3))
+    await budgets.close()
     leases = RedisLeases(client, clock=SystemClock())
     lease = await leases.acquire(tenant, "w", "me", ttl_ms=1000)
     assert lease is not None

@@ -1,0 +1,121 @@
+"""Rate limits and usage as a client meets them, on both faces of a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from app.control.auth import Identity
+from app.core.errors import RateLimited, Unauthenticated
+from app.core.module import Scope
+from app.core.quotas import Limits as Section
+from app.edge.limits import Limits
+from app.stores.embedded.limiter import EmbeddedLimiter
+from tests.doubles import ManualClock
+from tests.servers import Server, connect, running
+
+SECTION = Section(
+    period_ms=60_000,
+    key_requests_max=3,
+    key_burst_requests_max=3,
+    tenant_requests_max=5,
+    tenant_burst_requests_max=5,
+    lease_ms=100,
+    failures_max=2,
+)
+HOURS = "360000000"
+
+
+def somebody(key: str, tenant: str = "studio") -> Identity:
+    return Identity(tenant, key, Scope.READ, None, 0)
+
+
+def over(clock: ManualClock) -> Limits:
+    return Limits(
+        SECTION,
+        EmbeddedLimiter(clock=clock, keys_max=10),
+        addresses=EmbeddedLimiter(clock=clock, keys_max=10),
+    )
+
+
+async def admitted(limits: Limits, identity: Identity, tries: int) -> int:
+    """Of so many requests, how many are let in."""
+    let_in = 0
+    for _ in range(tries):
+        try:
+            await limits.take(identity)
+        except RateLimited as error:
+            if not error.retry_after_s:
+                raise
+            continue
+        let_in += 1
+    return let_in
+
+
+async def test_a_key_and_its_tenant_each_have_a_limit() -> None:
+    limits = over(ManualClock())
+    assert await admitted(limits, somebody("a"), 10) == 3
+    assert await admitted(limits, somebody("b"), 10) == 2, "the tenant's 5 are used up"
+    assert await admitted(limits, somebody("c", "other"), 10) == 3
+
+
+async def test_requests_come_back_with_time() -> None:
+    clock = ManualClock()
+    limits = over(clock)
+    assert await admitted(limits, somebody("a"), 10) == 3
+    clock.now_s += 21.0
+    assert await admitted(limits, somebody("a"), 10) == 1
+
+
+async def test_an_address_that_fails_too_often_is_told_to_wait_and_another_is_not() -> None:
+    limits = over(ManualClock())
+    told = [type(await limits.failed("10.0.0.1", Unauthenticated("no"))) for _ in range(4)]
+    assert told == [Unauthenticated, Unauthenticated, RateLimited, RateLimited]
+    assert isinstance(await limits.failed("10.0.0.2", Unauthenticated("no")), Unauthenticated)
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that takes ten requests of a key, and no more for minutes."""
+    settings = {
+        "limits.period_ms": HOURS, "limits.key_requests_max": "10", "limits.key_burst_requests_max": "10",
+        "limits.failures_max": "3",
+    }  # fmt: skip
+    flags = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    with running(tmp_path_factory.mktemp("limited"), *flags) as server:
+        yield server
+
+
+def test_both_faces_take_from_the_same_limit_and_say_when_to_come_again(limited: Server) -> None:
+    assert limited.post("/v1/world/create", {"world": "w"})[0] == 200
+
+    async def by_socket() -> list[dict[str, object]]:
+        async with connect(limited, world="w") as link:
+            return [await link.ask("world.describe", {}) for _ in range(8)]
+
+    replies = asyncio.run(by_socket())
+    assert all(reply["ok"] for reply in replies)
+    assert limited.get("/v1/worlds")[0] == 200
+    status, problem = limited.post("/v1/world/describe", {"world": "w"})
+    assert (status, problem["code"]) == (429, "rate_limited")
+    (refused, *_) = asyncio.run(by_socket())
+    assert refused["error"]["code"] == "rate_limited"  # type: ignore[index]  # a decoded frame
+    assert refused["error"]["retry_after_s"] > 60  # type: ignore[index]  # a decoded frame
+    assert limited.get("/health/ready")[0] == 200
+
+
+def test_wrong_keys_are_refused_and_then_told_to_wait_while_the_right_one_still_holds(limited: Server) -> None:
+    wrong = {"Authorization": "Bearer ik_00000000_wrong"}
+    statuses = [limited.post("/v1/world/describe", {"world": "w"}, headers=wrong)[0] for _ in range(5)]
+    assert statuses == [401, 401, 401, 429, 429]
+    assert limited.post("/v1/world/describe", {"world": "w"})[1]["code"] == "rate_limited"
+
+
+def test_usage_of_a_world_that_paid_nothing_is_nothing(server: Server, world: str) -> None:
+    status, told = server.get(f"/v1/usage?world={world}")
+    assert status == 200
+    assert told["worlds"][world]["total"]["cost_nano_usd"] == 0
+    assert world in server.get("/v1/usage")[1]["worlds"]
+    assert server.get("/v1/usage?world=nowhere")[0] == 404
