@@ -128,6 +128,7 @@ class Admission:
             self._pass_began_s = time.perf_counter()
             asyncio.get_running_loop().call_soon(self._passed)
         self._pass.append(ticket)
+        self._shares.begin(ticket.cost_s)
 
     def left(self, ticket: Ticket, *, begun: bool) -> None:
         """The ticket's request is over."""

@@ -14,23 +14,32 @@ WINDOW_S = 0.25
 
 
 class Shares:
-    """Seconds of the loop that each tenant asked for in this window and in the one before, refused or not."""
+    """Seconds of the loop that each tenant asked for in this window and in the one before, refused or not.
 
-    __slots__ = ("_asked_s", "_before_s", "_began_s")
+    They are thought seconds, as the costs are; what was begun in the same time tells how many the loop really has.
+    """
+
+    __slots__ = ("_asked_s", "_before_s", "_began_s", "_begun_before_s", "_begun_s")
 
     def __init__(self) -> None:
         self._asked_s: dict[str, float] = {}
         self._before_s: dict[str, float] = {}
         self._began_s = time.perf_counter() - WINDOW_S
+        self._begun_s = self._begun_before_s = 0.0
 
     def ask(self, tenant: str, cost_s: float) -> None:
         """Note a request."""
         now_s = time.perf_counter()
         if now_s - self._began_s >= WINDOW_S:
-            self._before_s = self._asked_s if now_s - self._began_s < 2 * WINDOW_S else {}
-            self._asked_s = {}
+            recent = now_s - self._began_s < 2 * WINDOW_S
+            self._before_s, self._begun_before_s = (self._asked_s, self._begun_s) if recent else ({}, 0.0)
+            self._asked_s, self._begun_s = {}, 0.0
             self._began_s = now_s
         self._asked_s[tenant] = self._asked_s.get(tenant, 0.0) + cost_s
+
+    def begin(self, cost_s: float) -> None:
+        """Note that a request's work begins."""
+        self._begun_s += cost_s
 
     def of(self, tenant: str) -> Literal["alone", "light", "heavy"]:
         """Whether the tenant asks for less than its equal share or for more; alone when no other asks."""
@@ -39,4 +48,5 @@ class Shares:
             return "alone"
         asked_s = self._asked_s.get(tenant, 0.0) + self._before_s.get(tenant, 0.0)
         window_s = WINDOW_S + time.perf_counter() - self._began_s
-        return "light" if asked_s * tenants < window_s else "heavy"
+        there_s = max(window_s, self._begun_s + self._begun_before_s)
+        return "light" if asked_s * tenants < there_s else "heavy"

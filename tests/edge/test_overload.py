@@ -85,14 +85,14 @@ async def test_a_burst_is_served_and_a_standing_queue_is_cut() -> None:
 async def test_a_tenant_that_asks_for_little_gets_in_beside_one_that_asks_for_too_much() -> None:
     admission = _admission()
     until = time.perf_counter() + 4 * BURST_S
-    noisy = 0
+    let_in = []
     while time.perf_counter() < until:
         waiting = _entered(admission, 100, tenant="noisy")
-        noisy = len(waiting)
+        let_in.append(len(waiting))
         waiting += _entered(admission, 1, tenant="quiet")
-        assert len(waiting) == noisy + 1, "the quiet one is never refused"
+        assert len(waiting) == let_in[-1] + 1, "the quiet one is never refused"
         await _work(waiting, cost_s=0.0005)
-    assert noisy < 100, "while the noisy one is"
+    assert min(let_in) < 100, "while the noisy one is"
 
 
 async def test_a_quiet_tenant_s_writes_wait_behind_commits_that_a_noisy_one_has_filled() -> None:
