@@ -24,6 +24,9 @@ from app.edge.guards import server_options
 KEY_FILE = "api-key"
 SWITCH_S = 0.001
 """Longest time that one thread keeps the interpreter while another waits for it."""
+COLLECTED_AT = (1_000, 10, 100)
+"""Net allocations, then passes over each younger generation, before the collector looks at one. Little here is
+in cycles, and a pass over all that ten thousand sessions hold stops the loop for some 100 ms."""
 ADDRESS_FILE = "address.json"
 
 
@@ -45,6 +48,7 @@ def serve(
     """Start the server."""
     # A thread that plans a quest must hand the interpreter back well within a tick.
     sys.setswitchinterval(SWITCH_S)
+    gc.set_threshold(*COLLECTED_AT)
     folder = str(data_folder) if data_folder is not None else None
     loaded = load_profile(mode, file, assignments, server__host=host, server__port=port, server__data_folder=folder)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -58,11 +62,9 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
         _write_private(folder / KEY_FILE, innkeeper.first_key)
 
     async def opened() -> None:
-        # What start-up made lives as long as the process: the collector need never look at it again.
-        gc.collect()
-        gc.freeze()
+        _settle()
         if innkeeper.warming is not None:
-            innkeeper.warming.add_done_callback(lambda _task: release_compiler())
+            innkeeper.warming.add_done_callback(lambda _task: _warmed())
 
     app = create_app(innkeeper, opened=opened)
     options = server_options(
@@ -82,6 +84,17 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
     finally:
         told.cancel()
         (folder / ADDRESS_FILE).unlink(missing_ok=True)
+
+
+def _settle() -> None:
+    """What is there by now lives as long as the process: the collector need never look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _warmed() -> None:
+    _settle()
+    release_compiler()
 
 
 class _Server(uvicorn.Server):
