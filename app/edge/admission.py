@@ -82,7 +82,15 @@ class Admission:
         return time.perf_counter() - self._refused_s < QUIET_S
 
     def enter(self, op: str, *, writes: bool = False) -> Ticket:
-        """A ticket for one request of `op`; raises Overloaded while too much waits to start, or to be committed."""
+        """A ticket for one request of `op`; raises Overloaded as `check` does."""
+        cost_s = self.check(op, writes=writes)
+        self._waiting += 1
+        self._waiting_s += cost_s
+        self._requests += 1
+        return Ticket(self, op, cost_s)
+
+    def check(self, op: str, *, writes: bool = False) -> float:
+        """The seconds that `op` should take; raises Overloaded while too much waits to start, or to be committed."""
         cost_s = self._costs_s.get(op, COST_S_START)
         if not self._waiting and time.perf_counter() - max(self._pass_ended_s, self._refused_s) > IDLE_S:
             self._late_s = None
@@ -93,10 +101,7 @@ class Admission:
             self._refuse(f"an event has waited {self._behind_s():.3f} s for its commit")
         if self._requests >= self._requests_max:
             self._refuse(f"{self._requests} requests are being answered")
-        self._waiting += 1
-        self._waiting_s += cost_s
-        self._requests += 1
-        return Ticket(self, op, cost_s)
+        return cost_s
 
     def _bursts(self, cost_s: float) -> bool:
         """Whether the loop has been late for so short a time that the large bound holds."""
