@@ -48,8 +48,9 @@ def _copy(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         await driver.copy_records_to_table(table.name, records=rows, columns=[column.name for column in table.columns])
 
     adapted: Any = connection.connection.dbapi_connection
-    if not adapted.driver_connection.is_in_transaction():
-        connection.exec_driver_sql("SELECT 1")  # SQLAlchemy begins with the first statement that it sends itself
+    driver = adapted.driver_connection
+    if driver.is_closed() or not driver.is_in_transaction():
+        connection.exec_driver_sql("SELECT 1")  # SQLAlchemy begins, or finds the end, with a statement of its own
     try:
         adapted.run_async(copy)
     except (PostgresError, InterfaceError) as error:

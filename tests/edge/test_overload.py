@@ -44,6 +44,20 @@ async def test_a_frame_too_many_is_told_when_to_come_again(narrow: Server) -> No
     assert later["ok"], "what was refused left nothing behind"
 
 
+@pytest.mark.parametrize("packed", [False, True])
+async def test_large_frames_too_many_are_refused_one_by_one_and_the_socket_goes_on(
+    narrow: Server, *, packed: bool
+) -> None:
+    facts = [{"subject": "a", "predicate": f"mood-{n}", "value": 1.0} for n in range(500)]
+    async with connect(narrow, world="w", packed=packed) as link:
+        sent = [await link.send("world.assert", {"facts": facts}) for _ in range(20)]
+        replies = [await link.receive() for _ in sent]
+        later = await link.ask("world.describe", {})
+    assert sorted(reply["id"] for reply in replies) == sorted(sent), "each is answered, once"
+    assert any(not reply["ok"] and reply["error"]["retry_after_s"] > 0 for reply in replies)
+    assert later["ok"]
+
+
 async def test_a_request_too_many_gets_503_with_retry_after_and_the_connection_lives(narrow: Server) -> None:
     answers = await asyncio.gather(*(_post_twice(narrow) for _ in range(24)))
     statuses = {status for pair in answers for status, _ in pair}
