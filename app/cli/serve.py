@@ -24,9 +24,6 @@ from app.edge.guards import server_options
 KEY_FILE = "api-key"
 SWITCH_S = 0.001
 """Longest time that one thread keeps the interpreter while another waits for it."""
-COLLECTED_AT = (1_000, 10, 100)
-"""Net allocations, then passes over each younger generation, before the collector looks at one. Little here is
-in cycles, and a pass over all that ten thousand sessions hold stops the loop for some 100 ms."""
 ADDRESS_FILE = "address.json"
 
 
@@ -48,7 +45,6 @@ def serve(
     """Start the server."""
     # A thread that plans a quest must hand the interpreter back well within a tick.
     sys.setswitchinterval(SWITCH_S)
-    gc.set_threshold(*COLLECTED_AT)
     folder = str(data_folder) if data_folder is not None else None
     loaded = load_profile(mode, file, assignments, server__host=host, server__port=port, server__data_folder=folder)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -7,11 +7,13 @@ task hears of it. What it cannot judge goes to uvicorn's own protocol, untouched
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Protocol
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import apply_mask  # type: ignore[attr-defined]  # compiled, where that was built
+from websockets.http11 import Request
 from websockets.protocol import State
 
 from app.core.errors import Error
@@ -191,16 +193,18 @@ class LinkProtocol(WebSocketsSansIOProtocol):
         size = len(body).to_bytes(1) if len(body) < 126 else b"\x7e" + len(body).to_bytes(2)
         self.transport.write(bytes((FINAL | (BINARY if door.packed else TEXT),)) + size + body)
 
-    async def run_asgi(self) -> None:
-        extensions: Any = self.scope["extensions"]
-        extensions[DOOR] = self
-        try:
-            await super().run_asgi()
-        finally:
-            while not self.queue.empty():  # nobody will ask for these any more
-                ticket: Ticket | None = dict(self.queue.get_nowait()).get(TICKET)  # type: ignore[assignment]
-                if ticket is not None:
-                    ticket.leave()
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            extensions: Any = self.scope["extensions"]
+            extensions[DOOR] = self
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        while not self.queue.empty():  # nobody will ask for these any more
+            message: Any = self.queue.get_nowait()
+            if TICKET in message:
+                message[TICKET].leave()
 
 
 def _header(data: bytes, at: int) -> tuple[int, int] | None:
