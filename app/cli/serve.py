@@ -58,11 +58,9 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
         _write_private(folder / KEY_FILE, innkeeper.first_key)
 
     async def opened() -> None:
-        # What start-up made lives as long as the process: the collector need never look at it again.
-        gc.collect()
-        gc.freeze()
+        _settle()
         if innkeeper.warming is not None:
-            innkeeper.warming.add_done_callback(lambda _task: release_compiler())
+            innkeeper.warming.add_done_callback(lambda _task: _warmed())
 
     app = create_app(innkeeper, opened=opened)
     options = server_options(
@@ -82,6 +80,17 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
     finally:
         told.cancel()
         (folder / ADDRESS_FILE).unlink(missing_ok=True)
+
+
+def _settle() -> None:
+    """What is there by now lives as long as the process: the collector need never look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _warmed() -> None:
+    _settle()
+    release_compiler()
 
 
 class _Server(uvicorn.Server):

@@ -51,11 +51,11 @@ class Push(Message, frozen=True, kw_only=True):
     op: ClassVar[str]
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
-    """The body of an event: what is now different in a world."""
+class Change(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True, gc=False):
+    """The body of an event: what is now different in a world. No cycle can go through one, so none is looked for."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One committed change: its place in the world's log, and when.
 
     `seq` counts from 1 without gaps in each world; `wall_ms` is UTC, `game_s` the world's own clock.

@@ -1,10 +1,11 @@
 """Who may begin: refuses requests before any work is done on them while the event loop has enough to do.
 
 Work that was admitted but has not started yet is counted in seconds of the loop, by what each operation has
-cost so far. A burst may fill a large bound; when the loop has been late for longer (a standing queue, as CoDel
-tells it, RFC 8289) a small one holds: a newcomer would only wait, so it is told at once when to come again.
-What is admitted keeps its usual latency and the loop never idles. A tenant that asks for little still gets in
-while one that asks for much is turned away. It knows neither sockets nor HTTP.
+cost so far. A burst may fill a large bound. What is asked for, refused or not, fills a virtual queue that empties
+with time (as in Kunniyur and Srikant, "Adaptive Virtual Queue", 2001); while that is fuller than a burst may be,
+a small bound holds: a newcomer would only wait, so it is told at once when to come again. What is admitted keeps
+its usual latency and the loop never idles. A tenant that asks for little still gets in while one that asks for much
+is turned away. It knows neither sockets nor HTTP.
 """
 
 from __future__ import annotations
@@ -28,12 +29,10 @@ LEARNING = 0.2
 """Weight of the newest measurement in an operation's cost."""
 RATIO_MIN, RATIO_MAX = 0.25, 4.0
 """One measurement moves a cost by no more than this, so that a pause of the process is no lesson."""
-BURST_S = 0.25
-"""How long the loop may be late before the queue counts as standing."""
+BURSTS_MAX = 2.0
+"""The virtual queue holds no more than this many bursts, so that it is empty soon after an overload."""
 CROWDED = 0.25
 """Part of the longest wait for a commit that a tenant may cause which asks for more than its share, beside others."""
-IDLE_S = 0.02
-"""A loop that had nothing to start or refuse for this long has caught up."""
 RETRY_AFTER_S = 1.0
 QUIET_S = 1.0
 """A server that has refused nothing for this long is no longer overloaded."""
@@ -75,11 +74,10 @@ class Admission:
         self._waiting_s = 0.0
         self._requests = 0
         self._pass: list[Ticket] = []
-        self._pass_began_s = self._pass_ended_s = 0.0
+        self._pass_began_s = 0.0
         self._asked_s = 0.0
-        """The cost of what was asked for since the last pass, refused or not."""
-        self._late_s: float | None = None
-        """Since when every pass has met more than the backlog may be."""
+        """The virtual queue: the cost of what was asked for, refused or not, less the time that has passed."""
+        self._asked_at_s = 0.0
         self._refused_s = -QUIET_S
 
     @property
@@ -88,33 +86,43 @@ class Admission:
         return time.perf_counter() - self._refused_s < QUIET_S
 
     def enter(self, op: str, *, writes: bool = False, tenant: str = "") -> Ticket:
-        """A ticket for one request of `op`; raises Overloaded while too much waits to start, or to be committed.
-
-        `tenant` is empty where it is not known yet; all such requests count as one tenant's.
-        """
-        cost_s = self._costs_s.get(op, COST_S_START)
-        if not self._waiting and time.perf_counter() - max(self._pass_ended_s, self._refused_s) > IDLE_S:
-            self._late_s = None
-        self._asked_s += cost_s
-        self._shares.ask(tenant, cost_s)
-        if self._waiting and self._waiting_s + cost_s > self._backlog_s_max and not self._bursts(cost_s, tenant):
-            self._refuse(f"{self._waiting} requests wait to start")
-        if writes and self._behind_s() > self._write_wait_s(tenant):
-            self._refuse(f"an event has waited {self._behind_s():.3f} s for its commit")
-        if self._requests >= self._requests_max:
-            self._refuse(f"{self._requests} requests are being answered")
+        """A ticket for one request of `op`; raises Overloaded as `check` does."""
+        cost_s = self.check(op, writes=writes, tenant=tenant)
         self._waiting += 1
         self._waiting_s += cost_s
         self._requests += 1
         return Ticket(self, op, cost_s)
 
-    def _bursts(self, cost_s: float, tenant: str) -> bool:
-        """Whether the request may wait all the same: a light tenant's, or while the loop is late for a short time."""
+    def check(self, op: str, *, writes: bool = False, tenant: str = "") -> float:
+        """The seconds that `op` should take; raises Overloaded while too much waits to start, or to be committed.
+
+        `tenant` is empty where it is not known yet; all such requests count as one tenant's.
+        """
+        cost_s = self._costs_s.get(op, COST_S_START)
+        self._ask(cost_s)
+        self._shares.ask(tenant, cost_s)
+        if self._waiting and self._waiting_s + cost_s > self._bound_s(tenant):
+            self._refuse(f"{self._waiting} requests wait to start")
+        if writes and self._behind_s() > self._write_wait_s(tenant):
+            self._refuse(f"an event has waited {self._behind_s():.3f} s for its commit")
+        if self._requests >= self._requests_max:
+            self._refuse(f"{self._requests} requests are being answered")
+        return cost_s
+
+    def _ask(self, cost_s: float) -> None:
+        """Put `cost_s` into the virtual queue."""
+        now_s = time.perf_counter()
+        left_s = max(0.0, self._asked_s - (now_s - self._asked_at_s))
+        self._asked_s = min(BURSTS_MAX * self._burst_s_max, left_s + cost_s)
+        self._asked_at_s = now_s
+
+    def _bound_s(self, tenant: str) -> float:
+        """How much may wait to start before a request of the tenant is refused; a light one's never is for that."""
         share = self._shares.of(tenant)
-        if share == "alone":
-            standing = self._late_s is not None and time.perf_counter() - self._late_s > BURST_S
-            return not standing and self._waiting_s + cost_s <= self._burst_s_max
-        return share == "light"
+        if share == "light":
+            return math.inf
+        bursts = share == "alone" and self._asked_s <= self._burst_s_max
+        return self._burst_s_max if bursts else self._backlog_s_max
 
     def _write_wait_s(self, tenant: str) -> float:
         """How long the oldest event may have waited for its commit before a write of the tenant is refused."""
@@ -143,13 +151,7 @@ class Admission:
     def _passed(self) -> None:
         """Compare how long the pass took with what its operations were thought to cost, and learn."""
         started, self._pass = self._pass, []
-        self._pass_ended_s = now_s = time.perf_counter()
-        taken_s = now_s - self._pass_began_s
-        asked_s, self._asked_s = self._asked_s, 0.0
-        if asked_s <= self._backlog_s_max:
-            self._late_s = None
-        elif self._late_s is None:
-            self._late_s = now_s
+        taken_s = time.perf_counter() - self._pass_began_s
         ratio = taken_s / sum(ticket.cost_s for ticket in started)
         factor = 1.0 + LEARNING * (min(RATIO_MAX, max(RATIO_MIN, ratio)) - 1.0)
         for op in {ticket.op for ticket in started}:

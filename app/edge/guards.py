@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.core.errors import Error
 from app.edge import errors
 from app.edge.admission import Admission
+from app.edge.frames import LinkProtocol
 from app.edge.router import Route, Router
 
 
@@ -108,7 +109,7 @@ def server_options(
     """Uvicorn's options, as Innkeeper needs them."""
     return {
         "http": guarded_protocol(header_ms_max=header_ms_max, half_open_max=half_open_max, router=router),
-        "ws": "websockets-sansio",
+        "ws": LinkProtocol,
         "ws_max_size": frame_bytes_max,
         "ws_per_message_deflate": False,
         "timeout_graceful_shutdown": max(1, drain_ms_max // 1000),

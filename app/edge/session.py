@@ -22,6 +22,7 @@ from app.core.messages import Chunk, Frame, Push
 from app.core.ports import Cache
 from app.core.profile import Server
 from app.edge import encoding, errors
+from app.edge.admission import Ticket
 from app.edge.feed import Feed
 from app.edge.router import Router, decode
 
@@ -149,8 +150,21 @@ class Session:
         """Wait for the requests in flight."""
         await asyncio.gather(*self._inflight.values(), return_exceptions=True)
 
-    def accept(self, frame: Frame, *, packed: bool) -> None:
-        """Start the work that a frame asks for, or answer it at once."""
+    def knock(self, id: str, op: str, *, whole: bool) -> Ticket | None:
+        """A ticket for a message of which only the head was read; None leaves it to `accept`. Raises Overloaded.
+
+        A message that is not there as a whole gets no ticket: a client that never sends the rest would keep it.
+        """
+        route = self._router.routes.get(op)
+        if route is None or id in self._inflight or len(self._inflight) >= self._server.inflight_max:
+            return None
+        if whole:
+            return self._router.admission.enter(op, writes=route.writes, tenant=self.identity.tenant)
+        self._router.admission.check(op, writes=route.writes, tenant=self.identity.tenant)
+        return None
+
+    def accept(self, frame: Frame, *, packed: bool, ticket: Ticket | None = None) -> None:
+        """Start the work that a frame asks for, or answer it at once; `ticket` when it was let in at its head."""
         try:
             if frame.op == "cancel":
                 self._cancel(frame, packed=packed)
@@ -161,13 +175,19 @@ class Session:
                     f"{len(self._inflight)} requests are in flight", hint="wait for replies", retry_after_s=1.0
                 )
             else:
-                self._start(frame, packed=packed)
+                self._start(frame, packed=packed, ticket=ticket)
         except Error as error:
+            if ticket is not None:
+                ticket.leave()
             self.refuse(frame.id, error)
 
     def refuse(self, id: str, error: Error) -> None:
         """Queue an error reply."""
-        self._put(Outgoing(self.encode({"id": id, "ok": False, "error": errors.to_frame(error)}), reply_to=id))
+        self._put(Outgoing(self.refusal(id, error), reply_to=id))
+
+    def refusal(self, id: str, error: Error) -> bytes:
+        """An error reply."""
+        return self.encode({"id": id, "ok": False, "error": errors.to_frame(error)})
 
     def acknowledge(self, id: str) -> None:
         """Queue an empty reply."""
@@ -177,9 +197,10 @@ class Session:
         """The frame in the session's encoding."""
         return encoding.encode(frame, packed=self.packed)
 
-    def _start(self, frame: Frame, *, packed: bool) -> None:
+    def _start(self, frame: Frame, *, packed: bool, ticket: Ticket | None) -> None:
         route = self._router.route(frame.op)
-        ticket = self._router.admission.enter(frame.op, writes=route.writes, tenant=self.identity.tenant)
+        if ticket is None:
+            ticket = self._router.admission.enter(frame.op, writes=route.writes, tenant=self.identity.tenant)
 
         async def send(chunk: Chunk) -> None:
             self._put(Outgoing(self.encode({"id": frame.id, "chunk": chunk})))

@@ -22,9 +22,11 @@ from app.core.messages import Frame
 from app.core.ports import History, Log, Places
 from app.core.profile import Security, Server
 from app.edge import errors
+from app.edge.admission import Ticket
 from app.edge.encoding import decode, encode
 from app.edge.feed import Feed
 from app.edge.follow import Followers
+from app.edge.frames import DOOR, TICKET, LinkProtocol
 from app.edge.router import Router
 from app.edge.session import LATE, LATER, MALFORMED, TOKEN, Close, Session, Sessions
 from app.telemetry.metrics import Metrics
@@ -189,6 +191,10 @@ class Link:
         wire = _Wire(socket, session)
         session.carry(wire)
         self._watch(wire)
+        extensions: dict[str, Any] = socket.scope.get("extensions") or {}
+        protocol: LinkProtocol | None = extensions.get(DOOR)  # not there under another server than ours
+        if protocol is not None:
+            protocol.door = session
         try:
             return await self._read(wire)
         except asyncio.CancelledError:
@@ -197,19 +203,24 @@ class Link:
                 raise
             raise wire.closing from None
         finally:
+            if protocol is not None:
+                protocol.door = None
             wire.detach()
 
     async def _read(self, wire: _Wire) -> int:
         session = wire.session
         malformed = 0
         while True:
-            message = await wire.socket.receive()
+            message: Any = await wire.socket.receive()
             if message["type"] == "websocket.disconnect":
                 return int(message.get("code") or 1005)
             body, packed = _body(message)
+            ticket: Ticket | None = message.get(TICKET)
             try:
                 frame = decode(body, Frame, packed=packed, what="the frame")
             except Error as error:
+                if ticket is not None:
+                    ticket.leave()
                 malformed += 1
                 session.refuse(_readable_id(body, packed=packed), error)
                 if malformed >= self.server.malformed_max:
@@ -217,10 +228,13 @@ class Link:
                     raise Close(MALFORMED, f"{malformed} malformed frames in a row") from error
                 continue
             malformed = 0
+            if ticket is not None and ticket.op != frame.op:  # a member that came twice
+                ticket.leave()
+                ticket = None
             if frame.op == "refresh":
                 self._refresh(wire, frame, packed=packed)
             else:
-                session.accept(frame, packed=packed)
+                session.accept(frame, packed=packed, ticket=ticket)
 
     def _refresh(self, wire: _Wire, frame: Frame, *, packed: bool) -> None:
         """A newer token for the same key keeps the socket open."""

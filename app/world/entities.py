@@ -16,7 +16,7 @@ Value = str | float | bool
 Kind = Literal["npc", "player", "item", "location", "faction"]
 
 
-class Entity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Entity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Anything with an id; `attributes` are the game's own named values."""
 
     id: Id
