@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import gethostname
 from typing import Any
 
 import msgspec
 
+from app.build import replicas
+from app.build.access import open_authority
 from app.build.engines import Engines, open_network, open_words
-from app.control.auth import ALL_SCOPES, Authority, Key, make_key
+from app.control.auth import Authority
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
@@ -59,8 +59,6 @@ from app.world.state import World, Worlds
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where profiles, models and migrations lie: beside the package."""
-SIGNING_KEY_BYTES = 32
-DEFAULT_TENANT = "default"
 
 MODULE_SETTINGS: Mapping[str, type[msgspec.Struct]] = {
     "world": WorldSettings,
@@ -162,6 +160,7 @@ async def build(
     closers: list[Callable[[], Awaitable[None]]] = []
 
     # Stores
+    replicas.require_shared_counts(profile)
     folder = Path(profile.server.data_folder)
     database = open_database(profile.database.url, folder=folder, migrations=root / "migrations")
     closers.append(database.close)
@@ -172,7 +171,7 @@ async def build(
     database.watch(limits=patience, log=log)
     await database.upgrade()
     log.debug("database.opened", url=database.url)
-    replica = _replica_name(profile)
+    replica = replicas.name_of(profile)
     reached = failpoints.from_environment(os.environ, log)
     writer = Writer(
         database,
@@ -229,8 +228,9 @@ async def build(
     replayed = await ownership.start()
     checkpoints.start()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
-    for world in worlds.all():
-        shared.budgets.know(world.tenant, world.id, spent(world.state.usage))
+    for claim in await database.run(repositories.claims):
+        usage = await replicas.usage_of(claim, worlds, database)
+        shared.budgets.know(claim.tenant, claim.world, spent(usage))
     features = open_features(profile, database=database, stream=stream, worlds=worlds, clock=clock, log=log)
     closers.append(features.close)
 
@@ -249,7 +249,7 @@ async def build(
     closers.append(close_journal)
 
     # Control
-    authority, first_key = await _open_authority(database, profile, clock)
+    authority, first_key = await open_authority(database, profile, clock)
 
     # Engines
     engines = Engines()
@@ -350,12 +350,6 @@ async def build(
     )
 
 
-def _replica_name(profile: Profile) -> str:
-    """What this server is called among replicas: its address, or what stays the same over its restarts."""
-    server = profile.server
-    return profile.ownership.address.rstrip("/") or f"{gethostname()}:{server.port}{Path(server.data_folder).resolve()}"
-
-
 def _descriptors() -> dict[str, str]:
     """`descriptors` -> why nobody new can connect; asked by taking one and giving it back."""
     try:
@@ -363,26 +357,3 @@ def _descriptors() -> dict[str, str]:
     except OSError as error:
         return {"descriptors": f"no file descriptor is left ({error.strerror}): raise the limit, as with ulimit -n"}
     return {}
-
-
-async def _open_authority(database: Database, profile: Profile, clock: Clock) -> tuple[Authority, str]:
-    """The authority over the database's keys; a first start makes the signing key, a tenant and one key."""
-
-    def load(connection: Any) -> tuple[bytes, list[dict[str, Any]], str]:
-        signing_key = repositories.secret(connection, "token_signing_key")
-        if signing_key is None:
-            signing_key = secrets.token_bytes(SIGNING_KEY_BYTES)
-            repositories.insert_secret(connection, "token_signing_key", signing_key)
-        text = ""
-        if not repositories.tenant_ids(connection):
-            now_ms = clock.wall_ms()
-            new = make_key(label="first run", scopes=ALL_SCOPES, created_ms=now_ms)
-            repositories.add_api_key(connection, DEFAULT_TENANT, new.row, now_ms)
-            text = new.text
-        return signing_key, repositories.api_keys(connection), text
-
-    signing_key, rows, text = await database.run(load)
-    authority = Authority(clock=clock, signing_key=signing_key, token_minutes=profile.security.token_minutes)
-    for row in rows:
-        authority.learn(Key.from_row(row))
-    return authority, text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.build import DEFAULT_TENANT
+from app.build.access import DEFAULT_TENANT
 from app.cli.offline import chosen_profile, with_database
 from app.cli.options import profile_options
 from app.core.errors import Conflict, Invalid, NotFound

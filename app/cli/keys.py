@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
-from app.build import DEFAULT_TENANT, ROOT
+from app.build import ROOT
+from app.build.access import DEFAULT_TENANT
 from app.cli.options import load_profile, profile_options
 from app.control.auth import ALL_SCOPES, make_key
 from app.core.errors import NotFound, nearest

@@ -39,3 +39,9 @@ class Budgets(Section, frozen=True, kw_only=True):
     world: Caps
     player: Caps
     npc: Caps
+
+    @property
+    def capped(self) -> bool:
+        """Whether there is any cap at all."""
+        scopes = (self.tenant, self.world, self.player, self.npc)
+        return any(caps != Caps() for caps in scopes)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from app.core.ports import Amount
-from app.stores import repositories, tables
+from app.stores import repositories
+from app.stores.checkpoints import checkpoint_body
 from app.world import reducers
 from app.world.events import WordsUsed
 from app.world.state import State
@@ -30,10 +31,8 @@ _decoder = msgspec.msgpack.Decoder(_Checkpoint)
 
 def read_usage(connection: Connection, tenant: str, world: str) -> Table:
     """The usage of one world up to its newest event."""
-    table = tables.checkpoints
-    query = select(table.c.state).where(table.c.tenant == tenant, table.c.world == world)
-    found = connection.execute(query).scalar()
-    known = _decoder.decode(found) if found is not None else _Checkpoint()
+    body = checkpoint_body(connection, tenant, world)
+    known = _decoder.decode(body) if body else _Checkpoint()
     state = State(seq=known.seq, usage=known.usage)
     for event in repositories.events_between(connection, tenant, world, known.seq + 1):
         if isinstance(event.change, WordsUsed):

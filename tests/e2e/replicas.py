@@ -78,6 +78,7 @@ class Replicas:
         settings = [
             f"server.port={port}", f"ownership.address=http://127.0.0.1:{port}", f"ownership.lease_ms={LEASE_MS}",
             f"database.url={self.database_url}", f"cache.url={self.cache_url}",
+            "cache.alone_share=0.5",
         ]  # fmt: skip
         return start(folder, *(part for setting in settings for part in ("--set", setting)))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text
 
-from app.build import DEFAULT_TENANT
+from app.build.access import DEFAULT_TENANT
 from app.core.errors import Invalid
 from app.stores import repositories, tables
 from app.stores.bringup import bring_up, current_revision

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from app.build import DEFAULT_TENANT, ROOT
+from app.build import ROOT
+from app.build.access import DEFAULT_TENANT
 from app.cli.prove.child import Child, ask
 from app.core.errors import Broken
 from app.stores import repositories

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import msgspec
 
-from app.build import DEFAULT_TENANT, ROOT
+from app.build import ROOT
+from app.build.access import DEFAULT_TENANT
 from app.cli.prove import child as children
 from app.cli.prove.child import Child
 from app.cli.prove.crowd import Ask, Tally

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from app.build import DEFAULT_TENANT, ROOT
+from app.build import ROOT
+from app.build.access import DEFAULT_TENANT
 from app.cli.prove import child as children
 from app.cli.prove.background import Background
 from app.cli.prove.child import Child

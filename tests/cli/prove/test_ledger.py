@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from app.build import DEFAULT_TENANT
+from app.build.access import DEFAULT_TENANT
 from app.cli.prove.ledger import EVENTS_PER_WRITE, WORLD, Acknowledged, Clients, Verdict, _judged
 from app.world.entities import Npc
 from app.world.events import EntityUpserted, Happened
