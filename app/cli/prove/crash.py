@@ -119,7 +119,7 @@ def _long_log(plan: Plan) -> Iterator[Outcome]:
     _require(child.ready_s is not None, child)
     _require(child.stop() == 0, child)
     plan.told(f"  {events} events, {tail} of them after the last checkpoint, ready in {child.ready_s:.2f} s")
-    yield _figure("replayed after a kill, of a long log", tail, "events", events * TAIL_SHARE_MAX)
+    yield _figure("replayed after a kill, of a long log", tail / events, "share", TAIL_SHARE_MAX)
     yield _figure("server ready after a long log", child.ready_s or 0.0, "s", READY_P95_S)
 
 

@@ -9,6 +9,9 @@ from typing import Literal
 
 import msgspec
 
+TIMED = frozenset({"s", "ms", "KiB", "events/s", "of all", "of the peak", "share", "times", "times alone"})
+"""Units of what a slow or busy machine changes; all others count what must hold on any."""
+
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One measured value. `bound` is the most (or, for `at_least`, the least) that passes."""
@@ -23,6 +26,11 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reached(self) -> bool:
         return self.value <= self.bound if self.side == "at_most" else self.value >= self.bound
+
+    @property
+    def timed(self) -> bool:
+        """Whether the machine's speed has a part in it."""
+        return self.unit in TIMED
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):

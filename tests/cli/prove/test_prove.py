@@ -48,6 +48,15 @@ def test_a_figure_that_falls_short_ends_with_1(suite_of) -> None:  # type: ignor
     assert "SHORT" in result.output
 
 
+def test_a_busy_machine_is_excused_only_where_that_was_asked_for_and_only_its_slowness(suite_of) -> None:  # type: ignore[no-untyped-def]  # a fixture
+    suite_of(figure(3.0, 2.0))
+    result = CliRunner().invoke(cli, ["prove", "--judge", "counts"])
+    assert result.exit_code == 0
+    assert "SHORT" in result.output
+    suite_of(Figure(suite="T", name="lost", value=1, unit="writes", bound=0))
+    assert CliRunner().invoke(cli, ["prove", "--judge", "counts"]).exit_code == 1
+
+
 def test_what_cannot_run_is_told(suite_of) -> None:  # type: ignore[no-untyped-def]  # a fixture
     suite_of(Gap(suite="T", name="something", lacks="a tool"))
     result = CliRunner().invoke(cli, ["prove"])
