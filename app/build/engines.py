@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from app.core.clock import Clock
+from app.core.engines import Anthropic, Authored, Azure, Llama, Onnx, OpenAI, Orchestrator
 from app.core.errors import EngineDown, Invalid
-from app.core.ports import Budgets, Engine, EngineStatus, Network, Words
-from app.core.profile import Anthropic, Authored, Azure, Llama, Onnx, OpenAI, Orchestrator, Profile
+from app.core.ports import Engine, EngineStatus, Network, Words
+from app.core.profile import Profile
+from app.core.spending import Budgets
 from app.engines import prices
 from app.telemetry.metrics import RungWatch
 

@@ -20,13 +20,9 @@ from app.core.clock import Clock, Deadline
 from app.core.errors import Broken, DeadlineExceeded, EngineDown, OverBudget, Unavailable
 from app.core.ladder import Watcher
 from app.core.ports import (
-    Amount,
-    Budgets,
     Completion,
     EngineStatus,
     Part,
-    Reservation,
-    Spender,
     Spent,
     Usage,
     Words,
@@ -35,6 +31,7 @@ from app.core.ports import (
     WordsEvent,
     WordsStart,
 )
+from app.core.spending import Amount, Budgets, Reservation, Spender
 from app.engines.wire import within
 from app.world.scene import Scene
 

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from app.core import profile
 from app.core.clock import Clock
 from app.core.errors import Invalid
-from app.core.ports import Budgets, Cache, Leases, Limiter, Log, Stream
+from app.core.ports import Cache, Leases, Limiter, Log, Stream
+from app.core.spending import Budgets
 from app.stores.database import Database
 from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.embedded.cache import EmbeddedCache

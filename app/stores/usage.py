@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 from sqlalchemy import Connection
 
-from app.core.ports import Amount
+from app.core.spending import Amount
 from app.stores import repositories
 from app.stores.checkpoints import checkpoint_body
 from app.world import reducers

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from app.build import MODULE_SETTINGS
+from app.core.engines import Onnx
 from app.core.errors import Invalid
-from app.core.profile import Loaded, Onnx, layers, load
+from app.core.profile import Loaded, layers, load
 
 PROFILES = Path(__file__).resolve().parents[2] / "profiles"
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from app.core.errors import OverBudget
-from app.core.ports import Amount, Reservation, Spender
+from app.core.spending import Amount, Reservation, Spender
 from app.stores.embedded.budgets import EmbeddedBudgets, fits, total
 from app.world.usage import DAY_MS, day_of
 from tests.doubles import ManualClock, SilentLog

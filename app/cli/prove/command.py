@@ -1,7 +1,7 @@
 """`manage.py prove`: runs the chosen suites one after the other and ends with a table of figures.
 
-Exit code: 0 every figure that is judged reached its threshold, 1 one did not. A suite works in a temporary folder and with
-processes that it started; it touches no data folder and no database of yours.
+Exit code: 0 every figure that is judged reached its threshold, 1 one did not. A suite works in a temporary folder and
+with processes that it started; it touches no data folder and no database of yours.
 """
 
 from __future__ import annotations

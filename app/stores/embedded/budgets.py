@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 from app.core.clock import Clock
 from app.core.errors import OverBudget
-from app.core.ports import Amount, Log, Reservation, Spender
+from app.core.ports import Log
 from app.core.quotas import Budgets, Caps
+from app.core.spending import Amount, Reservation, Spender
 from app.world.usage import day_name, day_of, month_name
 
 SCOPES = ("tenant", "world", "player", "npc")

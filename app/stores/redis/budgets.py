@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from app.core.errors import OverBudget, Unavailable
-from app.core.ports import Amount, Reservation, Spender
+from app.core.spending import Amount, Reservation, Spender
 from app.stores.embedded.budgets import NOTHING, Account, EmbeddedBudgets
 from app.stores.redis.client import Client
 from app.stores.redis.commands import key_name

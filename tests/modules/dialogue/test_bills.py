@@ -8,7 +8,8 @@ import pytest
 
 from app.core.clock import SystemClock
 from app.core.errors import Overloaded
-from app.core.ports import Amount, Completion, Usage
+from app.core.ports import Completion, Usage
+from app.core.spending import Amount
 from app.engines.orchestrator import Orchestrator
 from app.modules.dialogue.settings import Settings
 from app.stores.embedded.budgets import EmbeddedBudgets

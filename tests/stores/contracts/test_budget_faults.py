@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from app.core.clock import SystemClock
 from app.core.errors import OverBudget
-from app.core.ports import Amount, Reservation, Spender
+from app.core.spending import Amount, Reservation, Spender
 from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.redis.budgets import TELL_MS, RedisBudgets
 from app.stores.redis.client import Client

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.clock import SystemClock
 from app.core.errors import OverBudget
-from app.core.ports import Amount, Budgets, Reservation, Spender
+from app.core.spending import Amount, Budgets, Reservation, Spender
 from app.world.usage import day_of
 from tests.doubles import SilentLog
 

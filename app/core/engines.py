@@ -1,0 +1,84 @@
+"""The engine tables of a profile, by kind. They name what computes and its bounds, and import none of it."""
+
+from __future__ import annotations
+
+from app.core.section import Section
+
+
+class Engine(Section, frozen=True, kw_only=True, tag_field="kind"):
+    """Base of the engine tables; `kind` chooses the type."""
+
+
+class Onnx(Engine, frozen=True, kw_only=True, tag="onnx"):
+    """A network of models/catalog.toml on ONNX Runtime, on the first provider that works."""
+
+    model: str
+    providers: tuple[str, ...] = ("cpu",)
+    batch_rows_max: int = 1024
+    threads: int = 1
+    queue_rows_max: int = 65_536
+
+
+class OpenAI(Engine, frozen=True, kw_only=True, tag="openai"):
+    """OpenAI's API, or any server that speaks it at `base_url`."""
+
+    model: str
+    key_env: str = "OPENAI_API_KEY"
+    base_url: str = ""
+    first_token_ms: int = 4_000
+    gap_ms: int = 800
+    """A stream that pauses longer has failed: the player hears the NPC fall silent in mid-line."""
+    total_ms: int = 30_000
+
+
+class Azure(Engine, frozen=True, kw_only=True, tag="azure"):
+    """Azure OpenAI; without an endpoint or key it is left out."""
+
+    deployment: str
+    endpoint_env: str = "AZURE_OPENAI_ENDPOINT"
+    key_env: str = "AZURE_OPENAI_API_KEY"
+    api_version: str = "2026-06-01"
+    first_token_ms: int = 4_000
+    gap_ms: int = 800
+    total_ms: int = 30_000
+
+
+class Anthropic(Engine, frozen=True, kw_only=True, tag="anthropic"):
+    """Anthropic's Messages API."""
+
+    model: str
+    key_env: str = "ANTHROPIC_API_KEY"
+    base_url: str = ""
+    first_token_ms: int = 4_000
+    gap_ms: int = 800
+    total_ms: int = 30_000
+
+
+class Llama(Engine, frozen=True, kw_only=True, tag="llama"):
+    """A GGUF file in llama.cpp on this machine; without a file it is left out."""
+
+    file: str
+    """Relative to the working directory."""
+    context_tokens_max: int = 4_096
+    gpu_layers_max: int = 0
+    """Layers of the model on the GPU; 0 keeps it on the CPU, more than it has puts all of it there."""
+    threads_max: int = 4
+    """One core is left free all the same: llama.cpp's threads spin, and one without a core stops the others."""
+    first_token_ms: int = 8_000
+    gap_ms: int = 2_000
+    total_ms: int = 60_000
+
+
+class Authored(Engine, frozen=True, kw_only=True, tag="authored"):
+    """Lines from grammar and persona; no model, no network."""
+
+    language: str = "en"
+
+
+class Orchestrator(Engine, frozen=True, kw_only=True, tag="orchestrator"):
+    """Other word engines, in the order to try them."""
+
+    providers: tuple[str, ...]
+
+
+AnyEngine = Onnx | OpenAI | Azure | Anthropic | Llama | Authored | Orchestrator
