@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -76,15 +77,15 @@ async def test_an_address_that_fails_too_often_is_told_to_wait_and_another_is_no
     assert isinstance(await limits.failed("10.0.0.2", Unauthenticated("no")), Unauthenticated)
 
 
-@pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[Server]:
     """A server that takes ten requests of a key, and no more for minutes."""
     settings = {
         "limits.period_ms": HOURS, "limits.key_requests_max": "10", "limits.key_burst_requests_max": "10",
         "limits.failures_max": "3",
     }  # fmt: skip
     flags = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    with running(tmp_path_factory.mktemp("limited"), *flags) as server:
+    with running(tmp_path, *flags) as server:
         yield server
 
 
@@ -110,7 +111,7 @@ def test_wrong_keys_are_refused_and_then_told_to_wait_while_the_right_one_still_
     wrong = {"Authorization": "Bearer ik_00000000_wrong"}
     statuses = [limited.post("/v1/world/describe", {"world": "w"}, headers=wrong)[0] for _ in range(5)]
     assert statuses == [401, 401, 401, 429, 429]
-    assert limited.post("/v1/world/describe", {"world": "w"})[1]["code"] == "rate_limited"
+    assert limited.get("/v1/worlds")[0] == 200
 
 
 def test_usage_of_a_world_that_paid_nothing_is_nothing(server: Server, world: str) -> None:
