@@ -90,11 +90,11 @@ def _ways_before(steps: Sequence[Step], index: int) -> list[int] | None:
 def on_plan(before: Quest, after: Quest) -> bool:
     """Whether a quest moved as its plan foresaw, so that its proof still speaks of the rest.
 
-    It did when the steps were done in order, and with the very things that the goals name.
+    It did when steps were done, in their order, and with the very things that the goals name.
     """
     done = [step.done for step in after.steps]
     named = all(old.deed == new.deed for old, new in zip(before.goals, after.goals, strict=True))
-    return named and done == sorted(done, reverse=True)
+    return named and after.steps != before.steps and done == sorted(done, reverse=True)
 
 
 def disturbed_by(change: Change) -> tuple[str, ...]:
@@ -196,7 +196,7 @@ def _deeds_done(quest: Quest) -> tuple[Fact, ...]:
 
 
 def _rerouted(library: Library, view: View, quest: Quest, plan: Plan) -> Quest:
-    """The quest with what is done, then the new way; the same quest when the way asks for the same deeds in turn."""
+    """The quest with what is done, then the new way; the same quest when the way asks for the same events in turn."""
     writer = Writer(library.grammar, view, quest.certificate.seed)
     goals = _open_goals(quest)
     fresh = steps_of(plan.operators, player=quest.player, goals=goals, writer=writer)
@@ -226,8 +226,9 @@ def _rerouted(library: Library, view: View, quest: Quest, plan: Plan) -> Quest:
     )
 
 
-def _asked_for(steps: Sequence[Step]) -> list[Fact]:
-    return [step.deed for step in steps if step.action != "goto"]
+def _asked_for(steps: Sequence[Step]) -> list[Happened]:
+    """What has to happen, and through whom; a deed does not name who taught or sold. Ways there do not count."""
+    return [step.event for step in steps if step.action != "goto"]
 
 
 def _reason(view: View, writer: Writer, quest: Quest) -> str:

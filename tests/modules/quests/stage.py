@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,6 +100,30 @@ class Stage:
                 return present
             await self.post(*hero.do(step))
         raise AssertionError("the quest never ends")
+
+    async def stray(self, quest: Quest, chance: random.Random) -> Quest:
+        """As `play`, but before each of the first steps the player has a whim, someone dies or a rival is faster."""
+        hero = Hero(self.world, quest.player)
+        for turn in range(60):
+            if turn < 8 and self.now(quest.id).state == "active":
+                event = chance.choice([*hero.whims(), *self._mishaps()])
+                hero.learn(event)
+                await self.post(event)
+            present = self.now(quest.id)
+            step = next((step for step in present.steps if not step.done), None)
+            if present.state != "active" or step is None:
+                return present
+            await self.post(*hero.do(step))
+        raise AssertionError("the quest never ends")
+
+    def _mishaps(self) -> list[Happened]:
+        state = self.world.state
+        lying = [item for item in state.items.values() if item.holder in state.locations]
+        living = [npc.id for npc in state.npcs.values() if npc.alive]
+        return [
+            *(Happened(verb="died", actor=npc) for npc in living),
+            *(Happened(verb="took", actor="rival", item=item.id, location=item.holder) for item in lying),
+        ]
 
 
 def happened(verb: str, actor: str = "hero", **roles: str) -> Happened:

@@ -123,6 +123,80 @@ async def test_an_item_of_the_same_kind_may_stand_in_for_what_is_gathered() -> N
     assert stage.now(quest.id).state == "completed"
 
 
+async def test_what_stood_in_is_what_the_rest_of_the_quest_asks_for() -> None:
+    stage = Stage(hamlet())
+    gather = {"id": "get", "action": "gather", "item": "herb1"}
+    quest = await begun(stage, gather, {"id": "bring", "action": "give", "item": "herb1", "target": "anna"})
+    await stage.post(happened("moved", location="wood"), happened("took", item="herb3", location="wood"))
+    recast = stage.now(quest.id)
+    assert [goal.deed for goal in recast.goals] == [("gathered", "herb3"), ("delivered", "herb3", "anna")]
+    assert [step.event.item for step in recast.steps if not step.done] == ["", "herb3"]
+    assert "herb3" in recast.goals[1].text
+    assert (await stage.play(recast)).state == "completed"
+
+
+async def test_an_item_that_was_dropped_and_taken_again_counts_once() -> None:
+    stage = Stage(hamlet())
+    quest = await begun(stage, *HERBS)
+    took = happened("took", item="herb3", location="wood")
+    await stage.post(happened("moved", location="wood"), took, happened("dropped", item="herb3", location="wood"), took)
+    assert [goal.done for goal in stage.now(quest.id).goals] == [True, False]
+
+
+async def test_an_item_that_another_took_is_replaced_by_one_of_its_kind() -> None:
+    stage = Stage(hamlet())
+    quest = await begun(stage, *HERBS)
+    await stage.post(happened("took", actor="rival", item="herb1", location="wood"))
+    recast = stage.now(quest.id)
+    assert [goal.deed for goal in recast.goals] == [("gathered", "herb3"), ("gathered", "herb2")]
+    assert (await stage.play(recast)).state == "completed"
+
+
+async def test_without_any_left_of_its_kind_a_quest_for_two_fails() -> None:
+    stage = Stage(hamlet())
+    quest = await begun(stage, *HERBS)
+    for herb in ("herb1", "herb2"):
+        await stage.post(happened("took", actor="rival", item=herb, location="wood"))
+    assert stage.now(quest.id).state == "failed"
+
+
+async def test_a_dead_seller_sends_the_player_another_way() -> None:
+    stage = Stage(hamlet())
+    quest = await begun(stage, SWORD)
+    await stage.post(happened("died", actor="smith"))
+    rerouted = stage.now(quest.id)
+    assert [step.action for step in rerouted.steps] == ["goto", "loot", "goto", "give"]
+    assert (await stage.play(rerouted)).state == "completed"
+
+
+async def test_a_new_way_is_watched_like_the_first() -> None:
+    stage = Stage(hamlet())
+    quest = await begun(stage, SWORD)
+    await stage.post(happened("gave", actor="smith", target="wolf", item="sword"))
+    assert "steal" in [step.action for step in stage.now(quest.id).steps]
+    await stage.post(happened("died", actor="wolf"))
+    assert "loot" in [step.action for step in stage.now(quest.id).steps]
+    assert (await stage.play(quest)).state == "completed"
+
+
+async def test_what_was_stolen_need_not_be_bought() -> None:
+    stage = Stage(hamlet())
+    quest = await begun(stage, SWORD)
+    await stage.post(happened("moved", location="mill"), happened("stole", item="sword", target="smith"))
+    assert [step.action for step in stage.now(quest.id).steps if not step.done] == ["goto", "give"]
+
+
+async def test_a_thing_given_away_after_it_was_stolen_is_stolen_only_if_it_is_not_back() -> None:
+    stage = Stage(hamlet())
+    quest = await begun(stage, {"id": "rob", "action": "steal", "item": "sword", "target": "smith"}, SWORD)
+    await stage.post(happened("moved", location="mill"), happened("stole", item="sword", target="smith"))
+    await stage.post(happened("gave", item="sword", target="smith"))
+    assert [step.action for step in stage.now(quest.id).steps if not step.done][-1] == "give"
+    await stage.post(happened("traded", actor="smith", target="hero", item="sword"))
+    assert [step.action for step in stage.now(quest.id).steps if not step.done] == ["goto", "give"]
+    assert (await stage.play(quest)).state == "completed"
+
+
 async def test_the_same_event_twice_counts_once() -> None:
     stage = Stage(hamlet())
     quest = await begun(stage, *HERBS)

@@ -35,6 +35,7 @@ def village(seed: int, *, npcs: int = 15, places: int = 8, items: int = 14, secr
             attributes={"teaches": "archery, tracking"} if kind == "guard" else {},
         )
     world.state.players["hero"] = Player(id="hero", name="Ada", location=ids[0], level=3)
+    world.state.players["rival"] = Player(id="rival", location=ids[0])
     _items(world, chance, items)
     for number in range(secrets):
         about, knower = chance.choice(list(world.state.npcs)), chance.choice(list(world.state.npcs))
@@ -94,7 +95,7 @@ class Hero:
         event = step.event
         problem = self.problem(event)
         assert problem == "", f"{step.action} {event}: {problem}"
-        self._learn(event)
+        self.learn(event)
         if event.verb != "escorted":
             return [event]
         return [
@@ -103,7 +104,26 @@ class Hero:
             event,
         ]
 
-    def _learn(self, event: Happened) -> None:
+    def whims(self) -> list[Happened]:
+        """What the player could do on the spot, whether or not any quest asks for it."""
+        state, here = self.world.state, self.place
+        own = {"actor": self.player}
+        around = [npc.id for npc in state.npcs.values() if npc.location == here]
+        possible = [Happened(verb="killed", target=npc, **own) for npc in around]
+        for item, holder in ((item.id, item.holder) for item in state.items.values()):
+            if holder == self.player:
+                possible.append(Happened(verb="dropped", item=item, location=here, **own))
+                possible.extend(Happened(verb="gave", item=item, target=npc, **own) for npc in around)
+            elif holder == here:
+                possible.append(Happened(verb="took", item=item, location=here, **own))
+            elif holder in around:
+                possible.append(Happened(verb="took", item=item, target=holder, **own))
+                possible.append(Happened(verb="stole", item=item, target=holder, **own))
+                possible.append(Happened(verb="traded", actor=holder, item=item, target=self.player))
+        return [event for event in possible if not self.problem(event)]
+
+    def learn(self, event: Happened) -> None:
+        """Remember what the player can tell of after `event`."""
         if event.verb == "learned" and event.actor == self.player:
             self.known.add(event.topic)
         if event.verb in ("explored", "defended"):
