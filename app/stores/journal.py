@@ -26,6 +26,7 @@ from app.stores.events import Stream
 from app.stores.failpoints import Reached, nothing
 from app.stores.loading import load_world
 from app.stores.pieces import state_encoder
+from app.stores.recall import Recall
 from app.stores.repositories import Claim
 from app.stores.writer import Writer
 from app.world import reducers
@@ -70,6 +71,7 @@ class WorldJournal:
         self._keys_max = idempotency_keys_max
         self._checkpoints = checkpoints
         self._owner = owner
+        self._recalls = Recall(database)
         self._keys: dict[tuple[str, str], _Known] = {}
         self._forgetful: set[tuple[str, str]] = set()
         """Worlds with older keys that only the database knows."""
@@ -195,7 +197,7 @@ class WorldJournal:
 
     async def _recall(self, world: World, known: _Known, key: str) -> None:
         """Look in the database for a key that RAM may have dropped."""
-        call = await self._database.run(lambda c: repositories.keyed_call(c, world.tenant, world.id, key))
+        call = await self._recalls.find(world.tenant, world.id, key)
         if call is not None:
             known.setdefault(key, (*call, None))
             self._forget(world, known)

@@ -128,12 +128,16 @@ def newest_keys(connection: Connection, tenant: str, world: str, keys_max: int) 
     return [(row.key, row.first_seq, row.last_seq, row.request or b"") for row in connection.execute(query)][::-1]
 
 
-def keyed_call(connection: Connection, tenant: str, world: str, key: str) -> tuple[int, int, bytes] | None:
-    """(first seq, last seq, digest of the request) of the call that had that key, or None."""
+def keyed_calls(
+    connection: Connection, keys: Sequence[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], tuple[int, int, bytes]]:
+    """(tenant, world, key) -> (first seq, last seq, digest of the request), of those keys that had a call."""
     table = tables.idempotency
-    query = select(table.c.first_seq, table.c.last_seq, table.c.request)
-    row = connection.execute(query.where(table.c.tenant == tenant, table.c.world == world, table.c.key == key)).first()
-    return None if row is None else (row.first_seq, row.last_seq, row.request or b"")
+    of = tuple_(table.c.tenant, table.c.world, table.c.key).in_(keys)
+    return {
+        (row.tenant, row.world, row.key): (row.first_seq, row.last_seq, row.request or b"")
+        for row in connection.execute(select(table).where(of))
+    }
 
 
 def secret(connection: Connection, name: str) -> bytes | None:

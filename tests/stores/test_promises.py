@@ -18,6 +18,8 @@ from app.world.state import World
 from tests.stores.conftest import Opener, Store
 
 T = TypeVar("T")
+KEYS_MAX = 100
+"""As many keys a world of these tests keeps in memory."""
 
 
 def npc(id: str) -> EntityUpserted:
@@ -117,3 +119,27 @@ async def test_a_commit_that_hangs_as_the_server_stops_is_no_clean_end(
             assert not await store.writer.close(patience_s=0.1), "or a checkpoint would be written ahead of the log"
             with pytest.raises(StoreDown):
                 await call
+
+
+async def test_many_new_keys_at_once_cost_a_world_with_forgotten_ones_few_looks(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened() as store:
+        await store.journal.create_world("t", "w")
+        for number in range(KEYS_MAX + 1):
+            await store.journal.append("t", "w", [npc("a")], key=f"old{number}")
+        run, runs = store.database.run, 0
+
+        async def counted(work: Callable[[Connection], T]) -> T:
+            nonlocal runs
+            runs += 1
+            return await run(work)
+
+        monkeypatch.setattr(store.database, "run", counted)
+        seq = store.world().state.seq
+        wrote = await asyncio.gather(*(store.journal.append("t", "w", [npc("a")], key=f"new{n}") for n in range(60)))
+        assert runs < 20
+        assert {events[0].seq for events in wrote} == set(range(seq + 1, seq + 61))
+        again = await asyncio.gather(*(store.journal.append("t", "w", [npc("a")], key="old0") for _ in range(9)))
+        assert {events[0].seq for events in again} == {1}
+        assert store.world().state.seq == seq + 60
