@@ -31,7 +31,8 @@ from app.stores.repositories import Claim
 from app.stores.writer import Writer
 from app.world import reducers
 from app.world.events import encoder
-from app.world.state import State, World, Worlds, copied
+from app.world.state import World, Worlds
+from app.world.undo import Undo
 
 REACTIONS_MAX = 256
 """Derived changes of one call; more is a module reacting to itself."""
@@ -212,21 +213,23 @@ class WorldJournal:
 
     def _apply(self, world: World, changes: Sequence[Change], game_s: float | None) -> list[Event]:
         # A single change is checked before it is applied, so only several need a way back.
-        before = copied(world.state) if len(changes) > 1 else None
+        undo = Undo(world.state) if len(changes) > 1 else None
         events: list[Event] = []
         try:
             for change in changes:
-                event = self._step(world, change, game_s)
+                event = self._step(world, change, game_s, undo)
                 events.append(event)
-                events.extend(self._react(world, event))
+                events.extend(self._react(world, event, undo))
         except Error:
-            if before is not None:
-                _restore(world.state, before)
+            if undo is not None:
+                undo.back()
             raise
         return events
 
-    def _step(self, world: World, change: Change, game_s: float | None) -> Event:
+    def _step(self, world: World, change: Change, game_s: float | None, undo: Undo | None) -> Event:
         reducers.check(world, change)
+        if undo is not None:
+            undo.note(change)
         wall_ms = self._clock.wall_ms()
         event = Event(
             seq=world.state.seq + 1,
@@ -238,7 +241,7 @@ class WorldJournal:
         reducers.apply(world.state, event)
         return event
 
-    def _react(self, world: World, cause: Event) -> list[Event]:
+    def _react(self, world: World, cause: Event, undo: Undo | None) -> list[Event]:
         """What modules derive from `cause`, applied; a reaction that fails is logged and left out."""
         derived: list[Event] = []
         causes = deque([cause])
@@ -249,7 +252,7 @@ class WorldJournal:
                     self._log.error("reaction.ran_away", seq=cause.seq, changes=len(derived))
                     return derived
                 try:
-                    step = self._step(world, change, None)
+                    step = self._step(world, change, None, undo)
                 except Error as error:  # a change before it in the same reaction took its ground away
                     self._log.error("reaction.failed", change=type(change).__name__, seq=event.seq, reason=repr(error))
                     continue
@@ -297,8 +300,3 @@ def _rows(world: World, events: Sequence[Event], key: str, request: bytes) -> di
     if key:
         rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq, request or None)]
     return rows
-
-
-def _restore(state: State, before: State) -> None:
-    for name in State.__struct_fields__:
-        setattr(state, name, getattr(before, name))
