@@ -12,7 +12,7 @@ import msgspec
 from litestar import Response
 
 from app.control.auth import Identity
-from app.core.errors import Unavailable
+from app.core.errors import StoreDown, Unavailable
 from app.core.messages import Reply, Request
 from app.core.module import Call, Handler, Scope
 from app.core.ports import Places
@@ -39,7 +39,7 @@ class Elsewhere:
         """
         asked = msgspec.structs.replace(request, world=call.world)
         while True:
-            address = await self._places.find(call.tenant, call.world)
+            address = await self._found(call)
             if not address:
                 return await handler.run(call, request)
             if identity.vouched:
@@ -50,6 +50,18 @@ class Elsewhere:
             except Unreached as error:
                 self._places.doubt(address)
                 if not (error.unsent or _repeatable(handler, request)) or call.deadline.left_s() < 2 * AGAIN_S:
+                    raise
+            await asyncio.sleep(AGAIN_S)
+
+    async def _found(self, call: Call) -> str:
+        """Where the world is; an owner without an address may be one that is gone, so its lease is waited for."""
+        while True:
+            try:
+                return await self._places.find(call.tenant, call.world)
+            except StoreDown:
+                raise
+            except Unavailable as error:
+                if error.retry_after_s is None or call.deadline.left_s() < 2 * AGAIN_S:
                     raise
             await asyncio.sleep(AGAIN_S)
 

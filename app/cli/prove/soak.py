@@ -278,10 +278,10 @@ def gauge(child: Child, name: str) -> float:
 def _steady(before: Usage, after: Usage, watch: Watch) -> Iterator[Figure]:
     yield _figure("memory after / before", after.rss_kib / before.rss_kib, "times", GROWTH)
     yield _figure("events waiting for a commit, most", watch.events, "events", QUEUE_EVENTS_MAX)
-    yield _figure("tasks more or fewer than before", abs(after.tasks - before.tasks), "tasks", STRAY)
-    yield _figure("file descriptors, likewise", abs(after.descriptors - before.descriptors), "files", STRAY)
-    yield _figure("PostgreSQL connections, likewise", abs(after.postgres - before.postgres), "connections", STRAY)
-    yield _figure("Redis connections, likewise", abs(after.redis - before.redis), "connections", STRAY)
+    yield _figure("tasks more than before", max(0, after.tasks - before.tasks), "tasks", STRAY)
+    yield _figure("file descriptors, likewise", max(0, after.descriptors - before.descriptors), "files", STRAY)
+    yield _figure("PostgreSQL connections, likewise", max(0, after.postgres - before.postgres), "connections", STRAY)
+    yield _figure("Redis connections, likewise", max(0, after.redis - before.redis), "connections", STRAY)
 
 
 def _answered(calm: Sequence[Found], coming: Sequence[Opened]) -> Iterator[Figure]:
