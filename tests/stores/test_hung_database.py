@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,8 @@ def url(cluster: Cluster) -> Iterator[str]:
     cluster.tools.run("createdb", ["-h", str(cluster.folder), "-U", "postgres", name])
     yield cluster.url(name)
     for pid in cluster.pids():
-        os.kill(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # a backend may end at any moment
+            os.kill(pid, signal.SIGCONT)
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -55,7 +57,8 @@ async def until(holds: Callable[[], object]) -> None:
 
 def stop(cluster: Cluster) -> None:
     for pid in cluster.pids():
-        os.kill(pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
 
 
 def go_on(cluster: Cluster) -> None:
