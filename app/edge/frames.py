@@ -92,7 +92,7 @@ class LinkProtocol(WebSocketsSansIOProtocol):
     """Uvicorn's protocol behind a door."""
 
     # Ten thousand of these may be idle: a slot costs eight bytes, and nothing else is made before it is needed.
-    __slots__ = ("_held", "_left", "_skips", "door")
+    __slots__ = ("_ended", "_gone", "_held", "_left", "_skips", "door")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -103,6 +103,7 @@ class LinkProtocol(WebSocketsSansIOProtocol):
         """How much of the current frame's payload is still to come."""
         self._skips = False
         """Whether that is dropped."""
+        self._gone = self._ended = False
 
     def data_received(self, data: bytes) -> None:
         if not self.handshake_initiated:
@@ -199,12 +200,31 @@ class LinkProtocol(WebSocketsSansIOProtocol):
             extensions: Any = self.scope["extensions"]
             extensions[DOOR] = self
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._gone = True
+        self._part()
+
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         super().on_task_complete(task)
         while not self.queue.empty():  # nobody will ask for these any more
             message: Any = self.queue.get_nowait()
             if TICKET in message:
                 message[TICKET].leave()
+        self._ended = True
+        self._part()
+
+    def _part(self) -> None:
+        """Take apart what a socket leaves once it is gone and its application has ended.
+
+        Its objects hold one another, and the collector has been told not to look at them again (app/cli/serve.py).
+        """
+        if self._gone and self._ended:
+            self.door = None
+            scope: Any = self.scope
+            scope.clear()
+            self.conn.parser.close()
+            del self.conn, self.transport
 
 
 def _header(data: bytes, at: int) -> tuple[int, int] | None:

@@ -77,7 +77,11 @@ class Link:
 
         @websocket("/v1/link")
         async def link(socket: Socket) -> None:
-            await self._serve(socket)
+            try:
+                await self._serve(socket)
+            finally:
+                # Each is a function that holds the socket; see LinkProtocol for why that must not stay so.
+                del socket.receive, socket.send
 
         return link
 
