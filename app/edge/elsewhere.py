@@ -6,6 +6,7 @@ It joins two things that do not know each other: where worlds are (a port) and h
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -87,8 +88,9 @@ class Elsewhere:
         )
         try:
             while not (await asyncio.wait({asking}, timeout=LOOK_S))[0]:
-                if not await self._places.lives(address):
-                    raise Unreached(address, "it was not heard of for too long", unsent=False)
+                with suppress(StoreDown):  # while nobody can tell, the answer is waited for
+                    if not await self._places.lives(address):
+                        raise Unreached(address, "it was not heard of for too long", unsent=False)
             return asking.result()
         finally:
             asking.cancel()

@@ -46,6 +46,10 @@ class _Seen:
         at_s, value = self.kept.get(name, (0.0, None))
         return value if self.clock.monotonic_s() - at_s < SEEN_S else None
 
+    def last(self, name: object) -> object | None:
+        """What was seen, however long ago: for when nobody can tell anew."""
+        return self.kept.get(name, (0.0, None))[1]
+
     def put(self, name: object, value: object) -> None:
         if len(self.kept) >= SEEN_MAX:
             self.kept.clear()
@@ -144,7 +148,13 @@ class Ownership:
             task = asyncio.create_task(self._find(tenant, world), name=f"find {world}")
             self._opening[tenant, world] = task
             task.add_done_callback(lambda _task: self._opening.pop((tenant, world), None))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except StoreDown:
+            before = self._seen.last((tenant, world))
+            if isinstance(before, str):
+                return before  # its owner answers from memory, database or not
+            raise
 
     async def lives(self, address: str) -> bool:
         known = self._seen.get(address)
