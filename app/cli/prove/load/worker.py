@@ -198,8 +198,9 @@ class Worker:
         until_s = time.perf_counter() + GRACE_S
         while self._flight and time.perf_counter() < until_s:  # noqa: ASYNC110  # a hot path should signal nothing
             await asyncio.sleep(0.01)
-        self._tally.errors += len(self._flight)
-        self._tally.codes["unanswered"] += len(self._flight)
+        if self._flight:
+            self._tally.errors += len(self._flight)
+            self._tally.codes["unanswered"] += len(self._flight)
         self._flight.clear()
         self._then.clear()
 
