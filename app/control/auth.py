@@ -26,7 +26,7 @@ VOUCHED_MS_MAX = 60_000
 CODE_MS_MAX = 3_600_000
 """How long a one-time code for the console holds."""
 CODES_MAX = 1_000
-ALL_SCOPES = Scope.READ | Scope.PLAY | Scope.WRITE | Scope.ADMIN
+ALL_SCOPES = Scope(sum(Scope))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Identity:
 
     def require(self, scope: Scope) -> None:
         """Raise Forbidden without `scope`."""
-        if not self.scopes & scope:
+        if scope & ~self.scopes:
             raise Forbidden(f"this key lacks the scope {scope.name!r}", hint="use a key that has it")
 
 

@@ -16,12 +16,31 @@ from app.core.ports import Log
 
 
 class Scope(IntFlag):
-    """What a credential may do; a handler names one, a key holds several."""
+    """What a credential may do. Each message and each resource names one, a key or an operator holds several.
+
+    The names travel to clients and the numbers to the database: neither may change its meaning.
+    """
 
     READ = 1
+    """See worlds and what modules know of them."""
     PLAY = 2
+    """Let NPCs decide, walk, speak and give quests."""
     WRITE = 4
+    """Tell what is so in a world: entities, facts, events, maps."""
     ADMIN = 8
+    """Read the process's own metrics, which tell of all tenants together."""
+    USAGE = 16
+    """See what models cost, and against which caps."""
+    KEYS = 32
+    """Make, rotate and revoke API keys."""
+    OPERATORS = 64
+    """Invite, change and disable operators."""
+    SETTINGS = 128
+    """Read and change the tenant's own limits, models and texts."""
+    PRIVACY = 256
+    """Export and erase what is held about a person."""
+    AUDIT = 512
+    """Read and verify the tenant's audit trail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -410,3 +410,14 @@ class Values(Protocol):
     async def get_many(self, tenant: str, keys: Sequence[str]) -> Sequence[bytes | None]: ...
 
     async def set_many(self, tenant: str, values: Mapping[str, bytes]) -> None: ...
+
+
+class Audit(Protocol):
+    """Where what people and keys did to a tenant is written down."""
+
+    def note(self, tenant: str, actor: str, action: str, target: str, **details: str | int | bool) -> None:
+        """Write that `actor` (`key:PREFIX`, `operator:ID`, `host`) did `action` (`key.created`) to `target`.
+
+        It never waits and never raises; the entry is durable a moment later.
+        """
+        ...

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, written from the message types on first request.
 
 Messages come from the router, so the document cannot drift from what is served; the few resources
-are listed here and a test compares both with the registered routes.
+are listed in the permission map and a test compares both with the registered routes.
 """
 
 from __future__ import annotations
@@ -13,33 +13,12 @@ from typing import Any
 import msgspec
 
 from app import __version__
+from app.edge.permissions import RESOURCES, Resource
 from app.edge.rest.http import KEY_LENGTH_MAX
 from app.edge.router import Route, Router
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _STREAM = "text/event-stream"
-
-RESOURCES: tuple[tuple[str, str, str, bool], ...] = (
-    ("post", "/v1/auth/token", "Exchange a key, or a token that still holds, for a fresh token.", True),
-    ("post", "/v1/auth/code", "Make a one-time code that opens the console.", True),
-    ("post", "/v1/auth/enter", "Exchange a one-time code for a token.", False),
-    ("get", "/v1/worlds", "List the tenant's worlds.", True),
-    ("get", "/v1/worlds/{world}", "Read the size and clock of a world.", True),
-    ("get", "/v1/worlds/{world}/npcs", "List the NPCs of a world.", True),
-    ("get", "/v1/worlds/{world}/npcs/{npc}", "Read what every module knows of one NPC.", True),
-    ("get", "/v1/worlds/{world}/locations", "List the named places of a world.", True),
-    ("put", "/v1/worlds/{world}/maps/{map_name}", "Upload a map; twin of path.upload.", True),
-    ("get", "/v1/worlds/{world}/maps/{map_name}", "Read a map as uploaded.", True),
-    ("get", "/v1/worlds/{world}/poll", "Wait for pushes after `after`, at most `wait` milliseconds.", True),
-    ("get", "/v1/worlds/{world}/live", "Stream positions and pushes as server-sent events.", True),
-    ("get", "/v1/usage", "Read what models have cost, in every world or in `world`.", True),
-    ("get", "/health/live", "Say that the process runs.", False),
-    ("get", "/health/ready", "Say what is ready, degraded or missing.", False),
-    ("get", "/metrics", "Read the Prometheus metrics.", True),
-    ("get", "/openapi.json", "Read this document.", False),
-    ("get", "/console", "Open the console.", False),
-    ("get", "/console/{name}", "Read a file of the console.", False),
-)
 
 
 def document(router: Router) -> bytes:
@@ -49,8 +28,8 @@ def document(router: Router) -> bytes:
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     names = _names(types)
     paths: dict[str, dict[str, Any]] = {r.path: {"post": _message(r, names)} for r in routes}
-    for method, path, summary, secured in RESOURCES:
-        paths.setdefault(path, {})[method] = _resource(path, summary, secured)
+    for resource in RESOURCES:
+        paths.setdefault(resource.path, {})[resource.method] = _resource(resource)
     components["Problem"] = _problem_schema()
     whole = msgspec.json.encode(
         {
@@ -112,17 +91,17 @@ def _header(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": False, "schema": schema}
 
 
-def _resource(path: str, summary: str, secured: bool) -> dict[str, Any]:
+def _resource(resource: Resource) -> dict[str, Any]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", path)
+        for name in re.findall(r"{(\w+)}", resource.path)
     ]
     found: dict[str, Any] = {
-        "summary": summary,
+        "summary": resource.summary,
         "parameters": parameters,
         "responses": {"200": {"description": "The answer."}, **_errors()},
     }
-    if secured:
+    if resource.scope is not None:
         found["security"] = [{"bearer": []}]
     return found
 

@@ -10,9 +10,8 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from app.control.auth import Authority
-from app.core.module import Scope
 from app.edge.limits import Limits
-from app.edge.rest.http import AnyRequest, identify, json
+from app.edge.rest.http import AnyRequest, json, permit
 from app.telemetry.metrics import Metrics
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,7 +26,7 @@ def routes(
     loopback: bool,
     document: Callable[[], bytes],
 ) -> list[HTTPRouteHandler]:
-    """The routes; off loopback, metrics need a key with the scope READ."""
+    """The routes; off loopback, metrics need a key with the scope ADMIN."""
 
     @get("/health/live")
     async def live() -> Response[bytes]:
@@ -41,7 +40,7 @@ def routes(
     @get("/metrics")
     async def exposition(request: AnyRequest) -> Response[bytes]:
         if not loopback:
-            (await identify(request, authority, limits)).require(Scope.READ)
+            await permit(request, authority, limits)
         # With ten thousand sockets to count this takes over a millisecond, so the loop does not do it.
         metrics.tasks.set(len(await asyncio.to_thread(asyncio.all_tasks, asyncio.get_running_loop())))
         return Response(metrics.render(), media_type=METRICS_TYPE)

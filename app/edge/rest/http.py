@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +12,12 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from app.control.auth import Authority, Identity
-from app.core.errors import DeadlineExceeded, Error, Invalid, Malformed, NotFound, TooLarge, Unauthenticated
+from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed, NotFound, TooLarge, Unauthenticated
 from app.core.messages import Request as Message
 from app.core.ports import Log
 from app.edge import errors
 from app.edge.limits import Limits
+from app.edge.permissions import scope_of
 
 AnyRequest = Request[Any, Any, Any]
 NO_STORE = {"Cache-Control": "no-store"}
@@ -24,6 +26,22 @@ DISCARD_BYTES_MAX = 8_388_608
 KEY_LENGTH_MAX = 128
 BODY_MS_MAX = 30_000
 """Longest time that a body may take to arrive."""
+
+
+async def permit(request: AnyRequest, authority: Authority, limits: Limits) -> Identity:
+    """Who asks for a resource, as `identify`; raises Forbidden without the scope that the permission map names."""
+    identity = await identify(request, authority, limits)
+    scope = scope_of(request.method, template(request))
+    if scope is None:
+        raise Broken(f"{template(request)} is open to all and asks who calls", hint="give it a scope")
+    identity.require(scope)
+    return identity
+
+
+def template(request: AnyRequest) -> str:
+    """The path of the matched route, such as `/v1/worlds/{world}`: what was asked for, never the text of the URL."""
+    (path,) = request.route_handler.paths
+    return re.sub(r":\w+}", "}", path)
 
 
 async def identify(request: AnyRequest, authority: Authority, limits: Limits) -> Identity:

@@ -19,12 +19,12 @@ from app.control.auth import Authority, Identity
 from app.core.clock import Clock, Deadline
 from app.core.errors import Invalid, NotFound, Unauthenticated, nearest
 from app.core.ids import new_id
-from app.core.module import Module, Scope
+from app.core.module import Module
 from app.core.ports import Places
 from app.core.profile import Server
 from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
-from app.edge.rest.http import NO_STORE, AnyRequest, credential, header_deadline_ms, identify, json, read_body
+from app.edge.rest.http import NO_STORE, AnyRequest, credential, header_deadline_ms, json, permit, read_body
 from app.edge.rest.messages import EVENTS, event
 from app.edge.router import Router, decode
 from app.world.state import World, Worlds
@@ -69,8 +69,7 @@ class Resources:
 
     async def _read(self, request: AnyRequest, world: str) -> World:
         """The caller's world; raises Unauthenticated, Forbidden or NotFound."""
-        identity = await identify(request, self.authority, self.router.limits)
-        identity.require(Scope.READ)
+        identity = await permit(request, self.authority, self.router.limits)
         return self.worlds.get(identity.tenant, world)
 
     async def _elsewhere(self, request: AnyRequest) -> Response[Any] | None:
@@ -89,14 +88,14 @@ class Resources:
     def _token(self) -> HTTPRouteHandler:
         @post("/v1/auth/token", status_code=200)
         async def token(request: AnyRequest) -> Response[bytes]:
-            return self._issue(await identify(request, self.authority, self.router.limits))
+            return self._issue(await permit(request, self.authority, self.router.limits))
 
         return token
 
     def _code(self) -> HTTPRouteHandler:
         @post("/v1/auth/code", status_code=200)
         async def code(request: AnyRequest) -> Response[bytes]:
-            identity = await identify(request, self.authority, self.router.limits)
+            identity = await permit(request, self.authority, self.router.limits)
             return json({"code": self.authority.make_code(identity), "path": "/console/"})
 
         return code
@@ -121,8 +120,7 @@ class Resources:
     def _worlds(self) -> HTTPRouteHandler:
         @get("/v1/worlds")
         async def worlds(request: AnyRequest) -> Response[bytes]:
-            identity = await identify(request, self.authority, self.router.limits)
-            identity.require(Scope.READ)
+            identity = await permit(request, self.authority, self.router.limits)
             known = await self.places.all(identity.tenant)
             return json({"worlds": [self._listed(identity.tenant, world, address) for world, address in known]})
 
@@ -150,8 +148,7 @@ class Resources:
     def _usage(self) -> HTTPRouteHandler:
         @get("/v1/usage")
         async def usage(request: AnyRequest) -> Response[bytes]:
-            identity = await identify(request, self.authority, self.router.limits)
-            identity.require(Scope.READ)
+            identity = await permit(request, self.authority, self.router.limits)
             chosen = request.query_params.get("world", "")
             if chosen:
                 found = await self.elsewhere.resource(chosen, f"/v1/usage?world={quote(chosen)}", identity)
@@ -194,7 +191,7 @@ class Resources:
     def _put_map(self) -> HTTPRouteHandler:
         @put("/v1/worlds/{world:str}/maps/{map_name:str}", status_code=200, request_max_body_size=None)
         async def put_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
-            identity = await identify(request, self.authority, self.router.limits)
+            identity = await permit(request, self.authority, self.router.limits)
             body = await read_body(request, bytes_max=self.server.map_bytes_max)
             route = self.router.route("path.upload")
             format = request.query_params.get("format", "movingai")
