@@ -145,7 +145,7 @@ def turn_family(
 ) -> tuple[Row | None, bool]:
     """(the sign-in, whether it turned): of all who come with one digest, one alone turns it.
 
-    A sign-in that did not turn although it goes on was asked with a digest of before: it has ended now.
+    A sign-in that comes back and did not turn was asked with a digest of before, and has ended by this.
     """
     table = tables.token_families
     goes_on = (
@@ -162,18 +162,17 @@ def turn_family(
         return (row, True) if turned else (None, False)
     if hmac.compare_digest(row["digest"], digest):  # its time is over, and it was not used before
         return None, False
-    end_family(connection, tenant, row["id"], now_ms)
-    return row, False
+    return (row if end_family(connection, tenant, row["id"], now_ms) else None), False
 
 
-def end_family(connection: Connection, tenant: str, id: str, now_ms: int) -> None:
-    """End a sign-in, and with a rule the access tokens that came from it."""
+def end_family(connection: Connection, tenant: str, id: str, now_ms: int) -> bool:
+    """End a sign-in, and with a rule the access tokens that came from it; whether it went on until now."""
     table = tables.token_families
     change = next_change(connection)
     of = and_(table.c.tenant == tenant, table.c.id == id, table.c.ended_ms.is_(None))
-    connection.execute(update(table).where(of).values(ended_ms=now_ms))
-    values = {"generation": 1, "ended_ms": now_ms, "change": change}
-    _put_rule(connection, tenant, f"family:{id}", values)
+    ended = connection.execute(update(table).where(of).values(ended_ms=now_ms)).rowcount
+    _put_rule(connection, tenant, f"family:{id}", {"generation": 1, "ended_ms": now_ms, "change": change})
+    return ended == 1
 
 
 def end_actor(connection: Connection, tenant: str, actor: str, now_ms: int) -> None:
