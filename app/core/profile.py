@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -63,7 +63,19 @@ class Server(Section, frozen=True, kw_only=True):
 class Security(Section, frozen=True, kw_only=True):
     """Who may speak to the server."""
 
-    token_minutes: int
+    token_minutes: Annotated[int, msgspec.Meta(ge=1, le=15)]
+    refresh_idle_minutes: int
+    """A refresh token that is not used for this long has ended."""
+    refresh_minutes_max: int
+    """A sign-in ends after this long, however often it is renewed."""
+    families_max: int
+    """Sign-ins (token families) of one key or operator that are kept at once; with more, the oldest ends."""
+    token_cache_max: int
+    """Verified tokens that are remembered for half a minute."""
+    signing_key_days: int
+    """After this long another key signs tokens."""
+    access_poll_ms: Annotated[int, msgspec.Meta(ge=50, le=900)]
+    """How often the database is asked whether somebody's access has changed; it is in force a second after, at most."""
     origins: tuple[str, ...]
     """Web origins besides the server's own that may open a socket."""
 
