@@ -11,16 +11,18 @@ from litestar.types import ControllerRouterHandler
 
 from app.build import Innkeeper
 from app.edge import openapi
+from app.edge.address import Proxies
 from app.edge.console import pages
 from app.edge.rest import health, messages
 from app.edge.rest.http import error_handlers
 from app.edge.rest.resources import Resources
+from app.edge.shell import Shell
 from app.edge.socket import Link
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | None = None) -> Litestar:
+def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | None = None) -> Shell:
     """The application over an open server; `opened` runs when requests begin to be answered."""
 
     @asynccontextmanager
@@ -31,7 +33,8 @@ def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | 
         yield
         await innkeeper.close()
 
-    return Litestar(
+    profile = innkeeper.profile
+    app = Litestar(
         route_handlers=_handlers(innkeeper),
         exception_handlers=error_handlers(innkeeper.log),
         lifespan=[lifespan],
@@ -39,6 +42,8 @@ def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | 
         logging_config=None,
         request_max_body_size=None,
     )
+    proxies = Proxies(profile.security.proxies)
+    return Shell(app, proxies=proxies, hosts=profile.security.hosts, encrypted=bool(profile.server.tls_certificate))
 
 
 def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:

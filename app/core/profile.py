@@ -31,6 +31,9 @@ class Server(Section, frozen=True, kw_only=True):
     port: int
     data_folder: str
     """Where the database, the first key and the caches live; relative to the working directory."""
+    tls_certificate: str
+    """File of the certificate and its chain in PEM; with it and `tls_key` this server speaks TLS 1.3 itself."""
+    tls_key: str
     frame_bytes_max: int
     body_bytes_max: int
     map_bytes_max: int
@@ -66,6 +69,12 @@ class Security(Section, frozen=True, kw_only=True):
     token_minutes: int
     origins: tuple[str, ...]
     """Web origins besides the server's own that may open a socket."""
+    level: Literal["auto", "server"]
+    """`server` holds a start to the rules for a shared server; `auto` does where `server.host` is off loopback."""
+    proxies: tuple[str, ...]
+    """Addresses and networks of proxies in front of this server; only of these is `X-Forwarded-For` believed."""
+    hosts: tuple[str, ...]
+    """The only values of Host that are served, such as npc.example.com:8717; empty serves any."""
 
 
 class Database(Section, frozen=True, kw_only=True):
