@@ -77,6 +77,19 @@ class Security(Section, frozen=True, kw_only=True):
     """The only values of Host that are served, such as npc.example.com:8717; empty serves any."""
 
 
+class Audit(Section, frozen=True, kw_only=True):
+    """The audit trail: what people and keys did, as a chain for each tenant."""
+
+    key_file: str
+    """At least 32 random bytes that sign the trail; empty keeps them in the database, as safe as that is."""
+    checkpoint_file: str
+    """Signed checkpoints are appended here too; a place off this machine shows a trail that was cut short."""
+    queue_entries_max: int
+    """Entries that wait for the database; more are counted, and the count is written."""
+    retention_days: int
+    """Older entries are cut off at a checkpoint; 0 keeps all."""
+
+
 class Database(Section, frozen=True, kw_only=True):
     """The event log's home. An empty `url` is the embedded SQLite file in the data folder."""
 
@@ -167,6 +180,7 @@ class Profile(Section, frozen=True, kw_only=True):
     mode: int
     server: Server
     security: Security
+    audit: Audit
     database: Database
     ownership: Ownership
     cache: Cache
