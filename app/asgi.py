@@ -14,6 +14,7 @@ from app.edge import openapi
 from app.edge.address import Proxies
 from app.edge.console import pages
 from app.edge.rest import health, messages
+from app.edge.rest.audit import AuditResources
 from app.edge.rest.http import error_handlers
 from app.edge.rest.resources import Resources
 from app.edge.shell import Shell
@@ -85,6 +86,7 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         link.route(),
         *messages.routes(innkeeper.router, authority=innkeeper.authority, clock=innkeeper.clock, server=profile.server),
         *resources.routes(),
+        *AuditResources(innkeeper.audit.chains, innkeeper.authority, innkeeper.router.limits).routes(),
         *health.routes(
             readiness=innkeeper.readiness,
             metrics=innkeeper.metrics,

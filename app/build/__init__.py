@@ -17,8 +17,11 @@ import msgspec
 
 from app.build import replicas
 from app.build.access import open_authority
+from app.build.audit import NotingBudgets, open_trail
 from app.build.engines import Engines, open_network, open_words
+from app.control.audit import HOST, Trail
 from app.control.auth import Authority
+from app.control.repeats import Repeats
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
@@ -86,6 +89,7 @@ class Innkeeper:
     worlds: Worlds
     features: OpenFeatures
     authority: Authority
+    audit: Trail
     modules: tuple[Module, ...]
     engines: Engines
     router: Router
@@ -249,12 +253,27 @@ async def build(
     closers.append(close_journal)
 
     # Control
+    audit = await open_trail(database, profile, clock, log)
+    repeats = Repeats(audit)
+
+    async def close_audit() -> None:
+        repeats.flush()
+        audit.note(HOST, "host", "server.stopped", replica)
+        await audit.close()
+
+    closers.append(close_audit)
     authority, first_key = await open_authority(database, profile, clock)
 
     # Engines
     engines = Engines()
     words, authored = open_words(
-        profile, engines, root=root, clock=clock, watch=watch, environment=os.environ, budgets=shared.budgets
+        profile,
+        engines,
+        root=root,
+        clock=clock,
+        watch=watch,
+        environment=os.environ,
+        budgets=NotingBudgets(shared.budgets, repeats),
     )
     policy = open_network("policy", profile, engines, root=root)
     closers.append(engines.close)
@@ -293,7 +312,7 @@ async def build(
     closers.append(forwarder.close)
     elsewhere = Elsewhere(ownership, forwarder)
     strangers = EmbeddedLimiter(clock=clock, keys_max=profile.cache.keys_max)
-    limits = Limits(profile.limits, shared.limiter, addresses=strangers)
+    limits = Limits(profile.limits, shared.limiter, addresses=strangers, repeats=repeats)
     router = Router(
         modules,
         limits=limits,
@@ -303,6 +322,7 @@ async def build(
         clock=clock,
         log=log,
         metrics=metrics,
+        audit=audit,
     )
     announcers = [module.announce for module in modules if module.announce is not None]
     feed = Feed(announcers, journal, pushes_kept_max=profile.server.pushes_kept_max)
@@ -338,6 +358,7 @@ async def build(
         worlds=worlds,
         features=features,
         authority=authority,
+        audit=audit,
         modules=modules,
         engines=engines,
         router=router,

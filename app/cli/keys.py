@@ -13,10 +13,13 @@ import click
 
 from app.build import ROOT
 from app.build.access import DEFAULT_TENANT
+from app.build.audit import append_with
 from app.cli.options import load_profile, profile_options
 from app.control.auth import ALL_SCOPES, make_key
+from app.core.clock import SystemClock
 from app.core.errors import NotFound, nearest
 from app.core.module import Scope
+from app.core.profile import Profile
 from app.stores import repositories
 from app.stores.database import open_database
 
@@ -30,7 +33,7 @@ def key() -> None:
     """Make, list and revoke API keys."""
 
 
-def _run(mode: str, file: Path | None, assignments: tuple[str, ...], work: Callable[[Any], T]) -> T:
+def _run(mode: str, file: Path | None, assignments: tuple[str, ...], work: Callable[[Any, Profile], T]) -> T:
     """The result of `work` over a connection to the profile's database."""
     profile = load_profile(mode, file, assignments).profile
     folder = Path(profile.server.data_folder)
@@ -39,7 +42,7 @@ def _run(mode: str, file: Path | None, assignments: tuple[str, ...], work: Calla
         database = open_database(profile.database.url, folder=folder, migrations=ROOT / "migrations")
         try:
             await database.upgrade()
-            return await database.run(work)
+            return await database.run(lambda connection: work(connection, profile))
         finally:
             await database.close()
 
@@ -66,7 +69,14 @@ def create(
     now_ms = time.time_ns() // 1_000_000
     new = make_key(label=label, scopes=held, created_ms=now_ms, expires_ms=now_ms + days * DAY_MS if days else None)
 
-    _run(mode, file, assignments, lambda c: repositories.add_api_key(c, tenant, new.row, now_ms))
+    def work(connection: Any, profile: Profile) -> None:
+        repositories.add_api_key(connection, tenant, new.row, now_ms)
+        target = f"key:{new.row['prefix']}"
+        append_with(
+            connection, profile, SystemClock(), tenant, "host", "key.created", target, scopes=int(held), label=label
+        )
+
+    _run(mode, file, assignments, work)
     click.echo(new.text)
     click.echo(LEARNS, err=True)
 
@@ -76,7 +86,7 @@ def create(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def list_(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
     """List keys by prefix; secrets are not kept."""
-    rows = _run(mode, file, assignments, repositories.api_keys)
+    rows = _run(mode, file, assignments, lambda connection, _profile: repositories.api_keys(connection))
     shown = [{name: value for name, value in row.items() if name != "secret_sha256"} for row in rows]
     if as_json:
         click.echo(json.dumps(shown))
@@ -100,8 +110,10 @@ def revoke(mode: str, file: Path | None, assignments: tuple[str, ...], tenant: s
     """Revoke the key with PREFIX."""
     now_ms = time.time_ns() // 1_000_000
 
-    def work(connection: Any) -> tuple[int, list[str]]:
+    def work(connection: Any, profile: Profile) -> tuple[int, list[str]]:
         revoked = repositories.revoke_api_key(connection, tenant, prefix, now_ms)
+        if revoked:
+            append_with(connection, profile, SystemClock(), tenant, "host", "key.revoked", f"key:{prefix}")
         return revoked, [row["prefix"] for row in repositories.api_keys(connection) if row["revoked_ms"] is None]
 
     revoked, known = _run(mode, file, assignments, work)

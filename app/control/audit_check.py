@@ -1,10 +1,11 @@
-"""Verifying a tenant's audit trail, a page at a time, beside a server that goes on writing it."""
+"""Reading and verifying a tenant's audit trail, a page at a time, beside a server that goes on writing it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -56,6 +57,12 @@ async def _verify(
 def _feed(verifier: Verifier, page: Sequence[Entry]) -> None:
     for entry in page:
         verifier.feed(entry)
+
+
+def shown(entry: Entry) -> dict[str, Any]:
+    """An entry as people and programs read it: details as an object, the hash in hexadecimal."""
+    fields = msgspec.structs.asdict(entry)
+    return {**fields, "details": msgspec.json.decode(entry.details), "hash": entry.hash.hex()}
 
 
 def read_checkpoints(path: Path) -> list[Checkpoint]:

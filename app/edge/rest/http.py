@@ -35,7 +35,7 @@ async def permit(request: AnyRequest, authority: Authority, limits: Limits) -> I
     scope = scope_of(request.method, template(request))
     if scope is None:
         raise Broken(f"{template(request)} is open to all and asks who calls", hint="give it a scope")
-    identity.require(scope)
+    limits.require(identity, scope, f"{request.method} {template(request)}")
     return identity
 
 
