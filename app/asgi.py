@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 from app.build import Innkeeper
+from app.control.safety import is_server
 from app.edge import openapi
 from app.edge.address import Proxies
 from app.edge.console import pages
@@ -19,8 +20,6 @@ from app.edge.rest.http import error_handlers
 from app.edge.rest.resources import Resources
 from app.edge.shell import Shell
 from app.edge.socket import Link
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | None = None) -> Shell:
@@ -45,6 +44,24 @@ def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | 
     )
     proxies = Proxies(profile.security.proxies)
     return Shell(app, proxies=proxies, hosts=profile.security.hosts, encrypted=bool(profile.server.tls_certificate))
+
+
+def create_admin_app(innkeeper: Innkeeper) -> Litestar:
+    """Health and metrics alone, for a port of their own that asks for no key."""
+    return Litestar(
+        route_handlers=list(
+            health.routes(
+                readiness=innkeeper.readiness,
+                metrics=innkeeper.metrics,
+                authority=innkeeper.authority,
+                limits=innkeeper.router.limits,
+                open_metrics=True,
+            )
+        ),
+        exception_handlers=error_handlers(innkeeper.log),
+        openapi_config=None,
+        logging_config=None,
+    )
 
 
 def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
@@ -92,9 +109,9 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
             metrics=innkeeper.metrics,
             authority=innkeeper.authority,
             limits=innkeeper.router.limits,
-            loopback=profile.server.host in LOOPBACK,
-            document=openapi_document,
+            open_metrics=not is_server(profile) and not profile.server.admin_port,
         ),
+        health.document(openapi_document),
         *pages.routes(),
     ]
     return handlers

@@ -34,6 +34,9 @@ class Server(Section, frozen=True, kw_only=True):
     tls_certificate: str
     """File of the certificate and its chain in PEM; with it and `tls_key` this server speaks TLS 1.3 itself."""
     tls_key: str
+    admin_host: str
+    admin_port: int
+    """A second port for health and metrics alone, in plain HTTP and without keys; 0 leaves them on the one port."""
     frame_bytes_max: int
     body_bytes_max: int
     map_bytes_max: int

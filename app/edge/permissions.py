@@ -44,7 +44,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("get", "/v1/audit/verify", "Verify the tenant's audit trail.", Scope.AUDIT),
     Resource("get", "/health/live", "Say that the process runs.", None),
     Resource("get", "/health/ready", "Say what is ready, degraded or missing.", None),
-    Resource("get", "/metrics", "Read the Prometheus metrics; on loopback anybody may.", Scope.ADMIN),
+    Resource("get", "/metrics", "Read the Prometheus metrics; on a laptop's loopback anybody may.", Scope.ADMIN),
     Resource("get", "/openapi.json", "Read this document.", None),
     Resource("get", "/console", "Open the console.", None),
     Resource("get", "/console/{name}", "Read a file of the console.", None),
