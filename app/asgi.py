@@ -10,18 +10,20 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 from app.build import Innkeeper
+from app.control.safety import is_server
 from app.edge import openapi
+from app.edge.address import Proxies
 from app.edge.console import pages
 from app.edge.rest import health, messages
+from app.edge.rest.audit import AuditResources
 from app.edge.rest.auth import Auth
 from app.edge.rest.http import error_handlers
 from app.edge.rest.resources import Resources
+from app.edge.shell import Shell
 from app.edge.socket import Link
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
-
-def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | None = None) -> Litestar:
+def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | None = None) -> Shell:
     """The application over an open server; `opened` runs when requests begin to be answered."""
 
     @asynccontextmanager
@@ -32,13 +34,34 @@ def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | 
         yield
         await innkeeper.close()
 
-    return Litestar(
+    profile = innkeeper.profile
+    app = Litestar(
         route_handlers=_handlers(innkeeper),
         exception_handlers=error_handlers(innkeeper.log),
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,
         request_max_body_size=None,
+    )
+    proxies = Proxies(profile.security.proxies)
+    return Shell(app, proxies=proxies, hosts=profile.security.hosts, encrypted=bool(profile.server.tls_certificate))
+
+
+def create_admin_app(innkeeper: Innkeeper) -> Litestar:
+    """Health and metrics alone, for a port of their own that asks for no key."""
+    return Litestar(
+        route_handlers=list(
+            health.routes(
+                readiness=innkeeper.readiness,
+                metrics=innkeeper.metrics,
+                authority=innkeeper.authority,
+                limits=innkeeper.router.limits,
+                open_metrics=True,
+            )
+        ),
+        exception_handlers=error_handlers(innkeeper.log),
+        openapi_config=None,
+        logging_config=None,
     )
 
 
@@ -89,14 +112,15 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         ),
         *Auth(innkeeper.authority, innkeeper.access.grants, innkeeper.router.limits, innkeeper.clock).routes(),
         *resources.routes(),
+        *AuditResources(innkeeper.audit.chains, innkeeper.authority, innkeeper.router.limits).routes(),
         *health.routes(
             readiness=innkeeper.readiness,
             metrics=innkeeper.metrics,
             authority=innkeeper.authority,
             limits=innkeeper.router.limits,
-            loopback=profile.server.host in LOOPBACK,
-            document=openapi_document,
+            open_metrics=not is_server(profile) and not profile.server.admin_port,
         ),
+        health.document(openapi_document),
         *pages.routes(),
     ]
     return handlers

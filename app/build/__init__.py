@@ -17,9 +17,11 @@ import msgspec
 
 from app.build import replicas
 from app.build.access import Access, open_access
+from app.build.audit import NotingBudgets, open_trail
 from app.build.engines import Engines, open_network, open_words
-from app.control.audit import NoAudit
+from app.control.audit import HOST, Trail
 from app.control.auth import Authority
+from app.control.repeats import Repeats
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
@@ -89,6 +91,7 @@ class Innkeeper:
     features: OpenFeatures
     authority: Authority
     access: Access
+    audit: Trail
     modules: tuple[Module, ...]
     engines: Engines
     router: Router
@@ -251,14 +254,29 @@ async def build(
     closers.append(close_journal)
 
     # Control
-    access = await open_access(database, profile, clock=clock, log=log, audit=NoAudit())
+    audit = await open_trail(database, profile, clock, log)
+    repeats = Repeats(audit)
+
+    async def close_audit() -> None:
+        repeats.flush()
+        audit.note(HOST, "host", "server.stopped", replica)
+        await audit.close()
+
+    closers.append(close_audit)
+    access = await open_access(database, profile, clock=clock, log=log, audit=audit)
     authority = access.authority
     closers.append(access.watch.close)
 
     # Engines
     engines = Engines()
     words, authored = open_words(
-        profile, engines, root=root, clock=clock, watch=watch, environment=os.environ, budgets=shared.budgets
+        profile,
+        engines,
+        root=root,
+        clock=clock,
+        watch=watch,
+        environment=os.environ,
+        budgets=NotingBudgets(shared.budgets, repeats),
     )
     policy = open_network("policy", profile, engines, root=root)
     closers.append(engines.close)
@@ -297,7 +315,7 @@ async def build(
     closers.append(forwarder.close)
     elsewhere = Elsewhere(ownership, forwarder)
     strangers = EmbeddedLimiter(clock=clock, keys_max=profile.cache.keys_max)
-    limits = Limits(profile.limits, shared.limiter, addresses=strangers)
+    limits = Limits(profile.limits, shared.limiter, addresses=strangers, repeats=repeats)
     router = Router(
         modules,
         limits=limits,
@@ -307,6 +325,7 @@ async def build(
         clock=clock,
         log=log,
         metrics=metrics,
+        audit=audit,
     )
     announcers = [module.announce for module in modules if module.announce is not None]
     feed = Feed(announcers, journal, pushes_kept_max=profile.server.pushes_kept_max)
@@ -343,6 +362,7 @@ async def build(
         features=features,
         authority=authority,
         access=access,
+        audit=audit,
         modules=modules,
         engines=engines,
         router=router,

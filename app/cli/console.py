@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -23,23 +25,39 @@ def console(mode: str, file: Path | None, assignments: tuple[str, ...], data_fol
     """Print a link to the console, good once and for an hour."""
     folder = data_folder or Path(load_profile(mode, file, assignments).profile.server.data_folder)
     try:
-        url = json.loads((folder / ADDRESS_FILE).read_text())["url"]
+        address = json.loads((folder / ADDRESS_FILE).read_text())
         key = (folder / KEY_FILE).read_text()
     except OSError as error:
         raise Unavailable(
             f"no server runs on the data folder {str(folder)!r}", hint="start one with manage.py serve, or give --data"
         ) from error
-    click.echo(console_link(url, key))
+    url, certificate = address["url"], address.get("certificate", "")
+    click.echo(console_link(url, key, public=address.get("public", ""), certificate=certificate))
 
 
-def console_link(url: str, key: str) -> str:
-    """The one-time link of the server at `url`; raises Unavailable when it does not answer."""
+def console_link(url: str, key: str, *, public: str = "", certificate: str = "") -> str:
+    """The one-time link of the server at `url`; raises Unavailable when it does not answer.
+
+    `public` is how browsers reach it, where that differs; `certificate` is the file that the server itself serves
+    under, whose key it must prove, whatever name it bears.
+    """
+    headers = {"Authorization": f"Bearer {key}"} | ({"Host": urlsplit(public).netloc} if public else {})
     request = urllib.request.Request(  # noqa: S310  # the address comes from the server's own file
-        f"{url}/v1/auth/code", data=b"{}", headers={"Authorization": f"Bearer {key}"}, method="POST"
+        f"{url}/v1/auth/code", data=b"{}", headers=headers, method="POST"
     )
     try:
-        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=WAIT_S, context=_pinned(certificate)) as answer:  # noqa: S310
             code = json.load(answer)["code"]
     except (urllib.error.URLError, TimeoutError) as error:
         raise Unavailable(f"the server at {url} does not answer: {error}", hint="is it still running?") from error
-    return f"{url}/console/#{code}"
+    return f"{public or url}/console/#{code}"
+
+
+def _pinned(certificate: str) -> ssl.SSLContext | None:
+    """A context that takes this certificate and no other."""
+    if not certificate:
+        return None
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context

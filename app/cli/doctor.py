@@ -1,7 +1,7 @@
 """`manage.py doctor`: what this machine can run of a profile, what is missing, and the command that mends it.
 
 It opens the server exactly as `serve` would, over an empty data folder of its own, and closes it again.
-Exit code 0 when everything asked for is there, 3 when something is missing or degraded.
+Exit code 0 when everything asked for is there, 3 when something is missing or degraded, or `serve` would refuse.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import msgspec
 
 from app.build import Innkeeper, build
 from app.cli.options import load_profile, profile_options
+from app.cli.serve import KEY_FILE
+from app.control.safety import dangers
 from app.core.profile import Profile
 
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13", "openai", "anthropic", "torch")
@@ -36,13 +38,15 @@ def doctor(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: 
     with tempfile.TemporaryDirectory(prefix="innkeeper-doctor-") as folder:
         server = msgspec.structs.replace(loaded.profile.server, data_folder=folder)
         database = msgspec.structs.replace(loaded.profile.database, url="")
-        profile = msgspec.structs.replace(loaded.profile, server=server, database=database)
+        trail = msgspec.structs.replace(loaded.profile.audit, checkpoint_file="")
+        profile = msgspec.structs.replace(loaded.profile, server=server, database=database, audit=trail)
         found = asyncio.run(_examine(profile))
+    found["dangers"] = [msgspec.to_builtins(one) for one in dangers(loaded.profile, os.environ, key_file=KEY_FILE)]
     if as_json:
         click.echo(json.dumps(found))
     else:
         _print(found)
-    sys.exit(DEGRADED if found["degraded"] else 0)
+    sys.exit(DEGRADED if found["degraded"] or any(danger["fatal"] for danger in found["dangers"]) else 0)
 
 
 async def _examine(profile: Profile) -> dict[str, Any]:
@@ -86,6 +90,7 @@ def _version(package: str) -> str | None:
 
 def _print(found: dict[str, Any]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -106,6 +111,9 @@ def _print(found: dict[str, Any]) -> None:
     for module, rungs in found["ladders"].items():
         ladders.add_row(module, " → ".join(rungs["answers"]), ", ".join(rungs["left_out"]))
     console.print(ladders)
+    for danger in found["dangers"]:
+        color, word = ("red", "Unsafe") if danger["fatal"] else ("yellow", "Warning")
+        console.print(f"[{color}]{word}:[/] {danger['setting']}: {escape(danger['what'])}; {escape(danger['mend'])}")
     if found["degraded"]:
         console.print(f"[yellow]Degraded:[/] {', '.join(found['degraded'])}")
     else:

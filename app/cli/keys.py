@@ -7,19 +7,22 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from app.build import ROOT
 from app.build.access import DEFAULT_TENANT
+from app.build.audit import append_with
 from app.cli.options import load_profile, profile_options
 from app.control.auth import ALL_SCOPES
 from app.control.keys import draw_text, make_key, split
 from app.control.permissions import SCOPES, Role
+from app.core.clock import SystemClock
 from app.core.digests import digest
 from app.core.errors import NotFound, nearest
 from app.core.module import Scope
+from app.core.profile import Profile
 from app.stores import identity
 from app.stores.database import open_database
 
@@ -30,6 +33,15 @@ GRACE_MINUTES_MAX = 30 * 24 * 60
 SECRET_COLUMNS = frozenset({"secret_sha256", "secret_hmac", "previous_digest"})
 
 
+class Entry(NamedTuple):
+    """What the audit trail is told of a change."""
+
+    tenant: str
+    action: str
+    target: str
+    details: dict[str, str | int | bool]
+
+
 @click.group()
 def key() -> None:
     """Make, list, rotate and revoke API keys."""
@@ -37,7 +49,25 @@ def key() -> None:
 
 def run_in_database(mode: str, file: Path | None, assignments: tuple[str, ...], work: Callable[[Any], T]) -> T:
     """The result of `work` over a connection to the profile's database."""
+    return _run(load_profile(mode, file, assignments).profile, work)
+
+
+def change_in_database(
+    mode: str, file: Path | None, assignments: tuple[str, ...], work: Callable[[Any], Entry]
+) -> None:
+    """Run `work` over the profile's database and note what it did, in one transaction."""
     profile = load_profile(mode, file, assignments).profile
+
+    def noted(connection: Any) -> None:
+        entry = work(connection)
+        append_with(
+            connection, profile, SystemClock(), entry.tenant, "host", entry.action, entry.target, **entry.details
+        )
+
+    _run(profile, noted)
+
+
+def _run(profile: Profile, work: Callable[[Any], T]) -> T:
     folder = Path(profile.server.data_folder)
 
     def prepared(connection: Any) -> T:
@@ -81,7 +111,13 @@ def create(
     now_ms = _now_ms()
     expires_ms = now_ms + days * DAY_MS if days else None
     new = make_key(label=label, scopes=held, created_ms=now_ms, expires_ms=expires_ms, role=role or "")
-    run_in_database(mode, file, assignments, lambda c: identity.add_api_key(c, tenant, new.row, now_ms))
+
+    def work(connection: Any) -> Entry:
+        identity.add_api_key(connection, tenant, new.row, now_ms)
+        details: dict[str, str | int | bool] = {"scopes": int(held), "label": label}
+        return Entry(tenant, "key.created", f"key:{new.row['prefix']}", details)
+
+    change_in_database(mode, file, assignments, work)
     click.echo(new.text)
 
 
@@ -128,7 +164,7 @@ def rotate(
     def work(connection: Any) -> int:
         return identity.rotate_api_key(connection, tenant, prefix, digest(split(text)[1]), until_ms)
 
-    _change(mode, file, assignments, tenant, prefix, work)
+    _change(mode, file, assignments, tenant, prefix, work, "key.rotated")
     click.echo(text)
 
 
@@ -139,22 +175,32 @@ def rotate(
 def revoke(mode: str, file: Path | None, assignments: tuple[str, ...], tenant: str, prefix: str) -> None:
     """Revoke the key with PREFIX, and with it every token, socket and stream that it opened."""
     now_ms = _now_ms()
-    _change(mode, file, assignments, tenant, prefix, lambda c: identity.revoke_api_key(c, tenant, prefix, now_ms))
+
+    def work(connection: Any) -> int:
+        return identity.revoke_api_key(connection, tenant, prefix, now_ms)
+
+    _change(mode, file, assignments, tenant, prefix, work, "key.revoked")
     click.echo(f"revoked {prefix}")
 
 
 def _change(
-    mode: str, file: Path | None, assignments: tuple[str, ...], tenant: str, prefix: str, work: Callable[[Any], int]
+    mode: str,
+    file: Path | None,
+    assignments: tuple[str, ...],
+    tenant: str,
+    prefix: str,
+    work: Callable[[Any], int],
+    action: str,
 ) -> None:
-    """Run `work` on a key in force; raises NotFound where there is none."""
+    """Run `work` on a key in force and note it as `action`; raises NotFound where there is none."""
 
-    def run(connection: Any) -> tuple[int, list[str]]:
-        rows = identity.api_keys_of(connection, tenant)
-        return work(connection), [row["prefix"] for row in rows if row["revoked_ms"] is None]
+    def run(connection: Any) -> Entry:
+        known = [row["prefix"] for row in identity.api_keys_of(connection, tenant) if row["revoked_ms"] is None]
+        if not work(connection):
+            raise NotFound(f"no key {prefix!r} in force", hint=nearest(prefix, known))
+        return Entry(tenant, action, f"key:{prefix}", {})
 
-    changed, known = run_in_database(mode, file, assignments, run)
-    if not changed:
-        raise NotFound(f"no key {prefix!r} in force", hint=nearest(prefix, known))
+    change_in_database(mode, file, assignments, run)
 
 
 def _now_ms() -> int:

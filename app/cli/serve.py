@@ -8,19 +8,26 @@ import json
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import uvicorn
 
-from app.asgi import create_app
+from app.asgi import create_admin_app, create_app
 from app.build import Innkeeper, build
 from app.cli.options import load_profile, profile_options
 from app.cli.resident import release_compiler
+from app.control.safety import require_safe
+from app.core.errors import Invalid
 from app.core.profile import Profile
 from app.edge.guards import server_options
+from app.edge.tls import renew, server_context
 
 KEY_FILE = "api-key"
 SWITCH_S = 0.001
@@ -53,11 +60,14 @@ def serve(
     _keep_passes_short()
     folder = str(data_folder) if data_folder is not None else None
     loaded = load_profile(mode, file, assignments, server__host=host, server__port=port, server__data_folder=folder)
+    for danger in require_safe(loaded.profile, os.environ, key_file=KEY_FILE):
+        click.echo(f"warning: {danger.setting}: {danger.what}; {danger.mend}", err=True)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(loaded.profile, quiet=quiet))
 
 
 async def _serve(profile: Profile, *, quiet: bool) -> None:
+    context = _tls(profile)
     innkeeper = await build(profile)
     folder = Path(profile.server.data_folder)
     if innkeeper.access.first_key:
@@ -76,7 +86,11 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
         drain_ms_max=profile.server.drain_ms_max,
         router=innkeeper.router,
     )
+    if context is not None:
+        options["ssl_context_factory"] = lambda _config, _default: context
+        _renew_on_hangup(context, profile, innkeeper)
     server = _Server(innkeeper, uvicorn.Config(app, host=profile.server.host, port=profile.server.port, **options))
+    admin = _open_admin(innkeeper, options)
     # uvicorn raises the signal that stopped it once more when it is done; by then there is nothing left to do.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: None)
@@ -85,7 +99,47 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
         await server.serve()
     finally:
         told.cancel()
+        await _close_admin(admin)
         (folder / ADDRESS_FILE).unlink(missing_ok=True)
+
+
+def _tls(profile: Profile) -> ssl.SSLContext | None:
+    """The context under which the server speaks TLS; None where it does not. Raises Invalid."""
+    certificate, key = profile.server.tls_certificate, profile.server.tls_key
+    return server_context(certificate, key) if certificate else None
+
+
+def _renew_on_hangup(context: ssl.SSLContext, profile: Profile, innkeeper: Innkeeper) -> None:
+    """SIGHUP reads the certificate again; one that cannot be used is told to the log, and the old one stays."""
+
+    def reread() -> None:
+        try:
+            renew(context, profile.server.tls_certificate, profile.server.tls_key)
+        except Invalid as error:
+            innkeeper.log.error("certificate.refused", reason=error.message)
+        else:
+            innkeeper.log.info("certificate.renewed", file=profile.server.tls_certificate)
+
+    if sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reread)
+
+
+def _open_admin(innkeeper: Innkeeper, options: dict[str, Any]) -> tuple[_Admin, asyncio.Task[None]] | None:
+    """The second port, where the profile has one; it lives a little longer than the first."""
+    server = innkeeper.profile.server
+    if not server.admin_port:
+        return None
+    plain = {name: value for name, value in options.items() if name != "ssl_context_factory"} | {"lifespan": "off"}
+    config = uvicorn.Config(create_admin_app(innkeeper), host=server.admin_host, port=server.admin_port, **plain)
+    admin = _Admin(config)
+    return admin, asyncio.create_task(admin.serve(), name="admin")
+
+
+async def _close_admin(opened: tuple[_Admin, asyncio.Task[None]] | None) -> None:
+    if opened is not None:
+        admin, task = opened
+        admin.should_exit = True
+        await asyncio.wait({task})
 
 
 def _settle() -> None:
@@ -129,13 +183,26 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class _Admin(uvicorn.Server):
+    """Leaves the signals to the server that it stands beside."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 async def _tell(server: uvicorn.Server, innkeeper: Innkeeper, folder: Path, *, quiet: bool) -> None:
     """When the port is open: write where it is, and print how to use it."""
     while not server.started:  # noqa: ASYNC110  # uvicorn offers no event to wait for
         await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
-    url = f"http://{innkeeper.profile.server.host}:{port}"
-    address = {"url": url, "pid": os.getpid(), "mode": innkeeper.profile.mode}
+    profile = innkeeper.profile
+    scheme = "https" if profile.server.tls_certificate else "http"
+    host = profile.server.host
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    names = {"public": f"{scheme}://{profile.security.hosts[0]}"} if profile.security.hosts else {}
+    pinned = {"certificate": profile.server.tls_certificate} if profile.server.tls_certificate else {}
+    address = {"url": url, "pid": os.getpid(), "mode": profile.mode, **names, **pinned}
     (folder / ADDRESS_FILE).write_text(json.dumps(address))
     innkeeper.log.info("server.opened", **address)
     if not quiet:

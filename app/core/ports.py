@@ -421,3 +421,10 @@ class Audit(Protocol):
         It never waits and never raises; the entry is durable a moment later.
         """
         ...
+
+    async def write(self, tenant: str, actor: str, action: str, target: str, **details: str | int | bool) -> None:
+        """As `note`, for what must not be done unseen; returns when the entry is durable.
+
+        Raises StoreDown or Overloaded when it cannot be; then leave it undone.
+        """
+        ...

@@ -31,6 +31,12 @@ class Server(Section, frozen=True, kw_only=True):
     port: int
     data_folder: str
     """Where the database, the first key and the caches live; relative to the working directory."""
+    tls_certificate: str
+    """File of the certificate and its chain in PEM; with it and `tls_key` this server speaks TLS 1.3 itself."""
+    tls_key: str
+    admin_host: str
+    admin_port: int
+    """A second port for health and metrics alone, in plain HTTP and without keys; 0 leaves them on the one port."""
     frame_bytes_max: int
     body_bytes_max: int
     map_bytes_max: int
@@ -78,6 +84,25 @@ class Security(Section, frozen=True, kw_only=True):
     """How often the database is asked whether somebody's access has changed; it is in force a second after, at most."""
     origins: tuple[str, ...]
     """Web origins besides the server's own that may open a socket."""
+    level: Literal["auto", "server"]
+    """`server` holds a start to the rules for a shared server; `auto` does where `server.host` is off loopback."""
+    proxies: tuple[str, ...]
+    """Addresses and networks of proxies in front of this server; only of these is `X-Forwarded-For` believed."""
+    hosts: tuple[str, ...]
+    """The only values of Host that are served, such as npc.example.com:8717; empty serves any."""
+
+
+class Audit(Section, frozen=True, kw_only=True):
+    """The audit trail: what people and keys did, as a chain for each tenant."""
+
+    key_file: str
+    """At least 32 random bytes that sign the trail; empty keeps them in the database, as safe as that is."""
+    checkpoint_file: str
+    """Signed checkpoints are appended here too; a place off this machine shows a trail that was cut short."""
+    queue_entries_max: int
+    """Entries that wait for the database; more are counted, and the count is written."""
+    retention_days: int
+    """Older entries are cut off at a checkpoint; 0 keeps all."""
 
 
 class Database(Section, frozen=True, kw_only=True):
@@ -170,6 +195,7 @@ class Profile(Section, frozen=True, kw_only=True):
     mode: int
     server: Server
     security: Security
+    audit: Audit
     database: Database
     ownership: Ownership
     cache: Cache

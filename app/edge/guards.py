@@ -18,6 +18,7 @@ from app.edge import errors
 from app.edge.admission import Admission
 from app.edge.frames import LinkProtocol
 from app.edge.router import Route, Router
+from app.edge.shell import dress
 
 
 def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) -> type[HttpToolsProtocol]:
@@ -97,7 +98,7 @@ def _refusal(error: Error) -> Any:
         fields = {**errors.headers(error), "Content-Type": "application/problem+json", "Cache-Control": "no-store"}
         headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
         headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await send({"type": "http.response.start", "status": error.status, "headers": dress(headers)})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     return refused
@@ -116,5 +117,6 @@ def server_options(
         "log_config": None,
         "access_log": False,
         "server_header": False,
+        "proxy_headers": False,  # the shell reads them, from proxies that the profile names
         "lifespan": "on",
     }

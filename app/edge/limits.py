@@ -5,8 +5,11 @@ It counts requests, not what is in them. It knows neither sockets nor HTTP, and 
 
 from __future__ import annotations
 
+from app.control.audit import HOST
 from app.control.auth import Identity
-from app.core.errors import Error, RateLimited, Unauthenticated
+from app.control.repeats import Repeats
+from app.core.errors import Error, Forbidden, RateLimited, Unauthenticated
+from app.core.module import Scope
 from app.core.ports import Limiter, Rate, Verdict
 from app.core.quotas import Limits as Section
 
@@ -16,8 +19,9 @@ MINUTE_MS = 60_000
 class Limits:
     """The profile's limits over a limiter that replicas may share."""
 
-    def __init__(self, section: Section, limiter: Limiter, *, addresses: Limiter) -> None:
-        """`addresses` counts failures in this process alone: strangers cost no round trip."""
+    def __init__(self, section: Section, limiter: Limiter, *, addresses: Limiter, repeats: Repeats) -> None:
+        """`addresses` counts failures in this process alone: strangers cost no round trip. `repeats` notes them."""
+        self._repeats = repeats
         self._limiter = limiter
         self._addresses = addresses
         self._key = Rate(
@@ -46,10 +50,19 @@ class Limits:
         """What to tell whoever failed to sign in: `error`, or RateLimited when the address has failed too often."""
         if not isinstance(error, Unauthenticated):
             return error
+        self._repeats.count(HOST, f"address:{address}", "signin.failed", "server")
         verdict = await self._addresses.take("", address, self._failures)
         if verdict.allowed:
             return error
         return RateLimited("too many credentials that do not hold", hint="wait", retry_after_s=verdict.retry_after_s)
+
+    def require(self, identity: Identity, scope: Scope, what: str) -> None:
+        """Raise Forbidden, and note it, for a caller without `scope` who asks for `what`."""
+        try:
+            identity.require(scope)
+        except Forbidden:
+            self._repeats.count(identity.tenant, identity.actor, "access.refused", what)
+            raise
 
 
 def _over(who: str, rate: Rate, verdict: Verdict) -> RateLimited:

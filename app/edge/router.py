@@ -19,7 +19,7 @@ from app.core.clock import Clock, Deadline
 from app.core.errors import Broken, DeadlineExceeded, Error, Forbidden, Invalid, Malformed, UnknownOp, nearest
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Handler, Module, Scope
-from app.core.ports import Log
+from app.core.ports import Audit, Log
 from app.core.profile import Server
 from app.edge import errors
 from app.edge.admission import Admission
@@ -28,6 +28,8 @@ from app.edge.limits import Limits
 from app.telemetry.metrics import Metrics
 
 Send = Callable[[Chunk], Awaitable[None]]
+AUDITED = {"world.create": "world.created", "path.upload": "map.uploaded"}
+"""Messages whose success is noted, and as what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,9 @@ class Router:
         clock: Clock,
         log: Log,
         metrics: Metrics,
+        audit: Audit,
     ) -> None:
+        self._audit = audit
         self._elsewhere = elsewhere
         self.admission = Admission(server, behind_s=behind_s, log=log, metrics=metrics)
         self.limits = limits
@@ -86,7 +90,7 @@ class Router:
     def authorize(self, route: Route, identity: Identity) -> None:
         """Raise Forbidden without the message's scope, so that nothing is read for whoever may not ask."""
         try:
-            identity.require(route.handler.scope)
+            self.limits.require(identity, route.handler.scope, route.op)
         except Forbidden as error:
             self._log.info(
                 "request.forbidden", tenant=identity.tenant, module=route.module, verb=route.verb, outcome=error.code
@@ -121,8 +125,11 @@ class Router:
             self.authorize(route, identity)
             async with asyncio.timeout(limit_ms / 1000.0):
                 if not call.world or self._elsewhere.here(call.tenant, call.world):
-                    return await route.handler.run(call, request)
-                return await self._elsewhere.reply(route.handler, call, request, identity)
+                    reply = await route.handler.run(call, request)
+                else:
+                    reply = await self._elsewhere.reply(route.handler, call, request, identity)
+            self._note(route, call, request, identity)
+            return reply
         except Error as error:
             outcome = error.code
             raise
@@ -139,6 +146,14 @@ class Router:
         finally:
             self._metrics.inflight.dec()
             self._finish(route, call, outcome, self._clock.monotonic_s() - started_s)
+
+    def _note(self, route: Route, call: Call, request: Request, identity: Identity) -> None:
+        """Write down what changes what a tenant has; the replica that the caller spoke to does, and no other."""
+        action = AUDITED.get(route.op)
+        if action is not None and not identity.vouched:
+            name = getattr(request, "map", "")
+            target = f"world:{call.world}{f'/map:{name}' if name else ''}"
+            self._audit.note(call.tenant, identity.actor, action, target)
 
     def _limit_ms(self, route: Route, deadline_ms: int | None) -> int:
         if deadline_ms is None:

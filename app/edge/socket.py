@@ -23,6 +23,7 @@ from app.core.messages import Frame
 from app.core.ports import History, Log, Places
 from app.core.profile import Security, Server
 from app.edge import errors
+from app.edge.address import client_address
 from app.edge.admission import Ticket
 from app.edge.encoding import decode, encode
 from app.edge.feed import Feed
@@ -134,7 +135,7 @@ class Link:
             frame = decode(body, Frame, packed=packed, what="the frame")
             session, reply = await self._open(frame, packed=packed)
         except Error as error:
-            told = await self.router.limits.failed(socket.client.host if socket.client else "", error)
+            told = await self.router.limits.failed(client_address(socket.scope), error)
             await _send(socket, encode({"id": id, "ok": False, "error": errors.to_frame(told)}, packed=packed), packed)
             raise Close(_code(error), told.message) from error
         await _send(socket, session.encode({"id": frame.id, "ok": True, "data": reply}), session.packed)

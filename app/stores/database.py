@@ -71,7 +71,7 @@ def open_database(url: str, *, folder: Path, migrations: Path) -> Database:
     Raises Invalid for an address that is neither SQLite nor PostgreSQL, or whose driver is not installed.
     """
     if not url:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         url = f"sqlite:///{folder / 'innkeeper.db'}"
     try:
         parsed = make_url(url)

@@ -7,6 +7,7 @@ the server is gone, and whoever comes meanwhile is told at once. What was cut ma
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -17,7 +18,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.core.errors import StoreDown
+from app.core.errors import Invalid, StoreDown
 from app.core.ports import Log
 from app.stores.bringup import LOCK_MS_MAX, bring_up, fits, patiently
 from app.stores.database import failures_named
@@ -47,7 +48,8 @@ class PostgresDatabase:
     alone = None
 
     def __init__(self, url: URL, migrations: Path) -> None:
-        self._url = url.set(drivername="postgresql+asyncpg")
+        self._tls = _tls_of(url)
+        self._url = url.set(drivername="postgresql+asyncpg").difference_update_query(("sslmode", "sslrootcert"))
         self._migrations = migrations
         self._drivers: WeakSet[Driver] = WeakSet()
         self._connect_s = CONNECT_S_MAX
@@ -118,7 +120,7 @@ class PostgresDatabase:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=CONNECT_S_MAX,
-            connect_args={"server_settings": SETTINGS},
+            connect_args={"server_settings": SETTINGS, **({} if self._tls is None else {"ssl": self._tls})},
         )
         event.listen(engine.sync_engine, "do_connect", self._connecting)
         event.listen(engine.sync_engine, "connect", self._connected)
@@ -175,6 +177,33 @@ class PostgresDatabase:
 
     async def _probe(self) -> None:
         await self._transact(self._probes, lambda connection: connection.execute(text("SELECT 1")))
+
+
+def _tls_of(url: URL) -> ssl.SSLContext | bool | None:
+    """What libpq's `sslmode` and `sslrootcert` ask for, which asyncpg knows only in part; None where nothing does.
+
+    Raises Invalid for a mode that is not known.
+    """
+    mode, root = (str(url.query.get(name, "")) for name in ("sslmode", "sslrootcert"))
+    match mode:
+        case "":
+            return None
+        case "disable":
+            return False
+        case "require" | "verify-ca" | "verify-full":
+            return _context(root, checks_name=mode == "verify-full", checks=mode != "require")
+        case _:
+            raise Invalid(f"database.url has sslmode {mode!r}", hint="give verify-full")
+
+
+def _context(root: str, *, checks_name: bool, checks: bool) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=root or None)
+    except OSError as error:
+        raise Invalid(f"database.url names sslrootcert {root!r}: {error.strerror}", hint="check the path") from error
+    context.check_hostname = checks_name
+    context.verify_mode = ssl.CERT_REQUIRED if checks else ssl.CERT_NONE
+    return context
 
 
 def _require_open(connection: Any, _record: object, _proxy: object) -> None:

@@ -51,8 +51,8 @@ def test_broad_excepts_stand_only_where_a_stranger_s_fault_must_not_spread() -> 
 
 
 def test_settings_that_hold_a_number_name_their_unit() -> None:
-    units = re.compile(r"_(max|min|ms|s|days|bytes|minutes|tokens|cells|rows|share|chars|npcs|events|chunks|per_\w+)$")
-    unitless = {"server.port", "mode", "onnx.threads"}
+    units = re.compile(r"_(max|min|ms|s|bytes|minutes|days|tokens|cells|rows|share|chars|npcs|events|chunks|per_\w+)$")
+    unitless = {"server.port", "server.admin_port", "mode", "onnx.threads"}
     found = set()
     for path in [APP / "core" / "profile.py", APP / "core" / "quotas.py", *(APP / "modules").glob("*/settings.py")]:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from app.control.audit import NoAudit
 from app.control.auth import Identity
+from app.control.repeats import Repeats
 from app.core.errors import RateLimited, Unauthenticated
 from app.core.module import Scope
 from app.core.quotas import Limits as Section
@@ -38,6 +40,7 @@ def over(clock: ManualClock) -> Limits:
         SECTION,
         EmbeddedLimiter(clock=clock, keys_max=10),
         addresses=EmbeddedLimiter(clock=clock, keys_max=10),
+        repeats=Repeats(NoAudit()),
     )
 
 

@@ -11,7 +11,9 @@ import pytest
 import structlog
 
 from app.build import MODULE_SETTINGS, ROOT
+from app.control.audit import NoAudit
 from app.control.auth import Authority
+from app.control.repeats import Repeats
 from app.core.clock import SystemClock
 from app.core.errors import Overloaded
 from app.core.messages import Reply, Request
@@ -155,10 +157,11 @@ async def test_a_refused_request_runs_no_handler() -> None:
     profile = _profile()
     limiter = EmbeddedLimiter(clock=SystemClock(), keys_max=10)
     router = Router(
-        [module], limits=Limits(profile.limits, limiter, addresses=limiter), server=profile.server,
+        [module], limits=Limits(profile.limits, limiter, addresses=limiter, repeats=Repeats(NoAudit())),
+        server=profile.server,
         behind_s=lambda: 10.0,
         elsewhere=Elsewhere(AlwaysHere(), Forwarder(authority=authority, clock=SystemClock(), connections_max=1)),
-        clock=SystemClock(), log=structlog.get_logger(), metrics=Metrics(),
+        clock=SystemClock(), log=structlog.get_logger(), metrics=Metrics(), audit=NoAudit(),
     )  # fmt: skip
     route = router.route("test.ask")
     assert route.writes

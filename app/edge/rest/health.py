@@ -23,10 +23,9 @@ def routes(
     metrics: Metrics,
     authority: Authority,
     limits: Limits,
-    loopback: bool,
-    document: Callable[[], bytes],
+    open_metrics: bool,
 ) -> list[HTTPRouteHandler]:
-    """The routes; off loopback, metrics need a key with the scope ADMIN."""
+    """The routes; unless the metrics are open, they need a key with the scope ADMIN."""
 
     @get("/health/live")
     async def live() -> Response[bytes]:
@@ -39,14 +38,20 @@ def routes(
 
     @get("/metrics")
     async def exposition(request: AnyRequest) -> Response[bytes]:
-        if not loopback:
+        if not open_metrics:
             await permit(request, authority, limits)
         # With ten thousand sockets to count this takes over a millisecond, so the loop does not do it.
         metrics.tasks.set(len(await asyncio.to_thread(asyncio.all_tasks, asyncio.get_running_loop())))
         return Response(metrics.render(), media_type=METRICS_TYPE)
 
+    return [live, ready, exposition]
+
+
+def document(written: Callable[[], bytes]) -> HTTPRouteHandler:
+    """The route of the OpenAPI document."""
+
     @get("/openapi.json")
     async def openapi() -> Response[bytes]:
-        return Response(document(), media_type="application/json")
+        return Response(written(), media_type="application/json")
 
-    return [live, ready, exposition, openapi]
+    return openapi

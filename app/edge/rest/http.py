@@ -16,6 +16,7 @@ from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed,
 from app.core.messages import Request as Message
 from app.core.ports import Log
 from app.edge import errors
+from app.edge.address import client_address
 from app.edge.limits import Limits
 from app.edge.permissions import scope_of
 
@@ -34,7 +35,7 @@ async def permit(request: AnyRequest, authority: Authority, limits: Limits) -> I
     scope = scope_of(request.method, template(request))
     if scope is None:
         raise Broken(f"{template(request)} is open to all and asks who calls", hint="give it a scope")
-    identity.require(scope)
+    limits.require(identity, scope, f"{request.method} {template(request)}")
     return identity
 
 
@@ -49,7 +50,7 @@ async def identify(request: AnyRequest, authority: Authority, limits: Limits) ->
     try:
         identity = authority.identify(credential(request))
     except Unauthenticated as error:
-        raise await limits.failed(request.client.host if request.client else "", error) from error
+        raise await limits.failed(client_address(request.scope), error) from error
     await limits.take(identity)
     return identity
 
