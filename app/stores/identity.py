@@ -1,7 +1,8 @@
 """Queries about keys, sign-ins, signing keys and revocations, as plain functions on a connection.
 
-What changes somebody's access takes the next number of one counter first. That row stays locked until the transaction
-is over, so changes are committed in the order of their numbers, and who asks for those after a number misses none.
+What changes somebody's access takes the next number of one counter. That row stays locked until the transaction is
+over, so changes are committed in the order of their numbers, and who asks for those after a number misses none. It is
+taken after the rows of keys and sign-ins, always, so that no two changes wait for one another.
 """
 
 from __future__ import annotations
@@ -75,26 +76,28 @@ def add_api_key(connection: Connection, tenant: str, values: Mapping[str, Any], 
 
 def revoke_api_key(connection: Connection, tenant: str, prefix: str, revoked_ms: int) -> int:
     """How many keys were revoked: 0 or 1."""
-    change = next_change(connection)
-    values = {"revoked_ms": revoked_ms, "change": change}
-    found = connection.execute(update(tables.api_keys).where(_in_force(tenant, prefix)).values(values)).rowcount
+    statement = update(tables.api_keys).where(_in_force(tenant, prefix))
+    found = connection.execute(statement.values(revoked_ms=revoked_ms)).rowcount
     if found:
         _end_families(connection, tenant, f"key:{prefix}", revoked_ms)
+        _number(connection, tenant, prefix)
     return found
 
 
 def change_api_key(connection: Connection, tenant: str, prefix: str, values: Mapping[str, Any]) -> int:
     """How many keys were given other values: 0 or 1."""
-    change = next_change(connection)
-    statement = update(tables.api_keys).where(_in_force(tenant, prefix)).values({**values, "change": change})
-    return connection.execute(statement).rowcount
+    statement = update(tables.api_keys).where(_in_force(tenant, prefix)).values(values)
+    found = connection.execute(statement).rowcount
+    if found:
+        _number(connection, tenant, prefix)
+    return found
 
 
 def rotate_api_key(connection: Connection, tenant: str, prefix: str, secret_sha256: str, until_ms: int) -> int:
     """How many keys got a new secret: 0 or 1. What was signed in with the old one ends with it."""
-    pepper, change = prepare(connection), next_change(connection)
+    pepper = prepare(connection)
     table = tables.api_keys
-    row = connection.execute(select(table).where(_in_force(tenant, prefix))).mappings().first()
+    row = connection.execute(select(table).where(_in_force(tenant, prefix)).with_for_update()).mappings().first()
     if row is None:
         return 0
     values = {
@@ -103,12 +106,13 @@ def rotate_api_key(connection: Connection, tenant: str, prefix: str, secret_sha2
         "rotation": row["rotation"] + 1,
         "previous_digest": row["secret_hmac"] or row["secret_sha256"],
         "previous_until_ms": until_ms,
-        "change": change,
     }
     families = tables.token_families
     held = and_(families.c.tenant == tenant, families.c.actor == f"key:{prefix}", families.c.ends_ms > until_ms)
     connection.execute(update(families).where(held).values(ends_ms=until_ms))
-    return connection.execute(update(table).where(_in_force(tenant, prefix)).values(values)).rowcount
+    found = connection.execute(update(table).where(_in_force(tenant, prefix)).values(values)).rowcount
+    _number(connection, tenant, prefix)
+    return found
 
 
 def note_used(connection: Connection, subjects: Collection[tuple[str, str]], day: int) -> None:
@@ -168,19 +172,19 @@ def turn_family(
 def end_family(connection: Connection, tenant: str, id: str, now_ms: int) -> bool:
     """End a sign-in, and with a rule the access tokens that came from it; whether it went on until now."""
     table = tables.token_families
-    change = next_change(connection)
     of = and_(table.c.tenant == tenant, table.c.id == id, table.c.ended_ms.is_(None))
     ended = connection.execute(update(table).where(of).values(ended_ms=now_ms)).rowcount
-    _put_rule(connection, tenant, f"family:{id}", {"generation": 1, "ended_ms": now_ms, "change": change})
+    values = {"generation": 1, "ended_ms": now_ms, "change": next_change(connection)}
+    _put_rule(connection, tenant, f"family:{id}", values)
     return ended == 1
 
 
 def end_actor(connection: Connection, tenant: str, actor: str, now_ms: int) -> None:
     """End all sign-ins of an actor, and begin its next generation of tokens."""
+    _end_families(connection, tenant, actor, now_ms)
     change = next_change(connection)
     generation = _generation(connection, tenant, actor) + 1
     _put_rule(connection, tenant, actor, {"generation": generation, "ended_ms": now_ms, "change": change})
-    _end_families(connection, tenant, actor, now_ms)
 
 
 def limit_actor(connection: Connection, tenant: str, actor: str, scopes: int | None, now_ms: int) -> None:
@@ -228,6 +232,13 @@ def tidy(connection: Connection, ended_before_ms: int) -> None:
 def _in_force(tenant: str, prefix: str) -> Any:
     table = tables.api_keys
     return and_(table.c.tenant == tenant, table.c.prefix == prefix, table.c.revoked_ms.is_(None))
+
+
+def _number(connection: Connection, tenant: str, prefix: str) -> None:
+    """Give a key's change its number."""
+    table = tables.api_keys
+    of = and_(table.c.tenant == tenant, table.c.prefix == prefix)
+    connection.execute(update(table).where(of).values(change=next_change(connection)))
 
 
 def _end_families(connection: Connection, tenant: str, actor: str, now_ms: int) -> None:
