@@ -21,7 +21,7 @@ from app.core.profile import Profile
 
 WEAK = frozenset(
     (
-        "", "admin", "change-me", "change_me", "changeit", "changeme", "default", "dev", "example", "insecure",
+        "", "admin", "change-me", "change_me", "changeit", "changeme", "default", "dev", "example",
         "innkeeper", "letmein", "pass", "passw0rd", "password", "postgres", "redis", "replace-me", "replaceme", "root",
         "secret", "test", "todo", "xxx", "your-api-key", "your-key-here", "your_api_key", "your_key_here", "123456",
         "12345678",
