@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from app.control.auth import Authority, Identity
-from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed, NotFound, TooLarge, Unauthenticated
+from app.core.errors import (
+    Broken,
+    DeadlineExceeded,
+    Error,
+    Invalid,
+    Malformed,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    Unsupported,
+)
 from app.core.messages import Request as Message
 from app.core.ports import Log
 from app.edge import errors
 from app.edge.limits import Limits
-from app.edge.permissions import scope_of
+from app.edge.permissions import resource_of, scope_of
+from app.edge.rest.shapes import Nothing
 
 AnyRequest = Request[Any, Any, Any]
+T = TypeVar("T", bound=msgspec.Struct)
+FORM = "application/x-www-form-urlencoded"
+PARAMETERS_MAX = 16
+"""As many parameters of a query are looked at."""
 NO_STORE = {"Cache-Control": "no-store"}
 DISCARD_BYTES_MAX = 8_388_608
 """How much of a body over its cap is read and thrown away, so that the answer arrives."""
@@ -35,7 +52,46 @@ async def permit(request: AnyRequest, authority: Authority, limits: Limits) -> I
     if scope is None:
         raise Broken(f"{template(request)} is open to all and asks who calls", hint="give it a scope")
     identity.require(scope)
+    if resource_of(request.method, template(request)).query is Nothing:
+        asked(request, Nothing)
     return identity
+
+
+def asked(request: AnyRequest, kind: type[T]) -> T:
+    """What the query of the URL says, as the permission map types it; raises Invalid for anything else.
+
+    A parameter that comes twice is refused: whoever looks at the first and whoever at the last would disagree.
+    """
+    try:
+        pairs = parse_qsl(
+            request.scope["query_string"].decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=PARAMETERS_MAX,
+        ) if request.scope["query_string"] else []  # fmt: skip
+    except ValueError as error:
+        raise Invalid(f"the query cannot be read: {error}", hint="send name=value, percent-encoded UTF-8") from error
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        raise Invalid("a parameter of the query comes twice", hint="give each once")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise errors.from_decoding(error, "the query") from error
+
+
+def content_type(request: AnyRequest, *kinds: str) -> str:
+    """The media type of the body, the first of `kinds` where none is named; raises Unsupported for any other.
+
+    What a form or curl sends unless told otherwise counts as unnamed: the body is read as the first kind all the same.
+    """
+    named = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if named in ("", FORM):
+        return kinds[0]
+    if named not in kinds:
+        raise Unsupported(f"a body of {named!r} is not read", hint=f"send {' or '.join(kinds)}")
+    return named
 
 
 def template(request: AnyRequest) -> str:
@@ -143,15 +199,24 @@ def error_handlers(log: Log) -> dict[int | type[Exception], Any]:
             return problem(NotFound(f"no resource {request.url.path!r}", hint="see /openapi.json"), request)
         if error.status_code == 413:
             return problem(_too_large(0), request)
-        answer = problem(Malformed(error.detail or "the request cannot be read", hint="see /openapi.json"), request)
-        answer.status_code = error.status_code
-        return answer
+        if error.status_code == 405:
+            methods = (error.headers or {}).get("allow", "").split(", ")
+            return problem(_not_allowed(request, methods), request)
+        return problem(Malformed(error.detail or "the request cannot be read", hint="see /openapi.json"), request)
 
     def fault(request: AnyRequest, error: Exception) -> Response[bytes]:
         log.error("request.broke", path=request.url.path, exc_info=error)
         return problem(errors.broken(request.url.path), request)
 
     return {Error: ours, HTTPException: litestar, Exception: fault}
+
+
+def _not_allowed(request: AnyRequest, methods: Sequence[str]) -> NotAllowed:
+    """The refusal, with the methods that the resource has; OPTIONS is answered for all of them."""
+    known = sorted({*methods, "OPTIONS"})
+    return NotAllowed(
+        f"{request.url.path!r} has no method {request.method!r}", hint=f"it has {', '.join(known)}", methods=known
+    )
 
 
 def _too_large(bytes_max: int) -> TooLarge:
