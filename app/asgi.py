@@ -13,7 +13,7 @@ from app.build import Innkeeper
 from app.edge import openapi
 from app.edge.console import pages
 from app.edge.rest import health, messages
-from app.edge.rest.http import error_handlers
+from app.edge.rest.http import error_handlers, refuse_options
 from app.edge.rest.resources import Resources
 from app.edge.socket import Link
 
@@ -33,6 +33,7 @@ def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | 
 
     return Litestar(
         route_handlers=_handlers(innkeeper),
+        before_request=refuse_options,
         exception_handlers=error_handlers(innkeeper.log),
         lifespan=[lifespan],
         openapi_config=None,

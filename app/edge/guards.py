@@ -1,26 +1,30 @@
-"""What uvicorn leaves open: a limit on the time to send a request head, and on half-open connections.
+"""What uvicorn leaves open: limits on the time and size of a request head, and on half-open connections.
 
-Without them a client that drips its headers holds a connection forever (slowloris). It is also where an
-overloaded server turns a message away: at its head, before the application hears of it.
+Without them a client that drips its headers holds a connection forever (slowloris). Heads that are no plain HTTP
+end here too, see app/edge/heads.py. It is also where an overloaded server turns a message away: at its head,
+before the application hears of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from http import HTTPStatus
 from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.core.errors import Error
-from app.edge import errors
+from app.core.errors import Error, Malformed, TooLarge
+from app.edge import errors, heads
 from app.edge.admission import Admission
 from app.edge.frames import LinkProtocol
 from app.edge.router import Route, Router
 
 
-def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) -> type[HttpToolsProtocol]:
+def guarded_protocol(
+    *, header_ms_max: int, half_open_max: int, head_bytes_max: int, router: Router
+) -> type[HttpToolsProtocol]:
     """An HTTP protocol class whose connections must send their first head in time, few at once per address."""
     half_open: Counter[str] = Counter()
 
@@ -29,6 +33,9 @@ def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) 
 
         _timer: asyncio.TimerHandle | None = None
         _address: str | None = None
+        _head_bytes = 0
+        _refused: Error | None = None
+        _reads_head = True
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
             super().connection_made(transport)
@@ -40,14 +47,31 @@ def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) 
             half_open[address] += 1
             self._timer = self.loop.call_later(header_ms_max / 1000.0, transport.abort)
 
+        def data_received(self, data: bytes) -> None:
+            self._head_bytes += len(data)
+            super().data_received(data)
+            if self._reads_head and self._head_bytes > head_bytes_max and not self.transport.is_closing():
+                self._refused = TooLarge(f"the head is over {head_bytes_max} bytes", hint="send fewer headers")
+                self.send_400_response("")
+
         def on_message_begin(self) -> None:
             super().on_message_begin()
+            self._reads_head = True
+            self._head_bytes = 0
             if self._timer is None:
                 self._timer = self.loop.call_later(header_ms_max / 1000.0, self.transport.abort)
 
         def on_headers_complete(self) -> None:
             self._settle()
-            route = router.by_path.get(self.url.partition(b"?")[0])
+            self._reads_head = False
+            try:
+                method = self.parser.get_method().decode("ascii")
+                path = heads.read(method, self.url, self.parser.get_http_version(), self.headers)
+            except Error as error:
+                self._refused = error
+                self._reads_head = True
+                raise
+            route = router.by_path.get(path)
             # A request that waits behind another of its connection may never start, so it is not counted.
             if route is None or (self.cycle is not None and not self.cycle.response_complete):
                 super().on_headers_complete()
@@ -56,6 +80,17 @@ def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) 
             self.app = _admitted(app, router.admission, route)
             super().on_headers_complete()
             self.app = app
+
+        def send_400_response(self, msg: str) -> None:
+            """Say what was wrong, as problem details; nothing while another request of the connection is answered."""
+            busy = self.cycle is not None and not self.cycle.response_complete
+            if busy:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            if not busy or not (self._reads_head or self.cycle.response_started):
+                error = self._refused or Malformed(msg or "no HTTP request", hint="send HTTP/1.1 (RFC 9112)")
+                self.transport.write(_answer(error))
+            self.transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._settle()
@@ -93,22 +128,46 @@ def _admitted(app: ASGIApp, admission: Admission, route: Route) -> Any:
 
 def _refusal(error: Error) -> Any:
     async def refused(scope: Scope, _receive: Receive, send: Send) -> None:
-        body = errors.to_problem(error, instance=scope["path"])
-        fields = {**errors.headers(error), "Content-Type": "application/problem+json", "Cache-Control": "no-store"}
-        headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
-        headers.append((b"content-length", str(len(body)).encode()))
+        body, headers = _problem(error, scope["path"])
         await send({"type": "http.response.start", "status": error.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     return refused
 
 
+def _problem(error: Error, instance: str) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """(body, headers) of an answer that no route gives."""
+    body = errors.to_problem(error, instance=instance)
+    fields = {**errors.headers(error), "Content-Type": "application/problem+json", "Cache-Control": "no-store"}
+    headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+    return body, [*headers, (b"content-length", str(len(body)).encode())]
+
+
+def _answer(error: Error) -> bytes:
+    """The bytes of an answer after which the connection ends."""
+    body, headers = _problem(error, "")
+    status = HTTPStatus(error.status)
+    lines = [b"%s: %s\r\n" % pair for pair in headers]
+    return b"HTTP/1.1 %d %s\r\n%sconnection: close\r\n\r\n%s" % (
+        status, status.phrase.encode(), b"".join(lines), body,
+    )  # fmt: skip
+
+
 def server_options(
-    *, header_ms_max: int, half_open_max: int, frame_bytes_max: int, drain_ms_max: int, router: Router
+    *,
+    header_ms_max: int,
+    half_open_max: int,
+    head_bytes_max: int,
+    frame_bytes_max: int,
+    drain_ms_max: int,
+    router: Router,
 ) -> dict[str, Any]:
     """Uvicorn's options, as Innkeeper needs them."""
+    protocol = guarded_protocol(
+        header_ms_max=header_ms_max, half_open_max=half_open_max, head_bytes_max=head_bytes_max, router=router
+    )
     return {
-        "http": guarded_protocol(header_ms_max=header_ms_max, half_open_max=half_open_max, router=router),
+        "http": protocol,
         "ws": LinkProtocol,
         "ws_max_size": frame_bytes_max,
         "ws_per_message_deflate": False,

@@ -14,11 +14,14 @@ import msgspec
 
 from app import __version__
 from app.core import errors
+from app.core.ids import ID_LENGTH_MAX
+from app.edge import heads
 from app.edge.permissions import BINARY, EVENTS, JSON, MSGPACK, RESOURCES, SIGNED_IN, Resource
 from app.edge.rest.http import KEY_LENGTH_MAX
 from app.edge.rest.shapes import InWorld
 from app.edge.router import Route, Router
 
+_BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _REF = "#/components/schemas/{name}"
 _PROBLEM_TYPE = "application/problem+json"
 _MESSAGE_STATUSES = (400, 401, 403, 404, 409, 413, 415, 429, 503, 504)
@@ -57,6 +60,7 @@ def document(router: Router) -> bytes:
     for resource in RESOURCES:
         paths.setdefault(resource.path, {})[resource.method] = _resource(resource, refs)
     components["Problem"] = _problem_schema()
+    _sharpen(components, {refs.name(route.handler.request) for route in routes})
     whole = msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -90,6 +94,30 @@ class _Refs:
         if isinstance(kind, str):
             kind = self._router.route(kind).handler.reply
         return {"schema": self._schemas[id(kind)]}
+
+    def name(self, kind: Any) -> str:
+        """The name of a type's schema."""
+        reference: str = self._schemas[id(kind)]["$ref"]
+        return reference.rpartition("/")[2]
+
+
+def _sharpen(components: dict[str, Any], requests: set[str]) -> None:
+    """Say what msgspec does not: how base64 looks, and that a request over HTTP names its world, having no session."""
+    for schema in _within(components):
+        if schema.get("contentEncoding") == "base64":
+            schema["pattern"] = _BASE64
+    for name in requests:
+        schema = components[name]
+        schema["properties"]["world"] = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH_MAX}
+        schema["required"] = [*schema.get("required", []), "world"]
+
+
+def _within(found: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a JSON value."""
+    if isinstance(found, dict):
+        yield found
+    for inner in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
+        yield from _within(inner)
 
 
 def _types(route: Route) -> Iterator[type[msgspec.Struct]]:
@@ -191,7 +219,8 @@ def statuses(resource: Resource) -> set[int]:
 
 def _path(path: str) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"{(\w+)}", path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        schema = {"type": "string", "minLength": 1, "pattern": heads.PATH}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _refusals(wanted: Iterable[int]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Router:
         self.routes = {
             handler.request.op: _route(module, handler, metrics) for module in modules for handler in module.handlers
         }
-        self.by_path = {route.path.encode(): route for route in self.routes.values()}
+        self.by_path = {route.path: route for route in self.routes.values()}
 
     def route(self, op: str) -> Route:
         """The route of an operation; raises UnknownOp naming the nearest one."""

@@ -29,7 +29,7 @@ from app.core.messages import Request as Message
 from app.core.ports import Log
 from app.edge import errors
 from app.edge.limits import Limits
-from app.edge.permissions import resource_of, scope_of
+from app.edge.permissions import RESOURCES, resource_of, scope_of
 from app.edge.rest.shapes import Nothing
 
 AnyRequest = Request[Any, Any, Any]
@@ -211,9 +211,16 @@ def error_handlers(log: Log) -> dict[int | type[Exception], Any]:
     return {Error: ours, HTTPException: litestar, Exception: fault}
 
 
+def refuse_options(request: AnyRequest) -> None:
+    """Raise NotAllowed for the OPTIONS that Litestar adds to every path: nothing here is shared across origins."""
+    if request.method == "OPTIONS":
+        path = re.sub(r":\w+}", "}", request.scope["path_template"])
+        methods = [one.method.upper() for one in RESOURCES if one.path == path]
+        raise _not_allowed(request, methods or ["POST"])
+
+
 def _not_allowed(request: AnyRequest, methods: Sequence[str]) -> NotAllowed:
-    """The refusal, with the methods that the resource has; OPTIONS is answered for all of them."""
-    known = sorted({*methods, "OPTIONS"})
+    known = sorted({*methods} - {"OPTIONS"})
     return NotAllowed(
         f"{request.url.path!r} has no method {request.method!r}", hint=f"it has {', '.join(known)}", methods=known
     )
