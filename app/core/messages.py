@@ -73,7 +73,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Frame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The envelope that a client sends."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)]
     op: str
-    deadline_ms: int | None = None
+    deadline_ms: Annotated[int, msgspec.Meta(le=(1 << 63) - 1)] | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")

@@ -51,7 +51,7 @@ def guarded_protocol(
             self._head_bytes += len(data)
             super().data_received(data)
             if self._reads_head and self._head_bytes > head_bytes_max and not self.transport.is_closing():
-                self._refused = TooLarge(f"the head is over {head_bytes_max} bytes", hint="send fewer headers")
+                self._refused = _too_long(head_bytes_max)
                 self.send_400_response("")
 
         def on_message_begin(self) -> None:
@@ -65,6 +65,8 @@ def guarded_protocol(
             self._settle()
             self._reads_head = False
             try:
+                if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > head_bytes_max:
+                    raise _too_long(head_bytes_max)
                 method = self.parser.get_method().decode("ascii")
                 path = heads.read(method, self.url, self.parser.get_http_version(), self.headers)
             except Error as error:
@@ -107,6 +109,10 @@ def guarded_protocol(
                 self._address = None
 
     return GuardedProtocol
+
+
+def _too_long(head_bytes_max: int) -> TooLarge:
+    return TooLarge(f"the head is over {head_bytes_max} bytes", hint="send fewer headers, or raise the cap")
 
 
 def _admitted(app: ASGIApp, admission: Admission, route: Route) -> Any:
