@@ -31,7 +31,7 @@ def read(method: str, target: bytes, version: str, headers: Headers) -> str:
     named = [name for name, _ in headers]
     if version not in ("1.0", "1.1"):
         raise _malformed(f"HTTP/{version} is not spoken")
-    if method in ("CONNECT", "TRACE") or (b"upgrade" in named and (method, version) != ("GET", "1.1")):
+    if method == "CONNECT" or (b"upgrade" in named and (method, version) != ("GET", "1.1")):
         raise _malformed(f"{method} of HTTP/{version} is not done here")
     if named.count(b"host") > 1 or (version == "1.1" and b"host" not in named):
         raise _malformed(f"{named.count(b'host')} Host headers")

@@ -17,7 +17,7 @@ from app.core import errors
 from app.core.ids import ID_LENGTH_MAX
 from app.edge import heads
 from app.edge.permissions import BINARY, EVENTS, JSON, MSGPACK, RESOURCES, SIGNED_IN, Resource
-from app.edge.rest.http import KEY_LENGTH_MAX
+from app.edge.rest.http import KEY_PATTERN
 from app.edge.rest.shapes import InWorld
 from app.edge.router import Route, Router
 
@@ -102,10 +102,14 @@ class _Refs:
 
 
 def _sharpen(components: dict[str, Any], requests: set[str]) -> None:
-    """Say what msgspec does not: how base64 looks, and that a request over HTTP names its world, having no session."""
+    """Say what msgspec does not: how base64 and tuples look, and that a request without a session names its world."""
     for schema in _within(components):
         if schema.get("contentEncoding") == "base64":
             schema["pattern"] = _BASE64
+        kinds = schema.get("items")
+        if isinstance(kinds, list):
+            alike = all(kind == kinds[0] for kind in kinds)
+            schema.update({"items": kinds[0]} if alike else {"prefixItems": kinds, "items": False})
     for name in requests:
         schema = components[name]
         schema["properties"]["world"] = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH_MAX}
@@ -153,7 +157,7 @@ def _message(route: Route, refs: _Refs) -> dict[str, Any]:
         "security": [{"bearer": []}],
         "parameters": [
             _header("Innkeeper-Deadline-Ms", {"type": "integer", "minimum": 1, "maximum": 999_999_999}),
-            *([_header("Idempotency-Key", {"type": "string", "maxLength": KEY_LENGTH_MAX})] if keyed else []),
+            *([_header("Idempotency-Key", {"type": "string", "pattern": KEY_PATTERN})] if keyed else []),
             *(_query(InWorld) if handler.binary is not None else ()),
         ],
         "requestBody": {"required": True, "content": taken},
@@ -209,7 +213,7 @@ def statuses(resource: Resource) -> set[int]:
         if resource.scope != SIGNED_IN:
             found.add(403)
     if "{" in resource.path:
-        found.add(404)
+        found |= {400, 404}
     if resource.query.__struct_fields__:
         found.add(400)
     if resource.body is not None:

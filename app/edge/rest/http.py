@@ -40,9 +40,11 @@ PARAMETERS_MAX = 16
 NO_STORE = {"Cache-Control": "no-store"}
 DISCARD_BYTES_MAX = 8_388_608
 """How much of a body over its cap is read and thrown away, so that the answer arrives."""
-KEY_LENGTH_MAX = 128
+KEY_PATTERN = '^(?!""$)[!-~]{1,128}$'
 BODY_MS_MAX = 30_000
 """Longest time that a body may take to arrive."""
+
+_KEY = re.compile(KEY_PATTERN)
 
 
 async def permit(request: AnyRequest, authority: Authority, limits: Limits) -> Identity:
@@ -163,9 +165,9 @@ def keyed(request: AnyRequest, typed: Message) -> Message:
     text = request.headers.get("idempotency-key")
     if text is None or "key" not in typed.__struct_fields__:
         return typed
+    if not _KEY.fullmatch(text):
+        raise Invalid(f"Idempotency-Key has {len(text)} characters", hint="give 1 to 128, all of visible ASCII")
     key = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
-    if not 0 < len(key) <= KEY_LENGTH_MAX:
-        raise Invalid(f"Idempotency-Key has {len(key)} characters", hint=f"give 1 to {KEY_LENGTH_MAX}")
     if getattr(typed, "key", "") not in ("", key):
         raise Invalid("Idempotency-Key and the field `key` differ", hint="give one of them")
     return msgspec.structs.replace(typed, key=key)

@@ -14,7 +14,7 @@ from litestar.response import Stream
 
 from app.control.auth import Authority, Identity
 from app.core.clock import Clock
-from app.core.errors import Error
+from app.core.errors import Error, Invalid
 from app.core.ids import new_id
 from app.core.messages import Chunk, Reply
 from app.core.profile import Server
@@ -65,7 +65,9 @@ class _Face:
         if kind == BINARY and route.handler.binary is not None:
             typed = route.handler.binary.decode(body, getattr(query, "world", ""))
         else:
-            typed = decode(route, body or b"{}", packed=kind == MSGPACK)
+            typed = decode(route, body, packed=kind == MSGPACK)
+        if not typed.world:
+            raise Invalid("the request names no world", hint="give `world`: over HTTP there is no session that has one")
         dispatch = partial(
             self._router.dispatch,
             route,

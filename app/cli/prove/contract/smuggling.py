@@ -87,7 +87,7 @@ TARGETS = (
     _refused("absolute form with a fragment", _get(b"http://x/#@attacker/health/live")),
     _refused("authority form", _get(b"a:80", method=b"CONNECT")),
     _refused("CONNECT with a path", _get(b"/health/live", method=b"CONNECT")),
-    _refused("TRACE", _get(b"/health/live", method=b"TRACE")),
+    Request("TRACE", _get(b"/health/live", method=b"TRACE"), (405,)),
     _refused("asterisk form", _get(b"*", method=b"OPTIONS")),
     _refused("no slash", _get(b"health/live")),
     _refused("two slashes", _get(b"//health/live")),
