@@ -37,7 +37,11 @@ def refusal(error: Exception, body: bytes | memoryview | msgspec.Raw, *, packed:
     """Malformed where the bytes are no JSON or msgpack at all, which a wrong type at their beginning would hide."""
     if isinstance(error, msgspec.ValidationError):
         try:
-            (_any_msgpack if packed else _any_json).decode(body)
+            if packed:
+                _any_msgpack.decode(body)
+            else:
+                str(body, "utf-8")
+                _any_json.decode(body)
         except UNREADABLE as deeper:
             error = deeper
     if isinstance(error, msgspec.MsgspecError):

@@ -1,4 +1,4 @@
-"""What uvicorn leaves open: limits on the time and size of a request head, and on half-open connections.
+"""What uvicorn leaves open: limits on the time and size of a request, and on half-open connections.
 
 Without them a client that drips its headers holds a connection forever (slowloris). Heads that are no plain HTTP
 end here too, see app/edge/heads.py. It is also where an overloaded server turns a message away: at its head,
@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from litestar.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.core.errors import Error, Malformed, TooLarge
+from app.core.errors import DeadlineExceeded, Error, Malformed, TooLarge
 from app.edge import errors, heads
 from app.edge.admission import Admission
 from app.edge.frames import LinkProtocol
@@ -23,9 +23,12 @@ from app.edge.router import Route, Router
 
 
 def guarded_protocol(
-    *, header_ms_max: int, half_open_max: int, head_bytes_max: int, router: Router
+    *, header_ms_max: int, body_ms_max: int, stall_ms_max: int, half_open_max: int, head_bytes_max: int, router: Router
 ) -> type[HttpToolsProtocol]:
-    """An HTTP protocol class whose connections must send their first head in time, few at once per address."""
+    """An HTTP protocol class whose connections must send their first head in time, few at once per address.
+
+    A body must arrive in `body_ms_max`, and an answer that the client does not read is dropped after `stall_ms_max`.
+    """
     half_open: Counter[str] = Counter()
 
     class GuardedProtocol(HttpToolsProtocol):
@@ -36,6 +39,9 @@ def guarded_protocol(
         _head_bytes = 0
         _refused: Error | None = None
         _reads_head = True
+        _running: RequestResponseCycle | None = None
+        _body_timer: asyncio.TimerHandle | None = None
+        _stall_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
             super().connection_made(transport)
@@ -75,13 +81,43 @@ def guarded_protocol(
                 raise
             route = router.by_path.get(path)
             # A request that waits behind another of its connection may never start, so it is not counted.
-            if route is None or (self.cycle is not None and not self.cycle.response_complete):
+            waits = self.cycle is not None and not self.cycle.response_complete
+            if not waits:
+                self._body_timer = self.loop.call_later(body_ms_max / 1000.0, self._late)
+            if route is None or waits:
                 super().on_headers_complete()
                 return
             app: Any = self.app
             self.app = _admitted(app, router.admission, route)
             super().on_headers_complete()
             self.app = app
+
+        def on_message_complete(self) -> None:
+            self._cancel("_body_timer")
+            super().on_message_complete()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            if self._stall_timer is None:
+                self._stall_timer = self.loop.call_later(stall_ms_max / 1000.0, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._cancel("_stall_timer")
+            super().resume_writing()
+
+        def _cancel(self, name: Literal["_timer", "_body_timer", "_stall_timer"]) -> None:
+            timer: asyncio.TimerHandle | None = getattr(self, name)
+            if timer is not None:
+                timer.cancel()
+                setattr(self, name, None)
+
+        def _late(self) -> None:
+            """The rest of a body has not come."""
+            if self.transport.is_closing():
+                return
+            late = f"the body took over {body_ms_max} ms to arrive"
+            self._refused = DeadlineExceeded(late, hint="send it faster")
+            self.send_400_response("")
 
         def send_400_response(self, msg: str) -> None:
             """Say what was wrong, as problem details; nothing while another request of the connection is answered."""
@@ -96,12 +132,21 @@ def guarded_protocol(
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._settle()
+            self._cancel("_body_timer")
+            self._cancel("_stall_timer")
+            # Uvicorn tells only the newest request, and the others would write to a transport that is closed.
+            if self._running is not None:
+                self._running.disconnected = True
+                self._running.message_event.set()
+            self.pipeline.clear()
             super().connection_lost(exc)
 
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+            self._running = cycle
+            super()._start_asgi_task(cycle, app)
+
         def _settle(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._cancel("_timer")
             if self._address is not None:
                 half_open[self._address] -= 1
                 if half_open[self._address] <= 0:
@@ -162,6 +207,8 @@ def _answer(error: Error) -> bytes:
 def server_options(
     *,
     header_ms_max: int,
+    body_ms_max: int,
+    stall_ms_max: int,
     half_open_max: int,
     head_bytes_max: int,
     frame_bytes_max: int,
@@ -170,7 +217,12 @@ def server_options(
 ) -> dict[str, Any]:
     """Uvicorn's options, as Innkeeper needs them."""
     protocol = guarded_protocol(
-        header_ms_max=header_ms_max, half_open_max=half_open_max, head_bytes_max=head_bytes_max, router=router
+        header_ms_max=header_ms_max,
+        body_ms_max=body_ms_max,
+        stall_ms_max=stall_ms_max,
+        half_open_max=half_open_max,
+        head_bytes_max=head_bytes_max,
+        router=router,
     )
     return {
         "http": protocol,
@@ -179,6 +231,7 @@ def server_options(
         "ws_per_message_deflate": False,
         "timeout_graceful_shutdown": max(1, drain_ms_max // 1000),
         "log_config": None,
+        "log_level": "error",  # what a client sends wrongly is told to the client
         "access_log": False,
         "server_header": False,
         "lifespan": "on",

@@ -10,12 +10,11 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
-from app.core.errors import Malformed
+from app.core.errors import Malformed, NotFound
+from app.core.ids import SEGMENT
 
 ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-PATH = r"^(?!\.{1,2}$)[^\x00-\x1f\x7f/\\]+$"
-"""What one segment of a path may be, decoded."""
-_SEGMENT = re.compile(PATH.removesuffix("$") + r"\Z")
+_SEGMENT = re.compile(SEGMENT.removesuffix("$") + r"\Z")
 _HINT = "send one plain path such as /v1/worlds/w1, and one way to tell where the body ends"
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -25,8 +24,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 def read(method: str, target: bytes, version: str, headers: Headers) -> str:
     """The decoded path; raises Malformed for a head that another server may read otherwise.
 
-    Only the origin form (RFC 9112, 3.2.1) is read, without empty or dotted segments, encoded separators or control
-    characters. HTTP/1.1 has one Host. A body's end is told by one Content-Length or by `chunked`, and by HTTP/1.1.
+    Only the origin form (RFC 9112, 3.2.1) is read. A path with empty or dotted segments, encoded separators or
+    control characters names nothing: NotFound. HTTP/1.1 has one Host. A body's end is told by one Content-Length, or
+    by `chunked` in HTTP/1.1.
     """
     named = [name for name, _ in headers]
     if version not in ("1.0", "1.1"):
@@ -57,7 +57,7 @@ def _path(target: bytes) -> str:
     except UnicodeDecodeError as error:
         raise _malformed(f"the path {raw[:64]!r} is no UTF-8") from error
     if not all(_SEGMENT.match(part) for part in parts):
-        raise _malformed(f"the path {raw[:64]!r} has an empty, dotted or hidden segment")
+        raise NotFound(f"the path {raw[:64]!r} has an empty, dotted or hidden segment", hint=_HINT)
     return "/" + "/".join(parts)
 
 

@@ -14,8 +14,7 @@ import msgspec
 
 from app import __version__
 from app.core import errors
-from app.core.ids import ID_LENGTH_MAX
-from app.edge import heads
+from app.core.ids import ID_LENGTH_MAX, SEGMENT
 from app.edge.permissions import BINARY, EVENTS, JSON, MSGPACK, RESOURCES, SIGNED_IN, Resource
 from app.edge.rest.http import KEY_PATTERN
 from app.edge.rest.shapes import InWorld
@@ -102,17 +101,21 @@ class _Refs:
 
 
 def _sharpen(components: dict[str, Any], requests: set[str]) -> None:
-    """Say what msgspec does not: how base64 and tuples look, and that a request without a session names its world."""
+    """Say what msgspec does not: how base64 looks, and that a request without a session names its world.
+
+    A pair of two alike is told as a list of two, since some readers know no `prefixItems`.
+    """
     for schema in _within(components):
         if schema.get("contentEncoding") == "base64":
             schema["pattern"] = _BASE64
-        kinds = schema.get("items")
-        if isinstance(kinds, list):
-            alike = all(kind == kinds[0] for kind in kinds)
-            schema.update({"items": kinds[0]} if alike else {"prefixItems": kinds, "items": False})
+        kinds = schema.get("prefixItems")
+        if kinds and all(kind == kinds[0] for kind in kinds):
+            del schema["prefixItems"]
+            schema["items"] = kinds[0]
     for name in requests:
         schema = components[name]
-        schema["properties"]["world"] = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH_MAX}
+        world = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH_MAX, "pattern": SEGMENT}
+        schema["properties"]["world"] = world
         schema["required"] = [*schema.get("required", []), "world"]
 
 
@@ -223,7 +226,7 @@ def statuses(resource: Resource) -> set[int]:
 
 def _path(path: str) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"{(\w+)}", path):
-        schema = {"type": "string", "minLength": 1, "pattern": heads.PATH}
+        schema = {"type": "string", "minLength": 1, "pattern": SEGMENT}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 

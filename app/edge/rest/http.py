@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -15,7 +14,6 @@ from litestar.exceptions import HTTPException
 from app.control.auth import Authority, Identity
 from app.core.errors import (
     Broken,
-    DeadlineExceeded,
     Error,
     Invalid,
     Malformed,
@@ -41,8 +39,6 @@ NO_STORE = {"Cache-Control": "no-store"}
 DISCARD_BYTES_MAX = 8_388_608
 """How much of a body over its cap is read and thrown away, so that the answer arrives."""
 KEY_PATTERN = '^(?!""$)[!-~]{1,128}$'
-BODY_MS_MAX = 30_000
-"""Longest time that a body may take to arrive."""
 
 _KEY = re.compile(KEY_PATTERN)
 
@@ -121,7 +117,7 @@ def credential(request: AnyRequest) -> str:
 
 
 async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
-    """The whole body; raises TooLarge over `bytes_max` and DeadlineExceeded when it arrives too slowly.
+    """The whole body; raises TooLarge over `bytes_max`. How long it may take to arrive, app/edge/guards.py minds.
 
     A body that is a little over is taken off the wire first, unread: a client that is still sending
     would see a broken connection instead of the reason.
@@ -131,16 +127,12 @@ async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
         raise _too_large(bytes_max)
     parts: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(BODY_MS_MAX / 1000.0):
-            async for part in request.stream():
-                size += len(part)
-                if size <= bytes_max:
-                    parts.append(part)
-                elif size > bytes_max + DISCARD_BYTES_MAX:
-                    break
-    except TimeoutError as error:
-        raise DeadlineExceeded(f"the body took over {BODY_MS_MAX} ms to arrive", hint="send it faster") from error
+    async for part in request.stream():
+        size += len(part)
+        if size <= bytes_max:
+            parts.append(part)
+        elif size > bytes_max + DISCARD_BYTES_MAX:
+            break
     if size > bytes_max:
         raise _too_large(bytes_max)
     return b"".join(parts)

@@ -62,7 +62,7 @@ def handshakes() -> Iterator[Case]:
     yield Case("an origin that begins alike", head(Origin="http://127.0.0.1.evil.example"), 403)
     yield Case("no origin at all", head(Origin="null"), 403)
     yield Case("another path", head("/v1/links"), 403)
-    yield Case("a path with two slashes", head("/v1//link"), 400)
+    yield Case("a path with two slashes", head("/v1//link"), 404)
     yield Case("a resource that is not a socket", head("/health/live"), 403)
 
 

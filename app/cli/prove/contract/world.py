@@ -27,6 +27,8 @@ RIVAL = "rival"
 SETTINGS = {
     "server.half_open_max": "1000",
     "server.header_ms_max": "1500",
+    "server.body_ms_max": "1500",
+    "server.stall_ms_max": "1500",
     "server.hello_ms_max": "1500",
     "server.poll_ms_max": "50",
     "server.resume_ms": "1",
