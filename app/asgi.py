@@ -17,7 +17,7 @@ from app.edge.console import pages
 from app.edge.rest import health, messages
 from app.edge.rest.audit import AuditResources
 from app.edge.rest.auth import Auth
-from app.edge.rest.http import error_handlers
+from app.edge.rest.http import error_handlers, refuse_options
 from app.edge.rest.resources import Resources
 from app.edge.shell import Shell
 from app.edge.socket import Link
@@ -37,6 +37,7 @@ def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | 
     profile = innkeeper.profile
     app = Litestar(
         route_handlers=_handlers(innkeeper),
+        before_request=refuse_options,
         exception_handlers=error_handlers(innkeeper.log),
         lifespan=[lifespan],
         openapi_config=None,

@@ -81,7 +81,10 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
     app = create_app(innkeeper, opened=opened)
     options = server_options(
         header_ms_max=profile.server.header_ms_max,
+        body_ms_max=profile.server.body_ms_max,
+        stall_ms_max=profile.server.stall_ms_max,
         half_open_max=profile.server.half_open_max,
+        head_bytes_max=profile.server.head_bytes_max,
         frame_bytes_max=profile.server.frame_bytes_max,
         drain_ms_max=profile.server.drain_ms_max,
         router=innkeeper.router,

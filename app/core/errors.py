@@ -8,8 +8,10 @@ Error:
 │   ├── Forbidden            403  the credential lacks the scope
 │   ├── NotFound             404  an id names nothing
 │   ├── UnknownOp            404  no message of that name
+│   ├── NotAllowed           405  the resource has no such method
 │   ├── Conflict             409  the state does not allow it now
 │   ├── TooLarge             413  over a size cap
+│   ├── Unsupported          415  the body is of a kind that is not read
 │   └── RateLimited          429  over a rate or in-flight cap
 ├── Unavailable          try later, or elsewhere
 │   ├── Overloaded           503  a bounded queue is full
@@ -27,7 +29,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Error(Exception):
@@ -90,6 +92,17 @@ class UnknownOp(Refused):
     status = 404
 
 
+class NotAllowed(Refused):
+    """The resource has no such method; `methods` are those that it has."""
+
+    code = "method_not_allowed"
+    status = 405
+
+    def __init__(self, message: str, *, methods: Iterable[str] = (), **options: Any) -> None:
+        super().__init__(message, **options)
+        self.methods = tuple(methods)
+
+
 class Conflict(Refused):
     """The present state does not allow it."""
 
@@ -102,6 +115,13 @@ class TooLarge(Refused):
 
     code = "too_large"
     status = 413
+
+
+class Unsupported(Refused):
+    """The body is of a media type that nobody here reads."""
+
+    code = "unsupported_media"
+    status = 415
 
 
 class RateLimited(Refused):
@@ -157,14 +177,15 @@ class Broken(Error):
 
 def from_code(code: str, message: str, *, hint: str = "", retry_after_s: float | None = None) -> Error:
     """The member of the tree that has the code, as another server sent it, so that callers catch families."""
-    kind = next((each for each in _tree(Error) if each.code == code), Error)
+    kind = next((each for each in tree() if each.code == code), Error)
     return kind(message, hint=hint, retry_after_s=retry_after_s)
 
 
-def _tree(root: type[Error]) -> Iterator[type[Error]]:
+def tree(root: type[Error] = Error) -> Iterator[type[Error]]:
+    """Every kind of error below `root`."""
     for kind in root.__subclasses__():
         yield kind
-        yield from _tree(kind)
+        yield from tree(kind)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,8 @@ import msgspec
 ID_LENGTH_MAX = 128
 """Characters in an id that a client gives."""
 
+SEGMENT = r"^(?!\.{1,2}$)[^\x00-\x1f\x7f/\\]+$"
+"""What can stand between two slashes of a URL's path, decoded: no dots alone, no separator, no control character."""
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)

@@ -8,9 +8,11 @@ sockets: the edge builds one decoder per request class from these types.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
+
+from app.core.ids import ID_LENGTH_MAX
 
 DIGEST_BYTES = 16
 _deterministic = msgspec.msgpack.Encoder(order="deterministic")
@@ -25,7 +27,7 @@ class Request(Message, frozen=True, kw_only=True):
 
     op: ClassVar[str]
 
-    world: str = ""
+    world: Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] = ""
 
 
 def digest(request: Request) -> bytes:
@@ -71,7 +73,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Frame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The envelope that a client sends."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)]
     op: str
-    deadline_ms: int | None = None
+    deadline_ms: Annotated[int, msgspec.Meta(le=(1 << 63) - 1)] | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")

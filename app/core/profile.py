@@ -56,6 +56,9 @@ class Server(Section, frozen=True, kw_only=True):
     hello_ms_max: int
     header_ms_max: int
     half_open_max: int
+    head_bytes_max: int
+    body_ms_max: int
+    stall_ms_max: int
     """Connections of one address that have not sent a whole request head yet."""
     deadline_ms_max: int
     resume_ms: int

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.errors import Broken, Error, Invalid, Malformed
+from app.core.errors import Broken, Error, Invalid, Malformed, NotAllowed
 
 DOCS = "/docs/errors"
 
@@ -64,6 +64,8 @@ def headers(error: Error) -> dict[str, str]:
     found = {}
     if error.status == 401:
         found["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, NotAllowed):
+        found["Allow"] = ", ".join(error.methods)
     if error.retry_after_s is not None or error.status in (429, 503):
         found["Retry-After"] = str(math.ceil(error.retry_after_s or 1.0))
     return found

@@ -179,11 +179,29 @@ class LinkProtocol(WebSocketsSansIOProtocol):
             except UnicodeDecodeError:
                 ticket.leave()
                 return False
+        self._queue(message)
+        return True
+
+    def _queue(self, message: Any) -> None:
+        """Let the application have the message before more is read, as uvicorn does."""
         self.queue.put_nowait(message)
         if not self.read_paused:
             self.read_paused = True
             self.transport.pause_reading()
-        return True
+
+    def send_receive_event_to_app(self) -> None:
+        """As uvicorn's, without a traceback in the log for each client that sends no UTF-8."""
+        if self.curr_msg_data_type != "text" or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        data, self.frames = b"".join(self.frames), []
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            self.conn.send_close(1007)
+            self.handle_parser_exception()
+        else:
+            self._queue({"type": "websocket.receive", "text": text})
 
     def _answer(self, door: Door, id: str, error: Error) -> None:
         """Say no, past what waits in the outbox; a client that does not read now finds it there."""

@@ -1,28 +1,35 @@
-"""What uvicorn leaves open: a limit on the time to send a request head, and on half-open connections.
+"""What uvicorn leaves open: limits on the time and size of a request, and on half-open connections.
 
-Without them a client that drips its headers holds a connection forever (slowloris). It is also where an
-overloaded server turns a message away: at its head, before the application hears of it.
+Without them a client that drips its headers holds a connection forever (slowloris). Heads that are no plain HTTP
+end here too, see app/edge/heads.py. It is also where an overloaded server turns a message away: at its head,
+before the application hears of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Literal
 
 from litestar.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.core.errors import Error
-from app.edge import errors
+from app.core.errors import DeadlineExceeded, Error, Malformed, TooLarge
+from app.edge import errors, heads
 from app.edge.admission import Admission
 from app.edge.frames import LinkProtocol
 from app.edge.router import Route, Router
 from app.edge.shell import dress
 
 
-def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) -> type[HttpToolsProtocol]:
-    """An HTTP protocol class whose connections must send their first head in time, few at once per address."""
+def guarded_protocol(
+    *, header_ms_max: int, body_ms_max: int, stall_ms_max: int, half_open_max: int, head_bytes_max: int, router: Router
+) -> type[HttpToolsProtocol]:
+    """An HTTP protocol class whose connections must send their first head in time, few at once per address.
+
+    A body must arrive in `body_ms_max`, and an answer that the client does not read is dropped after `stall_ms_max`.
+    """
     half_open: Counter[str] = Counter()
 
     class GuardedProtocol(HttpToolsProtocol):
@@ -30,6 +37,12 @@ def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) 
 
         _timer: asyncio.TimerHandle | None = None
         _address: str | None = None
+        _head_bytes = 0
+        _refused: Error | None = None
+        _reads_head = True
+        _running: RequestResponseCycle | None = None
+        _body_timer: asyncio.TimerHandle | None = None
+        _stall_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
             super().connection_made(transport)
@@ -41,16 +54,38 @@ def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) 
             half_open[address] += 1
             self._timer = self.loop.call_later(header_ms_max / 1000.0, transport.abort)
 
+        def data_received(self, data: bytes) -> None:
+            self._head_bytes += len(data)
+            super().data_received(data)
+            if self._reads_head and self._head_bytes > head_bytes_max and not self.transport.is_closing():
+                self._refused = _too_long(head_bytes_max)
+                self.send_400_response("")
+
         def on_message_begin(self) -> None:
             super().on_message_begin()
+            self._reads_head = True
+            self._head_bytes = 0
             if self._timer is None:
                 self._timer = self.loop.call_later(header_ms_max / 1000.0, self.transport.abort)
 
         def on_headers_complete(self) -> None:
             self._settle()
-            route = router.by_path.get(self.url.partition(b"?")[0])
+            self._reads_head = False
+            try:
+                if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > head_bytes_max:
+                    raise _too_long(head_bytes_max)
+                method = self.parser.get_method().decode("ascii")
+                path = heads.read(method, self.url, self.parser.get_http_version(), self.headers)
+            except Error as error:
+                self._refused = error
+                self._reads_head = True
+                raise
+            route = router.by_path.get(path)
             # A request that waits behind another of its connection may never start, so it is not counted.
-            if route is None or (self.cycle is not None and not self.cycle.response_complete):
+            waits = self.cycle is not None and not self.cycle.response_complete
+            if not waits:
+                self._body_timer = self.loop.call_later(body_ms_max / 1000.0, self._late)
+            if route is None or waits:
                 super().on_headers_complete()
                 return
             app: Any = self.app
@@ -58,14 +93,61 @@ def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) 
             super().on_headers_complete()
             self.app = app
 
+        def on_message_complete(self) -> None:
+            self._cancel("_body_timer")
+            super().on_message_complete()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            if self._stall_timer is None:
+                self._stall_timer = self.loop.call_later(stall_ms_max / 1000.0, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._cancel("_stall_timer")
+            super().resume_writing()
+
+        def _cancel(self, name: Literal["_timer", "_body_timer", "_stall_timer"]) -> None:
+            timer: asyncio.TimerHandle | None = getattr(self, name)
+            if timer is not None:
+                timer.cancel()
+                setattr(self, name, None)
+
+        def _late(self) -> None:
+            """The rest of a body has not come."""
+            if self.transport.is_closing():
+                return
+            late = f"the body took over {body_ms_max} ms to arrive"
+            self._refused = DeadlineExceeded(late, hint="send it faster")
+            self.send_400_response("")
+
+        def send_400_response(self, msg: str) -> None:
+            """Say what was wrong, as problem details; nothing while another request of the connection is answered."""
+            busy = self.cycle is not None and not self.cycle.response_complete
+            if busy:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            if not busy or not (self._reads_head or self.cycle.response_started):
+                error = self._refused or Malformed(msg or "no HTTP request", hint="send HTTP/1.1 (RFC 9112)")
+                self.transport.write(_answer(error))
+            self.transport.close()
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._settle()
+            self._cancel("_body_timer")
+            self._cancel("_stall_timer")
+            # Uvicorn tells only the newest request, and the others would write to a transport that is closed.
+            if self._running is not None:
+                self._running.disconnected = True
+                self._running.message_event.set()
+            self.pipeline.clear()
             super().connection_lost(exc)
 
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+            self._running = cycle
+            super()._start_asgi_task(cycle, app)
+
         def _settle(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._cancel("_timer")
             if self._address is not None:
                 half_open[self._address] -= 1
                 if half_open[self._address] <= 0:
@@ -73,6 +155,10 @@ def guarded_protocol(*, header_ms_max: int, half_open_max: int, router: Router) 
                 self._address = None
 
     return GuardedProtocol
+
+
+def _too_long(head_bytes_max: int) -> TooLarge:
+    return TooLarge(f"the head is over {head_bytes_max} bytes", hint="send fewer headers, or raise the cap")
 
 
 def _admitted(app: ASGIApp, admission: Admission, route: Route) -> Any:
@@ -94,27 +180,59 @@ def _admitted(app: ASGIApp, admission: Admission, route: Route) -> Any:
 
 def _refusal(error: Error) -> Any:
     async def refused(scope: Scope, _receive: Receive, send: Send) -> None:
-        body = errors.to_problem(error, instance=scope["path"])
-        fields = {**errors.headers(error), "Content-Type": "application/problem+json", "Cache-Control": "no-store"}
-        headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
-        headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": error.status, "headers": dress(headers)})
+        body, headers = _problem(error, scope["path"])
+        await send({"type": "http.response.start", "status": error.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     return refused
 
 
+def _problem(error: Error, instance: str) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """(body, headers) of an answer that no route gives."""
+    body = errors.to_problem(error, instance=instance)
+    fields = {**errors.headers(error), "Content-Type": "application/problem+json", "Cache-Control": "no-store"}
+    headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+    return body, dress([*headers, (b"content-length", str(len(body)).encode())])
+
+
+def _answer(error: Error) -> bytes:
+    """The bytes of an answer after which the connection ends."""
+    body, headers = _problem(error, "")
+    status = HTTPStatus(error.status)
+    lines = [b"%s: %s\r\n" % pair for pair in headers]
+    return b"HTTP/1.1 %d %s\r\n%sconnection: close\r\n\r\n%s" % (
+        status, status.phrase.encode(), b"".join(lines), body,
+    )  # fmt: skip
+
+
 def server_options(
-    *, header_ms_max: int, half_open_max: int, frame_bytes_max: int, drain_ms_max: int, router: Router
+    *,
+    header_ms_max: int,
+    body_ms_max: int,
+    stall_ms_max: int,
+    half_open_max: int,
+    head_bytes_max: int,
+    frame_bytes_max: int,
+    drain_ms_max: int,
+    router: Router,
 ) -> dict[str, Any]:
     """Uvicorn's options, as Innkeeper needs them."""
+    protocol = guarded_protocol(
+        header_ms_max=header_ms_max,
+        body_ms_max=body_ms_max,
+        stall_ms_max=stall_ms_max,
+        half_open_max=half_open_max,
+        head_bytes_max=head_bytes_max,
+        router=router,
+    )
     return {
-        "http": guarded_protocol(header_ms_max=header_ms_max, half_open_max=half_open_max, router=router),
+        "http": protocol,
         "ws": LinkProtocol,
         "ws_max_size": frame_bytes_max,
         "ws_per_message_deflate": False,
         "timeout_graceful_shutdown": max(1, drain_ms_max // 1000),
         "log_config": None,
+        "log_level": "error",  # what a client sends wrongly is told to the client
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,  # the shell reads them, from proxies that the profile names

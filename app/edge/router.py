@@ -16,12 +16,12 @@ from prometheus_client import Histogram
 
 from app.control.auth import Identity
 from app.core.clock import Clock, Deadline
-from app.core.errors import Broken, DeadlineExceeded, Error, Forbidden, Invalid, Malformed, UnknownOp, nearest
+from app.core.errors import Broken, DeadlineExceeded, Error, Forbidden, Invalid, UnknownOp, nearest
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Handler, Module, Scope
 from app.core.ports import Audit, Log
 from app.core.profile import Server
-from app.edge import errors
+from app.edge import encoding, errors
 from app.edge.admission import Admission
 from app.edge.elsewhere import Elsewhere
 from app.edge.limits import Limits
@@ -78,7 +78,7 @@ class Router:
         self.routes = {
             handler.request.op: _route(module, handler, metrics) for module in modules for handler in module.handlers
         }
-        self.by_path = {route.path.encode(): route for route in self.routes.values()}
+        self.by_path = {route.path: route for route in self.routes.values()}
 
     def route(self, op: str) -> Route:
         """The route of an operation; raises UnknownOp naming the nearest one."""
@@ -186,10 +186,8 @@ def decode(route: Route, body: bytes | memoryview | msgspec.Raw, *, packed: bool
     """The typed request in `body`; raises Invalid or Malformed."""
     try:
         return (route.msgpack if packed else route.json).decode(body)
-    except msgspec.MsgspecError as error:
-        raise errors.from_decoding(error, route.op) from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"{route.op} cannot be read: {error}", hint="send UTF-8 of modest depth") from error
+    except encoding.UNREADABLE as error:
+        raise encoding.refusal(error, body, packed=packed, what=route.op) from error
 
 
 def _route(module: Module, handler: Handler, metrics: Metrics) -> Route:

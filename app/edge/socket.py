@@ -19,6 +19,7 @@ from litestar.handlers import WebsocketRouteHandler
 from app.control.auth import Authority
 from app.core.clock import Clock
 from app.core.errors import Error, Invalid, Unauthenticated, Unavailable
+from app.core.ids import ID_LENGTH_MAX
 from app.core.messages import Frame
 from app.core.ports import History, Log, Places
 from app.core.profile import Security, Server
@@ -357,7 +358,7 @@ def _body(message: Any) -> tuple[bytes, bool]:
 
 
 class _OnlyId(msgspec.Struct):
-    id: str = ""
+    id: Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] = ""
 
 
 def _readable_id(body: bytes, *, packed: bool) -> str:

@@ -12,6 +12,8 @@ import msgspec
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Text = Annotated[str, msgspec.Meta(max_length=2_000)]
 Name = Annotated[str, msgspec.Meta(max_length=200)]
+Whole = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""A number that every encoding of the log can hold."""
 Value = str | float | bool
 Kind = Literal["npc", "player", "item", "location", "faction"]
 
@@ -46,7 +48,7 @@ class Npc(Entity, frozen=True, kw_only=True, tag="npc", tag_field="type"):
     home: str = ""
     work: str = ""
     alive: bool = True
-    level: int = 1
+    level: Whole = 1
     persona: Persona = Persona()
 
 
@@ -56,7 +58,7 @@ class Player(Entity, frozen=True, kw_only=True, tag="player", tag_field="type"):
     faction: str = ""
     location: str = ""
     alive: bool = True
-    level: int = 1
+    level: Whole = 1
 
 
 class Item(Entity, frozen=True, kw_only=True, tag="item", tag_field="type"):

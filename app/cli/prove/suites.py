@@ -5,6 +5,8 @@ from __future__ import annotations
 from app.cli.prove.figures import Suite
 
 SUITES = (
+    Suite("A", "static and supply chain", "app.cli.prove.supply:run"),
+    Suite("B", "contract fuzz", "app.cli.prove.contract.suite:run"),
     Suite("C", "identity matrix", "app.cli.prove.identity:run"),
     Suite("E", "limits and money", "app.cli.prove.limits:run"),
     Suite("F", "crash ledger", "app.cli.prove.crash:run"),

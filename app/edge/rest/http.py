@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from app.control.auth import Authority, Identity, refusal
-from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed, NotFound, TooLarge, Unauthenticated
+from app.core.errors import (
+    Broken,
+    Error,
+    Invalid,
+    Malformed,
+    NotAllowed,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    Unsupported,
+)
 from app.core.messages import Request as Message
 from app.core.ports import Log
 from app.edge import errors
 from app.edge.address import client_address
+from app.edge.encoding import decode
 from app.edge.limits import Limits
-from app.edge.permissions import scope_of
+from app.edge.permissions import RESOURCES, resource_of, scope_of
+from app.edge.rest.shapes import Nothing
 
 AnyRequest = Request[Any, Any, Any]
+T = TypeVar("T", bound=msgspec.Struct)
+FORM = "application/x-www-form-urlencoded"
+PARAMETERS_MAX = 16
+"""As many parameters of a query are looked at."""
 NO_STORE = {"Cache-Control": "no-store"}
 DISCARD_BYTES_MAX = 8_388_608
 """How much of a body over its cap is read and thrown away, so that the answer arrives."""
-KEY_LENGTH_MAX = 128
-BODY_MS_MAX = 30_000
-"""Longest time that a body may take to arrive."""
+KEY_PATTERN = '^(?!""$)[!-~]{1,128}$'
+
+_KEY = re.compile(KEY_PATTERN)
 
 
 async def permit(request: AnyRequest, authority: Authority, limits: Limits) -> Identity:
@@ -36,7 +52,53 @@ async def permit(request: AnyRequest, authority: Authority, limits: Limits) -> I
     if scope is None:
         raise Broken(f"{template(request)} is open to all and asks who calls", hint="give it a scope")
     limits.require(identity, scope, f"{request.method} {template(request)}")
+    if resource_of(request.method, template(request)).query is Nothing:
+        asked(request, Nothing)
     return identity
+
+
+def asked(request: AnyRequest, kind: type[T]) -> T:
+    """What the query of the URL says, as the permission map types it; raises Invalid for anything else.
+
+    A parameter that comes twice is refused: whoever looks at the first and whoever at the last would disagree.
+    """
+    try:
+        pairs = parse_qsl(
+            request.scope["query_string"].decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=PARAMETERS_MAX,
+        ) if request.scope["query_string"] else []  # fmt: skip
+    except ValueError as error:
+        raise Invalid(f"the query cannot be read: {error}", hint="send name=value, percent-encoded UTF-8") from error
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        raise Invalid("a parameter of the query comes twice", hint="give each once")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise errors.from_decoding(error, "the query") from error
+
+
+def content_type(request: AnyRequest, *kinds: str) -> str:
+    """The media type of the body, the first of `kinds` where none is named; raises Unsupported for any other.
+
+    What a form or curl sends unless told otherwise counts as unnamed: the body is read as the first kind all the same.
+    """
+    named = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if named in ("", FORM):
+        return kinds[0]
+    if named not in kinds:
+        raise Unsupported(f"a body of {named!r} is not read", hint=f"send {' or '.join(kinds)}")
+    return named
+
+
+async def body_of(request: AnyRequest, kind: type[T], *, bytes_max: int = 8_192) -> T:
+    """The JSON body as `kind`, of a resource without parameters; raises Invalid, Malformed, Unsupported or TooLarge."""
+    asked(request, Nothing)
+    content_type(request, "application/json")
+    return decode(await read_body(request, bytes_max=bytes_max), kind, packed=False, what="the body")
 
 
 def template(request: AnyRequest) -> str:
@@ -65,7 +127,7 @@ def credential(request: AnyRequest) -> str:
 
 
 async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
-    """The whole body; raises TooLarge over `bytes_max` and DeadlineExceeded when it arrives too slowly.
+    """The whole body; raises TooLarge over `bytes_max`. How long it may take to arrive, app/edge/guards.py minds.
 
     A body that is a little over is taken off the wire first, unread: a client that is still sending
     would see a broken connection instead of the reason.
@@ -75,16 +137,12 @@ async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
         raise _too_large(bytes_max)
     parts: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(BODY_MS_MAX / 1000.0):
-            async for part in request.stream():
-                size += len(part)
-                if size <= bytes_max:
-                    parts.append(part)
-                elif size > bytes_max + DISCARD_BYTES_MAX:
-                    break
-    except TimeoutError as error:
-        raise DeadlineExceeded(f"the body took over {BODY_MS_MAX} ms to arrive", hint="send it faster") from error
+    async for part in request.stream():
+        size += len(part)
+        if size <= bytes_max:
+            parts.append(part)
+        elif size > bytes_max + DISCARD_BYTES_MAX:
+            break
     if size > bytes_max:
         raise _too_large(bytes_max)
     return b"".join(parts)
@@ -109,9 +167,9 @@ def keyed(request: AnyRequest, typed: Message) -> Message:
     text = request.headers.get("idempotency-key")
     if text is None or "key" not in typed.__struct_fields__:
         return typed
+    if not _KEY.fullmatch(text):
+        raise Invalid(f"Idempotency-Key has {len(text)} characters", hint="give 1 to 128, all of visible ASCII")
     key = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
-    if not 0 < len(key) <= KEY_LENGTH_MAX:
-        raise Invalid(f"Idempotency-Key has {len(key)} characters", hint=f"give 1 to {KEY_LENGTH_MAX}")
     if getattr(typed, "key", "") not in ("", key):
         raise Invalid("Idempotency-Key and the field `key` differ", hint="give one of them")
     return msgspec.structs.replace(typed, key=key)
@@ -145,15 +203,31 @@ def error_handlers(log: Log) -> dict[int | type[Exception], Any]:
             return problem(NotFound(f"no resource {request.url.path!r}", hint="see /openapi.json"), request)
         if error.status_code == 413:
             return problem(_too_large(0), request)
-        answer = problem(Malformed(error.detail or "the request cannot be read", hint="see /openapi.json"), request)
-        answer.status_code = error.status_code
-        return answer
+        if error.status_code == 405:
+            methods = (error.headers or {}).get("allow", "").split(", ")
+            return problem(_not_allowed(request, methods), request)
+        return problem(Malformed(error.detail or "the request cannot be read", hint="see /openapi.json"), request)
 
     def fault(request: AnyRequest, error: Exception) -> Response[bytes]:
         log.error("request.broke", path=request.url.path, exc_info=error)
         return problem(errors.broken(request.url.path), request)
 
     return {Error: ours, HTTPException: litestar, Exception: fault}
+
+
+def refuse_options(request: AnyRequest) -> None:
+    """Raise NotAllowed for the OPTIONS that Litestar adds to every path: nothing here is shared across origins."""
+    if request.method == "OPTIONS":
+        path = re.sub(r":\w+}", "}", request.scope["path_template"])
+        methods = [one.method.upper() for one in RESOURCES if one.path == path]
+        raise _not_allowed(request, methods or ["POST"])
+
+
+def _not_allowed(request: AnyRequest, methods: Sequence[str]) -> NotAllowed:
+    known = sorted({*methods} - {"OPTIONS"})
+    return NotAllowed(
+        f"{request.url.path!r} has no method {request.method!r}", hint=f"it has {', '.join(known)}", methods=known
+    )
 
 
 def _too_large(bytes_max: int) -> TooLarge:

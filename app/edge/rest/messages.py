@@ -14,19 +14,25 @@ from litestar.response import Stream
 
 from app.control.auth import Authority, Identity
 from app.core.clock import Clock
-from app.core.errors import Error
+from app.core.errors import Error, Invalid
 from app.core.ids import new_id
 from app.core.messages import Chunk, Reply
 from app.core.profile import Server
 from app.edge import errors
-from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, keyed, read_body
+from app.edge.permissions import BINARY, EVENTS, JSON, MSGPACK
+from app.edge.rest.http import (
+    NO_STORE,
+    AnyRequest,
+    asked,
+    content_type,
+    header_deadline_ms,
+    identify,
+    keyed,
+    read_body,
+)
+from app.edge.rest.shapes import InWorld, Nothing
 from app.edge.router import Route, Router, decode
 from app.edge.visits import Visits
-
-JSON = "application/json"
-MSGPACK = "application/msgpack"
-BINARY = "application/octet-stream"
-EVENTS = "text/event-stream"
 
 
 def routes(
@@ -59,11 +65,15 @@ class _Face:
         return post(path, name=route.op, status_code=200, request_max_body_size=None)(answer)
 
     async def _answer(self, route: Route, request: AnyRequest, identity: Identity, body: bytes) -> Response[Any]:
-        kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+        kinds = (JSON, MSGPACK) if route.handler.binary is None else (JSON, MSGPACK, BINARY)
+        kind = content_type(request, *kinds)
+        query = asked(request, InWorld if route.handler.binary is not None else Nothing)
         if kind == BINARY and route.handler.binary is not None:
-            typed = route.handler.binary.decode(body, request.query_params.get("world", ""))
+            typed = route.handler.binary.decode(body, getattr(query, "world", ""))
         else:
-            typed = decode(route, body or b"{}", packed=kind == MSGPACK)
+            typed = decode(route, body, packed=kind == MSGPACK)
+        if not typed.world:
+            raise Invalid("the request names no world", hint="give `world`: over HTTP there is no session that has one")
         dispatch = partial(
             self._router.dispatch,
             route,

@@ -17,15 +17,27 @@ from litestar.response import Stream
 
 from app.control.auth import Authority, Identity
 from app.core.clock import Clock, Deadline
-from app.core.errors import Invalid, NotFound, Unauthenticated, nearest
+from app.core.errors import NotFound, Unauthenticated, nearest
 from app.core.ids import new_id
 from app.core.module import Module, Scope
 from app.core.ports import Places
 from app.core.profile import Server
 from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
-from app.edge.rest.http import NO_STORE, AnyRequest, credential, header_deadline_ms, json, permit, read_body
-from app.edge.rest.messages import EVENTS, event
+from app.edge.permissions import BINARY, EVENTS
+from app.edge.rest import shapes
+from app.edge.rest.http import (
+    NO_STORE,
+    AnyRequest,
+    asked,
+    content_type,
+    credential,
+    header_deadline_ms,
+    json,
+    permit,
+    read_body,
+)
+from app.edge.rest.messages import event
 from app.edge.router import Router, decode
 from app.edge.visits import Visits
 from app.world.state import World, Worlds
@@ -89,21 +101,22 @@ class Resources:
         async def worlds(request: AnyRequest) -> Response[bytes]:
             identity = await permit(request, self.authority, self.router.limits)
             known = await self.places.all(identity.tenant)
-            return json({"worlds": [self._listed(identity.tenant, world, address) for world, address in known]})
+            listed = [self._listed(identity.tenant, world, address) for world, address in known]
+            return json(shapes.WorldList(worlds=tuple(listed)))
 
         return worlds
 
-    def _listed(self, tenant: str, world: str, address: str) -> dict[str, Any]:
+    def _listed(self, tenant: str, world: str, address: str) -> shapes.WorldListed:
         """A summary of a world that is here; of another, where it is."""
         if self.worlds.has(tenant, world):
-            return _summary(self.worlds.get(tenant, world))
-        return {"id": world, "at": address}
+            return shapes.WorldListed(**msgspec.structs.asdict(_summary(self.worlds.get(tenant, world))))
+        return shapes.WorldListed(id=world, at=address)
 
-    def _used(self, tenant: str, world: str, address: str) -> dict[str, Any]:
+    def _used(self, tenant: str, world: str, address: str) -> shapes.UsedIn:
         """What models took in a world that is here; of another, where it is."""
         if self.worlds.has(tenant, world):
-            return summary(self.worlds.get(tenant, world).state.usage)
-        return {"at": address}
+            return shapes.UsedIn(**summary(self.worlds.get(tenant, world).state.usage))
+        return shapes.UsedIn(at=address)
 
     def _world(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}", before_request=self._elsewhere)
@@ -116,21 +129,24 @@ class Resources:
         @get("/v1/usage")
         async def usage(request: AnyRequest) -> Response[bytes]:
             identity = await permit(request, self.authority, self.router.limits)
-            chosen = request.query_params.get("world", "")
+            chosen = asked(request, shapes.InWorld).world
             if chosen:
                 found = await self.elsewhere.resource(chosen, f"/v1/usage?world={quote(chosen)}", identity)
                 if found is not None:
                     return found
-                return json({"worlds": {chosen: summary(self.worlds.get(identity.tenant, chosen).state.usage)}})
+                used = shapes.UsedIn(**summary(self.worlds.get(identity.tenant, chosen).state.usage))
+                return json(shapes.UsageTable(worlds={chosen: used}))
             known = await self.places.all(identity.tenant)
-            return json({"worlds": {world: self._used(identity.tenant, world, at) for world, at in known}})
+            return json(
+                shapes.UsageTable(worlds={world: self._used(identity.tenant, world, at) for world, at in known})
+            )
 
         return usage
 
     def _npcs(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/npcs", before_request=self._elsewhere)
         async def npcs(request: AnyRequest, world: str) -> Response[bytes]:
-            return json({"npcs": _roster(await self._read(request, world))})
+            return json(shapes.Roster(npcs=_roster(await self._read(request, world))))
 
         return npcs
 
@@ -151,7 +167,8 @@ class Resources:
     def _locations(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/locations", before_request=self._elsewhere)
         async def locations(request: AnyRequest, world: str) -> Response[bytes]:
-            return json({"locations": tuple((await self._read(request, world)).state.locations.values())})
+            known = (await self._read(request, world)).state.locations
+            return json(shapes.Places(locations=tuple(known.values())))
 
         return locations
 
@@ -159,9 +176,10 @@ class Resources:
         @put("/v1/worlds/{world:str}/maps/{map_name:str}", status_code=200, request_max_body_size=None)
         async def put_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
             identity = await permit(request, self.authority, self.router.limits)
+            format = asked(request, shapes.MapFormat).format
+            content_type(request, BINARY, "text/plain")
             body = await read_body(request, bytes_max=self.server.map_bytes_max)
             route = self.router.route("path.upload")
-            format = request.query_params.get("format", "movingai")
             packed = msgspec.msgpack.encode({"world": world, "map": map_name, "format": format, "data": body})
             with self.visits.visit(identity, route.handler.scope):
                 reply = await self.router.dispatch(
@@ -197,8 +215,9 @@ class Resources:
         async def poll(request: AnyRequest, world: str) -> Response[bytes]:
             identity = await permit(request, self.authority, self.router.limits)
             owned = self.worlds.get(identity.tenant, world)
-            wait_ms = min(_number(request, "wait", 0), self.server.poll_ms_max)
-            after = _number(request, "after", owned.state.seq)
+            query = asked(request, shapes.Polling)
+            wait_ms = min(query.wait, self.server.poll_ms_max)
+            after = owned.state.seq if query.after is msgspec.UNSET else query.after
             deadline = Deadline.after_ms(wait_ms, self.clock)
             with self.visits.visit(identity, Scope.READ):
                 found = await self.feed.wait(owned.tenant, owned.id, after, deadline)
@@ -242,19 +261,19 @@ class Resources:
             await asyncio.sleep(LIVE_INTERVAL_S)
 
 
-def _summary(world: World) -> dict[str, Any]:
+def _summary(world: World) -> shapes.WorldHere:
     state = world.state
     counts = {kind: len(getattr(state, kind)) for kind in ("npcs", "players", "locations", "quests")}
     maps = {name: stored.version for name, stored in state.maps.items()}
-    return {"id": world.id, "seq": state.seq, "game_s": state.game_s, "counts": counts, "maps": maps}
+    return shapes.WorldHere(id=world.id, seq=state.seq, game_s=state.game_s, counts=counts, maps=maps)
 
 
-def _roster(world: World) -> list[dict[str, Any]]:
+def _roster(world: World) -> tuple[shapes.Listed, ...]:
     handles = world.state.handles
-    return [
-        {"id": npc.id, "name": npc.name, "archetype": npc.archetype, "alive": npc.alive, "handle": handles[npc.id]}
+    return tuple(
+        shapes.Listed(id=npc.id, name=npc.name, archetype=npc.archetype, alive=npc.alive, handle=handles[npc.id])
         for npc in world.state.npcs.values()
-    ]
+    )
 
 
 def _positions(world: World) -> dict[str, Any]:
@@ -263,15 +282,6 @@ def _positions(world: World) -> dict[str, Any]:
     seen = float(world.crowd.seen_s.max(initial=0.0))
     rows = np.column_stack((known, np.round(world.crowd.positions[known].astype(np.float64), 1)))  # (npcs, 3)
     return {"game_s": seen, "npcs": rows.tolist()}
-
-
-def _number(request: AnyRequest, name: str, default: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not text.isdigit() or len(text) > 15:
-        raise Invalid(f"{name} is {text!r}", hint="give a whole number")
-    return int(text)
 
 
 async def _no_chunks(_chunk: object) -> None:

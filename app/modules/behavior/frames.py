@@ -6,7 +6,6 @@ It checks sizes and ids against the schema and the world; it decides nothing.
 from __future__ import annotations
 
 import base64
-import binascii
 import struct
 from dataclasses import dataclass
 from typing import TypeVar
@@ -85,7 +84,7 @@ def _observations(request: Decide, schema: Schema, npcs: int) -> F32:
     if request.obs_b64:
         try:
             data = base64.b64decode(request.obs_b64, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise Invalid(
                 f"obs_b64 is not base64: {error}", hint="encode the float32 bytes as standard base64"
             ) from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from app.core.errors import Conflict, Invalid, NotFound, nearest
-from app.core.ids import ID_LENGTH_MAX
+from app.core.ids import ID_LENGTH_MAX, SEGMENT
 from app.core.messages import Change, digest
 from app.core.module import Call
 from app.core.ports import Journal, WorldMaker
@@ -15,6 +16,8 @@ from app.modules.world import logic, messages
 from app.modules.world.settings import Settings
 from app.world import events
 from app.world.state import World, Worlds
+
+_NAME = re.compile(SEGMENT.removesuffix("$") + r"\Z")
 
 
 class WorldHandler:
@@ -27,8 +30,9 @@ class WorldHandler:
         self._maker = maker
 
     async def create(self, call: Call, _request: messages.Create) -> messages.Created:
-        if not 0 < len(call.world) <= ID_LENGTH_MAX:
-            raise Invalid(f"world {call.world!r} is no id", hint=f"give 1 to {ID_LENGTH_MAX} characters")
+        if not _NAME.match(call.world) or len(call.world) > ID_LENGTH_MAX:
+            hint = f"give 1 to {ID_LENGTH_MAX} characters without / \\ and control characters"
+            raise Invalid(f"world {call.world!r} is no id", hint=hint)
         exists = self._worlds.has(call.tenant, call.world)
         if not exists and len(self._worlds.of(call.tenant)) >= self._settings.worlds_max:
             raise Conflict(f"the tenant has {self._settings.worlds_max} worlds", hint="raise modules.world.worlds_max")

@@ -38,7 +38,7 @@ class Upsert(Write, frozen=True, kw_only=True):
 
     op: ClassVar[str] = "world.upsert"
 
-    entities: tuple[AnyEntity, ...]
+    entities: Annotated[tuple[AnyEntity, ...], msgspec.Meta(min_length=1)]
 
 
 class Upserted(Reply, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class Remove(Write, frozen=True, kw_only=True):
     op: ClassVar[str] = "world.remove"
 
     kind: Kind
-    ids: tuple[Id, ...]
+    ids: Annotated[tuple[Id, ...], msgspec.Meta(min_length=1)]
 
 
 class Assert(Write, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ class Assert(Write, frozen=True, kw_only=True):
 
     op: ClassVar[str] = "world.assert"
 
-    facts: tuple[Fact, ...]
+    facts: Annotated[tuple[Fact, ...], msgspec.Meta(min_length=1)]
 
 
 class Post(Write, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class Post(Write, frozen=True, kw_only=True):
 
     op: ClassVar[str] = "world.event"
 
-    events: tuple[Happened, ...]
+    events: Annotated[tuple[Happened, ...], msgspec.Meta(min_length=1)]
     game_s: float | None = None
 
 

@@ -1,0 +1,132 @@
+"""Schemathesis over the served document: every check, every phase, as two tenants; in a process of its own.
+
+It writes the tool's configuration, runs it until enough was asked, and counts what it found.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from app.build import ROOT
+from app.cli.prove.contract.world import Contested
+from app.cli.prove.figures import Figure, Gap, Outcome, Plan
+from app.core.errors import Broken
+
+TOOL = "schemathesis"
+ENDLESS = "/v1/worlds/{world}/live"
+"""A stream without an end, which no tool of requests and answers can wait for."""
+RUN_S_MAX = 900
+FOUND = (0, 1)
+"""Exit codes of a run that came to its end."""
+REFUSED = ("401", "403", "404", "409", "413", "429", "503", "504")
+"""What may become of valid data, given who asks, for what, when and how much."""
+RULES = {
+    "behavior.decide": "observations come in exactly one of four forms, as wide as the schema that is named",
+    "behavior.intent": "the intents are those of the schema that is named",
+    "dialogue.open": "speakers must be of the world, and an NPC does not speak with itself",
+    "dialogue.say": "a speaker must take part in the dialogue",
+    "path.find": "there are as many starts as goals",
+    "path.nearest": "reach_from is one cell or one for each",
+    "path.random_point": "the profile bounds the radius",
+    "path.reachable": "there are as many starts as goals",
+    "path.upload": "the bytes must be a map",
+    "put_v1_worlds_world_maps_map_name": "the bytes must be a map",
+    "quests.generate": "a kind of quest must be known",
+    "quests.offer": "the quest must be sound, and name its player",
+    "quests.verify": "steps name actions of the library",
+    "world.assert": "a fact ends after it begins",
+    "world.report": "there are as many positions as handles",
+    "world.upsert": "what an entity names must be of the right kind",
+}
+"""Operations whose valid data has rules between its parts, which JSON Schema cannot say: 400 is right there too."""
+
+
+def run(plan: Plan, stage: Contested) -> Iterator[Outcome]:
+    """Ask until there were enough requests; each round has a seed of its own."""
+    if importlib.util.find_spec(TOOL) is None:
+        yield Gap(suite="B", name="contract fuzz", lacks=f"{TOOL}; uv sync --group dev")
+        return
+    folder = plan.folder / TOOL
+    folder.mkdir()
+    config = _configure(folder, stage)
+    asked = operations = rounds = 0
+    found: dict[str, int] = {}
+    while asked < plan.of(quick=1_500, full=20_000):
+        report = _round(plan, folder, config, stage.child.port, rounds)
+        rounds += 1
+        asked += report["test_cases"]["generated"]
+        operations = report["operations"]["tested"]
+        for one in [*report["failures"], *report["errors"]]:
+            found[one["title"]] = found.get(one["title"], 0) + one["count"]
+    plan.told(f"  {TOOL}: {asked} requests in {rounds} rounds to {operations} operations; found {found or 'nothing'}")
+    broken = sum(count for title, count in found.items() if "Server error" in title)
+    undocumented = sum(count for title, count in found.items() if "ndocumented" in title)
+    yield _figure("requests by schema", asked, plan.of(quick=1_500, full=20_000), least=True)
+    yield _figure("operations asked", operations, 30, least=True)
+    yield _figure("answers with a fault of ours", broken, 0)
+    yield _figure("answers that are not in the document", undocumented, 0)
+    yield _figure("other findings of all checks", sum(found.values()) - broken - undocumented, 0)
+
+
+def _figure(name: str, value: int, bound: int, *, least: bool = False) -> Figure:
+    return Figure(suite="B", name=name, value=value, unit="count", bound=bound, side="at_least" if least else "at_most")
+
+
+def _configure(folder: Path, stage: Contested) -> Path:
+    """The tool's configuration, and the file of its two users."""
+    users = [
+        {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {key}"}]}
+        for name, key in zip(("own", "rival"), stage.keys, strict=True)
+    ]
+    (folder / "users.json").write_text(json.dumps({"auth": users}))
+    lines = [
+        'hooks = "app.cli.prove.contract.hooks"',
+        "request-timeout = 20",
+        "[auth.wfc]",
+        f"path = {json.dumps(str(folder / 'users.json'))}",
+        'peers = ["own", "rival"]',
+        "[checks]",
+        f"positive_data_acceptance.expected-statuses = {json.dumps(['2xx', *REFUSED])}",
+        'negative_data_rejection.expected-statuses = ["4xx", "503", "504"]',
+        'not_a_server_error.expected-statuses = ["2xx", "4xx", "503", "504"]',
+        "[[operations]]",
+        f"include-path = {json.dumps(ENDLESS)}",
+        "enabled = false",
+    ]
+    for operation in RULES:
+        lines += [
+            "[[operations]]",
+            f"include-operation-id = {json.dumps(operation)}",
+            f"checks.positive_data_acceptance.expected-statuses = {json.dumps(['2xx', '400', *REFUSED])}",
+        ]
+    path = folder / "schemathesis.toml"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def _round(plan: Plan, folder: Path, config: Path, port: int, number: int) -> Any:
+    """One run of the tool; its report."""
+    report = folder / f"report-{number}.json"
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run"),
+        f"http://127.0.0.1:{port}/openapi.json",
+        *("--max-examples", str(plan.of(quick=5, full=100)), "--seed", str(plan.seed + number)),
+        *("--checks", "all", "--continue-on-failure", "--no-color", "--generation-database", "none"),
+        *("--report", "json", "--report-json-path", str(report)),
+        *(("--no-shrink", "--max-time", "18") if plan.scale == "quick" else ()),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (folder / f"run-{number}.txt").open("wb") as out:
+        code = subprocess.run(  # noqa: S603  # our own interpreter
+            command, stdout=out, stderr=subprocess.STDOUT, cwd=folder, env=environment, timeout=RUN_S_MAX, check=False
+        ).returncode
+    if code not in FOUND or not report.exists():
+        raise Broken(f"{TOOL} ended with {code}", hint=f"see {out.name}")
+    return json.loads(report.read_bytes())
