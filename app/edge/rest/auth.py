@@ -66,6 +66,7 @@ class Auth:
         async def refresh(request: AnyRequest) -> Response[bytes]:
             body = await _read(request, Refresh)
             try:
+                await self.limits.take(await self.grants.holder(body.refresh_token))
                 return self._told(await self.grants.refresh(body.refresh_token))
             except Unauthenticated as error:
                 raise await self.limits.failed(_address(request), error) from error
