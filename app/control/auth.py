@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from app.control.keys import KEY_PREFIX, Key, rotation_of, split
-from app.control.records import Changes, Rule
+from app.control.records import FAMILY, Changes, Rule
 from app.control.ring import Ring
 from app.control.tokens import ACCESS, AUDIENCES, ISSUER, VOUCHED, Claims, Tokens, token_id
 from app.core.clock import Clock
@@ -58,6 +58,12 @@ class Identity:
     @property
     def subject(self) -> Subject:
         return self.tenant, self.actor
+
+    def among(self, subjects: Collection[Subject]) -> bool:
+        """Whether the access of its actor, or of its sign-in, is among what has changed."""
+        if (self.tenant, self.actor) in subjects:
+            return True
+        return bool(self.family) and (self.tenant, f"{FAMILY}{self.family}") in subjects
 
     def require(self, scope: Scope) -> None:
         """Raise Forbidden without `scope`."""
@@ -130,7 +136,7 @@ class Authority:
         rule = self._rules.get(identity.subject)
         if rule is not None and identity.by_token and rule.generation > identity.generation:
             raise refusal()
-        if identity.family and (identity.tenant, f"family:{identity.family}") in self._rules:
+        if identity.family and (identity.tenant, f"{FAMILY}{identity.family}") in self._rules:
             raise refusal()
         kind, _, prefix = identity.actor.partition(":")
         if kind == "key":

@@ -83,6 +83,13 @@ class Grants:
         self._audit.note(identity.tenant, identity.actor, "session.opened", family.id)
         return Issued(*self._access(family, identity.expires_ms), refresh, refresh_ends_ms)
 
+    async def holder(self, text: str) -> Identity:
+        """Whose sign-in a refresh token names, before it is used; raises Unauthenticated when that has ended."""
+        family = await self._records.find_family(*_parts(text))
+        if family is None:
+            raise refusal()
+        return self._authority.current(_identity(family, None))
+
     async def refresh(self, text: str) -> Issued:
         """The next pair for a refresh token; raises Unauthenticated when it does not hold."""
         tenant, handle = _parts(text)
@@ -148,22 +155,24 @@ class Grants:
 
     def _access(self, family: Family, expires_ms: int | None) -> tuple[str, int]:
         """An access token of the family, for what its actor may do now; raises Unauthenticated."""
-        ends = [end for end in (expires_ms, family.ends_ms) if end is not None]
-        identity = Identity(
-            tenant=family.tenant,
-            actor=family.actor,
-            scopes=family.scopes,
-            since_ms=family.since_ms,
-            expires_ms=min(ends),
-            by_token=True,
-            family=family.id,
-            generation=family.generation,
-            rotation=family.rotation,
-        )
-        return self._authority.issue(self._authority.current(identity))
+        return self._authority.issue(self._authority.current(_identity(family, expires_ms)))
 
     def _refresh_ends_ms(self, family: Family, now_ms: int) -> int:
         return min(family.ends_ms, now_ms + self._settings.refresh_idle_minutes * MINUTE_MS)
+
+
+def _identity(family: Family, expires_ms: int | None) -> Identity:
+    return Identity(
+        tenant=family.tenant,
+        actor=family.actor,
+        scopes=family.scopes,
+        since_ms=family.since_ms,
+        expires_ms=family.ends_ms if expires_ms is None else min(expires_ms, family.ends_ms),
+        by_token=True,
+        family=family.id,
+        generation=family.generation,
+        rotation=family.rotation,
+    )
 
 
 def _text(tenant: str, handle: str) -> str:

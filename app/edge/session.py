@@ -393,7 +393,7 @@ class Sessions:
         waiting = [session for session, _ in self._waiting.values()]
         for session in [*self._open, *waiting]:
             who = session.identity
-            if who.subject not in subjects and (who.tenant, f"family:{who.family}") not in subjects:
+            if not who.among(subjects):
                 continue
             try:
                 session.narrow(self._authority.current(who))

@@ -58,10 +58,6 @@ class Visits:
 
     def _changed(self, subjects: Collection[Subject]) -> None:
         for visit in list(self._open):
-            identity = visit.identity
-            family = (identity.tenant, f"family:{identity.family}")
-            if (identity.subject in subjects or family in subjects) and not (
-                visit.ended or self.holds(identity, visit.scope)
-            ):
+            if visit.identity.among(subjects) and not (visit.ended or self.holds(visit.identity, visit.scope)):
                 visit.ended = True
                 visit.task.cancel()

@@ -22,6 +22,8 @@ PEPPER = "api_key_pepper"
 PEPPER_BYTES = 32
 DAY_MS = 86_400_000
 VERSION_ROW = 1
+KEEPS_PLAIN = tables.OLDEST_REVISION < "0004"
+"""Whether a release that knows only the plain digest of a key's secret may still serve this database."""
 Row = dict[str, Any]
 
 
@@ -66,11 +68,11 @@ def api_keys_of(connection: Connection, tenant: str) -> list[Row]:
 
 
 def add_api_key(connection: Connection, tenant: str, values: Mapping[str, Any], created_ms: int) -> None:
-    """Insert a key, and its tenant where that is new. Of the secret it keeps the peppered digest alone."""
+    """Insert a key, and its tenant where that is new."""
     pepper, change = prepare(connection), next_change(connection)
     if tenant not in repositories.tenant_ids(connection):
         connection.execute(insert(tables.tenants).values(id=tenant, name=tenant, created_ms=created_ms))
-    kept = {"secret_sha256": "", "secret_hmac": peppered(values["secret_sha256"], pepper)}
+    kept = _kept(values["secret_sha256"], pepper)
     connection.execute(insert(tables.api_keys).values({**values, **kept, "tenant": tenant, "change": change}))
 
 
@@ -101,8 +103,7 @@ def rotate_api_key(connection: Connection, tenant: str, prefix: str, secret_sha2
     if row is None:
         return 0
     values = {
-        "secret_sha256": "",
-        "secret_hmac": peppered(secret_sha256, pepper),
+        **_kept(secret_sha256, pepper),
         "rotation": row["rotation"] + 1,
         "previous_digest": row["secret_hmac"] or row["secret_sha256"],
         "previous_until_ms": until_ms,
@@ -259,6 +260,14 @@ def _put_rule(connection: Connection, tenant: str, actor: str, values: Row) -> N
     of = and_(table.c.tenant == tenant, table.c.actor == actor)
     if not connection.execute(update(table).where(of).values(values)).rowcount:
         connection.execute(insert(table).values({"tenant": tenant, "actor": actor, **values}))
+
+
+def _kept(secret_sha256: str, pepper: bytes) -> Row:
+    """What is kept of a secret: the peppered digest, and the plain one while an older release may have to read it."""
+    return {
+        "secret_sha256": secret_sha256 if KEEPS_PLAIN else "",
+        "secret_hmac": peppered(secret_sha256, pepper),
+    }
 
 
 def _insert_or_leave(connection: Connection, table: Table, values: Row) -> Any:

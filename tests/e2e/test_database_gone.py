@@ -23,6 +23,12 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def bearer(server: servers.Server, token: str) -> int:
+    headers = {"Authorization": f"Bearer {token}"}
+    body = b'{"world": "w", "id": "mara"}'
+    return server.request("POST", "/v1/world/get", body, headers=headers)[0]
+
+
 def test_a_server_plays_on_while_its_database_hangs_and_loses_and_doubles_nothing(tmp_path: Path) -> None:
     with private_cluster(find_tools("initdb")) as cluster:
         cluster.create()
@@ -34,6 +40,8 @@ def test_a_server_plays_on_while_its_database_hangs_and_loses_and_doubles_nothin
                 server.post("/v1/world/upsert", {"world": "w", "entities": [MARA, {"type": "player", "id": "p"}]})[0]
                 == 200
             )
+            ended, kept = (server.post("/v1/auth/token", {})[1] for _ in range(2))
+            assert server.post("/v1/auth/revoke", {"token": ended["access_token"]})[0] == 200
             _, opened = server.post("/v1/dialogue/open", {"world": "w", "npc": "mara", "participants": ["p"]})
             for pid in cluster.pids():
                 os.kill(pid, signal.SIGSTOP)
@@ -49,6 +57,12 @@ def test_a_server_plays_on_while_its_database_hangs_and_loses_and_doubles_nothin
             assert (status, problem["code"]) == (503, "store_down")
             refused = server.request("POST", "/v1/world/event", b"{}", headers={"Authorization": "Bearer wrong"})
             assert refused[0] == 401
+            worlds = [bearer(server, each["access_token"]) for each in (ended, kept)]
+            assert worlds == [401, 200], "who was revoked stays out, who was not goes on"
+            status, told = server.post("/v1/auth/token", {})
+            assert (status, "refresh_token" in told) == (200, False), "a key is proved without the database"
+            assert bearer(server, told["access_token"]) == 200
+            assert server.post("/v1/auth/refresh", {"refresh_token": kept["refresh_token"]})[0] == 503
 
             for pid in cluster.pids():
                 os.kill(pid, signal.SIGCONT)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import websockets
 
 from tests.e2e.replicas import Replicas, replicas
 from tests.servers import Server, connect
@@ -102,6 +103,35 @@ async def test_pushes_reach_the_clients_of_every_replica(pair: Replicas) -> None
         told = [await push_of(link) for link in (near, far)]
         assert told[0] == told[1]
         assert told[0]["data"]["quest"] == quest["quest"]["id"]
+
+
+async def test_a_sign_in_that_ends_at_one_replica_ends_at_every_one(pair: Replicas) -> None:
+    first, second = pair.servers
+    make_world(first, "left")
+    _, tokens = second.post("/v1/auth/token", {})
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert first.request("GET", "/v1/worlds/left", None, headers=bearer)[0] == 200
+    assert second.request("GET", "/v1/worlds/left", None, headers=bearer)[0] == 200, "by the owner, who is told of it"
+    poll = asyncio.create_task(
+        asyncio.to_thread(second.request, "GET", "/v1/worlds/left/poll?wait=25000", None, headers=bearer)
+    )
+    async with (
+        connect(second, world="left") as stays,
+        connect(second, token=tokens["access_token"], world="left") as far,
+        connect(first, token=tokens["access_token"]) as near,
+    ):
+        ended = {"token": tokens["refresh_token"]}
+        assert (await asyncio.to_thread(first.post, "/v1/auth/revoke", ended))[0] == 200
+        for link in (near, far):
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await link.reply("never")
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 4401
+        assert (await asyncio.wait_for(poll, 5.0))[0] == 401
+        _, quest = await asyncio.to_thread(offer_quest, first, "left")
+        assert (await push_of(stays))["data"]["quest"] == quest["quest"]["id"]
+    for server in pair.servers:
+        assert server.request("GET", "/v1/worlds/left", None, headers=bearer)[0] == 401
 
 
 def offer_quest(server: Server, world: str) -> tuple[int, Any]:

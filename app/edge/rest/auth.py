@@ -47,6 +47,7 @@ class Auth:
         async def refresh(request: AnyRequest) -> Response[bytes]:
             body = await body_of(request, shapes.Refresh)
             try:
+                await self.limits.take(await self.grants.holder(body.refresh_token))
                 return self._told(await self.grants.refresh(body.refresh_token))
             except Unauthenticated as error:
                 raise await self.limits.failed(client_address(request.scope), error) from error

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.control.auth import Authority
 from app.edge.limits import Limits
-from app.edge.rest.http import AnyRequest, json, permit
+from app.edge.rest.http import NO_STORE, AnyRequest, json, permit
 from app.telemetry.metrics import Metrics
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -42,7 +42,7 @@ def routes(
             await permit(request, authority, limits)
         # With ten thousand sockets to count this takes over a millisecond, so the loop does not do it.
         metrics.tasks.set(len(await asyncio.to_thread(asyncio.all_tasks, asyncio.get_running_loop())))
-        return Response(metrics.render(), media_type=METRICS_TYPE)
+        return Response(metrics.render(), media_type=METRICS_TYPE, headers=NO_STORE)
 
     return [live, ready, exposition]
 
