@@ -50,6 +50,7 @@ from app.stores.journal import WorldJournal
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
 from app.stores.shared import Shared, open_shared
+from app.stores.tenancy import EVERY_TENANT
 from app.stores.usage import spent
 from app.stores.watch import Limits as DatabaseLimits
 from app.stores.writer import Writer
@@ -162,7 +163,9 @@ async def build(
     # Stores
     replicas.require_shared_counts(profile)
     folder = Path(profile.server.data_folder)
-    database = open_database(profile.database.url, folder=folder, migrations=root / "migrations")
+    database = open_database(
+        profile.database.url, folder=folder, migrations=root / "migrations", owner_url=profile.database.owner_url
+    )
     closers.append(database.close)
     if database.alone is not None:
         database.alone.take()
@@ -228,7 +231,7 @@ async def build(
     replayed = await ownership.start()
     checkpoints.start()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
-    for claim in await database.run(repositories.claims):
+    for claim in await database.run(EVERY_TENANT, repositories.claims):
         usage = await replicas.usage_of(claim, worlds, database)
         shared.budgets.know(claim.tenant, claim.world, spent(usage))
     features = open_features(profile, database=database, stream=stream, worlds=worlds, clock=clock, log=log)

@@ -10,6 +10,7 @@ from app.core.clock import Clock
 from app.core.profile import Profile
 from app.stores import repositories
 from app.stores.database import Database
+from app.stores.tenancy import EVERY_TENANT
 
 SIGNING_KEY_BYTES = 32
 DEFAULT_TENANT = "default"
@@ -31,7 +32,7 @@ async def open_authority(database: Database, profile: Profile, clock: Clock) -> 
             text = new.text
         return signing_key, repositories.api_keys(connection), text
 
-    signing_key, rows, text = await database.run(load)
+    signing_key, rows, text = await database.run(EVERY_TENANT, load)
     authority = Authority(clock=clock, signing_key=signing_key, token_minutes=profile.security.token_minutes)
     for row in rows:
         authority.learn(Key.from_row(row))

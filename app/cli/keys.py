@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 import click
 
-from app.build import ROOT
 from app.build.access import DEFAULT_TENANT
+from app.cli.offline import database_of
 from app.cli.options import load_profile, profile_options
 from app.control.auth import ALL_SCOPES, make_key
 from app.core.errors import NotFound, nearest
 from app.core.module import Scope
 from app.stores import repositories
-from app.stores.database import open_database
+from app.stores.tenancy import EVERY_TENANT, Tenants
 
 T = TypeVar("T")
 DAY_MS = 86_400_000
@@ -30,16 +30,15 @@ def key() -> None:
     """Make, list and revoke API keys."""
 
 
-def _run(mode: str, file: Path | None, assignments: tuple[str, ...], work: Callable[[Any], T]) -> T:
-    """The result of `work` over a connection to the profile's database."""
+def _run(mode: str, file: Path | None, assignments: tuple[str, ...], tenants: Tenants, work: Callable[[Any], T]) -> T:
+    """The result of `work` over a connection to the profile's database, for those tenants."""
     profile = load_profile(mode, file, assignments).profile
-    folder = Path(profile.server.data_folder)
 
     async def run() -> T:
-        database = open_database(profile.database.url, folder=folder, migrations=ROOT / "migrations")
+        database = database_of(profile)
         try:
             await database.upgrade()
-            return await database.run(work)
+            return await database.run(tenants, work)
         finally:
             await database.close()
 
@@ -66,7 +65,7 @@ def create(
     now_ms = time.time_ns() // 1_000_000
     new = make_key(label=label, scopes=held, created_ms=now_ms, expires_ms=now_ms + days * DAY_MS if days else None)
 
-    _run(mode, file, assignments, lambda c: repositories.add_api_key(c, tenant, new.row, now_ms))
+    _run(mode, file, assignments, tenant, lambda c: repositories.add_api_key(c, tenant, new.row, now_ms))
     click.echo(new.text)
     click.echo(LEARNS, err=True)
 
@@ -76,7 +75,7 @@ def create(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def list_(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
     """List keys by prefix; secrets are not kept."""
-    rows = _run(mode, file, assignments, repositories.api_keys)
+    rows = _run(mode, file, assignments, EVERY_TENANT, repositories.api_keys)
     shown = [{name: value for name, value in row.items() if name != "secret_sha256"} for row in rows]
     if as_json:
         click.echo(json.dumps(shown))
@@ -104,7 +103,7 @@ def revoke(mode: str, file: Path | None, assignments: tuple[str, ...], tenant: s
         revoked = repositories.revoke_api_key(connection, tenant, prefix, now_ms)
         return revoked, [row["prefix"] for row in repositories.api_keys(connection) if row["revoked_ms"] is None]
 
-    revoked, known = _run(mode, file, assignments, work)
+    revoked, known = _run(mode, file, assignments, tenant, work)
     if not revoked:
         raise NotFound(f"no key {prefix!r} in force", hint=nearest(prefix, known))
     click.echo(f"revoked {prefix}")

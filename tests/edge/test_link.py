@@ -14,6 +14,7 @@ import websockets
 from app.control.auth import ALL_SCOPES, make_key
 from app.stores import repositories
 from app.stores.database import open_database
+from app.stores.tenancy import EVERY_TENANT
 from tests.servers import ROOT, Link, Server, connect, running
 
 
@@ -246,7 +247,9 @@ async def _short_lived_key(folder: Path, seconds: float) -> str:
     new = make_key(label="short", scopes=ALL_SCOPES, created_ms=now_ms, expires_ms=now_ms + int(seconds * 1000))
     database = open_database("", folder=folder, migrations=ROOT / "migrations")
     await database.upgrade()
-    await database.run(lambda connection: repositories.add_api_key(connection, "default", new.row, now_ms))
+    await database.run(
+        EVERY_TENANT, lambda connection: repositories.add_api_key(connection, "default", new.row, now_ms)
+    )
     await database.close()
     return new.text
 

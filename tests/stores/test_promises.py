@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from app.core.errors import StoreDown
 from app.core.messages import Change, Event
 from app.stores import repositories
+from app.stores.tenancy import EVERY_TENANT
 from app.world.entities import Item, Npc
 from app.world.events import EntityRemoved, EntityUpserted, Happened
 from app.world.state import World
@@ -85,7 +86,9 @@ async def test_a_reaction_that_takes_its_own_ground_away_leaves_no_gap(opened: O
         await store.journal.append("t", "w", [npc("a"), EntityUpserted(entity=Item(id="cup"))])
         assert len(await store.journal.append("t", "w", [Happened(verb="learned", actor="a")])) == 2
         assert len(await store.journal.append("t", "w", [npc("b")])) == 1
-        rows: list[Any] = await store.database.run(lambda c: list(repositories.events_between(c, "t", "w", 1)))
+        rows: list[Any] = await store.database.run(
+            EVERY_TENANT, lambda c: list(repositories.events_between(c, "t", "w", 1))
+        )
         assert [event.seq for event in rows] == [1, 2, 3, 4, 5]
 
 
@@ -96,7 +99,7 @@ async def test_a_batch_that_another_wrote_in_our_place_is_not_taken_for_ours(ope
         stranger = text(
             "INSERT INTO events SELECT tenant, world, 2, 'stranger', wall_ms, game_s, version, body FROM events"
         )
-        await store.database.run(lambda c: c.execute(stranger) and None)
+        await store.database.run(EVERY_TENANT, lambda c: c.execute(stranger) and None)
         call = asyncio.create_task(store.journal.append("t", "w", [npc("b")]))
         await asyncio.sleep(0.1)
         assert not call.done()
