@@ -95,7 +95,7 @@ async def test_a_hung_postgres_is_noticed_though_nobody_asks_it_and_is_found_aga
 async def test_work_that_a_hung_postgres_holds_ends_however_long_it_may_take(opened: Opener, cluster: Cluster) -> None:
     async with opened(watched=WATCHED) as store:
         held = [
-            asyncio.ensure_future(run(lambda c: c.execute(text("SELECT pg_sleep(0.1)"))))
+            asyncio.ensure_future(run(EVERY_TENANT, lambda c: c.execute(text("SELECT pg_sleep(0.1)"))))
             for run in (store.database.run, store.database.run_long)
         ]
         await asyncio.sleep(0.02)
@@ -137,11 +137,15 @@ async def test_a_long_outage_is_told_and_what_was_queued_lands_after_it(opened: 
         assert await written(store) == ["a"]
 
 
-async def test_a_commit_that_comes_after_it_was_given_up_counts_once(opened: Opener) -> None:
+async def test_a_commit_that_comes_after_it_was_given_up_counts_once(
+    opened: Opener, url: str, tmp_path: Path
+) -> None:
     """The first try commits while the second waits for its row; then the second fails and the third sees it."""
     async with opened(watched=Limits(answer_ms=10_000, transaction_ms=300)) as store:
         await store.journal.create_world("t", "w")
-        await store.database.run(EVERY_TENANT, _slow_first_commit)
+        owner = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+        await owner.run(EVERY_TENANT, _slow_first_commit)
+        await owner.close()
         await asyncio.wait_for(store.journal.append("t", "w", [npc("a")]), PATIENCE_S)
         await asyncio.wait_for(store.journal.append("t", "w", [npc("b")]), PATIENCE_S)
         assert await written(store) == ["a", "b"]
@@ -151,6 +155,7 @@ def _slow_first_commit(connection: object) -> None:
     """Let the first commit into `events` take a second on the server, whatever becomes of its client."""
     for statement in (
         "CREATE SEQUENCE commits",
+        "GRANT USAGE ON SEQUENCE commits TO innkeeper_app",
         "CREATE FUNCTION wait_once() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN IF nextval('commits') = 1 THEN PERFORM pg_sleep(1); END IF; RETURN NULL; END $$",
         "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED "

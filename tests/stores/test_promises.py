@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from app.core.errors import StoreDown
 from app.core.messages import Change, Event
 from app.stores import repositories
-from app.stores.tenancy import EVERY_TENANT
+from app.stores.tenancy import EVERY_TENANT, Tenants
 from app.world.entities import Item, Npc
 from app.world.events import EntityRemoved, EntityUpserted, Happened
 from app.world.state import World
@@ -32,8 +32,8 @@ def lose_the_next_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run = store.database.run
     lost: list[bool] = []
 
-    async def losing(work: Callable[[Connection], T]) -> T:
-        result = await run(work)
+    async def losing(tenants: Tenants, work: Callable[[Connection], T]) -> T:
+        result = await run(tenants, work)
         if not lost:
             lost.append(True)
             raise StoreDown("the connection was lost after COMMIT")
@@ -110,7 +110,7 @@ async def test_a_batch_that_another_wrote_in_our_place_is_not_taken_for_ours(ope
 async def test_a_commit_that_hangs_as_the_server_stops_is_no_clean_end(
     opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hanging(_work: object) -> None:
+    async def hanging(_tenants: object, _work: object) -> None:
         await asyncio.sleep(60)
 
     async with opened() as store:
@@ -133,10 +133,10 @@ async def test_many_new_keys_at_once_cost_a_world_with_forgotten_ones_few_looks(
             await store.journal.append("t", "w", [npc("a")], key=f"old{number}")
         run, runs = store.database.run, 0
 
-        async def counted(work: Callable[[Connection], T]) -> T:
+        async def counted(tenants: Tenants, work: Callable[[Connection], T]) -> T:
             nonlocal runs
             runs += 1
-            return await run(work)
+            return await run(tenants, work)
 
         monkeypatch.setattr(store.database, "run", counted)
         seq = store.world().state.seq
