@@ -10,11 +10,13 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 from app.build import Innkeeper
+from app.control.tenants import offer_of
 from app.edge import openapi
 from app.edge.console import pages
 from app.edge.rest import health, messages
 from app.edge.rest.http import error_handlers
 from app.edge.rest.resources import Resources
+from app.edge.rest.settings import SettingsResource
 from app.edge.socket import Link
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -80,6 +82,15 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         link.route(),
         *messages.routes(innkeeper.router, authority=innkeeper.authority, clock=innkeeper.clock, server=profile.server),
         *resources.routes(),
+        *SettingsResource(
+            authority=innkeeper.authority,
+            limits=innkeeper.router.limits,
+            tenants=innkeeper.tenants,
+            keeper=innkeeper.settings,
+            offer=offer_of(profile),
+            audit=innkeeper.audit,
+            clock=innkeeper.clock,
+        ).routes(),
         *health.routes(
             readiness=innkeeper.readiness,
             metrics=innkeeper.metrics,

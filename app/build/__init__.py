@@ -18,10 +18,13 @@ import msgspec
 from app.build import replicas
 from app.build.access import open_authority
 from app.build.engines import Engines, open_network, open_words
+from app.build.tenants import obey, open_tenants
+from app.control.audit import NoAudit
 from app.control.auth import Authority
+from app.control.tenants import Tenants
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
-from app.core.ports import Log
+from app.core.ports import Audit, Log
 from app.core.profile import Profile
 from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
@@ -51,6 +54,7 @@ from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
 from app.stores.shared import Shared, open_shared
 from app.stores.tenancy import EVERY_TENANT
+from app.stores.tenant_settings import SettingsFeed
 from app.stores.usage import spent
 from app.stores.watch import Limits as DatabaseLimits
 from app.stores.writer import Writer
@@ -94,6 +98,9 @@ class Innkeeper:
     feed: Feed
     followers: Followers
     sessions: Sessions
+    tenants: Tenants
+    settings: SettingsFeed
+    audit: Audit
     first_key: str
     """The key that this start made, shown once; empty on later starts."""
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -117,6 +124,8 @@ class Innkeeper:
         engines = self.engines.statuses()
         degraded = [engine.name for engine in engines if engine.state == "degraded"]
         faults = {**self.shared.faults(), **self.features.faults(), **self.ownership.faults(), **_descriptors()}
+        if self.database.weakness:
+            faults["isolation"] = self.database.weakness
         return {
             "ready": not self.stopping,
             "degraded": sorted([*degraded, *self.watch.down, *faults, *(["database"] if self.writer.fault else [])]),
@@ -188,7 +197,9 @@ async def build(
         reached=reached,
     )
     writer.start()
-    shared = open_shared(profile, database=database, clock=clock, log=log)
+    tenants, settings_feed = await open_tenants(database, log)
+    closers.append(settings_feed.close)
+    shared = open_shared(profile, database=database, clock=clock, log=log, rules=tenants)
     closers.append(shared.close)
     stream = Stream()
     worlds = Worlds()
@@ -257,7 +268,14 @@ async def build(
     # Engines
     engines = Engines()
     words, authored = open_words(
-        profile, engines, root=root, clock=clock, watch=watch, environment=os.environ, budgets=shared.budgets
+        profile,
+        engines,
+        root=root,
+        clock=clock,
+        watch=watch,
+        environment=os.environ,
+        budgets=shared.budgets,
+        rules=tenants,
     )
     policy = open_network("policy", profile, engines, root=root)
     closers.append(engines.close)
@@ -296,7 +314,7 @@ async def build(
     closers.append(forwarder.close)
     elsewhere = Elsewhere(ownership, forwarder)
     strangers = EmbeddedLimiter(clock=clock, keys_max=profile.cache.keys_max)
-    limits = Limits(profile.limits, shared.limiter, addresses=strangers)
+    limits = Limits(profile.limits, shared.limiter, addresses=strangers, rules=tenants)
     router = Router(
         modules,
         limits=limits,
@@ -327,6 +345,9 @@ async def build(
     )
     closers.append(followers.close)
 
+    sessions = Sessions(shared.cache if profile.cache.url else None)
+    obey(tenants, sessions=sessions, budgets=shared.budgets, worlds=worlds)
+
     return Innkeeper(
         profile=profile,
         clock=clock,
@@ -347,7 +368,10 @@ async def build(
         elsewhere=elsewhere,
         feed=feed,
         followers=followers,
-        sessions=Sessions(shared.cache if profile.cache.url else None),
+        sessions=sessions,
+        tenants=tenants,
+        settings=settings_feed,
+        audit=NoAudit(),
         first_key=first_key,
         closers=closers,
     )

@@ -40,6 +40,8 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource("get", "/v1/worlds/{world}/live", "Stream positions and pushes as server-sent events.", Scope.READ),
     Resource("get", "/v1/usage", "Read what models have cost, in every world or in `world`.", Scope.USAGE),
+    Resource("get", "/v1/settings", "Read what the tenant has set for itself.", Scope.SETTINGS),
+    Resource("put", "/v1/settings", "Replace what the tenant has set for itself.", Scope.SETTINGS),
     Resource("get", "/health/live", "Say that the process runs.", None),
     Resource("get", "/health/ready", "Say what is ready, degraded or missing.", None),
     Resource("get", "/metrics", "Read the Prometheus metrics; on loopback anybody may.", Scope.ADMIN),

@@ -38,6 +38,7 @@ class Close(Exception):
 
 RESTART = 1012
 TOKEN = 4401
+SUSPENDED = 4403
 LATE = 4408
 SLOW = 4429
 MALFORMED = 4400
@@ -137,6 +138,11 @@ class Session:
         sent = {frame.reply_to for frame in again}
         for frame in [*again, *(frame for frame in queued if not frame.reply_to or frame.reply_to not in sent)]:
             self._put(frame)
+
+    def dismiss(self, close: Close) -> None:
+        """Close the socket, where there is one."""
+        if self._carrier is not None:
+            self._carrier.end(close)
 
     def close(self) -> None:
         """End everything in flight."""
@@ -339,6 +345,16 @@ class Sessions:
         session = new(world=record.world, packed=record.packed, frame_bytes_max=record.frame_bytes_max)
         session.resume_token = resume_token
         return session
+
+    def suspend(self, tenant: str) -> None:
+        """Close every socket of the tenant, and forget its sessions that wait to be resumed."""
+        for session in [one for one in self._open if one.identity.tenant == tenant]:
+            session.dismiss(Close(SUSPENDED, "the tenant is suspended"))
+        for token, (session, timer) in [*self._waiting.items()]:
+            if session.identity.tenant == tenant:
+                timer.cancel()
+                del self._waiting[token]
+                session.close()
 
     def end(self, session: Session) -> None:
         self._open.discard(session)

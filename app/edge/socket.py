@@ -17,18 +17,19 @@ from litestar.handlers import WebsocketRouteHandler
 
 from app.control.auth import Authority
 from app.core.clock import Clock
-from app.core.errors import Error, Invalid, Unauthenticated, Unavailable
+from app.core.errors import Error, Invalid, TenantSuspended, Unauthenticated, Unavailable
 from app.core.messages import Frame
 from app.core.ports import History, Log, Places
 from app.core.profile import Security, Server
 from app.edge import errors
+from app.edge.address import client_address
 from app.edge.admission import Ticket
 from app.edge.encoding import decode, encode
 from app.edge.feed import Feed
 from app.edge.follow import Followers
 from app.edge.frames import DOOR, TICKET, LinkProtocol
 from app.edge.router import Router
-from app.edge.session import LATE, LATER, MALFORMED, TOKEN, Close, Session, Sessions
+from app.edge.session import LATE, LATER, MALFORMED, SUSPENDED, TOKEN, Close, Session, Sessions
 from app.telemetry.metrics import Metrics
 from app.world.state import Worlds
 
@@ -130,10 +131,11 @@ class Link:
         body, packed = _body(message)
         id = _readable_id(body, packed=packed)
         try:
+            await self.router.limits.arrive(client_address(socket.scope))
             frame = decode(body, Frame, packed=packed, what="the frame")
             session, reply = await self._open(frame, packed=packed)
         except Error as error:
-            told = await self.router.limits.failed(socket.client.host if socket.client else "", error)
+            told = await self.router.limits.failed(client_address(socket.scope), error)
             await _send(socket, encode({"id": id, "ok": False, "error": errors.to_frame(told)}, packed=packed), packed)
             raise Close(_code(error), told.message) from error
         await _send(socket, session.encode({"id": frame.id, "ok": True, "data": reply}), session.packed)
@@ -146,6 +148,7 @@ class Link:
         if hello.protocol not in PROTOCOLS:
             raise Invalid(f"protocol {hello.protocol!r} is not spoken", hint=f"spoken: {PROTOCOLS}")
         identity = self.authority.identify(hello.token)
+        self.router.limits.require_active(identity.tenant)
         new = partial(Session, identity=identity, server=self.server, router=self.router, feed=self.feed)
         session = self.sessions.claim(hello.resume, identity) if hello.resume else None
         recalled = None
@@ -327,6 +330,8 @@ def _code(error: Error) -> int:
     """The close code after a hello that failed."""
     if isinstance(error, Unauthenticated):
         return TOKEN
+    if isinstance(error, TenantSuspended):
+        return SUSPENDED
     return LATER if isinstance(error, Unavailable) else MALFORMED
 
 

@@ -211,14 +211,16 @@ class PostgresDatabase:
         with failures_named(self.url):
             async with engine.connect() as connection:
                 driver: Driver = (await connection.get_raw_connection()).driver_connection  # type: ignore[assignment]
+                committed = False
                 await _say(driver, f"BEGIN; SET LOCAL {SETTING} = '{named}'")
                 try:
                     done = await connection.run_sync(work)
-                    if await _say(driver, "COMMIT") != "COMMIT":
+                    committed = await _say(driver, "COMMIT") == "COMMIT"
+                    if not committed:
                         raise StoreDown("the transaction had failed, so nothing of it was committed")
-                except BaseException:
-                    await asyncio.shield(_roll_back(driver))
-                    raise
+                finally:
+                    if not committed:
+                        await asyncio.shield(_roll_back(driver))
                 return done
 
     async def _probe(self) -> None:

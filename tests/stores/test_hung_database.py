@@ -137,9 +137,7 @@ async def test_a_long_outage_is_told_and_what_was_queued_lands_after_it(opened: 
         assert await written(store) == ["a"]
 
 
-async def test_a_commit_that_comes_after_it_was_given_up_counts_once(
-    opened: Opener, url: str, tmp_path: Path
-) -> None:
+async def test_a_commit_that_comes_after_it_was_given_up_counts_once(opened: Opener, url: str, tmp_path: Path) -> None:
     """The first try commits while the second waits for its row; then the second fails and the third sees it."""
     async with opened(watched=Limits(answer_ms=10_000, transaction_ms=300)) as store:
         await store.journal.create_world("t", "w")

@@ -75,8 +75,10 @@ async def test_a_server_comes_back_to_a_point_in_time_and_to_its_end(tmp_path: P
             point = datetime.now(UTC)
             await asyncio.sleep(0.3)
             await add_world(database, "late")
-            await received(database)
             await database.close()
+            owner = open_database(cluster.url(), folder=tmp_path, migrations=MIGRATIONS)
+            await received(owner)
+            await owner.close()
             cluster.kill()
             found = {}
             for name, until in (("end", None), ("point", point)):

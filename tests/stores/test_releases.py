@@ -187,14 +187,14 @@ async def test_a_schema_that_no_longer_works_with_this_release_names_both_and_is
 ) -> None:
     database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
     await database.upgrade()
-    await database.run(
-        EVERY_TENANT, lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9002'")) and None
-    )
+    owner = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+    await owner.run(EVERY_TENANT, lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9002'")) and None)
     await database.upgrade()
-    await database.run(EVERY_TENANT, lambda c: c.execute(text("UPDATE schema_support SET oldest = '9001'")) and None)
+    await owner.run(EVERY_TENANT, lambda c: c.execute(text("UPDATE schema_support SET oldest = '9001'")) and None)
     with pytest.raises(Invalid, match=f"'9002'.*'9001'.*'{SCHEMA_REVISION}'"):
         await database.upgrade()
     with pytest.raises(Invalid):
-        await database.run(EVERY_TENANT, lambda connection: bring_up(connection, MIGRATIONS))
-    assert await database.run(EVERY_TENANT, current_revision) == "9002"
-    await database.close()
+        await owner.run(EVERY_TENANT, lambda connection: bring_up(connection, MIGRATIONS))
+    assert await owner.run(EVERY_TENANT, current_revision) == "9002"
+    for one in (database, owner):
+        await one.close()

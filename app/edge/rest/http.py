@@ -16,6 +16,7 @@ from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed,
 from app.core.messages import Request as Message
 from app.core.ports import Log
 from app.edge import errors
+from app.edge.address import client_address
 from app.edge.limits import Limits
 from app.edge.permissions import scope_of
 
@@ -46,10 +47,14 @@ def template(request: AnyRequest) -> str:
 
 async def identify(request: AnyRequest, authority: Authority, limits: Limits) -> Identity:
     """Who sent the request, which counts as one; raises Unauthenticated or RateLimited."""
+    address = client_address(request.scope)
+    await limits.arrive(address)
     try:
-        identity = authority.identify(credential(request))
+        shown = credential(request)
+        identity = authority.identify(shown)
     except Unauthenticated as error:
-        raise await limits.failed(request.client.host if request.client else "", error) from error
+        raise await limits.failed(address, error) from error
+    limits.callers.note(shown.encode(), identity.tenant)
     await limits.take(identity)
     return identity
 

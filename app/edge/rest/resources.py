@@ -22,6 +22,7 @@ from app.core.ids import new_id
 from app.core.module import Module
 from app.core.ports import Places
 from app.core.profile import Server
+from app.edge.address import client_address
 from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
 from app.edge.rest.http import NO_STORE, AnyRequest, credential, header_deadline_ms, json, permit, read_body
@@ -108,7 +109,13 @@ class Resources:
                 code = msgspec.json.decode(body, type=dict[str, str]).get("code", "")
             except msgspec.MsgspecError as error:
                 raise Invalid("the body holds no code", hint='send {"code": "…"}') from error
-            return self._issue(self.authority.take_code(code))
+            try:
+                await self.router.limits.arrive(client_address(request.scope))
+                identity = self.authority.take_code(code)
+            except Unauthenticated as error:
+                raise await self.router.limits.failed(client_address(request.scope), error) from error
+            self.router.limits.require_active(identity.tenant)
+            return self._issue(identity)
 
         return enter
 
@@ -232,6 +239,7 @@ class Resources:
             after = _number(request, "after", owned.state.seq)
             deadline = Deadline.after_ms(wait_ms, self.clock)
             found = await self.feed.wait(owned.tenant, owned.id, after, deadline)
+            self.router.limits.require_active(owned.tenant)
             pushes = [{"op": push.op, "seq": seq, "data": push} for seq, push in found]
             return json({"pushes": pushes, "seq": found[-1][0] if found else after})
 
@@ -251,7 +259,7 @@ class Resources:
         told_version = -1
         told_npcs = (-1, -1)
         quiet_s = 0.0
-        while not self.feed.closed:
+        while not self.feed.closed and self.router.limits.active(world.tenant):
             quiet_s += LIVE_INTERVAL_S
             npcs = world.state.npcs
             living = len(npcs), sum(npc.alive for npc in npcs.values())
