@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from app.build import Innkeeper
 from app.control.safety import is_server
+from app.control.tenants import offer_of
 from app.edge import openapi
 from app.edge.address import Proxies
 from app.edge.console import pages
@@ -19,6 +20,7 @@ from app.edge.rest.audit import AuditResources
 from app.edge.rest.auth import Auth
 from app.edge.rest.http import error_handlers, refuse_options
 from app.edge.rest.resources import Resources
+from app.edge.rest.settings import SettingsResource
 from app.edge.shell import Shell
 from app.edge.socket import Link
 
@@ -114,6 +116,15 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         *Auth(innkeeper.authority, innkeeper.access.grants, innkeeper.router.limits, innkeeper.clock).routes(),
         *resources.routes(),
         *AuditResources(innkeeper.audit.chains, innkeeper.authority, innkeeper.router.limits).routes(),
+        *SettingsResource(
+            authority=innkeeper.authority,
+            limits=innkeeper.router.limits,
+            tenants=innkeeper.tenants,
+            keeper=innkeeper.settings,
+            offer=offer_of(profile),
+            audit=innkeeper.audit,
+            clock=innkeeper.clock,
+        ).routes(),
         *health.routes(
             readiness=innkeeper.readiness,
             metrics=innkeeper.metrics,

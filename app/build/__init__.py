@@ -19,9 +19,11 @@ from app.build import replicas
 from app.build.access import Access, open_access
 from app.build.audit import NotingBudgets, open_trail
 from app.build.engines import Engines, open_network, open_words
+from app.build.tenants import obey, open_tenants
 from app.control.audit import HOST, Trail
 from app.control.auth import Authority
 from app.control.repeats import Repeats
+from app.control.tenants import Tenants
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
@@ -54,6 +56,8 @@ from app.stores.journal import WorldJournal
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
 from app.stores.shared import Shared, open_shared
+from app.stores.tenancy import EVERY_TENANT
+from app.stores.tenant_settings import SettingsFeed
 from app.stores.usage import spent
 from app.stores.watch import Limits as DatabaseLimits
 from app.stores.writer import Writer
@@ -100,6 +104,8 @@ class Innkeeper:
     followers: Followers
     sessions: Sessions
     visits: Visits
+    tenants: Tenants
+    settings: SettingsFeed
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     warming: asyncio.Task[None] | None = None
     warm: bool = False
@@ -121,6 +127,8 @@ class Innkeeper:
         engines = self.engines.statuses()
         degraded = [engine.name for engine in engines if engine.state == "degraded"]
         faults = {**self.shared.faults(), **self.features.faults(), **self.ownership.faults(), **_descriptors()}
+        if self.database.weakness:
+            faults["isolation"] = self.database.weakness
         return {
             "ready": not self.stopping,
             "degraded": sorted([*degraded, *self.watch.down, *faults, *(["database"] if self.writer.fault else [])]),
@@ -167,7 +175,9 @@ async def build(
     # Stores
     replicas.require_shared_counts(profile)
     folder = Path(profile.server.data_folder)
-    database = open_database(profile.database.url, folder=folder, migrations=root / "migrations")
+    database = open_database(
+        profile.database.url, folder=folder, migrations=root / "migrations", owner_url=profile.database.owner_url
+    )
     closers.append(database.close)
     if database.alone is not None:
         database.alone.take()
@@ -190,7 +200,9 @@ async def build(
         reached=reached,
     )
     writer.start()
-    shared = open_shared(profile, database=database, clock=clock, log=log)
+    tenants, settings_feed = await open_tenants(database, log)
+    closers.append(settings_feed.close)
+    shared = open_shared(profile, database=database, clock=clock, log=log, rules=tenants)
     closers.append(shared.close)
     stream = Stream()
     worlds = Worlds()
@@ -233,7 +245,7 @@ async def build(
     replayed = await ownership.start()
     checkpoints.start()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
-    for claim in await database.run(repositories.claims):
+    for claim in await database.run(EVERY_TENANT, repositories.claims):
         usage = await replicas.usage_of(claim, worlds, database)
         shared.budgets.know(claim.tenant, claim.world, spent(usage))
     features = open_features(profile, database=database, stream=stream, worlds=worlds, clock=clock, log=log)
@@ -277,6 +289,7 @@ async def build(
         watch=watch,
         environment=os.environ,
         budgets=NotingBudgets(shared.budgets, repeats),
+        rules=tenants,
     )
     policy = open_network("policy", profile, engines, root=root)
     closers.append(engines.close)
@@ -315,7 +328,7 @@ async def build(
     closers.append(forwarder.close)
     elsewhere = Elsewhere(ownership, forwarder)
     strangers = EmbeddedLimiter(clock=clock, keys_max=profile.cache.keys_max)
-    limits = Limits(profile.limits, shared.limiter, addresses=strangers, repeats=repeats)
+    limits = Limits(profile.limits, shared.limiter, addresses=strangers, repeats=repeats, rules=tenants)
     router = Router(
         modules,
         limits=limits,
@@ -347,6 +360,9 @@ async def build(
     )
     closers.append(followers.close)
 
+    sessions = Sessions(authority, shared.cache if profile.cache.url else None)
+    obey(tenants, sessions=sessions, budgets=shared.budgets, worlds=worlds)
+
     return Innkeeper(
         profile=profile,
         clock=clock,
@@ -369,8 +385,10 @@ async def build(
         elsewhere=elsewhere,
         feed=feed,
         followers=followers,
-        sessions=Sessions(authority, shared.cache if profile.cache.url else None),
+        sessions=sessions,
         visits=Visits(authority),
+        tenants=tenants,
+        settings=settings_feed,
         closers=closers,
     )
 

@@ -19,6 +19,7 @@ from app.core.ports import Audit, Log
 from app.core.profile import Profile
 from app.stores import identity, repositories
 from app.stores.database import Database
+from app.stores.tenancy import EVERY_TENANT
 
 DEFAULT_TENANT = "default"
 
@@ -49,7 +50,7 @@ async def open_access(database: Database, profile: Profile, *, clock: Clock, log
             text = new.text
         return pepper, changes_after(connection, -1) or Changes(0), text
 
-    pepper, changes, text = await database.run(load)
+    pepper, changes, text = await database.run(EVERY_TENANT, load)
     authority = Authority(
         clock=clock,
         ring=Ring(token_ms=settings.token_minutes * MINUTE_MS),

@@ -22,6 +22,7 @@ from app.core.spending import Amount, Budgets, Reservation, Spender
 from app.stores import audit as stored
 from app.stores.chains import DatabaseChains
 from app.stores.database import Database
+from app.stores.tenancy import SERVERS
 
 
 async def open_trail(database: Database, profile: Profile, clock: Clock, log: Log) -> Trail:
@@ -42,7 +43,7 @@ async def open_trail(database: Database, profile: Profile, clock: Clock, log: Lo
 
 async def open_chains(database: Database, profile: Profile) -> DatabaseChains:
     """The chains with their keys; raises Invalid, StoreDown."""
-    return DatabaseChains(database, await database.run(lambda connection: _keys(connection, profile)))
+    return DatabaseChains(database, await database.run(SERVERS, lambda connection: _keys(connection, profile)))
 
 
 def append_with(

@@ -15,6 +15,7 @@ from app.core.errors import EngineDown, Invalid
 from app.core.ports import Engine, EngineStatus, Network, Words
 from app.core.profile import Profile
 from app.core.spending import Budgets
+from app.core.tenants import Rules
 from app.engines import prices
 from app.telemetry.metrics import RungWatch
 
@@ -57,6 +58,7 @@ def open_words(
     watch: RungWatch,
     environment: Mapping[str, str],
     budgets: Budgets,
+    rules: Rules,
 ) -> tuple[Words | None, Words]:
     """The orchestrator over every provider that has a key or a file (None without any), and the authored engine."""
     from app.engines.authored.engine import open_authored
@@ -78,9 +80,13 @@ def open_words(
         for name, spec in profile.engines.items()
         if isinstance(spec, OpenAI | Azure | Anthropic | Llama)
     }
-    return engines.add(
-        WordsOrchestrator(providers, clock=clock, watcher=watch, limits=limits, budgets=budgets)
-    ), authored
+    regions = {
+        name: spec.region for name, spec in profile.engines.items() if isinstance(spec, OpenAI | Azure | Anthropic)
+    }
+    orchestrator = WordsOrchestrator(
+        providers, clock=clock, watcher=watch, limits=limits, budgets=budgets, rules=rules, regions=regions
+    )
+    return engines.add(orchestrator), authored
 
 
 def _open_provider(

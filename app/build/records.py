@@ -13,6 +13,7 @@ from app.control.ring import SigningKey, draw_signing_key
 from app.core.module import Scope
 from app.stores import identity, tables
 from app.stores.database import Database
+from app.stores.tenancy import EVERY_TENANT
 
 
 class DatabaseRecords:
@@ -22,7 +23,7 @@ class DatabaseRecords:
         self._database = database
 
     async def changes_after(self, version: int) -> Changes | None:
-        return await self._database.run(lambda connection: changes_after(connection, version))
+        return await self._database.run(EVERY_TENANT, lambda connection: changes_after(connection, version))
 
     async def open_family(self, family: Family, digest: str, *, expires_ms: int, families_max: int) -> Family:
         values = {
@@ -37,7 +38,8 @@ class DatabaseRecords:
             "expires_ms": expires_ms,
         }
         return await self._database.run(
-            lambda connection: _family(identity.open_family(connection, family.tenant, values, families_max))
+            family.tenant,
+            lambda connection: _family(identity.open_family(connection, family.tenant, values, families_max)),
         )
 
     async def turn_family(
@@ -56,59 +58,64 @@ class DatabaseRecords:
             found = _family(row) if row is not None else None
             return Turned(found) if turned else Turned(None, reused=found)
 
-        return await self._database.run(work)
+        return await self._database.run(tenant, work)
 
     async def find_family(self, tenant: str, handle: str) -> Family | None:
-        row = await self._database.run(lambda connection: identity.family(connection, tenant, handle))
+        row = await self._database.run(tenant, lambda connection: identity.family(connection, tenant, handle))
         return _family(row) if row is not None else None
 
     async def end_family(self, tenant: str, id: str, now_ms: int) -> None:
-        await self._database.run(lambda connection: identity.end_family(connection, tenant, id, now_ms))
+        await self._database.run(tenant, lambda connection: identity.end_family(connection, tenant, id, now_ms))
 
     async def end_actor(self, tenant: str, actor: str, now_ms: int) -> None:
-        await self._database.run(lambda connection: identity.end_actor(connection, tenant, actor, now_ms))
+        await self._database.run(tenant, lambda connection: identity.end_actor(connection, tenant, actor, now_ms))
 
     async def limit_actor(self, tenant: str, actor: str, scopes: Scope | None, now_ms: int) -> None:
         most = int(scopes) if scopes is not None else None
-        await self._database.run(lambda connection: identity.limit_actor(connection, tenant, actor, most, now_ms))
+        await self._database.run(
+            tenant, lambda connection: identity.limit_actor(connection, tenant, actor, most, now_ms)
+        )
 
     async def keys(self, tenant: str) -> list[Key]:
-        rows = await self._database.run(lambda connection: identity.api_keys_of(connection, tenant))
+        rows = await self._database.run(tenant, lambda connection: identity.api_keys_of(connection, tenant))
         return [Key.from_row(row) for row in rows]
 
     async def add_key(self, tenant: str, new: NewKey) -> None:
         created_ms = new.row["created_ms"]
-        await self._database.run(lambda connection: identity.add_api_key(connection, tenant, new.row, created_ms))
+        await self._database.run(
+            tenant, lambda connection: identity.add_api_key(connection, tenant, new.row, created_ms)
+        )
 
     async def rotate_key(self, tenant: str, prefix: str, secret_sha256: str, *, until_ms: int) -> bool:
         return await self._database.run(
-            lambda connection: identity.rotate_api_key(connection, tenant, prefix, secret_sha256, until_ms) == 1
+            tenant, lambda connection: identity.rotate_api_key(connection, tenant, prefix, secret_sha256, until_ms) == 1
         )
 
     async def revoke_key(self, tenant: str, prefix: str, now_ms: int) -> bool:
         return await self._database.run(
-            lambda connection: identity.revoke_api_key(connection, tenant, prefix, now_ms) == 1
+            tenant, lambda connection: identity.revoke_api_key(connection, tenant, prefix, now_ms) == 1
         )
 
     async def change_key(self, tenant: str, prefix: str, scopes: Scope, role: str) -> bool:
         values = {"scopes": int(scopes), "role": role}
         return await self._database.run(
-            lambda connection: identity.change_api_key(connection, tenant, prefix, values) == 1
+            tenant, lambda connection: identity.change_api_key(connection, tenant, prefix, values) == 1
         )
 
     async def note_used(self, subjects: Collection[tuple[str, str]], now_ms: int) -> None:
         if subjects:
             await self._database.run(
-                lambda connection: identity.note_used(connection, subjects, now_ms // identity.DAY_MS)
+                EVERY_TENANT, lambda connection: identity.note_used(connection, subjects, now_ms // identity.DAY_MS)
             )
 
     async def rotate_ring(self, now_ms: int, *, older_than_ms: int, signs_ms: int) -> bool:
         return await self._database.run(
-            lambda connection: rotate_ring(connection, now_ms, older_than_ms=older_than_ms, signs_ms=signs_ms)
+            EVERY_TENANT,
+            lambda connection: rotate_ring(connection, now_ms, older_than_ms=older_than_ms, signs_ms=signs_ms),
         )
 
     async def tidy(self, ended_before_ms: int) -> None:
-        await self._database.run(lambda connection: identity.tidy(connection, ended_before_ms))
+        await self._database.run(EVERY_TENANT, lambda connection: identity.tidy(connection, ended_before_ms))
 
 
 def changes_after(connection: Connection, version: int) -> Changes | None:

@@ -19,7 +19,7 @@ async def usage_of(claim: Claim, worlds: Worlds, database: Database) -> Usage:
     """What models have cost in a world, here or elsewhere."""
     if worlds.has(claim.tenant, claim.world):
         return worlds.get(claim.tenant, claim.world).state.usage
-    return await database.run_long(partial(read_usage, tenant=claim.tenant, world=claim.world))
+    return await database.run_long(claim.tenant, partial(read_usage, tenant=claim.tenant, world=claim.world))
 
 
 def require_shared_counts(profile: Profile) -> None:

@@ -15,6 +15,7 @@ from app.cli.offline import MIGRATIONS, chosen_profile, with_database
 from app.cli.options import profile_options
 from app.stores.bringup import current_revision
 from app.stores.database import Database
+from app.stores.tenancy import SERVERS
 
 BAD = 1
 
@@ -31,9 +32,9 @@ def upgrade(mode: str, file: Path | None, assignments: tuple[str, ...], data: Pa
     """Bring the schema to the newest revision; a current one is left alone."""
 
     async def work(database: Database) -> tuple[str, str]:
-        before = await database.run(current_revision)
+        before = await database.run(SERVERS, current_revision)
         await database.upgrade()
-        return before, await database.run(current_revision)
+        return before, await database.run(SERVERS, current_revision)
 
     before, after = with_database(chosen_profile(mode, file, assignments, data), work)
     click.echo(f"schema {after}" if before == after else f"schema {before or 'empty'} -> {after}")
@@ -48,7 +49,8 @@ def check(mode: str, file: Path | None, assignments: tuple[str, ...], data: Path
     from app.stores.schema import examine
 
     found = with_database(
-        chosen_profile(mode, file, assignments, data), lambda database: database.run(lambda c: examine(c, MIGRATIONS))
+        chosen_profile(mode, file, assignments, data),
+        lambda database: database.run(SERVERS, lambda c: examine(c, MIGRATIONS)),
     )
     if as_json:
         click.echo(msgspec.json.encode(found).decode())

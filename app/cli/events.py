@@ -23,6 +23,7 @@ from app.stores import export as lines
 from app.stores import replay as replays
 from app.stores.database import Database
 from app.stores.projections import projections_of
+from app.stores.tenancy import EVERY_TENANT
 
 DIFFERS = 1
 
@@ -94,16 +95,16 @@ def import_(mode: str, file: Path | None, assignments: tuple[str, ...], data: Pa
         await database.upgrade()
         with path.open("rb") as body, progress("import", sum(1 for _ in body)) as told:
             body.seek(0)
-            return await database.run(lambda c: lines.read_events(c, body, told))
+            return await database.run(EVERY_TENANT, lambda c: lines.read_events(c, body, told))
 
     click.echo(f"{with_database(profile, work)} events imported", err=True)
 
 
 def _export(profile: Profile, tenant: str, world: str, out: BinaryIO) -> int:
     async def work(database: Database) -> int:
-        total = await database.run(lambda c: lines.count_events(c, tenant, world))
+        total = await database.run(tenant or EVERY_TENANT, lambda c: lines.count_events(c, tenant, world))
         with progress("export", total) as told:
-            return await database.run(lambda c: lines.write_events(c, out, tenant, world, told))
+            return await database.run(tenant or EVERY_TENANT, lambda c: lines.write_events(c, out, tenant, world, told))
 
     return with_schema(profile, work)
 
@@ -135,9 +136,9 @@ def replay(
         ]
 
     async def work(database: Database) -> list[replays.Replayed]:
-        total = await database.run(lambda c: lines.count_events(c, tenant, world))
+        total = await database.run(tenant or EVERY_TENANT, lambda c: lines.count_events(c, tenant, world))
         with progress("replay", total * len(chosen)) as told:
-            return await database.run(lambda c: every(c, told))
+            return await database.run(tenant or EVERY_TENANT, lambda c: every(c, told))
 
     found = with_schema(profile, work)
     if as_json:

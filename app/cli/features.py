@@ -22,6 +22,7 @@ from app.stores.features import transform as transforms
 from app.stores.features.history import History, folder_of, require
 from app.stores.features.projection import Projection
 from app.stores.features.view import View, load
+from app.stores.tenancy import EVERY_TENANT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -131,7 +132,7 @@ async def _materialize(
     """(tenant, world, events folded, rows written, seconds) of every world."""
     root, rows_max = Path(profile.server.data_folder), profile.features.history_rows_max
     done = []
-    for tenant, world in await database.run(repositories.world_ids):
+    for tenant, world in await database.run(EVERY_TENANT, repositories.world_ids):
         started_s = time.monotonic()
         folder = folder_of(root, tenant, world, view)
         history = History(folder, view)

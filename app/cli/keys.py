@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from app.build import ROOT
 from app.build.access import DEFAULT_TENANT
 from app.build.audit import append_with
+from app.cli.offline import database_of
 from app.cli.options import load_profile, profile_options
 from app.control.auth import ALL_SCOPES
 from app.control.keys import draw_text, make_key, split
@@ -24,7 +24,7 @@ from app.core.errors import NotFound, nearest
 from app.core.module import Scope
 from app.core.profile import Profile
 from app.stores import identity
-from app.stores.database import open_database
+from app.stores.tenancy import EVERY_TENANT, Tenants
 
 T = TypeVar("T")
 DAY_MS = 86_400_000
@@ -47,13 +47,15 @@ def key() -> None:
     """Make, list, rotate and revoke API keys."""
 
 
-def run_in_database(mode: str, file: Path | None, assignments: tuple[str, ...], work: Callable[[Any], T]) -> T:
-    """The result of `work` over a connection to the profile's database."""
-    return _run(load_profile(mode, file, assignments).profile, work)
+def run_in_database(
+    mode: str, file: Path | None, assignments: tuple[str, ...], tenants: Tenants, work: Callable[[Any], T]
+) -> T:
+    """The result of `work` over a connection to the profile's database, for those tenants."""
+    return _run(load_profile(mode, file, assignments).profile, tenants, work)
 
 
 def change_in_database(
-    mode: str, file: Path | None, assignments: tuple[str, ...], work: Callable[[Any], Entry]
+    mode: str, file: Path | None, assignments: tuple[str, ...], tenant: str, work: Callable[[Any], Entry]
 ) -> None:
     """Run `work` over the profile's database and note what it did, in one transaction."""
     profile = load_profile(mode, file, assignments).profile
@@ -64,21 +66,20 @@ def change_in_database(
             connection, profile, SystemClock(), entry.tenant, "host", entry.action, entry.target, **entry.details
         )
 
-    _run(profile, noted)
+    _run(profile, tenant, noted)
 
 
-def _run(profile: Profile, work: Callable[[Any], T]) -> T:
-    folder = Path(profile.server.data_folder)
+def _run(profile: Profile, tenants: Tenants, work: Callable[[Any], T]) -> T:
 
     def prepared(connection: Any) -> T:
         identity.prepare(connection)
         return work(connection)
 
     async def run() -> T:
-        database = open_database(profile.database.url, folder=folder, migrations=ROOT / "migrations")
+        database = database_of(profile)
         try:
             await database.upgrade()
-            return await database.run(prepared)
+            return await database.run(tenants, prepared)
         finally:
             await database.close()
 
@@ -117,7 +118,7 @@ def create(
         details: dict[str, str | int | bool] = {"scopes": int(held), "label": label}
         return Entry(tenant, "key.created", f"key:{new.row['prefix']}", details)
 
-    change_in_database(mode, file, assignments, work)
+    change_in_database(mode, file, assignments, tenant, work)
     click.echo(new.text)
 
 
@@ -126,7 +127,7 @@ def create(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def list_(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
     """List keys by prefix; secrets are not kept."""
-    rows = run_in_database(mode, file, assignments, identity.api_keys)
+    rows = run_in_database(mode, file, assignments, EVERY_TENANT, identity.api_keys)
     shown = [{name: value for name, value in row.items() if name not in SECRET_COLUMNS} for row in rows]
     if as_json:
         click.echo(json.dumps(shown))
@@ -200,7 +201,7 @@ def _change(
             raise NotFound(f"no key {prefix!r} in force", hint=nearest(prefix, known))
         return Entry(tenant, action, f"key:{prefix}", {})
 
-    change_in_database(mode, file, assignments, run)
+    change_in_database(mode, file, assignments, tenant, run)
 
 
 def _now_ms() -> int:

@@ -31,6 +31,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),
+    "tenant": ("app.cli.tenants:tenant", "Make tenants, and set, suspend or remove them."),
     "key": ("app.cli.keys:key", "Make, list and revoke API keys."),
     "keyring": ("app.cli.keyring:keyring", "List, rotate and retire the keys that sign tokens."),
 }

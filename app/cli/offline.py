@@ -20,6 +20,7 @@ from app.core.errors import NotFound
 from app.core.profile import Profile
 from app.stores.database import Database, open_database
 from app.stores.replay import Progress
+from app.stores.tenancy import SERVERS
 
 T = TypeVar("T")
 MIGRATIONS = ROOT / "migrations"
@@ -27,7 +28,9 @@ MIGRATIONS = ROOT / "migrations"
 
 def database_of(profile: Profile) -> Database:
     """The profile's database, not yet connected; raises Invalid."""
-    return open_database(profile.database.url, folder=Path(profile.server.data_folder), migrations=MIGRATIONS)
+    chosen = profile.database
+    folder = Path(profile.server.data_folder)
+    return open_database(chosen.url, folder=folder, migrations=MIGRATIONS, owner_url=chosen.owner_url)
 
 
 def chosen_profile(mode: str, file: Path | None, assignments: tuple[str, ...], data: Path | None) -> Profile:
@@ -56,7 +59,7 @@ def with_schema(profile: Profile, work: Callable[[Database], Awaitable[T]]) -> T
         raise missing
 
     async def checked(database: Database) -> T:
-        if not await database.run(lambda connection: inspect(connection).has_table("alembic_version")):
+        if not await database.run(SERVERS, lambda connection: inspect(connection).has_table("alembic_version")):
             raise missing
         return await work(database)
 

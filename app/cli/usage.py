@@ -13,6 +13,7 @@ from app.cli.offline import chosen_profile, with_schema
 from app.cli.options import profile_options
 from app.stores.database import Database
 from app.stores.replay import chosen_worlds
+from app.stores.tenancy import EVERY_TENANT
 from app.stores.usage import read_usage
 from app.world.usage import Used, summary
 
@@ -38,9 +39,10 @@ def usage(
 
     async def work(database: Database) -> dict[str, dict[str, Any]]:
         return await database.run(
+            tenant or EVERY_TENANT,
             lambda c: {
                 f"{owner}/{id}": summary(read_usage(c, owner, id)) for owner, id in chosen_worlds(c, tenant, world)
-            }
+            },
         )
 
     found = with_schema(chosen_profile(mode, file, assignments, data), work)

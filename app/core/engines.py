@@ -25,6 +25,8 @@ class OpenAI(Engine, frozen=True, kw_only=True, tag="openai"):
     model: str
     key_env: str = "OPENAI_API_KEY"
     base_url: str = ""
+    region: str = ""
+    """Where its words are kept, such as `eu`, for tenants that name regions."""
     first_token_ms: int = 4_000
     gap_ms: int = 800
     """A stream that pauses longer has failed: the player hears the NPC fall silent in mid-line."""
@@ -38,6 +40,7 @@ class Azure(Engine, frozen=True, kw_only=True, tag="azure"):
     endpoint_env: str = "AZURE_OPENAI_ENDPOINT"
     key_env: str = "AZURE_OPENAI_API_KEY"
     api_version: str = "2026-06-01"
+    region: str = ""
     first_token_ms: int = 4_000
     gap_ms: int = 800
     total_ms: int = 30_000
@@ -49,6 +52,8 @@ class Anthropic(Engine, frozen=True, kw_only=True, tag="anthropic"):
     model: str
     key_env: str = "ANTHROPIC_API_KEY"
     base_url: str = ""
+    region: str = ""
+    """Where its words are kept, such as `eu`, for tenants that name regions."""
     first_token_ms: int = 4_000
     gap_ms: int = 800
     total_ms: int = 30_000

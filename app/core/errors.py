@@ -6,6 +6,7 @@ Error:
 │   ├── Invalid              400  a field has the wrong type, range or value
 │   ├── Unauthenticated      401  no credential, or one that does not hold
 │   ├── Forbidden            403  the credential lacks the scope
+│   │   └── TenantSuspended  403  its tenant may do nothing for now
 │   ├── NotFound             404  an id names nothing
 │   ├── UnknownOp            404  no message of that name
 │   ├── NotAllowed           405  the resource has no such method
@@ -18,6 +19,7 @@ Error:
 │   ├── EngineDown           503  an engine failed or is not there
 │   ├── StoreDown            503  a store failed or is not there
 │   ├── OverBudget           503  a cap on money or tokens leaves no room
+│   ├── NotPermitted         503  the tenant's own settings leave no engine
 │   └── DeadlineExceeded     504  the deadline passed first
 └── Broken               500  ours
 
@@ -76,6 +78,12 @@ class Forbidden(Refused):
 
     code = "forbidden"
     status = 403
+
+
+class TenantSuspended(Forbidden):
+    """The credential holds, and its tenant may do nothing for now."""
+
+    code = "tenant_suspended"
 
 
 class NotFound(Refused):
@@ -160,6 +168,12 @@ class OverBudget(Unavailable):
     """A cap on money or tokens leaves no room for a paid call; no engine is at fault."""
 
     code = "over_budget"
+
+
+class NotPermitted(Unavailable):
+    """The tenant's own settings leave no engine that may answer; none is at fault."""
+
+    code = "not_permitted"
 
 
 class DeadlineExceeded(Unavailable):

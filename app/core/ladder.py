@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from app.core.clock import Clock, Deadline
-from app.core.errors import Broken, DeadlineExceeded, EngineDown, Error, OverBudget, Unavailable
+from app.core.errors import Broken, DeadlineExceeded, EngineDown, Error, NotPermitted, OverBudget, Unavailable
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -80,7 +80,7 @@ class Ladder(Generic[Q, A]):
                 continue
             try:
                 answer = await self._attempt(rung, request, deadline)
-            except OverBudget as error:  # one player's empty purse says nothing about the rung
+            except (OverBudget, NotPermitted) as error:  # one tenant's empty purse says nothing about the rung
                 reason = error
                 continue
             except (Unavailable, Broken) as error:

@@ -112,6 +112,8 @@ class Database(Section, frozen=True, kw_only=True):
     """The event log's home. An empty `url` is the embedded SQLite file in the data folder."""
 
     url: str
+    owner_url: str
+    """The same database as the role that owns the tables, where the role of `url` may not migrate them."""
     queue_events_max: int
     batch_events_max: int
     checkpoint_events: int

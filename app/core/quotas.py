@@ -15,6 +15,12 @@ class Limits(Section, frozen=True, kw_only=True):
     """Of one API key at once, after a rest."""
     tenant_requests_max: int
     tenant_burst_requests_max: int
+    player_requests_max: int
+    """Of one player of a world: what is said, and what is asked of quests for them."""
+    player_burst_requests_max: int
+    address_requests_max: int
+    """Over HTTP and hellos from one network address, signed in or not; each process counts for itself."""
+    address_burst_requests_max: int
     lease_ms: int
     """With a shared server, requests are granted to this process in batches for so long ahead."""
     failures_max: int

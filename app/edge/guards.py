@@ -89,7 +89,7 @@ def guarded_protocol(
                 super().on_headers_complete()
                 return
             app: Any = self.app
-            self.app = _admitted(app, router.admission, route)
+            self.app = _admitted(app, router.admission, route, router.limits.callers.tenant(_credential(self.headers)))
             super().on_headers_complete()
             self.app = app
 
@@ -161,10 +161,10 @@ def _too_long(head_bytes_max: int) -> TooLarge:
     return TooLarge(f"the head is over {head_bytes_max} bytes", hint="send fewer headers, or raise the cap")
 
 
-def _admitted(app: ASGIApp, admission: Admission, route: Route) -> Any:
+def _admitted(app: ASGIApp, admission: Admission, route: Route, tenant: str) -> Any:
     """`app` for one request that was let in, or the refusal."""
     try:
-        ticket = admission.enter(route.op, writes=route.writes)
+        ticket = admission.enter(route.op, writes=route.writes, tenant=tenant)
     except Error as error:
         return _refusal(error)
 
@@ -176,6 +176,14 @@ def _admitted(app: ASGIApp, admission: Admission, route: Route) -> Any:
             ticket.leave()
 
     return admitted
+
+
+def _credential(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """What follows the scheme in the authorization header; empty without one."""
+    for name, value in headers:
+        if name == b"authorization":
+            return value.partition(b" ")[2].strip()
+    return b""
 
 
 def _refusal(error: Error) -> Any:

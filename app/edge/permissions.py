@@ -13,6 +13,7 @@ import msgspec
 
 from app.core.chain import Verdict
 from app.core.module import Scope
+from app.core.tenants import TenantSettings
 from app.edge.rest import shapes
 
 SIGNED_IN = Scope(0)
@@ -99,6 +100,13 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource(
         "get", "/v1/audit/verify", "Verify the tenant's audit trail.", Scope.AUDIT, answer=Verdict,
+    ),
+    Resource(
+        "get", "/v1/settings", "Read what the tenant has set for itself.", Scope.SETTINGS, answer=shapes.OwnSettings,
+    ),
+    Resource(
+        "put", "/v1/settings", "Replace what the tenant has set for itself.", Scope.SETTINGS,
+        body=TenantSettings, answer=shapes.OwnSettings,
     ),
     Resource("get", "/health/live", "Say that the process runs.", None, answer=shapes.Alive),
     Resource("get", "/health/ready", "Say what is ready, degraded or missing.", None, answer=shapes.Readiness),

@@ -123,6 +123,7 @@ class Router:
         self._metrics.inflight.inc()
         try:
             self.authorize(route, identity)
+            await self.limits.take_player(identity, call.world, player_of(request))
             async with asyncio.timeout(limit_ms / 1000.0):
                 if not call.world or self._elsewhere.here(call.tenant, call.world):
                     reply = await route.handler.run(call, request)
@@ -180,6 +181,11 @@ class Router:
             outcome=outcome,
             **call.notes,
         )
+
+
+def player_of(request: Request) -> str:
+    """Whom a request is for or from, where it names one; an NPC that speaks counts as one as well."""
+    return str(getattr(request, "player", "") or getattr(request, "speaker", ""))
 
 
 def decode(route: Route, body: bytes | memoryview | msgspec.Raw, *, packed: bool) -> Request:

@@ -39,6 +39,7 @@ class Close(Exception):
 
 RESTART = 1012
 TOKEN = 4401
+SUSPENDED = 4403
 LATE = 4408
 SLOW = 4429
 MALFORMED = 4400
@@ -160,6 +161,11 @@ class Session:
         if self._carrier is not None:
             self._carrier.end(Close(TOKEN, "the access of this key or sign-in has ended"))
         self.close()
+
+    def dismiss(self, close: Close) -> None:
+        """Close the socket, where there is one."""
+        if self._carrier is not None:
+            self._carrier.end(close)
 
     def close(self) -> None:
         """End everything in flight."""
@@ -402,6 +408,16 @@ class Sessions:
                 if held is not None:
                     held[1].cancel()
                 session.revoke()
+
+    def suspend(self, tenant: str) -> None:
+        """Close every socket of the tenant, and forget its sessions that wait to be resumed."""
+        for session in [one for one in self._open if one.identity.tenant == tenant]:
+            session.dismiss(Close(SUSPENDED, "the tenant is suspended"))
+        for token, (session, timer) in [*self._waiting.items()]:
+            if session.identity.tenant == tenant:
+                timer.cancel()
+                del self._waiting[token]
+                session.close()
 
     def end(self, session: Session) -> None:
         self._open.discard(session)

@@ -18,7 +18,7 @@ from litestar.handlers import WebsocketRouteHandler
 
 from app.control.auth import Authority
 from app.core.clock import Clock
-from app.core.errors import Error, Invalid, Unauthenticated, Unavailable
+from app.core.errors import Error, Invalid, TenantSuspended, Unauthenticated, Unavailable
 from app.core.ids import ID_LENGTH_MAX
 from app.core.messages import Frame
 from app.core.ports import History, Log, Places
@@ -31,7 +31,7 @@ from app.edge.feed import Feed
 from app.edge.follow import Followers
 from app.edge.frames import DOOR, TICKET, LinkProtocol
 from app.edge.router import Router
-from app.edge.session import LATE, LATER, MALFORMED, TOKEN, Close, Session, Sessions
+from app.edge.session import LATE, LATER, MALFORMED, SUSPENDED, TOKEN, Close, Session, Sessions
 from app.telemetry.metrics import Metrics
 from app.world.state import Worlds
 
@@ -133,6 +133,7 @@ class Link:
         body, packed = _body(message)
         id = _readable_id(body, packed=packed)
         try:
+            await self.router.limits.arrive(client_address(socket.scope))
             frame = decode(body, Frame, packed=packed, what="the frame")
             session, reply = await self._open(frame, packed=packed)
         except Error as error:
@@ -149,6 +150,7 @@ class Link:
         if hello.protocol not in PROTOCOLS:
             raise Invalid(f"protocol {hello.protocol!r} is not spoken", hint=f"spoken: {PROTOCOLS}")
         identity = self.authority.identify(hello.token)
+        self.router.limits.require_active(identity.tenant)
         new = partial(Session, identity=identity, server=self.server, router=self.router, feed=self.feed)
         session = self.sessions.claim(hello.resume, identity) if hello.resume else None
         recalled = None
@@ -337,6 +339,8 @@ def _code(error: Error) -> int:
     """The close code after a hello that failed."""
     if isinstance(error, Unauthenticated):
         return TOKEN
+    if isinstance(error, TenantSuspended):
+        return SUSPENDED
     return LATER if isinstance(error, Unavailable) else MALFORMED
 
 

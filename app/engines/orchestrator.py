@@ -17,7 +17,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from app.core.clock import Clock, Deadline
-from app.core.errors import Broken, DeadlineExceeded, EngineDown, OverBudget, Unavailable
+from app.core.errors import Broken, DeadlineExceeded, EngineDown, NotPermitted, OverBudget, Unavailable
 from app.core.ladder import Watcher
 from app.core.ports import (
     Completion,
@@ -32,6 +32,7 @@ from app.core.ports import (
     WordsStart,
 )
 from app.core.spending import Amount, Budgets, Reservation, Spender
+from app.core.tenants import NoRules, Rules, may_write
 from app.engines.wire import within
 from app.world.scene import Scene
 
@@ -94,8 +95,13 @@ class Orchestrator:
         failures_max: int = 3,
         rest_ms: float = 4_000.0,
         budgets: Budgets | None = None,
+        rules: Rules | None = None,
+        regions: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`limits` are the clocks by engine name; without room in `budgets` a metered engine is not called."""
+        """`limits` are the clocks by engine name; without room in `budgets` a metered engine is not called.
+
+        `rules` tell what a tenant has set, `regions` where each engine is that is not on this machine.
+        """
         if not engines:
             raise Broken(f"the orchestrator {name!r} has no engine")
         self.name = name
@@ -105,6 +111,8 @@ class Orchestrator:
         self._limits = {engine.name: limits.get(engine.name, Limits()) for engine in engines}
         self._failures_max, self._rest_s = failures_max, rest_ms / 1000.0
         self._budgets = budgets
+        self._rules: Rules = rules or NoRules()
+        self._regions = regions
         self._health = {engine.name: _Health() for engine in engines}
 
     def status(self) -> EngineStatus:
@@ -126,13 +134,15 @@ class Orchestrator:
     async def stream(self, completion: Completion, deadline: Deadline) -> AsyncGenerator[WordsEvent]:
         """One start, deltas, one end with the usage of every engine that took part.
 
-        Raises OverBudget when nothing but money was lacking, EngineDown when all fail.
+        Raises OverBudget when nothing but money was lacking, NotPermitted when the tenant's settings allow no engine,
+        EngineDown when all fail.
         """
         said, total, started = "", Usage(), False
+        completion, allowed, reasons = self._ruled(completion)
         refusal: OverBudget | None = None
         broke = False
-        able = [engine for engine in self._engines if not self._resting(engine.name)]
-        reasons = [
+        able = [engine for engine in allowed if not self._resting(engine.name)]
+        reasons += [
             f"{name} rests after: {health.reason}" for name, health in self._health.items() if self._resting(name)
         ]
         first_by = deadline if completion.first_token_ms is None else self._sooner(deadline, completion.first_token_ms)
@@ -167,12 +177,32 @@ class Orchestrator:
                 total = _sum(total, self._broke(engine, completion, attempt, error))
         if refusal is not None and not broke:
             raise refusal
-        rested_s = None if able else min(health.rests_until_s for health in self._health.values())
+        rested_s = None if able else min(self._health[engine.name].rests_until_s for engine in allowed)
         raise EngineDown(
             f"no provider answered: {'; '.join(reasons)}",
             hint="see the engines' status",
             retry_after_s=None if rested_s is None else max(0.0, rested_s - self._clock.monotonic_s()),
         )
+
+    def _ruled(self, completion: Completion) -> tuple[Completion, list[Words], list[str]]:
+        """The request with the tenant's own safety text, the engines that may write for it, and why others may not.
+
+        Raises NotPermitted when none may.
+        """
+        held = self._rules.of(completion.tenant)
+        against = {
+            engine.name: reason
+            for engine in self._engines
+            if (reason := may_write(held, engine.name, self._regions.get(engine.name)))
+        }
+        allowed = [engine for engine in self._engines if engine.name not in against]
+        if not allowed:
+            raise NotPermitted(f"no engine may write: {'; '.join(against.values())}", hint="see GET /v1/settings")
+        if held.settings.safety_text:
+            first, *rest = completion.parts
+            own = Part(trust="system", text=held.settings.safety_text)
+            completion = msgspec.structs.replace(completion, parts=(first, own, *rest))
+        return completion, allowed, [*against.values()]
 
     async def _attempt(
         self, engine: Words, completion: Completion, deadline: Deadline, attempt: _Attempt, said: str

@@ -26,6 +26,7 @@ from app.core.errors import Conflict, Invalid, StoreDown
 from app.stores.cluster import Cluster, Tools, find_tools, private_cluster
 from app.stores.database import Database, failures_named, open_database
 from app.stores.replay import Progress, Replayed, check_world, newest_seqs
+from app.stores.tenancy import EVERY_TENANT, SERVERS, SETTING
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -99,7 +100,7 @@ async def take(database: Database, url: str, folder: Path, *, physical: bool) ->
     elif physical:
         manifest = await _copy_base(database, parsed, folder)
     else:
-        manifest = await database.run(lambda connection: _dump(connection, parsed, folder))
+        manifest = await database.run(EVERY_TENANT, lambda connection: _dump(connection, parsed, folder))
     _write_durably(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
     return manifest
 
@@ -189,19 +190,21 @@ def _dump(connection: Connection, url: URL, folder: Path) -> Manifest:
     arguments = [
         "--format=custom",
         "--no-owner",
+        "--no-privileges",  # the next start grants them anew, to the role that is there
+        "--enable-row-security",
         "--no-password",
         f"--snapshot={snapshot}",
         f"--file={target}",
         address,
     ]
-    tools.run("pg_dump", arguments, environment=environment)
+    tools.run("pg_dump", arguments, environment={**environment, "PGOPTIONS": f"-c {SETTING}={EVERY_TENANT}"})
     return _manifest("dump", connection, target, postgres_major=_major(connection))
 
 
 async def _copy_base(database: Database, url: URL, folder: Path) -> Manifest:
     address, environment = libpq(url)
-    major = await database.run(_major)
-    seqs = await database.run(lambda connection: (_revision(connection), _worlds(connection)))
+    major = await database.run(SERVERS, _major)
+    seqs = await database.run(EVERY_TENANT, lambda connection: (_revision(connection), _worlds(connection)))
     arguments = [f"--pgdata={folder / 'base'}", "--wal-method=stream", "--checkpoint=fast", "--no-password"]
     arguments += ["--manifest-checksums=SHA256", f"--dbname={address}"]
     tools = find_tools("pg_basebackup", major=major)
@@ -240,7 +243,7 @@ def _examine_alive(folder: Path, manifest: Manifest, told: Progress) -> list[Rep
         async def work() -> list[Replayed]:
             database = open_database(url, folder=cluster.folder, migrations=cluster.folder)
             try:
-                return await database.run(lambda connection: examine(connection, manifest, told))
+                return await database.run(EVERY_TENANT, lambda connection: examine(connection, manifest, told))
             finally:
                 await database.close()
 
@@ -261,7 +264,14 @@ def _start_copy(cluster: Cluster, folder: Path, manifest: Manifest) -> str:
 def load_dump(tools: Tools, dump: Path, url: URL, *, arguments: tuple[str, ...]) -> None:
     """Run pg_restore, all or nothing; raises StoreDown."""
     address, environment = libpq(url)
-    fixed = ["--no-owner", "--no-password", "--exit-on-error", "--single-transaction", f"--dbname={address}"]
+    fixed = [
+        "--no-owner",
+        "--no-privileges",
+        "--no-password",
+        "--exit-on-error",
+        "--single-transaction",
+        f"--dbname={address}",
+    ]
     tools.run("pg_restore", [*fixed, *arguments, str(dump)], environment=environment)
 
 

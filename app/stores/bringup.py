@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.errors import Invalid, StoreDown
 from app.stores.tables import OLDEST_REVISION, SCHEMA_REVISION, metadata, schema_support
+from app.stores.tenancy import secure
 
 T = TypeVar("T")
 LOCK_MS_MAX = 1_000
@@ -62,6 +63,7 @@ def bring_up(connection: Connection, migrations: Path) -> None:
         upgrade(connection, migrations)
         return
     metadata.create_all(connection)
+    secure(connection, metadata)
     connection.execute(insert(schema_support).values(oldest=OLDEST_REVISION))
     connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": SCHEMA_REVISION})

@@ -174,7 +174,7 @@ class Checkpoints:
         last_seq = twin.queue[-1].seq if twin.queue else 0
         while twin.state.seq < last_seq:
             if twin.queue[0].seq > twin.state.seq + 1:
-                events = deque(await self._database.run(lambda c: _page(c, twin)))
+                events = deque(await self._database.run(twin.tenant, lambda c: _page(c, twin)))
             else:
                 events = twin.queue
             await self._fold_some(twin.state, events, last_seq)
@@ -201,7 +201,7 @@ class Checkpoints:
             self._reached("checkpoint.encoded")
             for number, body in enumerate(bodies):
                 part = Part(seq=seq, number=number, parts=len(bodies), body=body)
-                await self._database.run(partial(self._save, twin, part))
+                await self._database.run(twin.tenant, partial(self._save, twin, part))
         except StoreDown as error:
             self._grown[twin.tenant, twin.world] = None
             self._tell(error.message)

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from app.core.errors import Invalid, StoreDown
 from app.core.ports import Log
 from app.stores.embedded.folder import FolderLock
+from app.stores.tenancy import Tenants
 from app.stores.watch import RETRY_AFTER_S, Limits
 
 T = TypeVar("T")
@@ -45,14 +46,20 @@ class Database(Protocol):
         """Begin to notice when it hangs or is gone, and to fail its callers then instead of letting them wait."""
         ...
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
+    @property
+    def weakness(self) -> str:
+        """Why row-level security does not bind this server; empty while it does, and where there is none."""
+        ...
+
+    async def run(self, tenants: Tenants, work: Callable[[Connection], T]) -> T:
         """The result of `work` inside one committed transaction, in the time that a watched one may take.
 
-        After a StoreDown it may still be committed a little later, and `work` must bear that.
+        It sees and writes rows of `tenants` alone: one id, several, or EVERY_TENANT. After a StoreDown it may still be
+        committed a little later, and `work` must bear that.
         """
         ...
 
-    async def run_long(self, work: Callable[[Connection], T]) -> T:
+    async def run_long(self, tenants: Tenants, work: Callable[[Connection], T]) -> T:
         """The same for work whose length depends on how much there is; it waits as long as the database answers."""
         ...
 
@@ -65,16 +72,17 @@ class Database(Protocol):
         ...
 
 
-def open_database(url: str, *, folder: Path, migrations: Path) -> Database:
+def open_database(url: str, *, folder: Path, migrations: Path, owner_url: str = "") -> Database:
     """The database at `url`, or the SQLite file in `folder` when it is empty. Nothing is connected yet.
 
+    `owner_url` is the same PostgreSQL database as the role that owns the tables, where `url` is not to migrate.
     Raises Invalid for an address that is neither SQLite nor PostgreSQL, or whose driver is not installed.
     """
     if not url:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         url = f"sqlite:///{folder / 'innkeeper.db'}"
     try:
-        parsed = make_url(url)
+        parsed, owner = make_url(url), make_url(owner_url) if owner_url else None
     except ArgumentError as error:
         raise Invalid("database.url cannot be read", hint="write postgresql://USER:PASSWORD@HOST/NAME") from error
     match parsed.get_backend_name():
@@ -83,16 +91,16 @@ def open_database(url: str, *, folder: Path, migrations: Path) -> Database:
 
             return SqliteDatabase(parsed, migrations)
         case "postgresql":
-            return _open_postgres(parsed, migrations)
+            return _open_postgres(parsed, migrations, owner)
         case other:
             raise Invalid(f"database.url names {other!r}", hint="use postgresql://… or leave it empty for SQLite")
 
 
-def _open_postgres(url: URL, migrations: Path) -> Database:
+def _open_postgres(url: URL, migrations: Path, owner: URL | None) -> Database:
     try:
         from app.stores.postgres import PostgresDatabase
 
-        return PostgresDatabase(url, migrations)
+        return PostgresDatabase(url, migrations, owner=owner)
     except ModuleNotFoundError as error:
         raise Invalid(f"the package {error.name!r} is not installed", hint="uv sync --extra postgres") from error
 

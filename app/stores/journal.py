@@ -97,7 +97,7 @@ class WorldJournal:
                 self._reached("world.inserted")
                 return found
 
-            made = await self._database.run(insert)
+            made = await self._database.run(tenant, insert)
             self._reached("world.committed")
             if made.owner != self._owner:
                 raise StoreDown(f"world {world!r} was made elsewhere just now", hint="ask again", retry_after_s=0.1)
@@ -137,7 +137,7 @@ class WorldJournal:
 
     async def newest_seq(self, tenant: str, world: str) -> int:
         """The place of the world's newest committed event, wherever the world is."""
-        return await self._database.run(lambda connection: repositories.newest_seq(connection, tenant, world))
+        return await self._database.run(tenant, lambda connection: repositories.newest_seq(connection, tenant, world))
 
     async def events_after(
         self, tenant: str, world: str, seq: int, until_seq: int | None, *, events_max: int
@@ -149,7 +149,7 @@ class WorldJournal:
             first_seq = max(seq, last_seq - events_max) + 1
             return tuple(repositories.events_between(connection, tenant, world, first_seq, last_seq))
 
-        return await self._database.run(read)
+        return await self._database.run(tenant, read)
 
     async def open(self, claim: Claim, *, before: Callable[[World], Awaitable[None]] | None = None) -> int:
         """Bring a world that this process owns into RAM and return how many events were replayed.
@@ -158,7 +158,7 @@ class WorldJournal:
         """
         world, replayed = await load_world(self._database, claim)
         tenant, id = world.tenant, world.id
-        keys = await self._database.run(lambda c: repositories.newest_keys(c, tenant, id, self._keys_max))
+        keys = await self._database.run(tenant, lambda c: repositories.newest_keys(c, tenant, id, self._keys_max))
         self._keys[tenant, id] = OrderedDict((key, (first, last, said, None)) for key, first, last, said in keys)
         self._forgetful.discard((tenant, id))
         if len(keys) == self._keys_max:
@@ -185,7 +185,8 @@ class WorldJournal:
                 save_checkpoint(connection, tenant, world, state_encoder.encode(state), state.seq)
             self._reached("checkpoint.replaced")
 
-        await self._database.run_long(save)
+        if states:
+            await self._database.run_long({tenant for tenant, _, _ in states}, save)
 
     def _forget(self, world: World, known: _Known) -> None:
         """Drop the oldest key when there are too many, unless the database does not have it yet."""
@@ -208,7 +209,7 @@ class WorldJournal:
         if done is not None:
             await self._writer.acknowledged(done)
         return await self._database.run(
-            lambda c: tuple(repositories.events_between(c, tenant, world, first_seq, last_seq))
+            tenant, lambda c: tuple(repositories.events_between(c, tenant, world, first_seq, last_seq))
         )
 
     def _apply(self, world: World, changes: Sequence[Change], game_s: float | None) -> list[Event]:

@@ -23,15 +23,16 @@ PAGE_EVENTS = 500
 async def load_world(database: Database, claim: Claim) -> tuple[World, int]:
     """(the world as its log left it, how many events were replayed); raises StoreDown."""
     tenant, id = claim.tenant, claim.world
-    body = await database.run_long(lambda connection: checkpoint_body(connection, tenant, id))
+    body = await database.run_long(tenant, lambda connection: checkpoint_body(connection, tenant, id))
     state = await asyncio.to_thread(decode_checkpoint, body, id)
     replayed = 0
     while True:
         after_seq = state.seq
         rows = await database.run(
+            tenant,
             lambda connection, after_seq=after_seq: repositories.event_rows(  # type: ignore[misc]  # bound at once
                 connection, tenant, id, after_seq, PAGE_EVENTS
-            )
+            ),
         )
         await asyncio.to_thread(_apply, state, rows)
         replayed += len(rows)

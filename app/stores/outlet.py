@@ -107,9 +107,9 @@ class Outlet:
         after_seq = (
             known[1]
             if known[0] == (last or "")
-            else await self._database.run(lambda connection: _seq(connection, tenant, world, last or ""))
+            else await self._database.run(tenant, lambda connection: _seq(connection, tenant, world, last or ""))
         )
-        entries, seq = await self._database.run(lambda connection: _read(connection, tenant, world, after_seq))
+        entries, seq = await self._database.run(tenant, lambda connection: _read(connection, tenant, world, after_seq))
         if entries:
             await self._stream.publish(tenant, stream_name(world), entries)
             self._published[tenant, world] = (entries[-1].id, seq)

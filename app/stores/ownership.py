@@ -21,10 +21,9 @@ from app.stores.database import Database
 from app.stores.failpoints import Reached, nothing
 from app.stores.journal import WorldJournal
 from app.stores.repositories import Claim
+from app.stores.tenancy import EVERY_TENANT, SERVERS
 from app.world.state import World, Worlds
 
-TENANT = "~"
-"""Stands for the servers themselves, which belong to no tenant."""
 RENEWALS = 3
 """Renewals in the length of a lease."""
 SEEN_S = 0.25
@@ -105,7 +104,7 @@ class Ownership:
         """
         await self._renew()
         replayed = 0
-        for seen in await self._database.run(repositories.claims):
+        for seen in await self._database.run(EVERY_TENANT, repositories.claims):
             if self._alone or seen.owner in ("", self.name):
                 taken = await self._take(seen)
                 replayed += await self._journal.open(taken) if taken is not None else 0
@@ -123,7 +122,7 @@ class Ownership:
             return
         try:
             for tenant in {world.tenant for world in self._worlds.all()}:
-                await self._database.run(partial(repositories.leave_worlds, tenant=tenant, owner=self.name))
+                await self._database.run(tenant, partial(repositories.leave_worlds, tenant=tenant, owner=self.name))
             await self._leases.release(self._lease)
         except StoreDown as error:
             self._log.warning("ownership.not_released", reason=error.message)
@@ -159,19 +158,15 @@ class Ownership:
     async def lives(self, address: str) -> bool:
         known = self._seen.get(address)
         if known is None:
-            known = await self._leases.holder(TENANT, f"replica {address}") is not None
+            known = await self._leases.holder(SERVERS, f"replica {address}") is not None
             self._seen.put(address, known)
         return bool(known)
 
     async def all(self, tenant: str) -> Sequence[tuple[str, str]]:
         if self._alone:
             return [(world.id, "") for world in self._worlds.of(tenant)]
-        known = await self._database.run(repositories.claims)
-        return [
-            (one.world, "" if self._worlds.has(tenant, one.world) else one.owner)
-            for one in known
-            if one.tenant == tenant
-        ]
+        known = await self._database.run(tenant, partial(repositories.claims_of, tenant=tenant))
+        return [(one.world, "" if self._worlds.has(tenant, one.world) else one.owner) for one in known]
 
     def doubt(self, address: str) -> None:
         self._seen.kept.clear()
@@ -183,7 +178,7 @@ class Ownership:
     async def _find(self, tenant: str, world: str) -> str:
         """Look the world up and take it where its owner is gone; raises StoreDown, Unavailable."""
         for _ in range(TRIES):
-            seen = await self._database.run(lambda connection: repositories.claim_of(connection, tenant, world))
+            seen = await self._database.run(tenant, lambda connection: repositories.claim_of(connection, tenant, world))
             if seen is None:
                 return ""
             if seen.owner not in ("", self.name) and await self.lives(seen.owner):
@@ -201,10 +196,12 @@ class Ownership:
     async def _take(self, seen: Claim) -> Claim | None:
         if self._displaced:
             raise self._stranger()
-        return await self._database.run(lambda connection: repositories.take_world(connection, seen, self.name))
+        return await self._database.run(
+            seen.tenant, lambda connection: repositories.take_world(connection, seen.tenant, seen, self.name)
+        )
 
     async def _acquire(self) -> Lease | None:
-        return await self._leases.acquire(TENANT, f"replica {self.name}", self.name, ttl_ms=self._lease_ms)
+        return await self._leases.acquire(SERVERS, f"replica {self.name}", self.name, ttl_ms=self._lease_ms)
 
     def _keep(self, lease: Lease | None) -> None:
         self._lease = lease or self._lease
@@ -244,7 +241,7 @@ class Ownership:
                 self._keep(await self._leases.renew(lease, ttl_ms=self._lease_ms))
             except Conflict:
                 # A lease that is gone before its end was taken by a twin, or its server has lost its memory.
-                if not ended and await self._leases.holder(TENANT, lease.name) is not None:
+                if not ended and await self._leases.holder(SERVERS, lease.name) is not None:
                     self._displace()
                     raise self._stranger() from None
             else:
@@ -254,7 +251,8 @@ class Ownership:
 
     async def _check(self) -> None:
         """Drop the worlds that were taken from this replica while it was not heard of."""
-        mine = {(one.tenant, one.world): one for one in await self._database.run(repositories.claims)}
+        known = await self._database.run(EVERY_TENANT, repositories.claims)
+        mine = {(one.tenant, one.world): one for one in known}
         for world in self._worlds.all():
             row = mine.get((world.tenant, world.id))
             if row is None or (row.owner, row.fence) != (self.name, world.fence):

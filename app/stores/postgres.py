@@ -1,7 +1,9 @@
 """PostgreSQL through asyncpg and a small pool; a session commits durably and gives up on locks in time.
 
-While it is watched, a transaction that takes too long is cut by closing its connection, all of them are when
-the server is gone, and whoever comes meanwhile is told at once. What was cut may still have been committed.
+The owner migrates; whatever comes after that runs as a role that row-level security binds, in transactions that say
+with their first word whose they are. While it is watched, a transaction that takes too long is cut by closing its
+connection, all of them are when the server is gone, and whoever comes meanwhile is told at once. What was cut may
+still have been committed.
 """
 
 from __future__ import annotations
@@ -15,24 +17,32 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.errors import Invalid, StoreDown
 from app.core.ports import Log
+from app.stores import roles
 from app.stores.bringup import LOCK_MS_MAX, bring_up, fits, patiently
 from app.stores.database import failures_named
+from app.stores.tenancy import SERVERS, SETTING, Tenants, setting_of
 from app.stores.watch import NO_LIMIT_S, RETRY_AFTER_S, Limits, Running, Watch
 
 T = TypeVar("T")
 POOL_MAX = 5
 CONNECT_S_MAX = 5
 CLOSE_S_MAX = 5
+ROLLBACK_S_MAX = 5
 CONNECT_WATCHED_S_MAX = 2
 """While the server is watched, nobody waits for a connection for long."""
 MIGRATION_LOCK = 0x1_44_4B_50
 """Advisory lock that lets one of several replicas create or migrate the schema."""
-SETTINGS = {"synchronous_commit": "on", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"}
+SETTINGS = {
+    "synchronous_commit": "on",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30s",
+    SETTING: "",
+}
 
 
 class Driver(Protocol):
@@ -40,6 +50,7 @@ class Driver(Protocol):
 
     def terminate(self) -> None: ...
     def is_closed(self) -> bool: ...
+    async def execute(self, query: str) -> str: ...
 
 
 class PostgresDatabase:
@@ -47,15 +58,20 @@ class PostgresDatabase:
 
     alone = None
 
-    def __init__(self, url: URL, migrations: Path) -> None:
-        self._tls = _tls_of(url)
-        self._url = url.set(drivername="postgresql+asyncpg").difference_update_query(("sslmode", "sslrootcert"))
+    def __init__(self, url: URL, migrations: Path, *, owner: URL | None = None) -> None:
+        """`owner` migrates, where `url` is not to."""
+        self._url = url.set(drivername="postgresql+asyncpg")
+        self._login = url.username if owner is not None else None
         self._migrations = migrations
         self._drivers: WeakSet[Driver] = WeakSet()
         self._connect_s = CONNECT_S_MAX
-        self._engine = self._open(POOL_MAX)
-        self._probes = self._open(1)
+        self._role = ""
+        """What new connections step down to; empty until the schema is there."""
+        self._engine = self._open(self._url, POOL_MAX, self._stepping_down)
+        self._probes = self._open(self._url, 1, self._stepping_down)
         """A connection of the watch's own, since a pool that is used up is no fault."""
+        self._owner = self._open((owner or url).set(drivername="postgresql+asyncpg"), 1, self._connecting)
+        self.weakness = ""
         self._watch: Watch | None = None
 
     @property
@@ -72,15 +88,20 @@ class PostgresDatabase:
             f"the database {self.url}", limits=limits, log=log, probe=self._probe, hang_up=self._hang_up
         )
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        return await self._within(self._watch.limits.transaction_s if self._watch is not None else NO_LIMIT_S, work)
+    async def run(self, tenants: Tenants, work: Callable[[Connection], T]) -> T:
+        limit_s = self._watch.limits.transaction_s if self._watch is not None else NO_LIMIT_S
+        return await self._within(self._engine, limit_s, tenants, work)
 
-    async def run_long(self, work: Callable[[Connection], T]) -> T:
-        return await self._within(NO_LIMIT_S, work)
+    async def run_long(self, tenants: Tenants, work: Callable[[Connection], T]) -> T:
+        return await self._within(self._engine, NO_LIMIT_S, tenants, work)
 
     async def upgrade(self) -> None:
-        if not await self.run(fits):
+        limit_s = self._watch.limits.transaction_s if self._watch is not None else NO_LIMIT_S
+        if not await self._within(self._owner, limit_s, SERVERS, self._prepared):
             await patiently(self._migrate)
+        for engine in (self._engine, self._probes, self._owner):
+            await engine.dispose()
+        self.weakness = await self.run(SERVERS, roles.weakness)
 
     async def close(self) -> None:
         if self.fault:
@@ -89,14 +110,21 @@ class PostgresDatabase:
             await self._watch.close()
         try:
             async with asyncio.timeout(CLOSE_S_MAX):
-                for engine in (self._engine, self._probes):
+                for engine in (self._engine, self._probes, self._owner):
                     await engine.dispose()
         except TimeoutError:
             self._hang_up()
 
+    def _prepared(self, connection: Connection) -> bool:
+        """Whether nothing is to be done; then it is known as which role the server works."""
+        role = roles.role_for(connection, self._login) if fits(connection) else None
+        self._role = role or ""
+        return role is not None
+
     async def _migrate(self) -> None:
         with failures_named(self.url):
-            async with self._engine.connect() as connection:
+            async with self._owner.connect() as connection:
+                await connection.execution_options(isolation_level="READ COMMITTED")
                 await connection.run_sync(self._bring_up_alone)
 
     def _bring_up_alone(self, connection: Connection) -> None:
@@ -108,27 +136,40 @@ class PostgresDatabase:
         try:
             bring_up(connection, self._migrations)
             connection.commit()
+            if not self._prepared(connection):
+                roles.prepare(connection, self._login)
+                connection.commit()
+                self._prepared(connection)
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
             connection.execute(text("RESET lock_timeout"))
             connection.commit()
 
-    def _open(self, connections: int) -> AsyncEngine:
+    def _open(self, url: URL, connections: int, connecting: Callable[..., None]) -> AsyncEngine:
+        # Transactions are begun and ended here, so that a BEGIN can name the tenants in the same round trip.
+        tls = _tls_of(url)
         engine = create_async_engine(
-            self._url,
+            url.difference_update_query(("sslmode", "sslrootcert")),
             pool_size=connections,
             max_overflow=0,
             pool_timeout=CONNECT_S_MAX,
-            connect_args={"server_settings": SETTINGS, **({} if self._tls is None else {"ssl": self._tls})},
+            isolation_level="AUTOCOMMIT",
+            connect_args={} if tls is None else {"ssl": tls},
         )
-        event.listen(engine.sync_engine, "do_connect", self._connecting)
+        event.listen(engine.sync_engine, "do_connect", connecting)
         event.listen(engine.sync_engine, "connect", self._connected)
         event.listen(engine.sync_engine, "checkout", _require_open)
         return engine
 
     def _connecting(self, _dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
         options["timeout"] = self._connect_s
+        options["server_settings"] = SETTINGS
+
+    def _stepping_down(self, dialect: object, record: object, arguments: object, options: dict[str, Any]) -> None:
+        self._connecting(dialect, record, arguments, options)
+        if self._role:
+            options["server_settings"] = {**SETTINGS, "role": self._role}
 
     def _connected(self, connection: Any, _record: object) -> None:
         self._drivers.add(connection.driver_connection)
@@ -138,10 +179,12 @@ class PostgresDatabase:
         for driver in list(self._drivers):
             driver.terminate()
 
-    async def _within(self, limit_s: float, work: Callable[[Connection], T]) -> T:
+    async def _within(
+        self, engine: AsyncEngine, limit_s: float, tenants: Tenants, work: Callable[[Connection], T]
+    ) -> T:
         """The result of `work`, unless the watch cuts it: then its connection is closed and StoreDown says why."""
         if self._watch is None:
-            return await self._transact(self._engine, work)
+            return await self._transact(engine, tenants, work)
         self._watch.require()
         cut_for = ""
         driver: Driver | None = None
@@ -162,7 +205,7 @@ class PostgresDatabase:
         running = Running(cut, limit_s)
         self._watch.begin(running)
         try:
-            return await self._transact(self._engine, begun)
+            return await self._transact(engine, tenants, begun)
         except StoreDown as error:
             if cut_for:
                 raise StoreDown(cut_for, hint="it is tried again by itself", retry_after_s=RETRY_AFTER_S) from error
@@ -170,13 +213,45 @@ class PostgresDatabase:
         finally:
             self._watch.end(running)
 
-    async def _transact(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    async def _transact(self, engine: AsyncEngine, tenants: Tenants, work: Callable[[Connection], T]) -> T:
+        named = setting_of(tenants).replace("'", "''")
         with failures_named(self.url):
-            async with engine.begin() as connection:
-                return await connection.run_sync(work)
+            async with engine.connect() as connection:
+                driver: Driver = (await connection.get_raw_connection()).driver_connection  # type: ignore[assignment]
+                committed = False
+                await _say(driver, f"BEGIN; SET LOCAL {SETTING} = '{named}'")
+                try:
+                    done = await connection.run_sync(work)
+                    committed = await _say(driver, "COMMIT") == "COMMIT"
+                    if not committed:
+                        raise StoreDown("the transaction had failed, so nothing of it was committed")
+                finally:
+                    if not committed:
+                        await asyncio.shield(_roll_back(driver))
+                return done
 
     async def _probe(self) -> None:
-        await self._transact(self._probes, lambda connection: connection.execute(text("SELECT 1")))
+        await self._transact(self._probes, SERVERS, lambda connection: connection.execute(text("SELECT 1")))
+
+
+async def _say(driver: Driver, words: str) -> str:
+    """Send what has no parameters, in one round trip, and give the last command's tag."""
+    from asyncpg import InterfaceError, PostgresError  # type: ignore[import-untyped]
+
+    try:
+        return await driver.execute(words)
+    except (PostgresError, InterfaceError) as error:
+        raise DBAPIError(words.partition(";")[0], None, error) from error
+
+
+async def _roll_back(driver: Driver) -> None:
+    """Leave nothing of the transaction; a connection that cannot say so is closed, and the pool makes another."""
+    try:
+        async with asyncio.timeout(ROLLBACK_S_MAX):
+            if not driver.is_closed():
+                await _say(driver, "ROLLBACK")
+    except (DBAPIError, OSError, TimeoutError):
+        driver.terminate()
 
 
 def _tls_of(url: URL) -> ssl.SSLContext | bool | None:

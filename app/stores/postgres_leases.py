@@ -41,24 +41,26 @@ class PostgresLeases:
         # The time is read before the call: the lease ends here no later than at the server.
         until_s = self._until_s(ttl_ms)
         values = {"tenant": tenant, "name": name, "owner": owner, "above": above, "ttl_ms": ttl_ms}
-        token = await self._database.run(lambda connection: connection.execute(_ACQUIRE, values).scalar())
+        token = await self._database.run(tenant, lambda connection: connection.execute(_ACQUIRE, values).scalar())
         if token is None:
             return None
         return Lease(tenant=tenant, name=name, owner=owner, token=token, until_s=until_s)
 
     async def renew(self, lease: Lease, *, ttl_ms: int) -> Lease:
         until_s = self._until_s(ttl_ms)
-        if not await self._database.run(lambda connection: _changed(connection, _RENEW, lease, ttl_ms=ttl_ms)):
+        if not await self._database.run(
+            lease.tenant, lambda connection: _changed(connection, _RENEW, lease, ttl_ms=ttl_ms)
+        ):
             raise lost(lease)
         return Lease(tenant=lease.tenant, name=lease.name, owner=lease.owner, token=lease.token, until_s=until_s)
 
     async def release(self, lease: Lease) -> None:
-        await self._database.run(lambda connection: _changed(connection, _RELEASE, lease))
+        await self._database.run(lease.tenant, lambda connection: _changed(connection, _RELEASE, lease))
 
     async def holder(self, tenant: str, name: str) -> Lease | None:
         now_s = self._clock.monotonic_s()
         values = {"tenant": tenant, "name": name}
-        row = await self._database.run(lambda connection: connection.execute(_HOLDER, values).first())
+        row = await self._database.run(tenant, lambda connection: connection.execute(_HOLDER, values).first())
         if row is None:
             return None
         until_s = now_s + row.left_ms / 1000.0

@@ -40,7 +40,9 @@ class Recall:
         while self._waiting:
             asked = {key: self._waiting.pop(key) for key in [*islice(self._waiting, KEYS_PER_QUERY)]}
             try:
-                calls = await self._database.run(partial(repositories.keyed_calls, keys=[*asked]))
+                calls = await self._database.run(
+                    {tenant for tenant, _, _ in asked}, partial(repositories.keyed_calls, keys=[*asked])
+                )
             except StoreDown as error:
                 for found in asked.values():
                     found.set_exception(error)

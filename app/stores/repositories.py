@@ -54,9 +54,16 @@ def claims(connection: Connection) -> list[Claim]:
     return [Claim(row.tenant, row.id, row.owner, row.fence) for row in rows]
 
 
-def take_world(connection: Connection, seen: Claim, owner: str) -> Claim | None:
+def claims_of(connection: Connection, tenant: str) -> list[Claim]:
+    """Who owns each world of the tenant, by id."""
+    table = tables.worlds
+    rows = connection.execute(select(table).where(table.c.tenant == tenant).order_by("id"))
+    return [Claim(row.tenant, row.id, row.owner, row.fence) for row in rows]
+
+
+def take_world(connection: Connection, tenant: str, seen: Claim, owner: str) -> Claim | None:
     """Make `owner` the owner of a world that still is as `seen`; None when somebody else was quicker."""
-    taken = Claim(seen.tenant, seen.world, owner, seen.fence + 1)
+    taken = Claim(tenant, seen.world, owner, seen.fence + 1)
     done = connection.execute(update(tables.worlds).where(_is(seen)).values(owner=owner, fence=taken.fence))
     return taken if done.rowcount else None
 

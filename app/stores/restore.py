@@ -22,6 +22,7 @@ from app.stores.backup import COPY, Manifest, check_bytes, examine, load_dump, r
 from app.stores.cluster import find_tools
 from app.stores.database import Database, open_database
 from app.stores.replay import Progress, Replayed
+from app.stores.tenancy import EVERY_TENANT, SERVERS
 
 
 async def restore(
@@ -45,7 +46,7 @@ async def restore(
     try:
         if manifest.kind == "dump":
             await _load(database, folder, manifest, url, overwrite=overwrite)
-        return await database.run(lambda connection: examine(connection, manifest, told))
+        return await database.run(EVERY_TENANT, lambda connection: examine(connection, manifest, told))
     finally:
         await database.close()
 
@@ -103,7 +104,7 @@ async def _load(database: Database, folder: Path, manifest: Manifest, url: str, 
     def holds(connection: Connection) -> list[str]:
         return sorted(set(inspect(connection).get_table_names()) & {*tables.metadata.tables, "alembic_version"})
 
-    present = await database.run(holds)
+    present = await database.run(SERVERS, holds)
     if present and not overwrite:
         raise Conflict(f"the database has the table {present[0]!r}", hint="name an empty database, or add --overwrite")
     clean = ("--clean", "--if-exists") if present else ()

@@ -17,6 +17,7 @@ from app.core.clock import Clock
 from app.core.errors import Invalid
 from app.core.ports import Cache, Leases, Limiter, Log, Stream
 from app.core.spending import Budgets
+from app.core.tenants import Rules
 from app.stores.database import Database
 from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.embedded.cache import EmbeddedCache
@@ -60,12 +61,12 @@ class Shared:
             await server.close()
 
 
-def open_shared(chosen: profile.Profile, *, database: Database, clock: Clock, log: Log) -> Shared:
+def open_shared(chosen: profile.Profile, *, database: Database, clock: Clock, log: Log, rules: Rules) -> Shared:
     """Open what the profile names; raises Invalid for an address of another kind or a package that is missing."""
     servers: dict[str, Server] = {}
     try:
         line = _open_stream(chosen.stream, servers, clock=clock, log=log)
-        return _open_cache(chosen, line, servers, database=database, clock=clock, log=log)
+        return _open_cache(chosen, line, servers, database=database, clock=clock, log=log, rules=rules)
     except ModuleNotFoundError as error:
         package = error.name or ""
         raise Invalid(f"the package {package!r} is not installed", hint=f"uv sync --extra {package}") from error
@@ -79,6 +80,7 @@ def _open_cache(
     database: Database,
     clock: Clock,
     log: Log,
+    rules: Rules,
 ) -> Shared:
     section = chosen.cache
     near = EmbeddedCache(clock=clock, entries_max=section.entries_max, value_bytes_max=section.value_bytes_max)
@@ -88,7 +90,7 @@ def _open_cache(
             f"budgets.hold_ms is {chosen.budgets.hold_ms}",
             hint="give more than twice server.deadline_ms_max: a reservation must outlast its call",
         )
-    accounts = EmbeddedBudgets(chosen.budgets, clock=clock, log=log, accounts_max=section.keys_max)
+    accounts = EmbeddedBudgets(chosen.budgets, clock=clock, log=log, accounts_max=section.keys_max, rules=rules)
     if not section.url:
         return Shared(near, counts, accounts, _open_leases(section, database, clock), line, servers)
     _require("cache", section.url, "redis", "rediss")

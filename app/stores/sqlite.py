@@ -21,6 +21,7 @@ from app.core.ports import Log
 from app.stores.bringup import LOCK_MS_MAX, bring_up, fits, patiently
 from app.stores.database import failures_named
 from app.stores.embedded.folder import FolderLock
+from app.stores.tenancy import SERVERS, Tenants, setting_of
 from app.stores.watch import NO_LIMIT_S, RETRY_AFTER_S, Limits, Running, Watch
 
 T = TypeVar("T")
@@ -29,7 +30,9 @@ PRAGMAS = (f"busy_timeout={BUSY_MS_MAX}", "journal_mode=WAL", "synchronous=FULL"
 
 
 class SqliteDatabase:
-    """A database file; all work waits in line for its one thread."""
+    """A database file; all work waits in line for its one thread. It has no row-level security to tell tenants to."""
+
+    weakness = ""
 
     def __init__(self, url: URL, migrations: Path) -> None:
         self._engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -50,15 +53,19 @@ class SqliteDatabase:
     def watch(self, *, limits: Limits, log: Log) -> None:
         self._watch = Watch(f"the database {self.url}", limits=limits, log=log)
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
+    async def run(self, tenants: Tenants, work: Callable[[Connection], T]) -> T:
+        setting_of(tenants)
         return await self._within(self._watch.limits.transaction_s if self._watch is not None else NO_LIMIT_S, work)
 
-    async def run_long(self, work: Callable[[Connection], T]) -> T:
+    async def run_long(self, tenants: Tenants, work: Callable[[Connection], T]) -> T:
+        setting_of(tenants)
         return await self._within(NO_LIMIT_S, work)
 
     async def upgrade(self) -> None:
-        if not await patiently(lambda: self.run_long(fits)):  # a new file is locked while it turns to write-ahead
-            await patiently(lambda: self.run_long(self._bring_up_alone))
+        if not await patiently(
+            lambda: self.run_long(SERVERS, fits)
+        ):  # a new file is locked while it turns to write-ahead
+            await patiently(lambda: self.run_long(SERVERS, self._bring_up_alone))
 
     async def close(self) -> None:
         if self._watch is not None:

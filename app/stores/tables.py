@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 SCHEMA_REVISION = "0008"
 """The newest Alembic revision; a fresh database is created from this metadata and stamped with it."""
@@ -194,4 +205,16 @@ audit_checkpoints = Table(
     Column("wall_ms", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
+)
+
+# Tenancy
+
+tenant_settings = Table(
+    "tenant_settings",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    Column("suspended", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
 )

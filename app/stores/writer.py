@@ -170,7 +170,7 @@ class Writer:
             started_s = self._clock.monotonic_s()
             try:
                 self._reached("batch.taken")
-                await self._database.run(self._write(batches, tried=tried))
+                await self._database.run({batch.claim.tenant for batch in batches}, self._write(batches, tried=tried))
             except _Lost as error:
                 batches = self._without(batches, error.claims)
                 continue

@@ -25,6 +25,10 @@ SECTION = Section(
     key_burst_requests_max=3,
     tenant_requests_max=5,
     tenant_burst_requests_max=5,
+    player_requests_max=2,
+    player_burst_requests_max=2,
+    address_requests_max=4,
+    address_burst_requests_max=4,
     lease_ms=100,
     failures_max=2,
 )

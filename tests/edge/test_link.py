@@ -14,6 +14,7 @@ from app.control.auth import ALL_SCOPES
 from app.control.keys import make_key
 from app.stores import identity
 from app.stores.database import open_database
+from app.stores.tenancy import EVERY_TENANT
 from tests.servers import ROOT, Link, Server, connect, running
 
 
@@ -237,7 +238,7 @@ async def _short_lived_key(folder: Path, seconds: float) -> str:
     new = make_key(label="short", scopes=ALL_SCOPES, created_ms=now_ms, expires_ms=now_ms + int(seconds * 1000))
     database = open_database("", folder=folder, migrations=ROOT / "migrations")
     await database.upgrade()
-    await database.run(lambda connection: identity.add_api_key(connection, "default", new.row, now_ms))
+    await database.run(EVERY_TENANT, lambda connection: identity.add_api_key(connection, "default", new.row, now_ms))
     await database.close()
     return new.text
 

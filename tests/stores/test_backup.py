@@ -14,6 +14,7 @@ from app.core.errors import Conflict, Invalid, StoreDown
 from app.stores.backup import MANIFEST, Manifest, read_manifest, take, verify
 from app.stores.replay import check_world
 from app.stores.restore import restore
+from app.stores.tenancy import EVERY_TENANT
 from app.world.entities import Npc
 from app.world.events import EntityUpserted, RelationChanged
 from tests.stores.conftest import MIGRATIONS, Opener, Store
@@ -137,7 +138,7 @@ async def test_a_checkpoint_that_lies_is_found(opened: Opener) -> None:
     async with opened() as store:
         await fill(store, 3)
         await store.journal.checkpoint()
-        assert (await store.database.run(lambda c: check_world(c, "t", "w", silent))).faults == ()
-        await store.database.run(lambda c: c.execute(text("DELETE FROM events WHERE seq = 2")) and None)
-        (fault,) = (await store.database.run(lambda c: check_world(c, "t", "w", silent))).faults
+        assert (await store.database.run(EVERY_TENANT, lambda c: check_world(c, "t", "w", silent))).faults == ()
+        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("DELETE FROM events WHERE seq = 2")) and None)
+        (fault,) = (await store.database.run(EVERY_TENANT, lambda c: check_world(c, "t", "w", silent))).faults
         assert "missing" in fault

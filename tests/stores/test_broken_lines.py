@@ -17,6 +17,7 @@ from app.core.errors import StoreDown
 from app.stores.cluster import Cluster, find_tools, private_cluster
 from app.stores.database import open_database
 from app.stores.redis.client import Client
+from app.stores.tenancy import EVERY_TENANT
 from app.stores.watch import Limits
 from tests.doubles import SilentLog
 from tests.stores.conftest import MIGRATIONS
@@ -101,7 +102,10 @@ def test_postgres_is_missed_and_found_again_however_its_line_breaks(
         database.watch(limits=Limits(answer_ms=500, transaction_ms=2_000), log=SilentLog())
         # Without garbage: asyncpg's parser, which is C, ends the process on some bytes that are no protocol.
         await meet_each(
-            FAULTS, proxy, lambda: database.fault, lambda: database.run(lambda c: c.execute(text("SELECT 1")))
+            FAULTS,
+            proxy,
+            lambda: database.fault,
+            lambda: database.run(EVERY_TENANT, lambda c: c.execute(text("SELECT 1"))),
         )
         await database.close()
         await proxy.close()

@@ -12,6 +12,7 @@ from app.core.errors import StoreDown
 from app.stores import tables
 from app.stores.bulk import Row, insert_rows
 from app.stores.database import Database, open_database
+from app.stores.tenancy import EVERY_TENANT
 from tests.stores.conftest import MIGRATIONS
 
 ROWS: list[Row] = [("t", "w", n, f"{n:026d}", n, 0.5 * n, 1, f'{{"n":"ä\t{n}"}}'.encode()) for n in range(1, 701)]
@@ -26,16 +27,16 @@ async def database(url: str, tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def test_rows_come_back_as_they_were_written_and_in_order(database: Database) -> None:
-    await database.run(lambda connection: insert_rows(connection, tables.events, ROWS))
-    assert await database.run(_all) == ROWS
+    await database.run(EVERY_TENANT, lambda connection: insert_rows(connection, tables.events, ROWS))
+    assert await database.run(EVERY_TENANT, _all) == ROWS
 
 
 async def test_rows_that_cannot_be_written_leave_nothing_and_the_next_go_in(database: Database) -> None:
     with pytest.raises(StoreDown):
-        await database.run(lambda connection: insert_rows(connection, tables.events, [*ROWS, ROWS[0]]))
-    assert await database.run(_count) == 0
-    await database.run(lambda connection: insert_rows(connection, tables.events, ROWS))
-    assert await database.run(_count) == len(ROWS)
+        await database.run(EVERY_TENANT, lambda connection: insert_rows(connection, tables.events, [*ROWS, ROWS[0]]))
+    assert await database.run(EVERY_TENANT, _count) == 0
+    await database.run(EVERY_TENANT, lambda connection: insert_rows(connection, tables.events, ROWS))
+    assert await database.run(EVERY_TENANT, _count) == len(ROWS)
 
 
 async def test_a_connection_cut_before_the_rows_is_a_store_down_and_a_new_one_is_opened(
@@ -49,9 +50,9 @@ async def test_a_connection_cut_before_the_rows_is_a_store_down_and_a_new_one_is
         insert_rows(connection, tables.events, ROWS)
 
     with pytest.raises(StoreDown):
-        await database.run(cut)
-    await database.run(lambda connection: insert_rows(connection, tables.events, ROWS))
-    assert await database.run(_count) == len(ROWS)
+        await database.run(EVERY_TENANT, cut)
+    await database.run(EVERY_TENANT, lambda connection: insert_rows(connection, tables.events, ROWS))
+    assert await database.run(EVERY_TENANT, _count) == len(ROWS)
     await database.close()
 
 

@@ -16,6 +16,7 @@ from app.stores import tables
 from app.stores.checkpoints import Part, load_checkpoint, newest_checkpoint, save_checkpoint, save_part
 from app.stores.pieces import parts_of, pieces_of, state_encoder
 from app.stores.replay import check_world
+from app.stores.tenancy import EVERY_TENANT
 from app.world.entities import Fact, Item, Npc
 from app.world.events import EntityUpserted, FactAsserted, Happened, QuestRecorded, RelationChanged
 from app.world.state import State
@@ -70,7 +71,7 @@ async def begin(store: Store) -> None:
 
 
 async def newest(store: Store) -> int:
-    return await store.database.run(lambda c: newest_checkpoint(c, "t", "w"))
+    return await store.database.run(EVERY_TENANT, lambda c: newest_checkpoint(c, "t", "w"))
 
 
 async def await_checkpoint(store: Store, at_least: int) -> int:
@@ -83,7 +84,7 @@ async def await_checkpoint(store: Store, at_least: int) -> int:
 async def rows(store: Store) -> tuple[int, int]:
     """(rows of whole checkpoints, parts of checkpoints)."""
     counts = [select(func.count()).select_from(table) for table in (tables.checkpoints, tables.checkpoint_parts)]
-    return tuple(await store.database.run(lambda c: [c.execute(count).scalar_one() for count in counts]))  # type: ignore[return-value]  # two of them
+    return tuple(await store.database.run(EVERY_TENANT, lambda c: [c.execute(count).scalar_one() for count in counts]))  # type: ignore[return-value]  # two of them
 
 
 async def test_a_running_server_writes_checkpoints_that_equal_the_log(opened: Opener) -> None:
@@ -91,9 +92,11 @@ async def test_a_running_server_writes_checkpoints_that_equal_the_log(opened: Op
         await begin(store)
         await grow(store, events=60)
         seq = await await_checkpoint(store, 50)
-        kept = await store.database.run(lambda c: load_checkpoint(c, "t", "w"))
+        kept = await store.database.run(EVERY_TENANT, lambda c: load_checkpoint(c, "t", "w"))
         assert kept.seq == seq
-        assert (await store.database.run(lambda c: check_world(c, "t", "w", lambda _steps: None))).faults == ()
+        assert (
+            await store.database.run(EVERY_TENANT, lambda c: check_world(c, "t", "w", lambda _steps: None))
+        ).faults == ()
         await grow(store, events=60, first=60)
         later = await await_checkpoint(store, seq + 50)
         assert (await rows(store))[1] > 1, "in several parts"
@@ -129,7 +132,9 @@ async def test_what_the_queue_cannot_hold_is_read_from_the_log(opened: Opener) -
         await begin(store)
         await grow(store, events=100)
         await await_checkpoint(store, 150)
-        assert (await store.database.run(lambda c: check_world(c, "t", "w", lambda _steps: None))).faults == ()
+        assert (
+            await store.database.run(EVERY_TENANT, lambda c: check_world(c, "t", "w", lambda _steps: None))
+        ).faults == ()
 
 
 async def test_a_checkpoint_of_which_a_part_is_missing_does_not_count(opened: Opener) -> None:
@@ -141,15 +146,15 @@ async def test_a_checkpoint_of_which_a_part_is_missing_does_not_count(opened: Op
             part = Part(seq=seq, number=number, parts=len(bodies), body=bodies[number])
             return lambda connection: save_part(connection, "t", "w", part)
 
-        await store.database.run(lambda c: save_checkpoint(c, "t", "w", state_encoder.encode(whole), 5))
+        await store.database.run(EVERY_TENANT, lambda c: save_checkpoint(c, "t", "w", state_encoder.encode(whole), 5))
         for number in range(len(bodies) - 1):
-            await store.database.run(save(number))
-        assert await store.database.run(lambda c: load_checkpoint(c, "t", "w")) == whole
+            await store.database.run(EVERY_TENANT, save(number))
+        assert await store.database.run(EVERY_TENANT, lambda c: load_checkpoint(c, "t", "w")) == whole
         for number in range(len(bodies)):  # after the kill: from the beginning, in the place of what was left
-            await store.database.run(save(number))
-        assert await store.database.run(lambda c: load_checkpoint(c, "t", "w")) == torn
-        await store.database.run(save(0))
-        await store.database.run(save(0, seq=7))
+            await store.database.run(EVERY_TENANT, save(number))
+        assert await store.database.run(EVERY_TENANT, lambda c: load_checkpoint(c, "t", "w")) == torn
+        await store.database.run(EVERY_TENANT, save(0))
+        await store.database.run(EVERY_TENANT, save(0, seq=7))
         assert await newest(store) == 9, "it never goes back"
         assert await rows(store) == (1, len(bodies))
 
@@ -162,7 +167,9 @@ async def test_a_clean_stop_leaves_one_row_that_the_release_before_reads(opened:
         await store.checkpoints.close()
         await store.journal.checkpoint()
         assert await rows(store) == (1, 0)
-        body = await store.database.run(lambda c: c.execute(select(tables.checkpoints.c.state)).scalar_one())
+        body = await store.database.run(
+            EVERY_TENANT, lambda c: c.execute(select(tables.checkpoints.c.state)).scalar_one()
+        )
         assert body == state_encoder.encode(store.world().state)
         assert msgspec.msgpack.decode(body, type=State) == store.world().state
 
@@ -222,4 +229,6 @@ async def test_a_twin_that_broke_is_made_again_from_the_log(opened: Opener) -> N
         broke_at = store.world().state.seq
         await grow(store, events=40, first=30)
         await await_checkpoint(store, broke_at + 1)
-        assert (await store.database.run(lambda c: check_world(c, "t", "w", lambda _steps: None))).faults == ()
+        assert (
+            await store.database.run(EVERY_TENANT, lambda c: check_world(c, "t", "w", lambda _steps: None))
+        ).faults == ()

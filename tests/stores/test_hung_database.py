@@ -18,6 +18,7 @@ from app.core.errors import StoreDown
 from app.stores import repositories
 from app.stores.cluster import Cluster, find_tools, private_cluster
 from app.stores.database import open_database
+from app.stores.tenancy import EVERY_TENANT
 from app.stores.watch import Limits
 from app.world.entities import Npc
 from app.world.events import EntityUpserted
@@ -72,7 +73,7 @@ def npc(id: str) -> EntityUpserted:
 
 async def written(store: Store) -> list[str]:
     """The ids of the entities in the log, in order."""
-    rows = await store.database.run(lambda c: list(repositories.events_between(c, "t", "w", 1)))
+    rows = await store.database.run(EVERY_TENANT, lambda c: list(repositories.events_between(c, "t", "w", 1)))
     return [event.change.entity.id for event in rows if isinstance(event.change, EntityUpserted)]
 
 
@@ -80,21 +81,21 @@ async def test_a_hung_postgres_is_noticed_though_nobody_asks_it_and_is_found_aga
     opened: Opener, cluster: Cluster
 ) -> None:
     async with opened(watched=WATCHED) as store:
-        await store.database.run(lambda c: c.execute(text("SELECT 1")))
+        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("SELECT 1")))
         stop(cluster)
         await until(lambda: store.database.fault)
         with pytest.raises(StoreDown) as told:
-            await store.database.run(lambda c: c.execute(text("SELECT 1")))
+            await store.database.run(EVERY_TENANT, lambda c: c.execute(text("SELECT 1")))
         assert told.value.retry_after_s
         go_on(cluster)
         await until(lambda: not store.database.fault)
-        await store.database.run(lambda c: c.execute(text("SELECT 1")))
+        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("SELECT 1")))
 
 
 async def test_work_that_a_hung_postgres_holds_ends_however_long_it_may_take(opened: Opener, cluster: Cluster) -> None:
     async with opened(watched=WATCHED) as store:
         held = [
-            asyncio.ensure_future(run(lambda c: c.execute(text("SELECT pg_sleep(0.1)"))))
+            asyncio.ensure_future(run(EVERY_TENANT, lambda c: c.execute(text("SELECT pg_sleep(0.1)"))))
             for run in (store.database.run, store.database.run_long)
         ]
         await asyncio.sleep(0.02)
@@ -136,11 +137,13 @@ async def test_a_long_outage_is_told_and_what_was_queued_lands_after_it(opened: 
         assert await written(store) == ["a"]
 
 
-async def test_a_commit_that_comes_after_it_was_given_up_counts_once(opened: Opener) -> None:
+async def test_a_commit_that_comes_after_it_was_given_up_counts_once(opened: Opener, url: str, tmp_path: Path) -> None:
     """The first try commits while the second waits for its row; then the second fails and the third sees it."""
     async with opened(watched=Limits(answer_ms=10_000, transaction_ms=300)) as store:
         await store.journal.create_world("t", "w")
-        await store.database.run(_slow_first_commit)
+        owner = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+        await owner.run(EVERY_TENANT, _slow_first_commit)
+        await owner.close()
         await asyncio.wait_for(store.journal.append("t", "w", [npc("a")]), PATIENCE_S)
         await asyncio.wait_for(store.journal.append("t", "w", [npc("b")]), PATIENCE_S)
         assert await written(store) == ["a", "b"]
@@ -150,6 +153,7 @@ def _slow_first_commit(connection: object) -> None:
     """Let the first commit into `events` take a second on the server, whatever becomes of its client."""
     for statement in (
         "CREATE SEQUENCE commits",
+        "GRANT USAGE ON SEQUENCE commits TO innkeeper_app",
         "CREATE FUNCTION wait_once() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN IF nextval('commits') = 1 THEN PERFORM pg_sleep(1); END IF; RETURN NULL; END $$",
         "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED "
@@ -173,13 +177,13 @@ async def test_a_hung_disk_under_sqlite_lets_its_callers_go_and_is_found_again(t
     await database.upgrade()
     disk = threading.Event()
     with pytest.raises(StoreDown):
-        await asyncio.wait_for(database.run(lambda _c: disk.wait(PATIENCE_S)), PATIENCE_S)
+        await asyncio.wait_for(database.run(EVERY_TENANT, lambda _c: disk.wait(PATIENCE_S)), PATIENCE_S)
     assert database.fault
     with pytest.raises(StoreDown):
-        await database.run(lambda _c: None)
+        await database.run(EVERY_TENANT, lambda _c: None)
     disk.set()
     await until(lambda: not database.fault)
-    assert await database.run(lambda c: c.execute(text("SELECT 7")).scalar()) == 7
+    assert await database.run(EVERY_TENANT, lambda c: c.execute(text("SELECT 7")).scalar()) == 7
     await database.close()
 
 
@@ -187,8 +191,8 @@ async def test_long_work_in_sqlite_is_no_fault_and_those_behind_it_wait(tmp_path
     database = open_database("", folder=tmp_path, migrations=MIGRATIONS)
     database.watch(limits=Limits(answer_ms=200, transaction_ms=1_000), log=SilentLog())
     await database.upgrade()
-    long = asyncio.ensure_future(database.run_long(lambda _c: time.sleep(1.5)))
-    behind = asyncio.ensure_future(database.run(lambda c: c.execute(text("SELECT 7")).scalar()))
+    long = asyncio.ensure_future(database.run_long(EVERY_TENANT, lambda _c: time.sleep(1.5)))
+    behind = asyncio.ensure_future(database.run(EVERY_TENANT, lambda c: c.execute(text("SELECT 7")).scalar()))
     await asyncio.sleep(1.2)
     assert database.fault == ""
     await long

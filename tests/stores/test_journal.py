@@ -11,6 +11,7 @@ from sqlalchemy import text
 from app.core.errors import Conflict, Invalid, NotFound, Overloaded, StoreDown
 from app.core.messages import Change, Event
 from app.stores import repositories
+from app.stores.tenancy import EVERY_TENANT
 from app.world.entities import Fact, Item, Npc, Player
 from app.world.events import EntityRemoved, EntityUpserted, FactAsserted, Happened, RelationChanged
 from app.world.state import State, World
@@ -95,7 +96,7 @@ async def test_events_are_told_after_their_commit_and_in_order(opened: Opener) -
         await store.journal.create_world("t", "w")
         await asyncio.gather(*(store.journal.append("t", "w", [npc(f"n{i}")]) for i in range(100)))
         assert [event.seq for event in store.told] == list(range(1, 101))
-        rows = await store.database.run(lambda c: list(repositories.events_between(c, "t", "w", 1)))
+        rows = await store.database.run(EVERY_TENANT, lambda c: list(repositories.events_between(c, "t", "w", 1)))
         assert rows == store.told
 
 
@@ -145,13 +146,13 @@ async def test_an_unknown_world_is_refused(opened: Opener) -> None:
 async def test_a_failing_database_acknowledges_nothing_and_loses_nothing(opened: Opener) -> None:
     async with opened() as store:
         await store.journal.create_world("t", "w")
-        await store.database.run(lambda c: c.execute(text("ALTER TABLE events RENAME TO away")) and None)
+        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("ALTER TABLE events RENAME TO away")) and None)
         call = asyncio.create_task(store.journal.append("t", "w", [npc("a")]))
         await asyncio.sleep(0.1)
         assert not call.done()
         assert store.writer.fault
         assert store.world().npc("a"), "reads are served from RAM"
-        await store.database.run(lambda c: c.execute(text("ALTER TABLE away RENAME TO events")) and None)
+        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("ALTER TABLE away RENAME TO events")) and None)
         assert len(await asyncio.wait_for(call, 5)) == 1
         assert not store.writer.fault
 
@@ -159,21 +160,21 @@ async def test_a_failing_database_acknowledges_nothing_and_loses_nothing(opened:
 async def test_a_full_queue_refuses_before_anything_is_applied(opened: Opener) -> None:
     async with opened(queue_events_max=5) as store:
         await store.journal.create_world("t", "w")
-        await store.database.run(lambda c: c.execute(text("ALTER TABLE events RENAME TO away")) and None)
+        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("ALTER TABLE events RENAME TO away")) and None)
         waiting = [asyncio.create_task(store.journal.append("t", "w", [npc(f"n{i}")])) for i in range(5)]
         await asyncio.sleep(0.05)
         with pytest.raises(Overloaded) as refused:
             await store.journal.append("t", "w", [npc("late")])
         assert refused.value.retry_after_s
         assert "late" not in store.world().state.npcs
-        await store.database.run(lambda c: c.execute(text("ALTER TABLE away RENAME TO events")) and None)
+        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("ALTER TABLE away RENAME TO events")) and None)
         await asyncio.gather(*waiting)
 
 
 async def test_stopping_with_a_dead_database_fails_what_waits(opened: Opener) -> None:
     async with opened() as store:
         await store.journal.create_world("t", "w")
-        await store.database.run(lambda c: c.execute(text("ALTER TABLE events RENAME TO away")) and None)
+        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("ALTER TABLE events RENAME TO away")) and None)
         call = asyncio.create_task(store.journal.append("t", "w", [npc("a")]))
         await asyncio.sleep(0.05)
         assert not await store.writer.close(patience_s=0.2)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from app.stores import repositories
 from app.stores.database import open_database
+from app.stores.tenancy import EVERY_TENANT
 from tests.stores.conftest import MIGRATIONS
 
 
@@ -38,9 +39,9 @@ async def test_a_fresh_database_is_what_the_migrations_make(
     fresh = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
     migrated = open_database(other, folder=tmp_path, migrations=MIGRATIONS)
     await fresh.upgrade()
-    await migrated.run(age)
+    await migrated.run(EVERY_TENANT, age)
     await migrated.upgrade()
-    assert await fresh.run(schema) == await migrated.run(schema)
+    assert await fresh.run(EVERY_TENANT, schema) == await migrated.run(EVERY_TENANT, schema)
     await fresh.close()
     await migrated.close()
 
@@ -48,17 +49,17 @@ async def test_a_fresh_database_is_what_the_migrations_make(
 async def test_a_current_database_is_left_alone(tmp_path: Path, url: str) -> None:
     first = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
     await first.upgrade()
-    await first.run(lambda connection: repositories.insert_world(connection, "t", "w", 0))
+    await first.run(EVERY_TENANT, lambda connection: repositories.insert_world(connection, "t", "w", 0))
     await first.close()
     second = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
     await second.upgrade()
-    assert await second.run(repositories.world_ids) == [("t", "w")]
+    assert await second.run(EVERY_TENANT, repositories.world_ids) == [("t", "w")]
     await second.close()
 
 
 async def test_an_older_schema_is_brought_forward(tmp_path: Path, url: str) -> None:
     database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
-    await database.run(age)
+    await database.run(EVERY_TENANT, age)
     await database.upgrade()
-    assert "events" in await database.run(schema)
+    assert "events" in await database.run(EVERY_TENANT, schema)
     await database.close()

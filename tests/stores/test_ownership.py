@@ -21,6 +21,7 @@ from app.stores.events import Stream
 from app.stores.journal import WorldJournal
 from app.stores.ownership import Ownership
 from app.stores.postgres_leases import PostgresLeases
+from app.stores.tenancy import EVERY_TENANT
 from app.stores.writer import Writer
 from app.telemetry.metrics import Metrics
 from app.world.entities import Npc
@@ -171,7 +172,7 @@ async def test_a_restarted_owner_has_its_worlds_at_once(url: str, tmp_path: Path
 async def test_a_lease_server_that_lost_its_memory_changes_no_owner(url: str, tmp_path: Path) -> None:
     async with replica(url, tmp_path, A) as a, replica(url, tmp_path, B) as b:
         await a.journal.create_world("t", "w")
-        await a.database.run(lambda connection: connection.execute(delete(tables.leases)))
+        await a.database.run(EVERY_TENANT, lambda connection: connection.execute(delete(tables.leases)))
         await asyncio.sleep(LEASE_MS / 1000)
         assert await b.ownership.find("t", "w") == A
         assert a.ownership.here("t", "w")
@@ -200,5 +201,5 @@ async def test_a_checkpoint_of_a_former_owner_is_not_kept(url: str, tmp_path: Pa
         await b.write("two")
         await b.journal.checkpoint()
         await a.journal.checkpoint()
-        kept = await b.database.run(lambda connection: load_checkpoint(connection, "t", "w"))
+        kept = await b.database.run(EVERY_TENANT, lambda connection: load_checkpoint(connection, "t", "w"))
         assert set(kept.npcs) == {"one", "two"}

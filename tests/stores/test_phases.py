@@ -16,6 +16,7 @@ from app.stores import bringup, phases
 from app.stores.bringup import current_revision
 from app.stores.database import Database, open_database
 from app.stores.tables import SCHEMA_REVISION
+from app.stores.tenancy import EVERY_TENANT
 from tests.stores.conftest import MIGRATIONS
 from tests.stores.test_migrations import age
 
@@ -43,7 +44,7 @@ def add_revision(tmp_path: Path) -> AddRevision:
 async def old_database(url: str, migrations: Path) -> Database:
     """A database whose schema is the oldest."""
     database = open_database(url, folder=migrations, migrations=migrations)
-    await database.run(age)
+    await database.run(EVERY_TENANT, age)
     return database
 
 
@@ -107,7 +108,9 @@ async def test_a_contract_ends_the_support_of_what_was_before(add_revision: AddR
     migrations = add_revision("pass", phase="contract", oldest=SCHEMA_REVISION)
     database = await old_database(url, migrations)
     await database.upgrade()
-    found = await database.run(lambda c: (current_revision(c), c.execute(text("SELECT * FROM schema_support")).all()))
+    found = await database.run(
+        EVERY_TENANT, lambda c: (current_revision(c), c.execute(text("SELECT * FROM schema_support")).all())
+    )
     assert found == ("9001", [(SCHEMA_REVISION,)])
     await database.close()
 
@@ -120,10 +123,10 @@ async def test_a_revision_that_fails_leaves_nothing_of_itself(
     database = await old_database(url, add_revision(body))
     with pytest.raises(StoreDown, match="nowhere"):
         await database.upgrade()
-    assert not await database.run(lambda connection: inspect(connection).has_table("half"))
+    assert not await database.run(EVERY_TENANT, lambda connection: inspect(connection).has_table("half"))
     add_revision("op.create_table('half', sa.Column('id', sa.Integer))")
     await database.upgrade()
-    assert await database.run(lambda connection: inspect(connection).has_table("half"))
+    assert await database.run(EVERY_TENANT, lambda connection: inspect(connection).has_table("half"))
     await database.close()
 
 
@@ -137,7 +140,9 @@ async def test_an_index_is_built_beside_writers_on_postgresql(
     assert phases.faults(migrations) == []
     database = await old_database(postgres(), migrations)
     await database.upgrade()
-    assert "i" in await database.run(lambda c: {index["name"] for index in inspect(c).get_indexes("events")})
+    assert "i" in await database.run(
+        EVERY_TENANT, lambda c: {index["name"] for index in inspect(c).get_indexes("events")}
+    )
     await database.close()
 
 
@@ -160,7 +165,9 @@ async def test_a_migration_gives_up_on_a_lock_and_goes_through_when_it_is_free(u
         engine.dispose()
     else:
         await database.upgrade()
-        await database.run(_to_first)
+        owner = open_database(url, folder=MIGRATIONS, migrations=MIGRATIONS)
+        await owner.run(EVERY_TENANT, _to_first)
+        await owner.close()
         holder = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
         async with holder.connect() as other:
             await other.execute(text("SELECT count(*) FROM worlds"))  # a long transaction that only reads is enough
@@ -168,14 +175,14 @@ async def test_a_migration_gives_up_on_a_lock_and_goes_through_when_it_is_free(u
             await other.rollback()
         await holder.dispose()
     await database.upgrade()
-    assert await database.run(current_revision) == SCHEMA_REVISION
+    assert await database.run(EVERY_TENANT, current_revision) == SCHEMA_REVISION
     await database.close()
 
 
 async def _refused(database: Database) -> None:
     with pytest.raises(StoreDown, match="another session held a lock in each of 2 tries of 1000 ms"):
         await database.upgrade()
-    assert await database.run(current_revision) in ("", phases.FIRST)
+    assert await database.run(EVERY_TENANT, current_revision) in ("", phases.FIRST)
 
 
 def _to_first(connection: Connection) -> None:
@@ -193,5 +200,5 @@ async def test_two_replicas_that_start_at_once_make_one_schema(url: str, tmp_pat
     both = [open_database(url, folder=tmp_path, migrations=MIGRATIONS) for _ in range(2)]
     await asyncio.gather(*(database.upgrade() for database in both))
     for database in both:
-        assert await database.run(current_revision) == SCHEMA_REVISION
+        assert await database.run(EVERY_TENANT, current_revision) == SCHEMA_REVISION
         await database.close()

@@ -20,6 +20,7 @@ from app.stores.backup import take, verify
 from app.stores.cluster import Cluster, find_tools, give_away, private_cluster
 from app.stores.database import Database, open_database
 from app.stores.restore import restore_base
+from app.stores.tenancy import EVERY_TENANT
 from tests.stores.conftest import MIGRATIONS
 
 SETTINGS = {"wal_level": "replica", "max_wal_senders": "4"}
@@ -43,20 +44,20 @@ def archived(cluster: Cluster) -> Iterator[Path]:
 async def worlds_of(cluster: Cluster, tmp_path: Path) -> list[str]:
     database = open_database(cluster.url(), folder=tmp_path, migrations=MIGRATIONS)
     try:
-        return [id for _, id in await database.run(repositories.world_ids)]
+        return [id for _, id in await database.run(EVERY_TENANT, repositories.world_ids)]
     finally:
         await database.close()
 
 
 async def add_world(database: Database, id: str) -> None:
-    await database.run(lambda c: repositories.insert_world(c, "t", id, 0))
+    await database.run(EVERY_TENANT, lambda c: repositories.insert_world(c, "t", id, 0))
 
 
 async def received(database: Database) -> None:
     """Wait until the archive has all that was committed."""
     level = text("SELECT coalesce(bool_and(flush_lsn >= pg_current_wal_lsn()), false) FROM pg_stat_replication")
     async with asyncio.timeout(30):
-        while not await database.run(lambda c: c.execute(level).scalar()):  # noqa: ASYNC110  # the server tells nobody
+        while not await database.run(EVERY_TENANT, lambda c: c.execute(level).scalar()):  # noqa: ASYNC110  # the server tells nobody
             await asyncio.sleep(0.02)
 
 
@@ -74,8 +75,10 @@ async def test_a_server_comes_back_to_a_point_in_time_and_to_its_end(tmp_path: P
             point = datetime.now(UTC)
             await asyncio.sleep(0.3)
             await add_world(database, "late")
-            await received(database)
             await database.close()
+            owner = open_database(cluster.url(), folder=tmp_path, migrations=MIGRATIONS)
+            await received(owner)
+            await owner.close()
             cluster.kill()
             found = {}
             for name, until in (("end", None), ("point", point)):

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from app.core.errors import StoreDown
 from app.core.messages import Change, Event
 from app.stores import repositories
+from app.stores.tenancy import EVERY_TENANT, Tenants
 from app.world.entities import Item, Npc
 from app.world.events import EntityRemoved, EntityUpserted, Happened
 from app.world.state import World
@@ -31,8 +32,8 @@ def lose_the_next_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run = store.database.run
     lost: list[bool] = []
 
-    async def losing(work: Callable[[Connection], T]) -> T:
-        result = await run(work)
+    async def losing(tenants: Tenants, work: Callable[[Connection], T]) -> T:
+        result = await run(tenants, work)
         if not lost:
             lost.append(True)
             raise StoreDown("the connection was lost after COMMIT")
@@ -85,7 +86,9 @@ async def test_a_reaction_that_takes_its_own_ground_away_leaves_no_gap(opened: O
         await store.journal.append("t", "w", [npc("a"), EntityUpserted(entity=Item(id="cup"))])
         assert len(await store.journal.append("t", "w", [Happened(verb="learned", actor="a")])) == 2
         assert len(await store.journal.append("t", "w", [npc("b")])) == 1
-        rows: list[Any] = await store.database.run(lambda c: list(repositories.events_between(c, "t", "w", 1)))
+        rows: list[Any] = await store.database.run(
+            EVERY_TENANT, lambda c: list(repositories.events_between(c, "t", "w", 1))
+        )
         assert [event.seq for event in rows] == [1, 2, 3, 4, 5]
 
 
@@ -96,7 +99,7 @@ async def test_a_batch_that_another_wrote_in_our_place_is_not_taken_for_ours(ope
         stranger = text(
             "INSERT INTO events SELECT tenant, world, 2, 'stranger', wall_ms, game_s, version, body FROM events"
         )
-        await store.database.run(lambda c: c.execute(stranger) and None)
+        await store.database.run(EVERY_TENANT, lambda c: c.execute(stranger) and None)
         call = asyncio.create_task(store.journal.append("t", "w", [npc("b")]))
         await asyncio.sleep(0.1)
         assert not call.done()
@@ -107,7 +110,7 @@ async def test_a_batch_that_another_wrote_in_our_place_is_not_taken_for_ours(ope
 async def test_a_commit_that_hangs_as_the_server_stops_is_no_clean_end(
     opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hanging(_work: object) -> None:
+    async def hanging(_tenants: object, _work: object) -> None:
         await asyncio.sleep(60)
 
     async with opened() as store:
@@ -130,10 +133,10 @@ async def test_many_new_keys_at_once_cost_a_world_with_forgotten_ones_few_looks(
             await store.journal.append("t", "w", [npc("a")], key=f"old{number}")
         run, runs = store.database.run, 0
 
-        async def counted(work: Callable[[Connection], T]) -> T:
+        async def counted(tenants: Tenants, work: Callable[[Connection], T]) -> T:
             nonlocal runs
             runs += 1
-            return await run(work)
+            return await run(tenants, work)
 
         monkeypatch.setattr(store.database, "run", counted)
         seq = store.world().state.seq

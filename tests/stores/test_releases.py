@@ -23,6 +23,7 @@ from app.stores.bringup import bring_up, current_revision
 from app.stores.database import open_database
 from app.stores.replay import check_world
 from app.stores.tables import OLDEST_REVISION, SCHEMA_REVISION
+from app.stores.tenancy import EVERY_TENANT
 from app.world.events import Happened
 from tests.servers import ROOT, Server, start
 from tests.stores.conftest import MIGRATIONS
@@ -79,19 +80,23 @@ class Studio:
         database = open_database(self.url, folder=self.folder, migrations=MIGRATIONS)
         query = select(func.count()).select_from(tables.checkpoint_parts)
         async with asyncio.timeout(20):
-            while not await database.run(lambda c: c.execute(query).scalar_one()):  # noqa: ASYNC110  # nothing tells of it
+            while not await database.run(EVERY_TENANT, lambda c: c.execute(query).scalar_one()):  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.02)
         await database.close()
 
     async def prove(self) -> None:
         """Everything acknowledged is in the log once, and the log gives the state that was kept."""
         database = open_database(self.url, folder=self.folder, migrations=MIGRATIONS)
-        events = await database.run(lambda c: list(repositories.events_between(c, DEFAULT_TENANT, "w", 1)))
+        events = await database.run(
+            EVERY_TENANT, lambda c: list(repositories.events_between(c, DEFAULT_TENANT, "w", 1))
+        )
         told = [(event.change.topic, event.seq) for event in events if isinstance(event.change, Happened)]
         assert Counter(topic for topic, _ in told) == Counter(self.ledger.keys())
         assert dict(told) == self.ledger
-        assert (await database.run(lambda c: check_world(c, DEFAULT_TENANT, "w", lambda _steps: None))).faults == ()
-        assert await database.run(current_revision) == SCHEMA_REVISION
+        assert (
+            await database.run(EVERY_TENANT, lambda c: check_world(c, DEFAULT_TENANT, "w", lambda _steps: None))
+        ).faults == ()
+        assert await database.run(EVERY_TENANT, current_revision) == SCHEMA_REVISION
         await database.close()
 
 
@@ -182,12 +187,14 @@ async def test_a_schema_that_no_longer_works_with_this_release_names_both_and_is
 ) -> None:
     database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
     await database.upgrade()
-    await database.run(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9002'")) and None)
+    owner = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+    await owner.run(EVERY_TENANT, lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9002'")) and None)
     await database.upgrade()
-    await database.run(lambda c: c.execute(text("UPDATE schema_support SET oldest = '9001'")) and None)
+    await owner.run(EVERY_TENANT, lambda c: c.execute(text("UPDATE schema_support SET oldest = '9001'")) and None)
     with pytest.raises(Invalid, match=f"'9002'.*'9001'.*'{SCHEMA_REVISION}'"):
         await database.upgrade()
     with pytest.raises(Invalid):
-        await database.run(lambda connection: bring_up(connection, MIGRATIONS))
-    assert await database.run(current_revision) == "9002"
-    await database.close()
+        await owner.run(EVERY_TENANT, lambda connection: bring_up(connection, MIGRATIONS))
+    assert await owner.run(EVERY_TENANT, current_revision) == "9002"
+    for one in (database, owner):
+        await one.close()

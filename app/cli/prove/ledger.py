@@ -156,9 +156,10 @@ def replayed_at_start(folder: Path) -> int:
         database = open_database("", folder=folder, migrations=ROOT / "migrations")
         try:
             return await database.run(
+                DEFAULT_TENANT,
                 lambda c: (
                     repositories.newest_seq(c, DEFAULT_TENANT, WORLD) - newest_checkpoint(c, DEFAULT_TENANT, WORLD)
-                )
+                ),
             )
         finally:
             await database.close()
@@ -175,7 +176,9 @@ def judge(clients: Clients, url: str, folder: Path, *, replayed: str = "") -> Ve
     async def read() -> Verdict:
         database = open_database(url, folder=folder, migrations=ROOT / "migrations")
         try:
-            return await database.run(lambda connection: _judged(clients, connection, replayed=replayed))
+            return await database.run(
+                DEFAULT_TENANT, lambda connection: _judged(clients, connection, replayed=replayed)
+            )
         finally:
             await database.close()
 

@@ -192,8 +192,12 @@ def _read(folder: Path) -> tuple[Used, int]:
     async def read() -> tuple[Used, int]:
         database = open_database("", folder=folder, migrations=ROOT / "migrations")
         try:
-            total = await database.run(lambda c: summary(read_usage(c, DEFAULT_TENANT, _world(0)))["total"])
-            found = await database.run(lambda c: check_world(c, DEFAULT_TENANT, _world(0), lambda _steps: None))
+            total = await database.run(
+                DEFAULT_TENANT, lambda c: summary(read_usage(c, DEFAULT_TENANT, _world(0)))["total"]
+            )
+            found = await database.run(
+                DEFAULT_TENANT, lambda c: check_world(c, DEFAULT_TENANT, _world(0), lambda _steps: None)
+            )
             return total, len(found.faults)
         finally:
             await database.close()

@@ -30,6 +30,7 @@ from app.core.errors import Broken
 from app.core.module import Scope
 from app.stores import identity
 from app.stores.database import open_database
+from app.stores.tenancy import EVERY_TENANT
 
 T = TypeVar("T")
 TENANTS = ("north", "south")
@@ -150,7 +151,7 @@ class Office:
             database = open_database("", folder=self.folder, migrations=ROOT / "migrations")
             try:
                 await database.upgrade()
-                return await database.run(prepared)
+                return await database.run(EVERY_TENANT, prepared)
             finally:
                 await database.close()
 

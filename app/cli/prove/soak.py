@@ -30,6 +30,7 @@ from app.cli.prove.load.orders import Churn, Drive, Found, Opened, Stream
 from app.core.errors import Broken, StoreDown
 from app.stores.cluster import Cluster, find_tools, private_cluster
 from app.stores.database import open_database
+from app.stores.tenancy import SERVERS
 
 OUTAGES = 3
 """Of each store."""
@@ -259,7 +260,7 @@ def _postgres_connections(cluster: Cluster) -> int:
     async def read() -> int:
         database = open_database(cluster.url(), folder=cluster.folder, migrations=ROOT / "migrations")
         try:
-            return await database.run(lambda connection: int(connection.execute(text(CONNECTED)).scalar_one()))
+            return await database.run(SERVERS, lambda connection: int(connection.execute(text(CONNECTED)).scalar_one()))
         finally:
             await database.close()
 

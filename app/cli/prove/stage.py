@@ -157,7 +157,7 @@ def make_keys(folder: Path, url: str) -> str:
     async def run() -> None:
         database = open_database(url, folder=folder, migrations=ROOT / "migrations")
         await database.upgrade()
-        await database.run(add)
+        await database.run(DEFAULT_TENANT, add)
         await database.close()
 
     asyncio.run(run())

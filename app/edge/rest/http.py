@@ -109,10 +109,14 @@ def template(request: AnyRequest) -> str:
 
 async def identify(request: AnyRequest, authority: Authority, limits: Limits) -> Identity:
     """Who sent the request, which counts as one; raises Unauthenticated or RateLimited."""
+    address = client_address(request.scope)
+    await limits.arrive(address)
     try:
-        identity = authority.identify(credential(request))
+        shown = credential(request)
+        identity = authority.identify(shown)
     except Unauthenticated as error:
-        raise await limits.failed(client_address(request.scope), error) from error
+        raise await limits.failed(address, error) from error
+    limits.callers.note(shown.encode(), identity.tenant)
     await limits.take(identity)
     return identity
 

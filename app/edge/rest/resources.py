@@ -222,6 +222,7 @@ class Resources:
             deadline = Deadline.after_ms(wait_ms, self.clock)
             with self.visits.visit(identity, Scope.READ):
                 found = await self.feed.wait(owned.tenant, owned.id, after, deadline)
+            self.router.limits.require_active(owned.tenant)
             pushes = [{"op": push.op, "seq": seq, "data": push} for seq, push in found]
             return json({"pushes": pushes, "seq": found[-1][0] if found else after})
 
@@ -242,7 +243,8 @@ class Resources:
         told_version = -1
         told_npcs = (-1, -1)
         quiet_s = 0.0
-        while not self.feed.closed and self.visits.holds(identity, Scope.READ):
+        active = self.router.limits.active
+        while not self.feed.closed and self.visits.holds(identity, Scope.READ) and active(world.tenant):
             quiet_s += LIVE_INTERVAL_S
             npcs = world.state.npcs
             living = len(npcs), sum(npc.alive for npc in npcs.values())

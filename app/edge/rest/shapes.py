@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app.core.messages import Message
+from app.core.tenants import TenantSettings
 from app.world.entities import Fact, Location, Npc
 from app.world.usage import Rows, Used
 
@@ -70,6 +71,13 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing to tell."""
+
+
+class OwnSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tenant has set, and how often it has."""
+
+    version: int
+    settings: TenantSettings
 
 
 class AuditPage(Message, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from app.core.errors import OverBudget
 from app.core.ports import Log
 from app.core.quotas import Budgets, Caps
 from app.core.spending import Amount, Reservation, Spender
+from app.core.tenants import NoRules, Rules
 from app.world.usage import day_name, day_of, month_name
 
 SCOPES = ("tenant", "world", "player", "npc")
@@ -50,9 +51,10 @@ class _Counter:
 
 
 class Accounts:
-    """The caps of a profile, as accounts of a spender on a day."""
+    """The caps of a profile, and of a tenant where those are lower, as accounts of a spender on a day."""
 
-    def __init__(self, section: Budgets) -> None:
+    def __init__(self, section: Budgets, rules: Rules) -> None:
+        self._rules = rules
         self._caps = {(scope, period): _cap(section, scope, period) for scope in SCOPES for period in ("day", "month")}
 
     def of(self, spender: Spender, day: int) -> list[Account]:
@@ -64,8 +66,10 @@ class Accounts:
             "npc": (spender.world, spender.npc),
         }
         labels = {"day": day_name(day), "month": month_name(day)}
+        own = self._rules.of(spender.tenant).settings.caps
         found = []
-        for (scope, period), cap in self._caps.items():
+        for (scope, period), profiled in self._caps.items():
+            cap = _lower(profiled, _amount(own, period)) if scope == "tenant" else profiled
             if cap == NOTHING or not all(owners[scope]):
                 continue
             name = ":".join((scope, labels[period], *(quote(owner, safe="") for owner in owners[scope])))
@@ -76,14 +80,28 @@ class Accounts:
 
 def _cap(section: Budgets, scope: str, period: str) -> Amount:
     caps: Caps = getattr(section, scope)
+    return _amount(caps, period)
+
+
+def _lower(one: Amount, other: Amount) -> Amount:
+    """The lower of each cap; 0 is none."""
+    return Amount(
+        nano_usd=min(filter(None, (one.nano_usd, other.nano_usd)), default=0),
+        tokens=min(filter(None, (one.tokens, other.tokens)), default=0),
+    )
+
+
+def _amount(caps: Caps, period: str) -> Amount:
     return Amount(nano_usd=getattr(caps, f"{period}_nano_usd_max"), tokens=getattr(caps, f"{period}_tokens_max"))
 
 
 class EmbeddedBudgets:
     """Implements app.core.ports.Budgets for one process."""
 
-    def __init__(self, section: Budgets, *, clock: Clock, log: Log, accounts_max: int) -> None:
-        self.accounts = Accounts(section)
+    def __init__(
+        self, section: Budgets, *, clock: Clock, log: Log, accounts_max: int, rules: Rules | None = None
+    ) -> None:
+        self.accounts = Accounts(section, rules or NoRules())
         self._hold_s = section.hold_ms / 1000.0
         self._clock = clock
         self._log = log

@@ -82,7 +82,8 @@ class Projection:
         first = self.table.seq + 1
         last = first + PAGE_EVENTS - 1
         return await database.run(
-            lambda connection: list(repositories.events_between(connection, self.tenant, self.world, first, last))
+            self.tenant,
+            lambda connection: list(repositories.events_between(connection, self.tenant, self.world, first, last)),
         )
 
     async def keep(self) -> int:

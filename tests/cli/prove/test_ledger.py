@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from app.build.access import DEFAULT_TENANT
 from app.cli.prove.ledger import EVENTS_PER_WRITE, WORLD, Acknowledged, Clients, Verdict, _judged
+from app.stores.tenancy import EVERY_TENANT
 from app.world.entities import Npc
 from app.world.events import EntityUpserted, Happened
 from tests.stores.conftest import Opener, Store
@@ -29,8 +30,8 @@ async def judged(opened: Opener, damage: str) -> Verdict:
             await write(store, clients, key)
         await store.journal.checkpoint()
         if damage:
-            await store.database.run(lambda c: c.execute(text(damage)) and None)
-        return await store.database.run(lambda c: _judged(clients, c))
+            await store.database.run(EVERY_TENANT, lambda c: c.execute(text(damage)) and None)
+        return await store.database.run(EVERY_TENANT, lambda c: _judged(clients, c))
 
 
 async def test_a_whole_log_has_nothing_against_it(opened: Opener) -> None:

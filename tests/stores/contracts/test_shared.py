@@ -13,6 +13,7 @@ from app.core import profile
 from app.core.clock import SystemClock
 from app.core.errors import Invalid, StoreDown
 from app.core.ports import Entry, Rate
+from app.core.tenants import NoRules
 from app.stores.database import open_database
 from app.stores.shared import Shared, open_shared
 from tests.doubles import SilentLog
@@ -48,7 +49,7 @@ def opened(cache_url: str = "", stream_url: str = "", *, alone_share: float = 1.
     database = open_database(url, folder=MIGRATIONS, migrations=MIGRATIONS)
     shipped = profile.load(profile.layers(PROFILES, mode=1, file=None, environment={}, flags={}), MODULE_SETTINGS)
     chosen = msgspec.structs.replace(shipped.profile, cache=cache, stream=stream)
-    return open_shared(chosen, database=database, clock=SystemClock(), log=SilentLog())
+    return open_shared(chosen, database=database, clock=SystemClock(), log=SilentLog(), rules=NoRules())
 
 
 async def works(shared: Shared, tenant: str) -> None:

@@ -22,6 +22,7 @@ from app.stores.features import view as views
 from app.stores.features.history import History, folder_of
 from app.stores.features.live import FeatureStore
 from app.stores.features.packed import PackedFeatures, RamValues
+from app.stores.tenancy import EVERY_TENANT
 from app.world.events import Happened, RelationChanged
 from tests.doubles import SilentLog
 from tests.stores.conftest import Opener, Store
@@ -74,7 +75,7 @@ async def people(store: Store) -> None:
 
 
 async def logged(store: Store) -> list[Event]:
-    return await store.database.run(lambda c: list(repositories.events_between(c, "t", "w", 1)))
+    return await store.database.run(EVERY_TENANT, lambda c: list(repositories.events_between(c, "t", "w", 1)))
 
 
 async def assert_equal_to_replay(features: FeatureStore, store: Store) -> None:

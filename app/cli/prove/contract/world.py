@@ -20,6 +20,7 @@ from app.control.keys import make_key
 from app.core.errors import Broken
 from app.stores import identity
 from app.stores.database import open_database
+from app.stores.tenancy import EVERY_TENANT
 
 WORLD, MAP, NPC, PLAYER, PLACE, ITEM = "alpha", "m", "mara", "p1", "inn", "mug"
 GRID = b"type octile\nheight 8\nwidth 8\nmap\n" + b"........\n" * 8
@@ -74,7 +75,7 @@ def _keys(folder: Path) -> str:
     async def run() -> None:
         database = open_database("", folder=folder, migrations=ROOT / "migrations")
         await database.upgrade()
-        await database.run(add)
+        await database.run(EVERY_TENANT, add)
         await database.close()
 
     asyncio.run(run())
