@@ -107,13 +107,13 @@ class Followers:
         url = f"{address.replace('http', 'ws', 1)}/v1/link"
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "wss" else 80)
-        host, *_ = await resolve(ANYWHERE, parts.hostname or "", port)
         options: dict[str, Any] = {"compression": None, "max_size": self._frame_bytes_max, "proxy": None}
         try:
+            host, *_ = await resolve(ANYWHERE, parts.hostname or "", port)
             async with Straight(url, open_timeout=OPEN_S_MAX, host=host, port=port, **options) as socket:
                 await self._hello(socket, tenant, world)
                 await self._take(socket, tenant, world)
-        except (WebSocketException, OSError, TimeoutError, msgspec.MsgspecError) as error:
+        except (WebSocketException, OSError, TimeoutError, msgspec.MsgspecError, Unavailable) as error:
             self._log.info("world.unfollowed", tenant=tenant, world=world, reason=str(error))
 
     async def _hello(self, socket: Any, tenant: str, world: str) -> None:

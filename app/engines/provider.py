@@ -132,7 +132,7 @@ class Provider(ABC):
             raise self._down(f"{self.name} cannot be reached ({type(error).__name__}{reason})") from error
         except httpx2.HTTPError as error:
             raise self._down(f"the connection to {self.name} broke ({type(error).__name__}: {error})") from error
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._down(f"{self.name} sent an event that cannot be read") from error
         except (EngineDown, DeadlineExceeded) as error:
             self._trouble = error.message
