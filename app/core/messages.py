@@ -8,12 +8,16 @@ sockets: the edge builds one decoder per request class from these types.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 DIGEST_BYTES = 16
 _deterministic = msgspec.msgpack.Encoder(order="deterministic")
+
+
+ModelText = Annotated[str, msgspec.Meta(extra={"written_by": "model"})]
+"""Text that a model may have written. What carries any says so in `ai_generated` (EU AI Act, article 50)."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -48,6 +48,10 @@ class Hostile:
     def origin(self) -> str:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
+    @property
+    def openai_url(self) -> str:
+        return f"{self.origin}/v1"
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
