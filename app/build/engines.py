@@ -110,7 +110,14 @@ def _open_provider(
                 from app.engines.openai import open_openai
 
                 return engines.add(
-                    open_openai(name=name, model=spec.model, key=key, base_url=spec.base_url, prices=table)
+                    open_openai(
+                        name=name,
+                        model=spec.model,
+                        key=key,
+                        base_url=spec.base_url,
+                        prices=table,
+                        outbound=profile.outbound,
+                    )
                 )
             case Azure():
                 from app.engines.azure import open_azure
@@ -127,13 +134,21 @@ def _open_provider(
                         api_version=spec.api_version,
                         key=key,
                         prices=table,
+                        outbound=profile.outbound,
                     )
                 )
             case Anthropic():
                 from app.engines.anthropic import open_anthropic
 
                 return engines.add(
-                    open_anthropic(name=name, model=spec.model, key=key, base_url=spec.base_url, prices=table)
+                    open_anthropic(
+                        name=name,
+                        model=spec.model,
+                        key=key,
+                        base_url=spec.base_url,
+                        prices=table,
+                        outbound=profile.outbound,
+                    )
                 )
     except ModuleNotFoundError as error:
         engines.lack(name, kind, f"the package {error.name!r} is not installed", "uv sync --extra cloud")

@@ -28,6 +28,7 @@ from app.core.errors import Invalid
 from app.core.profile import Profile
 from app.edge.guards import server_options
 from app.edge.tls import renew, server_context
+from app.telemetry.logs import take_over
 
 KEY_FILE = "api-key"
 SWITCH_S = 0.001
@@ -69,6 +70,7 @@ def serve(
 async def _serve(profile: Profile, *, quiet: bool) -> None:
     context = _tls(profile)
     innkeeper = await build(profile)
+    take_over(innkeeper.log)
     folder = Path(profile.server.data_folder)
     if innkeeper.access.first_key:
         _write_private(folder / KEY_FILE, innkeeper.access.first_key)

@@ -18,6 +18,10 @@ DIGEST_BYTES = 16
 _deterministic = msgspec.msgpack.Encoder(order="deterministic")
 
 
+ModelText = Annotated[str, msgspec.Meta(extra={"written_by": "model"})]
+"""Text that a model may have written. What carries any says so in `ai_generated` (EU AI Act, article 50)."""
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Anything with a shape that client and server share."""
 

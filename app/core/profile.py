@@ -17,6 +17,7 @@ import msgspec
 
 from app.core.engines import AnyEngine
 from app.core.errors import Invalid, nearest
+from app.core.outbound import Outbound
 from app.core.quotas import Budgets, Limits
 from app.core.section import Section
 
@@ -201,6 +202,7 @@ class Profile(Section, frozen=True, kw_only=True):
     server: Server
     security: Security
     audit: Audit
+    outbound: Outbound
     database: Database
     ownership: Ownership
     cache: Cache

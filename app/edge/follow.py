@@ -10,15 +10,18 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from app.core.errors import Unavailable
 from app.core.messages import Push
 from app.core.module import Module
+from app.core.outbound import ANYWHERE
 from app.core.ports import Log, Places
 from app.edge.feed import Feed
 from app.edge.forward import Forwarder
+from app.engines.outbound import resolve
 
 REFRESH_S = 30.0
 """How often the owner gets a newer token; well within a token's minute."""
@@ -94,14 +97,22 @@ class Followers:
         from websockets.asyncio.client import connect
         from websockets.exceptions import WebSocketException
 
+        class Straight(connect):
+            """Goes where it is sent and not where it is sent on."""
+
+            def process_redirect(self, exc: Exception) -> Exception:
+                return exc
+
         url = f"{address.replace('http', 'ws', 1)}/v1/link"
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "wss" else 80)
+        options: dict[str, Any] = {"compression": None, "max_size": self._frame_bytes_max, "proxy": None}
         try:
-            async with connect(
-                url, compression=None, max_size=self._frame_bytes_max, open_timeout=OPEN_S_MAX, proxy=None
-            ) as socket:
+            host, *_ = await resolve(ANYWHERE, parts.hostname or "", port)
+            async with Straight(url, open_timeout=OPEN_S_MAX, host=host, port=port, **options) as socket:
                 await self._hello(socket, tenant, world)
                 await self._take(socket, tenant, world)
-        except (WebSocketException, OSError, TimeoutError, msgspec.MsgspecError) as error:
+        except (WebSocketException, OSError, TimeoutError, msgspec.MsgspecError, Unavailable) as error:
             self._log.info("world.unfollowed", tenant=tenant, world=world, reason=str(error))
 
     async def _hello(self, socket: Any, tenant: str, world: str) -> None:

@@ -21,10 +21,12 @@ from app.core.clock import Clock, Deadline
 from app.core.errors import Error, Malformed, Unavailable, from_code
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Handler
+from app.core.outbound import ANYWHERE, Outbound
+from app.engines.outbound import open_client
 
 MSGPACK = "application/msgpack"
 EVENTS = "text/event-stream"
-CONNECT_S_MAX = 1.0
+CONNECT_MS_MAX = 1_000
 RETRY_AFTER_S = 0.2
 TOKEN_MARGIN_MS = 10_000
 TOKENS_MAX = 4_096
@@ -113,15 +115,15 @@ class Forwarder:
     def _exchange(
         self, address: str, method: str, target: str, identity: Identity, headers: dict[str, str], body: bytes = b""
     ) -> _Exchange:
-        import httpx  # the first request that leaves this replica pays for it
-
         if self._client is None:
-            limits = httpx.Limits(
-                max_connections=self._connections_max, max_keepalive_connections=self._connections_max
-            )
             # The request's own deadline ends it; only reaching a machine that is gone has an end of its own.
-            timeout = httpx.Timeout(None, connect=CONNECT_S_MAX)
-            self._client = httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False, follow_redirects=False)
+            self._client = open_client(
+                "httpx",
+                ANYWHERE,
+                outbound=Outbound(connect_ms=CONNECT_MS_MAX),
+                answer_bytes_max=None,
+                connections_max=self._connections_max,
+            )
         sent = {**headers, "Authorization": f"Bearer {self.vouch(identity)}"}
         request = self._client.build_request(method, f"{address}{target}", headers=sent, content=body)
         return _Exchange(self._client, request, address)

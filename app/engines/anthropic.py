@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from app.core.errors import EngineDown
+from app.core.outbound import Outbound
 from app.core.ports import Completion, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines import wire
+from app.engines.outbound import OUTBOUND, provider_client
 from app.engines.prices import Prices
 from app.engines.provider import Provider, Reason, Response
 
@@ -23,16 +25,19 @@ if TYPE_CHECKING:
     from anthropic.types import MessageParam
 
 
-def open_anthropic(*, name: str, model: str, key: str, prices: Prices, base_url: str = "") -> Messages:
+def open_anthropic(
+    *, name: str, model: str, key: str, prices: Prices, base_url: str = "", outbound: Outbound = OUTBOUND
+) -> Messages:
     """An engine over Anthropic, or over the compatible server at `base_url`."""
     import anthropic
 
+    url = base_url or "https://api.anthropic.com"
     client = anthropic.AsyncAnthropic(
         api_key=key,
-        base_url=base_url or "https://api.anthropic.com",
+        base_url=url,
         max_retries=0,
         timeout=None,
-        http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None),
+        http_client=provider_client(url, outbound),
     )
     return Messages(client, name=name, model=model, prices=prices)
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from app.core.outbound import Outbound
 from app.engines.openai import ChatCompletions
+from app.engines.outbound import OUTBOUND, provider_client
 from app.engines.prices import Prices
 
 
 def open_azure(
-    *, name: str, endpoint: str, deployment: str, api_version: str, key: str, prices: Prices, model: str = ""
+    *,
+    name: str,
+    endpoint: str,
+    deployment: str,
+    api_version: str,
+    key: str,
+    prices: Prices,
+    model: str = "",
+    outbound: Outbound = OUTBOUND,
 ) -> ChatCompletions:
     """An engine over one deployment; `model` names what is deployed, for its price, where it is not the same word."""
     import openai
@@ -19,7 +29,7 @@ def open_azure(
         api_key=key,
         max_retries=0,
         timeout=None,
-        http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None),
+        http_client=provider_client(endpoint, outbound),
     )
     return ChatCompletions(
         client,

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from app.core.errors import EngineDown
+from app.core.outbound import Outbound
 from app.core.ports import Completion, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines import wire
+from app.engines.outbound import OUTBOUND, provider_client
 from app.engines.prices import Prices
 from app.engines.provider import Provider, Reason, Response
 
@@ -33,16 +35,18 @@ def open_openai(
     prices: Prices,
     base_url: str = "",
     token_field: TokenField = "max_completion_tokens",  # noqa: S107  # a field's name, not a secret
+    outbound: Outbound = OUTBOUND,
 ) -> ChatCompletions:
     """An engine over OpenAI, or over the compatible server at `base_url`; older ones take `max_tokens`."""
     import openai
 
+    url = base_url or "https://api.openai.com/v1"
     client = openai.AsyncOpenAI(
         api_key=key,
-        base_url=base_url or "https://api.openai.com/v1",
+        base_url=url,
         max_retries=0,
         timeout=None,
-        http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None),
+        http_client=provider_client(url, outbound),
     )
     return ChatCompletions(client, name=name, kind="openai", model=model, prices=prices, token_field=token_field)
 

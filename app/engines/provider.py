@@ -128,10 +128,11 @@ class Provider(ABC):
         except status_error as error:
             raise self._answered(error) from error
         except any_error as error:
-            raise self._down(f"{self.name} cannot be reached ({type(error).__name__})") from error
+            reason = f": {error.__cause__}" if isinstance(error.__cause__, httpx2.TransportError) else ""
+            raise self._down(f"{self.name} cannot be reached ({type(error).__name__}{reason})") from error
         except httpx2.HTTPError as error:
-            raise self._down(f"the connection to {self.name} broke ({type(error).__name__})") from error
-        except msgspec.DecodeError as error:
+            raise self._down(f"the connection to {self.name} broke ({type(error).__name__}: {error})") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._down(f"{self.name} sent an event that cannot be read") from error
         except (EngineDown, DeadlineExceeded) as error:
             self._trouble = error.message

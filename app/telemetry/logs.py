@@ -1,6 +1,6 @@
 """structlog as Innkeeper uses it: one line per event, on stderr, as JSON or for a terminal.
 
-It does not decide what is logged; callers never pass player text at info.
+It does not decide what is logged, only what a line may hold (see hygiene); callers never pass what players say.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import msgspec
 import structlog
 from structlog.typing import Processor
 
+from app.telemetry.hygiene import clean
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -23,12 +25,13 @@ def open_log(*, level: Literal["debug", "info", "warning", "error"], format: Lit
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        clean,
     ]
     wrapper = structlog.make_filtering_bound_logger(_LEVELS[level])
     if format == "json":
         return structlog.wrap_logger(
             structlog.BytesLogger(_Lossy(sys.stderr.buffer)),  # type: ignore[arg-type]  # it asks for write and flush
-            processors=[*shared, structlog.processors.format_exc_info, _to_json],
+            processors=[*shared, _to_json],
             wrapper_class=wrapper,
             cache_logger_on_first_use=True,
         )
@@ -38,6 +41,26 @@ def open_log(*, level: Literal["debug", "info", "warning", "error"], format: Lit
         wrapper_class=wrapper,
         cache_logger_on_first_use=True,
     )
+
+
+def take_over(log: Any) -> None:
+    """Let what libraries warn of stand in the same log, under the same rules; called once for a process."""
+    root = logging.getLogger()
+    root.handlers = [_Handed(log)]
+    root.setLevel(logging.WARNING)
+
+
+class _Handed(logging.Handler):
+    """Hands a library's record on as an event."""
+
+    def __init__(self, log: Any) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        level = self._log.error if record.levelno >= logging.ERROR else self._log.warning
+        level("library.warned", library=record.name, message=record.getMessage(), exc_info=error)
 
 
 class _Lossy:

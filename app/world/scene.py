@@ -97,6 +97,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     npc: bool
     topic: str = ""
+    ai_generated: bool = False
+    """Whether a model wrote any of it."""
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):

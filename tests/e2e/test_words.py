@@ -125,3 +125,32 @@ async def test_what_a_model_may_not_do_is_never_offered(tmp_path: Path) -> None:
                 assert not [push for push in link.pushes if push["op"] == "world.proposal"]
         finally:
             server.kill()
+
+
+async def test_wherever_a_model_s_words_turn_up_the_mark_is_beside_them(tmp_path: Path) -> None:
+    marker = "The kettle sings of marmalade"
+    async with Standin(say=lambda _body: f"{marker}. I walked to the moon.") as standin:
+        server = await open_server(tmp_path, standin, "openai")
+        try:
+            async with connect(server, world="w") as link:
+                dialogue = await meet(link)
+                said = await say(link, dialogue, "Hello, Mara!")
+                standin.fault = "500"
+                later = await say(link, dialogue, "And then?")
+                first, second = [
+                    (await link.ask("dialogue.explain", {"explain_id": one["explain_id"]}))["data"]
+                    for one in (said, later)
+                ]
+                chunks = [frame["chunk"] for frame in link.chunks]
+                _, npc = await asyncio.to_thread(server.get, "/v1/worlds/w/npcs/mara")
+                pushes = [frame["data"] for frame in link.pushes]
+        finally:
+            server.kill()
+    lines = [*npc["dialogue"]["lines"], *npc["dialogue"]["said_lately"]]
+    told = [said, later, first, second, *chunks, *lines, *pushes]
+    carrying = [one for one in told if marker in str(one)]
+    assert len(carrying) >= 6
+    assert all(one["ai_generated"] for one in carrying)
+    assert later["rung"] == "authored"
+    assert later["ai_generated"] is False
+    assert {one["ai_generated"] for one in chunks if one["text"] in later["text"]} == {False}

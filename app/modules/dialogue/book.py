@@ -9,7 +9,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from app.core.clock import Clock
 from app.core.errors import Conflict, NotFound
@@ -76,6 +76,13 @@ class _Happening:
     news: News
 
 
+class Uttered(NamedTuple):
+    """A line, and whether a model wrote any of it."""
+
+    text: str
+    ai_generated: bool
+
+
 class Book:
     """The module's memory of the moment, for all tenants; every look-up names the tenant and world."""
 
@@ -83,7 +90,7 @@ class Book:
         self._settings = settings
         self._clock = clock
         self._dialogues: OrderedDict[str, Dialogue] = OrderedDict()
-        self._stale: OrderedDict[tuple[str, str, str], deque[str]] = OrderedDict()
+        self._stale: OrderedDict[tuple[str, str, str], deque[Uttered]] = OrderedDict()
         self._offers: OrderedDict[tuple[str, str, str, str], dict[str, float]] = OrderedDict()
         self._explained: OrderedDict[tuple[str, str, str], Explained] = OrderedDict()
         self._news: dict[WorldKey, deque[_Happening]] = {}
@@ -116,15 +123,19 @@ class Book:
         del self._dialogues[id]
         return found.turns
 
-    def spoke(self, tenant: str, world: str, npc: str, text: str) -> None:
+    def spoke(self, tenant: str, world: str, npc: str, text: str, *, ai_generated: bool) -> None:
         """Remember a line so that the NPC does not say it again soon."""
         lines = self._stale.setdefault((tenant, world, npc), deque(maxlen=STALE_LINES_MAX))
-        lines.append(text)
+        lines.append(Uttered(text, ai_generated))
         self._stale.move_to_end((tenant, world, npc))
         _bound(self._stale, SPEAKERS_MAX)
 
     def stale(self, tenant: str, world: str, npc: str) -> tuple[str, ...]:
-        """The NPC's last lines, oldest first."""
+        """The texts of the NPC's last lines, oldest first."""
+        return tuple(line.text for line in self.lately(tenant, world, npc))
+
+    def lately(self, tenant: str, world: str, npc: str) -> tuple[Uttered, ...]:
+        """The NPC's last lines, oldest first, in any dialogue."""
         return tuple(self._stale.get((tenant, world, npc), ()))
 
     def offers(self, tenant: str, world: str, npc: str, player: str) -> dict[str, float]:

@@ -267,10 +267,17 @@ class DialogueHandler:
                 speaker=scene.listener.id, name=scene.listener.name, text=scene.heard, npc=scene.listener_is_npc
             )
             dialogue.lines.append(heard)
-        line = Line(speaker=scene.npc.id, name=scene.npc.name, text=text, npc=True, topic=scene.topic)
+        line = Line(
+            speaker=scene.npc.id,
+            name=scene.npc.name,
+            text=text,
+            npc=True,
+            topic=scene.topic,
+            ai_generated=turn.by_model,
+        )
         dialogue.lines.append(line)
         dialogue.turns += 1
-        self._book.spoke(call.tenant, call.world, scene.npc.id, text)
+        self._book.spoke(call.tenant, call.world, scene.npc.id, text, ai_generated=turn.by_model)
 
 
 class _Roles(msgspec.Struct, frozen=True):
@@ -347,4 +354,5 @@ def _explained(turn: Turn, reply: messages.Said, prompt_version: str) -> message
         seed=turn.completion.seed,
         ms_first_token=reply.ms_first_token,
         ms_total=reply.ms_total,
+        ai_generated=turn.model_wrote or any(line.ai_generated for line in turn.dialogue.lines),
     )

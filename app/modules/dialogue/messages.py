@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from app.core.messages import Chunk, Reply, Request
+from app.core.messages import Chunk, ModelText, Reply, Request
 from app.core.ports import Part
 from app.world.entities import Id, Name, Value
 
@@ -55,8 +55,10 @@ class Spoken(Chunk, frozen=True, kw_only=True):
 
     dialogue: str
     npc: str
-    text: str
+    text: ModelText
     index: int
+    ai_generated: bool
+    """True only when a model wrote them."""
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +72,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 class ClaimMade(msgspec.Struct, frozen=True, kw_only=True):
     """A checkable statement in the line; `source` names the entity field or fact that bears it out."""
 
-    text: str
+    text: ModelText
     subject: str
     source: str
 
@@ -88,7 +90,7 @@ class Said(Reply, frozen=True, kw_only=True):
 
     dialogue: str
     npc: str
-    text: str
+    text: ModelText
     emotion: Emotion
     relation_delta: float
     proposals: tuple[Proposal, ...]
@@ -130,7 +132,7 @@ class Explain(Request, frozen=True, kw_only=True):
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was left out of the context or taken out of the line, and why."""
 
-    what: str
+    what: ModelText
     reason: str
 
 
@@ -158,7 +160,7 @@ class Explained(Reply, frozen=True, kw_only=True):
     context: tuple[Part, ...]
     context_tokens: int
     context_cut: tuple[Cut, ...]
-    line: str
+    line: ModelText
     line_cut: tuple[Cut, ...]
     claims: tuple[ClaimMade, ...]
     rulings: tuple[Ruling, ...]
@@ -172,3 +174,5 @@ class Explained(Reply, frozen=True, kw_only=True):
     seed: int
     ms_first_token: float
     ms_total: float
+    ai_generated: bool
+    """True when a model wrote anything here: of the line, of what was cut from it, or of what was said before."""

@@ -71,6 +71,8 @@ def _describe(book: Book, tenant: str, world: str, npc: str) -> dict[str, Any]:
     lines = list(dialogue.lines)[-LINES_SHOWN_MAX:] if dialogue is not None else []
     return {
         "dialogue": dialogue.id if dialogue is not None else "",
-        "lines": [{"name": line.name, "text": line.text, "npc": line.npc} for line in lines],
-        "said_lately": list(book.stale(tenant, world, npc))[-LINES_SHOWN_MAX:],
+        "lines": [
+            {"name": line.name, "text": line.text, "npc": line.npc, "ai_generated": line.ai_generated} for line in lines
+        ],
+        "said_lately": [line._asdict() for line in book.lately(tenant, world, npc)[-LINES_SHOWN_MAX:]],
     }

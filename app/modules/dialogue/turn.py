@@ -57,6 +57,9 @@ class Turn:
     engine: str = ""
     model: str = ""
     by_model: bool = False
+    """Whether a model wrote anything that was spoken..."""
+    model_wrote: bool = False
+    """...or anything at all."""
     delta: float = 0.0
     ms_first_token: float = 0.0
     ms_total: float = 0.0
@@ -133,7 +136,7 @@ class Speaking:
         lines = persona.lines.get("bark") or barks.get(persona.language) or barks["en"]
         turn.engine, turn.model = "bark", ""
         turn.spoken.append(lines[stable_hash(turn.completion.seed, "bark") % len(lines)])
-        await _send(turn)
+        await _send(turn, ai_generated=False)
 
     async def _stream(self, engine: Words, turn: Turn, deadline: Deadline, *, trusted: bool) -> None:
         """Speak one engine's stream; `trusted` text is the author's, so its claims are noted and never cut."""
@@ -154,6 +157,7 @@ class Speaking:
                         turn.engine, turn.model = event.engine, event.model
                     case WordsDelta():
                         patience = deadline
+                        turn.model_wrote = turn.model_wrote or not trusted
                         await self._utter(turn, speech, speech.feed(event.text), trusted=trusted)
                     case WordsEnd():
                         turn.usage = event.usage
@@ -174,7 +178,7 @@ class Speaking:
             turn.by_model = turn.by_model or not trusted
             if len(turn.spoken) == 1:
                 turn.ms_first_token = (self._clock.monotonic_s() - turn.started_s) * 1000.0
-            await _send(turn)
+            await _send(turn, ai_generated=not trusted)
 
     def _rule(self, turn: Turn, act: Proposed) -> None:
         """Judge one act and keep it as a proposal if it may be offered."""
@@ -229,8 +233,14 @@ class Speaking:
         return mine if mine.at_s < deadline.at_s else deadline
 
 
-async def _send(turn: Turn) -> None:
-    chunk = Spoken(dialogue=turn.dialogue.id, npc=turn.scene.npc.id, text=turn.spoken[-1], index=len(turn.spoken) - 1)
+async def _send(turn: Turn, *, ai_generated: bool) -> None:
+    chunk = Spoken(
+        dialogue=turn.dialogue.id,
+        npc=turn.scene.npc.id,
+        text=turn.spoken[-1],
+        index=len(turn.spoken) - 1,
+        ai_generated=ai_generated,
+    )
     await turn.call.send(chunk)
 
 
