@@ -38,7 +38,7 @@ def console_link(url: str, key: str) -> str:
         f"{url}/v1/auth/code", data=b"{}", headers={"Authorization": f"Bearer {key}"}, method="POST"
     )
     try:
-        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310  # as above
             code = json.load(answer)["code"]
     except (urllib.error.URLError, TimeoutError) as error:
         raise Unavailable(f"the server at {url} does not answer: {error}", hint="is it still running?") from error
