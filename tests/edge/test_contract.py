@@ -123,8 +123,8 @@ def test_rows_4_and_5_a_host_that_is_a_path_is_no_way_around_a_scope(server: Ser
     "target",
     [
         b"//v1/worlds", b"/v1//worlds", b"/health/live/../../v1/worlds", b"/console/..;/v1/worlds",
-        b"/console/%2e%2e/v1/worlds", b"/v1/worlds%2f", b"/V1/worlds", b"/v1/worlds/", b"/v1/world%73", b"/v1/worlds;/health/live",
-        b"/v1/worlds?/health/live", b"http://a/v1/worlds", b"/v1/worlds#/health/live",
+        b"/console/%2e%2e/v1/worlds", b"/v1/worlds%2f", b"/V1/worlds", b"/v1/worlds/", b"/v1/world%73",
+        b"/v1/worlds;/health/live", b"/v1/worlds?/health/live", b"http://a/v1/worlds", b"/v1/worlds#/health/live",
     ],
 )  # fmt: skip
 def test_rows_4_and_5_no_spelling_of_a_path_passes_its_scope(server: Server, target: bytes) -> None:
