@@ -46,7 +46,7 @@ def console_link(url: str, key: str, *, public: str = "", certificate: str = "")
         f"{url}/v1/auth/code", data=b"{}", headers=headers, method="POST"
     )
     try:
-        with urllib.request.urlopen(request, timeout=WAIT_S, context=_pinned(certificate)) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=WAIT_S, context=_pinned(certificate)) as answer:  # noqa: S310  # as above
             code = json.load(answer)["code"]
     except (urllib.error.URLError, TimeoutError) as error:
         raise Unavailable(f"the server at {url} does not answer: {error}", hint="is it still running?") from error

@@ -15,6 +15,8 @@ import msgspec
 from app.core.ids import ID_LENGTH_MAX
 
 DIGEST_BYTES = 16
+WorldName = Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX, pattern=r"^[^\x00]*$")]
+"""Where a world is asked for; PostgreSQL takes no text with NUL. What a world may be called, world.create decides."""
 _deterministic = msgspec.msgpack.Encoder(order="deterministic")
 
 
@@ -31,7 +33,7 @@ class Request(Message, frozen=True, kw_only=True):
 
     op: ClassVar[str]
 
-    world: Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] = ""
+    world: WorldName = ""
 
 
 def digest(request: Request) -> bytes:

@@ -20,7 +20,7 @@ from app.control.auth import Authority
 from app.core.clock import Clock
 from app.core.errors import Error, Invalid, TenantSuspended, Unauthenticated, Unavailable
 from app.core.ids import ID_LENGTH_MAX
-from app.core.messages import Frame
+from app.core.messages import Frame, WorldName
 from app.core.ports import History, Log, Places
 from app.core.profile import Security, Server
 from app.edge import errors
@@ -50,7 +50,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     token: str
     protocol: int = PROTOCOL
     format: Literal["json", "msgpack"] = "json"
-    world: str = ""
+    world: WorldName = ""
     frame_bytes_max: Annotated[int, msgspec.Meta(ge=4_096)] | None = None
     resume: str = ""
     seq: int | None = None

@@ -94,7 +94,7 @@ def read_events(connection: Connection, body: Iterable[bytes], told: Progress) -
 def _line(text: bytes, number: int) -> Line:
     try:
         line = _decoder.decode(text)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"line {number} is no event: {error}", hint="import what events export has written") from error
     if line.format != FORMAT or line.version not in VERSIONS:
         raise Invalid(

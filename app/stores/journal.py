@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from sqlalchemy import Connection, Table
 
 from app.core.clock import Clock
-from app.core.errors import Conflict, Error, StoreDown
+from app.core.errors import Conflict, Error, Invalid, StoreDown
 from app.core.ids import Ids
 from app.core.messages import Change, Event
 from app.core.ports import Log
@@ -114,6 +114,8 @@ class WorldJournal:
         request: bytes = b"",
         game_s: float | None = None,
     ) -> Sequence[Event]:
+        if "\0" in key:  # PostgreSQL takes no such text, and a batch that it refuses would be tried for ever
+            raise Invalid(f"key {key!r} holds NUL", hint="give visible characters")
         owned = self._worlds.get(tenant, world)
         known = self._keys.setdefault((tenant, world), OrderedDict())
         if key and key not in known and (tenant, world) in self._forgetful:

@@ -180,13 +180,13 @@ def _printable(sign: str) -> bool:
 _DELIMITERS = frozenset("<>[]`")
 _BRACKETS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "`": "'"})
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
-_END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bSt)(?<!\bDr)(?:[.!?…]+[\"'”’*_)]*(?=\s)\s*|\n+)")
+_END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bSt)(?<!\bDr)(?:(?<![.!?…])[.!?…]+[\"'”’*_)]*(?=\s)\s*|\n+)")
 _ROLE = re.compile(r"^\W*(system|assistant|developer|user|human|instructions?|game state)\s*[:>\]]", re.I)
 _KEYED = re.compile(r"^\s*[\"'][\w -]{1,40}[\"']\s*:")
 _MARKUP: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"!?\[([^\]]*)\]\([^)]*\)"), r"\1"),
-    (re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.|javascript:|mailto:)\S*", re.I), ""),
-    (re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|io|gg|ru|info|xyz|dev|app)\b\S*", re.I), ""),
+    (re.compile(r"!?\[([^\]]{0,300})\]\([^)]{0,300}\)"), r"\1"),
+    (re.compile(r"(?:[a-z][a-z0-9+.-]{0,30}://|www\.|javascript:|mailto:)\S*", re.I), ""),
+    (re.compile(r"\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.(?:com|net|org|io|gg|ru|info|xyz|dev|app)\b\S*", re.I), ""),
     (re.compile(r"<[^<>]{0,200}>"), ""),
     (re.compile(r"\*\*([^*]+)\*\*|__([^_]+)__"), r"\1\2"),
     (re.compile(r"\*[^*]*\*|\([^)]*\)|\[[^\]]*\]"), ""),

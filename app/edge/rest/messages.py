@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from litestar.response import Stream
 from app.control.auth import Authority, Identity
 from app.core.clock import Clock
 from app.core.errors import Error, Invalid
-from app.core.ids import new_id
+from app.core.ids import SEGMENT, new_id
 from app.core.messages import Chunk, Reply
 from app.core.profile import Server
 from app.edge import errors
@@ -33,6 +34,8 @@ from app.edge.rest.http import (
 from app.edge.rest.shapes import InWorld, Nothing
 from app.edge.router import Route, Router, decode
 from app.edge.visits import Visits
+
+_WORLD = re.compile(SEGMENT.removesuffix("$") + r"\Z")
 
 
 def routes(
@@ -72,8 +75,9 @@ class _Face:
             typed = route.handler.binary.decode(body, getattr(query, "world", ""))
         else:
             typed = decode(route, body, packed=kind == MSGPACK)
-        if not typed.world:
-            raise Invalid("the request names no world", hint="give `world`: over HTTP there is no session that has one")
+        if not _WORLD.match(typed.world):
+            hint = "give `world`, as world.create takes it: over HTTP there is no session that has one"
+            raise Invalid(f"{typed.world!r} names no world", hint=hint)
         dispatch = partial(
             self._router.dispatch,
             route,

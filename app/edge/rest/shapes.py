@@ -9,13 +9,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from app.core.messages import Message
+from app.core.messages import Message, WorldName
 from app.core.tenants import TenantSettings
 from app.world.entities import Fact, Location, Npc
 from app.world.usage import Rows, Used
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=999_999_999_999_999)]
-WorldName = Annotated[str, msgspec.Meta(max_length=128)]
 
 
 class Nothing(Message, frozen=True, kw_only=True):

@@ -120,7 +120,7 @@ def _round(plan: Plan, folder: Path, config: Path, port: int, number: int) -> An
         *("--max-examples", str(plan.of(quick=5, full=100)), "--seed", str(plan.seed + number)),
         *("--checks", "all", "--continue-on-failure", "--no-color", "--generation-database", "none"),
         *("--report", "json", "--report-json-path", str(report)),
-        *(("--no-shrink", "--max-time", "18") if plan.scale == "quick" else ()),
+        *(("--no-shrink", "--max-time", "20") if plan.scale == "quick" else ()),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with (folder / f"run-{number}.txt").open("wb") as out:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from app.cli.prove.contract import raw
@@ -20,28 +20,29 @@ RECEIVED_BYTES = 4_096
 
 def still_held(
     port: int,
-    head: bytes,
-    drip: bytes,
+    modes: Sequence[tuple[bytes, bytes]],
     *,
-    connections: int,
+    each: int,
     for_s: float,
     held: Callable[[], int],
     serves: Callable[[], bool],
 ) -> tuple[int, int]:
     """(descriptors that the server still holds for them after `for_s`, how often another was not served meanwhile).
 
+    `modes` are (what is sent at once, what is dripped); `each` has as many connections.
+
     What a client sees tells less: its kernel shows it the connection until all that was sent before is read.
     """
     before = held()
     with ExitStack() as stack:
-        clients = [stack.enter_context(_connection(port)) for _ in range(connections)]
-        for one in clients:
+        clients = [(stack.enter_context(_connection(port)), head, drip) for head, drip in [*modes] * each]
+        for one, head, _ in clients:
             with suppress(OSError):
                 one.sendall(head)
         missed = 0
         until_s = time.monotonic() + for_s
         while time.monotonic() < until_s:
-            for one in clients:
+            for one, _, drip in clients:
                 _drip(one, drip)
             missed += not serves()
             time.sleep(DRIP_S)

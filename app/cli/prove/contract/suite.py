@@ -51,8 +51,8 @@ def _wire(plan: Plan, stage: Contested) -> Iterator[Outcome]:
         ("heads of requests", wire.heads(stage.child.port), 60),
         (
             "slow clients",
-            wire.slow_clients(stage.child, connections=plan.of(quick=16, full=48)),
-            3,
+            wire.slow_clients(stage.child, each=plan.of(quick=12, full=24)),
+            1,
         ),
     ):
         wrong = [one for one in judged if one.got != one.want]

@@ -53,29 +53,23 @@ def _serves(port: int, key: str) -> bool:
     return status == 200 and time.monotonic() - started_s < ANSWER_S_MAX
 
 
-def slow_clients(child: Child, *, connections: int) -> list[Judged]:
-    """The three modes of slowhttptest: what is still held after the caps, and who was not served."""
-    port, key = child.port, child.key
-    lines = f"Host: a\r\nAuthorization: Bearer {key}\r\n".encode()
-    body = b"POST /v1/world/describe HTTP/1.1\r\n" + lines + b"Content-Length: 4096\r\n\r\n{"
-    read = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 200
-    found = []
-    for name, head, drip in (
-        ("headers", b"GET /health/live HTTP/1.1\r\nHost: a\r\nX-A: ", b"a"),
-        ("body", body, b" "),
-        ("read", read, b""),
-    ):
-        held, missed = slow.still_held(
-            port,
-            head,
-            drip,
-            connections=connections,
-            for_s=PATIENCE_S,
-            held=child.descriptors,
-            serves=lambda: _serves(port, key),
-        )
-        found.append(Judged(f"slow {name}", (0, 0), (held, missed)))
-    return found
+def slow_clients(child: Child, *, each: int) -> list[Judged]:
+    """The three modes of slowhttptest at once: what is still held after the caps, and who was not served."""
+    lines = f"Host: a\r\nAuthorization: Bearer {child.key}\r\n".encode()
+    modes = (
+        (b"GET /health/live HTTP/1.1\r\nHost: a\r\nX-A: ", b"a"),
+        (b"POST /v1/world/describe HTTP/1.1\r\n" + lines + b"Content-Length: 4096\r\n\r\n{", b" "),
+        (b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 200, b""),
+    )
+    found = slow.still_held(
+        child.port,
+        modes,
+        each=each,
+        for_s=PATIENCE_S,
+        held=child.descriptors,
+        serves=lambda: _serves(child.port, child.key),
+    )
+    return [Judged(f"{len(modes) * each} slow in head, body or reading", (0, 0), found)]
 
 
 def _shaken(port: int, case: frames.Case) -> int | None:
