@@ -13,6 +13,7 @@ from app.build import Innkeeper
 from app.edge import openapi
 from app.edge.console import pages
 from app.edge.rest import health, messages
+from app.edge.rest.auth import Auth
 from app.edge.rest.http import error_handlers
 from app.edge.rest.resources import Resources
 from app.edge.socket import Link
@@ -66,6 +67,7 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         modules=innkeeper.modules,
         worlds=innkeeper.worlds,
         feed=innkeeper.feed,
+        visits=innkeeper.visits,
         clock=innkeeper.clock,
         server=profile.server,
     )
@@ -78,7 +80,14 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
 
     handlers: list[Any] = [
         link.route(),
-        *messages.routes(innkeeper.router, authority=innkeeper.authority, clock=innkeeper.clock, server=profile.server),
+        *messages.routes(
+            innkeeper.router,
+            authority=innkeeper.authority,
+            visits=innkeeper.visits,
+            clock=innkeeper.clock,
+            server=profile.server,
+        ),
+        *Auth(innkeeper.authority, innkeeper.access.grants, innkeeper.router.limits, innkeeper.clock).routes(),
         *resources.routes(),
         *health.routes(
             readiness=innkeeper.readiness,

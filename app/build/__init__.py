@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 
 from app.build import replicas
-from app.build.access import open_authority
+from app.build.access import Access, open_access
 from app.build.engines import Engines, open_network, open_words
+from app.control.audit import NoAudit
 from app.control.auth import Authority
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
@@ -30,6 +31,7 @@ from app.edge.forward import Forwarder
 from app.edge.limits import Limits
 from app.edge.router import Router
 from app.edge.session import Sessions
+from app.edge.visits import Visits
 from app.modules.behavior import module as behavior_module
 from app.modules.behavior.settings import Settings as BehaviorSettings
 from app.modules.dialogue import module as dialogue_module
@@ -86,6 +88,7 @@ class Innkeeper:
     worlds: Worlds
     features: OpenFeatures
     authority: Authority
+    access: Access
     modules: tuple[Module, ...]
     engines: Engines
     router: Router
@@ -93,8 +96,7 @@ class Innkeeper:
     feed: Feed
     followers: Followers
     sessions: Sessions
-    first_key: str
-    """The key that this start made, shown once; empty on later starts."""
+    visits: Visits
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     warming: asyncio.Task[None] | None = None
     warm: bool = False
@@ -249,7 +251,9 @@ async def build(
     closers.append(close_journal)
 
     # Control
-    authority, first_key = await open_authority(database, profile, clock)
+    access = await open_access(database, profile, clock=clock, log=log, audit=NoAudit())
+    authority = access.authority
+    closers.append(access.watch.close)
 
     # Engines
     engines = Engines()
@@ -338,14 +342,15 @@ async def build(
         worlds=worlds,
         features=features,
         authority=authority,
+        access=access,
         modules=modules,
         engines=engines,
         router=router,
         elsewhere=elsewhere,
         feed=feed,
         followers=followers,
-        sessions=Sessions(shared.cache if profile.cache.url else None),
-        first_key=first_key,
+        sessions=Sessions(authority, shared.cache if profile.cache.url else None),
+        visits=Visits(authority),
         closers=closers,
     )
 

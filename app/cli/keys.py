@@ -1,4 +1,4 @@
-"""`manage.py key`: API keys, straight in the database; a running server learns of a change when it starts."""
+"""`manage.py key`: API keys, straight in the database; a running server learns of a change within a second."""
 
 from __future__ import annotations
 
@@ -14,32 +14,41 @@ import click
 from app.build import ROOT
 from app.build.access import DEFAULT_TENANT
 from app.cli.options import load_profile, profile_options
-from app.control.auth import ALL_SCOPES, make_key
+from app.control.auth import ALL_SCOPES
+from app.control.keys import draw_text, make_key, split
+from app.control.permissions import SCOPES, Role
+from app.core.digests import digest
 from app.core.errors import NotFound, nearest
 from app.core.module import Scope
-from app.stores import repositories
+from app.stores import identity
 from app.stores.database import open_database
 
 T = TypeVar("T")
 DAY_MS = 86_400_000
-LEARNS = "a server that is running now learns of this when it starts again"
+MINUTE_MS = 60_000
+GRACE_MINUTES_MAX = 30 * 24 * 60
+SECRET_COLUMNS = frozenset({"secret_sha256", "secret_hmac", "previous_digest"})
 
 
 @click.group()
 def key() -> None:
-    """Make, list and revoke API keys."""
+    """Make, list, rotate and revoke API keys."""
 
 
-def _run(mode: str, file: Path | None, assignments: tuple[str, ...], work: Callable[[Any], T]) -> T:
+def run_in_database(mode: str, file: Path | None, assignments: tuple[str, ...], work: Callable[[Any], T]) -> T:
     """The result of `work` over a connection to the profile's database."""
     profile = load_profile(mode, file, assignments).profile
     folder = Path(profile.server.data_folder)
+
+    def prepared(connection: Any) -> T:
+        identity.prepare(connection)
+        return work(connection)
 
     async def run() -> T:
         database = open_database(profile.database.url, folder=folder, migrations=ROOT / "migrations")
         try:
             await database.upgrade()
-            return await database.run(work)
+            return await database.run(prepared)
         finally:
             await database.close()
 
@@ -50,6 +59,7 @@ def _run(mode: str, file: Path | None, assignments: tuple[str, ...], work: Calla
 @profile_options
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is; a new name makes a tenant.")
 @click.option("--label", required=True, help="What the key is for.")
+@click.option("--role", type=click.Choice(list(Role)), help="What it may do, by what it is for.")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice([scope.name or "" for scope in Scope]))
 @click.option("--days", type=click.IntRange(1, 3_650), help="Days until it expires; never when left out.")
 def create(
@@ -58,17 +68,21 @@ def create(
     assignments: tuple[str, ...],
     tenant: str,
     label: str,
+    role: str | None,
     scopes: tuple[str, ...],
     days: int | None,
 ) -> None:
-    """Make a key and print it, once."""
-    held = Scope(sum(Scope[name] for name in scopes)) if scopes else ALL_SCOPES
-    now_ms = time.time_ns() // 1_000_000
-    new = make_key(label=label, scopes=held, created_ms=now_ms, expires_ms=now_ms + days * DAY_MS if days else None)
-
-    _run(mode, file, assignments, lambda c: repositories.add_api_key(c, tenant, new.row, now_ms))
+    """Make a key and print it, once. Without a role and a scope it may do everything."""
+    held = Scope(sum(Scope[name] for name in set(scopes)))
+    if role is not None:
+        held |= SCOPES[Role(role)]
+    elif not scopes:
+        held = ALL_SCOPES
+    now_ms = _now_ms()
+    expires_ms = now_ms + days * DAY_MS if days else None
+    new = make_key(label=label, scopes=held, created_ms=now_ms, expires_ms=expires_ms, role=role or "")
+    run_in_database(mode, file, assignments, lambda c: identity.add_api_key(c, tenant, new.row, now_ms))
     click.echo(new.text)
-    click.echo(LEARNS, err=True)
 
 
 @key.command(name="list")
@@ -76,20 +90,46 @@ def create(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def list_(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
     """List keys by prefix; secrets are not kept."""
-    rows = _run(mode, file, assignments, repositories.api_keys)
-    shown = [{name: value for name, value in row.items() if name != "secret_sha256"} for row in rows]
+    rows = run_in_database(mode, file, assignments, identity.api_keys)
+    shown = [{name: value for name, value in row.items() if name not in SECRET_COLUMNS} for row in rows]
     if as_json:
         click.echo(json.dumps(shown))
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("prefix", "tenant", "label", "scopes", "revoked")
+    table = Table("prefix", "tenant", "label", "role", "scopes", "expires", "revoked", "last used")
     for row in shown:
-        table.add_row(
-            row["prefix"], row["tenant"], row["label"], str(Scope(row["scopes"]).name), str(row["revoked_ms"])
-        )
+        used_ms = row["used_day"] * DAY_MS if row["used_day"] else None
+        times = [_day(each) for each in (row["expires_ms"], row["revoked_ms"], used_ms)]
+        scopes = str(Scope(row["scopes"]).name)
+        table.add_row(row["prefix"], row["tenant"], row["label"], row["role"] or "", scopes, *times)
     Console().print(table)
+
+
+@key.command()
+@profile_options
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is.")
+@click.option(
+    "--grace-minutes",
+    type=click.IntRange(0, GRACE_MINUTES_MAX),
+    default=0,
+    show_default=True,
+    help="How long the old secret holds beside the new one.",
+)
+@click.argument("prefix")
+def rotate(
+    mode: str, file: Path | None, assignments: tuple[str, ...], tenant: str, grace_minutes: int, prefix: str
+) -> None:
+    """Give the key with PREFIX a new secret and print it, once."""
+    text = draw_text(prefix)
+    until_ms = _now_ms() + grace_minutes * MINUTE_MS
+
+    def work(connection: Any) -> int:
+        return identity.rotate_api_key(connection, tenant, prefix, digest(split(text)[1]), until_ms)
+
+    _change(mode, file, assignments, tenant, prefix, work)
+    click.echo(text)
 
 
 @key.command()
@@ -97,15 +137,29 @@ def list_(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: b
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is.")
 @click.argument("prefix")
 def revoke(mode: str, file: Path | None, assignments: tuple[str, ...], tenant: str, prefix: str) -> None:
-    """Revoke the key with PREFIX."""
-    now_ms = time.time_ns() // 1_000_000
-
-    def work(connection: Any) -> tuple[int, list[str]]:
-        revoked = repositories.revoke_api_key(connection, tenant, prefix, now_ms)
-        return revoked, [row["prefix"] for row in repositories.api_keys(connection) if row["revoked_ms"] is None]
-
-    revoked, known = _run(mode, file, assignments, work)
-    if not revoked:
-        raise NotFound(f"no key {prefix!r} in force", hint=nearest(prefix, known))
+    """Revoke the key with PREFIX, and with it every token, socket and stream that it opened."""
+    now_ms = _now_ms()
+    _change(mode, file, assignments, tenant, prefix, lambda c: identity.revoke_api_key(c, tenant, prefix, now_ms))
     click.echo(f"revoked {prefix}")
-    click.echo(LEARNS, err=True)
+
+
+def _change(
+    mode: str, file: Path | None, assignments: tuple[str, ...], tenant: str, prefix: str, work: Callable[[Any], int]
+) -> None:
+    """Run `work` on a key in force; raises NotFound where there is none."""
+
+    def run(connection: Any) -> tuple[int, list[str]]:
+        rows = identity.api_keys_of(connection, tenant)
+        return work(connection), [row["prefix"] for row in rows if row["revoked_ms"] is None]
+
+    changed, known = run_in_database(mode, file, assignments, run)
+    if not changed:
+        raise NotFound(f"no key {prefix!r} in force", hint=nearest(prefix, known))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _day(moment_ms: int | None) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(moment_ms / 1000)) if moment_ms else ""

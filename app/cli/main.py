@@ -31,6 +31,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
     "key": ("app.cli.keys:key", "Make, list and revoke API keys."),
+    "keyring": ("app.cli.keyring:keyring", "List, rotate and retire the keys that sign tokens."),
 }
 """verb -> (where its command is, its help); a verb is imported only when it runs."""
 

@@ -60,8 +60,8 @@ def serve(
 async def _serve(profile: Profile, *, quiet: bool) -> None:
     innkeeper = await build(profile)
     folder = Path(profile.server.data_folder)
-    if innkeeper.first_key:
-        _write_private(folder / KEY_FILE, innkeeper.first_key)
+    if innkeeper.access.first_key:
+        _write_private(folder / KEY_FILE, innkeeper.access.first_key)
 
     async def opened() -> None:
         _settle()

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from app.control.auth import Authority, Identity, refusal
-from app.control.keys import digest
 from app.control.records import Family, Records
 from app.core.clock import Clock
+from app.core.digests import digest
 from app.core.errors import StoreDown, Unauthenticated
 from app.core.module import Scope
 from app.core.ports import Audit
@@ -76,7 +76,7 @@ class Grants:
         refresh_ends_ms = self._refresh_ends_ms(family, now_ms)
         try:
             family = await self._records.open_family(
-                family, digest(refresh), expires_ms=refresh_ends_ms, families_max=self._settings.sign_ins_max
+                family, digest(refresh), expires_ms=refresh_ends_ms, families_max=self._settings.families_max
             )
         except StoreDown:  # who it is was proved all the same
             return Issued(*self._authority.issue(replace(identity, family=family.id)))
@@ -120,6 +120,8 @@ class Grants:
         try:
             identity = self._authority.identify(text)
         except Unauthenticated:
+            return False
+        if identity.by_token and not identity.family:
             return False
         if identity.by_token:
             await self._end_family(identity.tenant, identity.actor, identity.family, now_ms)

@@ -6,7 +6,6 @@ without asking anybody. It knows no database and no clock.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 import string
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from app.core.digests import digest, peppered
 from app.core.module import Scope
 
 KEY_PREFIX = "ik_"
@@ -130,24 +130,14 @@ def checksum(body: str) -> str:
     return found
 
 
-def digest(secret: str) -> str:
-    """SHA-256 of a secret, in hexadecimal."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def pepper(digest_sha256: str, key: bytes) -> str:
-    """HMAC-SHA-256 of a secret's digest under the server's pepper, in hexadecimal: what the database keeps."""
-    return hmac.new(key, digest_sha256.encode(), hashlib.sha256).hexdigest()
-
-
-def rotation_of(key: Key | None, secret: str, key_pepper: bytes) -> int | None:
+def rotation_of(key: Key | None, secret: str, pepper: bytes) -> int | None:
     """Which of the key's secrets this is, by rotation; None when it is neither. Takes the same time for any answer."""
     plain = digest(secret)
-    peppered = pepper(plain, key_pepper)
+    kept_form = peppered(plain, pepper)
     nobody = "-" * len(plain)
     kept = (key.secret_hmac, key.secret_sha256, key.previous_digest) if key is not None else ("", "", "")
-    by_hmac, by_sha256 = _same(peppered, kept[0] or nobody), _same(plain, kept[1] or nobody)
-    by_previous = _same(peppered, kept[2] or nobody) | _same(plain, kept[2] or nobody)
+    by_hmac, by_sha256 = _same(kept_form, kept[0] or nobody), _same(plain, kept[1] or nobody)
+    by_previous = _same(kept_form, kept[2] or nobody) | _same(plain, kept[2] or nobody)
     if key is None or not (by_hmac | by_sha256 | by_previous):
         return None
     return key.rotation if by_hmac | by_sha256 else key.rotation - 1

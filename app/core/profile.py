@@ -68,8 +68,8 @@ class Security(Section, frozen=True, kw_only=True):
     """A refresh token that is not used for this long has ended."""
     refresh_minutes_max: int
     """A sign-in ends after this long, however often it is renewed."""
-    sign_ins_max: int
-    """Sign-ins of one key or operator that are kept at once; with more, the oldest ends."""
+    families_max: int
+    """Sign-ins (token families) of one key or operator that are kept at once; with more, the oldest ends."""
     token_cache_max: int
     """Verified tokens that are remembered for half a minute."""
     signing_key_days: int

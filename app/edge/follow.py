@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from app.control.auth import Identity
 from app.core.errors import Unavailable
 from app.core.messages import Push
 from app.core.module import Module
@@ -60,13 +59,13 @@ class Followers:
         self._frame_bytes_max = frame_bytes_max
         self._log = log
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._callers: dict[tuple[str, str], Identity] = {}
-        """As whom each world is followed: whoever began to listen last."""
 
-    def follow(self, world: str, identity: Identity) -> None:
-        """Follow a world, as `identity`, for as long as somebody listens to it and it is not here."""
-        at = (identity.tenant, world)
-        self._callers[at] = identity
+    def follow(self, tenant: str, world: str) -> None:
+        """Follow a world, as this replica, for as long as somebody listens to it and it is not here.
+
+        Who listens is checked here; that one of them loses its access is nothing to the others.
+        """
+        at = (tenant, world)
         if at not in self._tasks and not self._places.here(*at):
             self._tasks[at] = asyncio.create_task(self._run(*at), name=f"follow {world}")
 
@@ -88,7 +87,7 @@ class Followers:
                     self._places.doubt(address)
                 await asyncio.sleep(AGAIN_S)
         finally:
-            del self._tasks[tenant, world], self._callers[tenant, world]
+            del self._tasks[tenant, world]
 
     async def _listen(self, address: str, tenant: str, world: str) -> None:
         """Take pushes until the owner is gone or nobody listens here any more."""
@@ -108,7 +107,7 @@ class Followers:
     async def _hello(self, socket: Any, tenant: str, world: str) -> None:
         """Open a session at the owner, from the newest push on that is known here."""
         hello = {
-            "token": self._token(tenant, world),
+            "token": self._forwarder.vouch_for_replica(tenant),
             "format": "msgpack",
             "world": world,
             "frame_bytes_max": self._frame_bytes_max,
@@ -129,13 +128,10 @@ class Followers:
                 async with asyncio.timeout_at(refresh_s):
                     told = _decoder.decode(await socket.recv())
             except TimeoutError:
-                data = {"token": self._token(tenant, world)}
+                data = {"token": self._forwarder.vouch_for_replica(tenant)}
                 await socket.send(_encoder.encode({"id": "refresh", "op": "refresh", "data": data}))
                 refresh_s = now_s() + REFRESH_S
                 continue
             if told.op in self._kinds:
                 push = msgspec.msgpack.decode(told.data, type=self._kinds[told.op])
                 self._feed.relay(tenant, world, told.seq, push)
-
-    def _token(self, tenant: str, world: str) -> str:
-        return self._forwarder.vouch(self._callers[tenant, world])

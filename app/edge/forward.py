@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from app.control.auth import Authority, Identity
 from app.core.clock import Clock, Deadline
 from app.core.errors import Error, Malformed, Unavailable, from_code
 from app.core.messages import Chunk, Reply, Request
-from app.core.module import Handler, Scope
+from app.core.module import Handler
 
 MSGPACK = "application/msgpack"
 EVENTS = "text/event-stream"
@@ -56,7 +56,7 @@ class Forwarder:
         self._clock = clock
         self._connections_max = connections_max
         self._client: Any = None
-        self._tokens: dict[tuple[str, Scope], _Vouched] = {}
+        self._tokens: dict[Identity, _Vouched] = {}
 
     async def ask(
         self, address: str, handler: Handler, request: Request, identity: Identity, deadline: Deadline, send: Send
@@ -93,13 +93,17 @@ class Forwarder:
     def vouch(self, identity: Identity) -> str:
         """A token by which another replica knows the caller; one is kept while it has some time left."""
         now_ms = self._clock.wall_ms()
-        caller = (identity.key, identity.scopes)
+        caller = replace(identity, since_ms=0, expires_ms=None)
         known = self._tokens.get(caller)
         if known is None or known.until_ms - now_ms < TOKEN_MARGIN_MS:
             if len(self._tokens) >= TOKENS_MAX:
                 self._tokens.clear()
             known = self._tokens[caller] = _Vouched(*self._authority.vouch(identity))
         return known.token
+
+    def vouch_for_replica(self, tenant: str) -> str:
+        """A token by which this replica listens to worlds of the tenant at another."""
+        return self._authority.vouch_for_replica(tenant)[0]
 
     async def close(self) -> None:
         """Close every connection."""

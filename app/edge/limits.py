@@ -35,7 +35,7 @@ class Limits:
         """
         if identity.vouched:
             return
-        verdict = await self._limiter.take(identity.tenant, f"key:{identity.key}", self._key)
+        verdict = await self._limiter.take(identity.tenant, identity.actor, self._key)
         if not verdict.allowed:
             raise _over("this key", self._key, verdict)
         verdict = await self._limiter.take(identity.tenant, "tenant", self._tenant)

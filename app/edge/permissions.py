@@ -25,9 +25,11 @@ class Resource:
 
 
 RESOURCES: tuple[Resource, ...] = (
-    Resource("post", "/v1/auth/token", "Exchange a key, or a token that still holds, for a fresh token.", SIGNED_IN),
-    Resource("post", "/v1/auth/code", "Make a one-time code that opens the console.", SIGNED_IN),
-    Resource("post", "/v1/auth/enter", "Exchange a one-time code for a token.", None),
+    Resource("post", "/v1/auth/token", "Exchange a key for an access and a refresh token.", SIGNED_IN),
+    Resource("post", "/v1/auth/refresh", "Exchange a refresh token, once, for the next pair of tokens.", None),
+    Resource("post", "/v1/auth/revoke", "End the sign-in of a token, or every sign-in of a key.", None),
+    Resource("post", "/v1/auth/code", "With a key, make a one-time code that opens the console.", SIGNED_IN),
+    Resource("post", "/v1/auth/enter", "Exchange a one-time code for tokens.", None),
     Resource("get", "/v1/worlds", "List the tenant's worlds.", Scope.READ),
     Resource("get", "/v1/worlds/{world}", "Read the size and clock of a world.", Scope.READ),
     Resource("get", "/v1/worlds/{world}/npcs", "List the NPCs of a world.", Scope.READ),

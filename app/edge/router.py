@@ -16,7 +16,7 @@ from prometheus_client import Histogram
 
 from app.control.auth import Identity
 from app.core.clock import Clock, Deadline
-from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed, UnknownOp, nearest
+from app.core.errors import Broken, DeadlineExceeded, Error, Forbidden, Invalid, Malformed, UnknownOp, nearest
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Handler, Module, Scope
 from app.core.ports import Log
@@ -83,6 +83,16 @@ class Router:
             raise UnknownOp(f"no message {op!r}", hint=nearest(op, self.routes))
         return found
 
+    def authorize(self, route: Route, identity: Identity) -> None:
+        """Raise Forbidden without the message's scope, so that nothing is read for whoever may not ask."""
+        try:
+            identity.require(route.handler.scope)
+        except Forbidden as error:
+            self._log.info(
+                "request.forbidden", tenant=identity.tenant, module=route.module, verb=route.verb, outcome=error.code
+            )
+            raise
+
     async def dispatch(
         self,
         route: Route,
@@ -108,7 +118,7 @@ class Router:
         )
         self._metrics.inflight.inc()
         try:
-            identity.require(route.handler.scope)
+            self.authorize(route, identity)
             async with asyncio.timeout(limit_ms / 1000.0):
                 if not call.world or self._elsewhere.here(call.tenant, call.world):
                     return await route.handler.run(call, request)

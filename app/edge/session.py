@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import msgspec
 
-from app.control.auth import Identity
-from app.core.errors import Conflict, Error, Invalid, RateLimited, TooLarge
+from app.control.auth import Authority, Identity, Subject
+from app.core.errors import Conflict, Error, Invalid, RateLimited, TooLarge, Unauthenticated
 from app.core.messages import Chunk, Frame, Push
+from app.core.module import Scope
 from app.core.ports import Cache
 from app.core.profile import Server
 from app.edge import encoding, errors
@@ -64,6 +65,10 @@ class Carrier(Protocol):
 
     def end(self, close: Close) -> None:
         """The socket must close."""
+        ...
+
+    def renewed(self) -> None:
+        """The session's identity has another end."""
         ...
 
 
@@ -115,7 +120,7 @@ class Session:
 
     def listen(self, after_seq: int | None) -> None:
         """Begin to receive the world's pushes, from after `after_seq` on where it is given."""
-        if not self.world:
+        if not self.world or Scope.READ not in self.identity.scopes:
             return
         if after_seq is not None:
             for seq, push in self._feed.after(self.identity.tenant, self.world, after_seq):
@@ -137,6 +142,24 @@ class Session:
         sent = {frame.reply_to for frame in again}
         for frame in [*again, *(frame for frame in queued if not frame.reply_to or frame.reply_to not in sent)]:
             self._put(frame)
+
+    def narrow(self, identity: Identity) -> None:
+        """Go on as the same caller with what it may do now; what is in flight beyond that ends."""
+        self.identity = identity
+        if Scope.READ not in identity.scopes and self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
+        for task in list(self._inflight.values()):
+            if self._router.routes[task.get_name()].handler.scope & ~identity.scopes:
+                task.cancel()
+        if self._carrier is not None:
+            self._carrier.renewed()
+
+    def revoke(self) -> None:
+        """The caller's access has ended: the socket closes, and nothing in flight is finished."""
+        if self._carrier is not None:
+            self._carrier.end(Close(TOKEN, "the access of this key or sign-in has ended"))
+        self.close()
 
     def close(self) -> None:
         """End everything in flight."""
@@ -209,6 +232,7 @@ class Session:
             ticket.begin()
             try:
                 await self._router.limits.take(self.identity)
+                self._router.authorize(route, self.identity)
                 reply = await self._router.dispatch(
                     route,
                     decode(route, frame.data, packed=packed),
@@ -278,10 +302,13 @@ class _Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Record(msgspec.Struct, frozen=True):
     """What another replica must know to take a session up."""
 
-    key: str
+    actor: str
     world: str
     packed: bool
     frame_bytes_max: int
+    family: str = ""
+    generation: int = 0
+    rotation: int = 0
 
 
 _records = msgspec.msgpack.Decoder(_Record)
@@ -294,10 +321,12 @@ class Sessions:
     the replies that the other replica owed.
     """
 
-    def __init__(self, cache: Cache | None = None) -> None:
+    def __init__(self, authority: Authority, cache: Cache | None = None) -> None:
+        self._authority = authority
         self._cache = cache
         self._waiting: dict[str, tuple[Session, asyncio.TimerHandle]] = {}
         self._open: set[Session] = set()
+        authority.listeners.append(self._changed)
 
     @property
     def open(self) -> int:
@@ -317,7 +346,7 @@ class Sessions:
     def claim(self, resume_token: str, identity: Identity) -> Session | None:
         """The waiting session of that token, if it is the same key's."""
         found = self._waiting.get(resume_token)
-        if found is None or found[0].identity.key != identity.key:
+        if found is None or found[0].identity.subject != identity.subject:
             return None
         session, timer = self._waiting.pop(resume_token)
         timer.cancel()
@@ -326,19 +355,53 @@ class Sessions:
     async def share(self, session: Session) -> None:
         """Let the other replicas know the session."""
         if self._cache is not None:
-            record = _Record(session.identity.key, session.world, session.packed, session.frame_bytes_max)
+            who = session.identity
+            record = _Record(
+                actor=who.actor,
+                world=session.world,
+                packed=session.packed,
+                frame_bytes_max=session.frame_bytes_max,
+                family=who.family,
+                generation=who.generation,
+                rotation=who.rotation,
+            )
             body, name = msgspec.msgpack.encode(record), _name(session.resume_token)
-            await self._cache.set(session.identity.tenant, name, body, ttl_ms=SHARED_MS)
+            await self._cache.set(who.tenant, name, body, ttl_ms=SHARED_MS)
 
     async def recall(self, resume_token: str, identity: Identity, new: Callable[..., Session]) -> Session | None:
-        """A session like the one of that token, which another replica had, if it was the same key's."""
+        """A session like the one of that token, which another replica had, if it was the same caller's.
+
+        A sign-in that has ended since leaves none.
+        """
         body = await self._cache.get(identity.tenant, _name(resume_token)) if self._cache is not None else None
         record = _records.decode(body) if body is not None else None
-        if record is None or record.key != identity.key:
+        if record is None or record.actor != identity.actor:
+            return None
+        former = replace(
+            identity, family=record.family, generation=record.generation, rotation=record.rotation, by_token=True
+        )
+        try:
+            self._authority.current(former)
+        except Unauthenticated:
             return None
         session = new(world=record.world, packed=record.packed, frame_bytes_max=record.frame_bytes_max)
         session.resume_token = resume_token
         return session
+
+    def _changed(self, subjects: Collection[Subject]) -> None:
+        """End or narrow the sessions of whoever's access has changed, with or without a socket."""
+        waiting = [session for session, _ in self._waiting.values()]
+        for session in [*self._open, *waiting]:
+            who = session.identity
+            if who.subject not in subjects and (who.tenant, f"family:{who.family}") not in subjects:
+                continue
+            try:
+                session.narrow(self._authority.current(who))
+            except Unauthenticated:
+                held = self._waiting.pop(session.resume_token, None)
+                if held is not None:
+                    held[1].cancel()
+                session.revoke()
 
     def end(self, session: Session) -> None:
         self._open.discard(session)

@@ -6,6 +6,7 @@ It moves bytes between the transport and a session and decides when the socket m
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -187,14 +188,17 @@ class Link:
             seq = await self.history.newest_seq(tenant, world)
             self.feed.begin(tenant, world, seq)
         session.listen(after_seq)
-        self.followers.follow(world, session.identity)
+        self.followers.follow(tenant, world)
         return seq
 
     async def _exchange(self, socket: Socket, session: Session) -> int:
         """Run the socket until it ends; the close code when the client left, Close when we must close."""
-        wire = _Wire(socket, session)
+        wire = _Wire(socket, session, self._watch)
         session.carry(wire)
-        self._watch(wire)
+        try:
+            session.narrow(self.authority.current(session.identity))  # it may have ended while hello was answered
+        except Unauthenticated as error:
+            raise Close(TOKEN, error.message) from error
         extensions: dict[str, Any] = socket.scope.get("extensions") or {}
         protocol: LinkProtocol | None = extensions.get(DOOR)  # not there under another server than ours
         if protocol is not None:
@@ -246,7 +250,7 @@ class Link:
         try:
             data = decode(frame.data, dict[str, str], packed=packed, what="refresh")
             identity = self.authority.identify(data.get("token", ""))
-            if identity.key != session.identity.key:
+            if identity.subject != session.identity.subject:
                 raise Unauthenticated("the token is of another key", hint="refresh with the key that said hello")
         except Error as error:
             session.refuse(frame.id, error)
@@ -274,9 +278,10 @@ class Link:
 class _Wire:
     """Carries one session over one socket: a task writes while frames wait, and none is there while none do."""
 
-    __slots__ = ("_reader", "_writer", "closing", "expiry", "session", "socket")
+    __slots__ = ("_reader", "_watch", "_writer", "closing", "expiry", "session", "socket")
 
-    def __init__(self, socket: Socket, session: Session) -> None:
+    def __init__(self, socket: Socket, session: Session, watch: Callable[[_Wire], None]) -> None:
+        self._watch = watch
         self.socket = socket
         self.session = session
         self.closing: Close | None = None
@@ -292,6 +297,9 @@ class _Wire:
         if self.closing is None and self._reader is not None:
             self.closing = close
             self._reader.cancel()
+
+    def renewed(self) -> None:
+        self._watch(self)
 
     async def flushed(self) -> None:
         """Wait until the waiting frames are written, for a moment at most."""

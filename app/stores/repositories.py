@@ -150,22 +150,3 @@ def insert_secret(connection: Connection, name: str, value: bytes) -> None:
 
 def tenant_ids(connection: Connection) -> list[str]:
     return list(connection.execute(select(tables.tenants.c.id).order_by(tables.tenants.c.id)).scalars())
-
-
-def api_keys(connection: Connection) -> list[dict[str, Any]]:
-    """Every key's row; secrets are hashes."""
-    return [dict(row) for row in connection.execute(select(tables.api_keys)).mappings()]
-
-
-def add_api_key(connection: Connection, tenant: str, values: dict[str, Any], created_ms: int) -> None:
-    """Insert a key, and its tenant where that is new."""
-    if tenant not in tenant_ids(connection):
-        connection.execute(insert(tables.tenants).values(id=tenant, name=tenant, created_ms=created_ms))
-    connection.execute(insert(tables.api_keys).values(tenant=tenant, **values))
-
-
-def revoke_api_key(connection: Connection, tenant: str, prefix: str, revoked_ms: int) -> int:
-    """How many keys were revoked: 0 or 1."""
-    table = tables.api_keys
-    statement = update(table).where(table.c.tenant == tenant, table.c.prefix == prefix, table.c.revoked_ms.is_(None))
-    return connection.execute(statement.values(revoked_ms=revoked_ms)).rowcount

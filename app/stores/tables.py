@@ -30,6 +30,13 @@ api_keys = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger),
     Column("revoked_ms", BigInteger),
+    Column("secret_hmac", String(64)),
+    Column("role", String(32)),
+    Column("rotation", Integer, nullable=False, server_default="0"),
+    Column("previous_digest", String(64)),
+    Column("previous_until_ms", BigInteger),
+    Column("used_day", Integer),
+    Column("change", BigInteger, nullable=False, server_default="0"),
 )
 
 secrets = Table(
@@ -104,6 +111,53 @@ checkpoint_parts = Table(
     Column("part", Integer, primary_key=True, autoincrement=False),
     Column("parts", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
+)
+
+access_version = Table(
+    "access_version",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+)
+
+access_rules = Table(
+    "access_rules",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("actor", String(128), primary_key=True),
+    Column("scopes", Integer),
+    Column("generation", Integer, nullable=False),
+    Column("ended_ms", BigInteger, nullable=False),
+    Column("change", BigInteger, nullable=False),
+)
+
+token_families = Table(
+    "token_families",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("handle", String(32), primary_key=True),
+    Column("id", String(32), nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("scopes", Integer, nullable=False),
+    Column("rotation", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("ends_ms", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    UniqueConstraint("tenant", "id", name="token_families_tenant_id"),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("signs_ms", BigInteger, nullable=False),
+    Column("retired_ms", BigInteger),
+    Column("change", BigInteger, nullable=False),
 )
 
 operators = Table(

@@ -39,14 +39,19 @@ def test_no_file_has_a_name_that_says_nothing(word: str) -> None:
 
 
 def test_broad_excepts_stand_only_where_a_stranger_s_fault_must_not_spread() -> None:
-    allowed = {"app/edge/router.py", "app/stores/journal.py"}
+    allowed = {
+        "app/edge/router.py",
+        "app/stores/journal.py",
+        "app/control/auth.py",  # whatever goes wrong about a credential, it does not hold
+        "app/control/access.py",  # a watch that ended would go on letting in whoever is revoked
+    }
     broad = re.compile(r"except (Base)?Exception\b|except:")
     found = {str(path.relative_to(ROOT)) for path in SOURCES if broad.search(path.read_text())}
     assert found <= allowed
 
 
 def test_settings_that_hold_a_number_name_their_unit() -> None:
-    units = re.compile(r"_(max|min|ms|s|bytes|minutes|tokens|cells|rows|share|chars|npcs|events|chunks|per_\w+)$")
+    units = re.compile(r"_(max|min|ms|s|days|bytes|minutes|tokens|cells|rows|share|chars|npcs|events|chunks|per_\w+)$")
     unitless = {"server.port", "mode", "onnx.threads"}
     found = set()
     for path in [APP / "core" / "profile.py", APP / "core" / "quotas.py", *(APP / "modules").glob("*/settings.py")]:

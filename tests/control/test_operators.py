@@ -1,4 +1,4 @@
-"""People get in by what they have shown and by nothing else, once for what holds once, and nobody gives what they lack."""
+"""People get in by what they have shown, once for what holds once, and nobody gives what they lack."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ class TestSignIn:
             await page.clock.install()
             await page.goto(f"{server.url}/console/#{code(server)}")
             await expect(page.locator("#leave")).to_be_visible(timeout=WAIT_MS)
-            async with page.expect_response("**/v1/auth/token") as answer:
+            async with page.expect_response("**/v1/auth/refresh") as answer:
                 await page.clock.fast_forward("12:00")
             assert (await answer.value).status == 200
 

@@ -180,7 +180,8 @@ def test_the_document_lists_what_is_served(server: Server) -> None:
     _, document = server.get("/openapi.json")
     public = {path for path, methods in document["paths"].items() for m in methods.values() if "security" not in m}
     assert public == {
-        "/v1/auth/enter", "/health/live", "/health/ready", "/openapi.json", "/console", "/console/{name}",
+        "/v1/auth/enter", "/v1/auth/refresh", "/v1/auth/revoke",
+        "/health/live", "/health/ready", "/openapi.json", "/console", "/console/{name}",
     }  # fmt: skip
     for path, methods in document["paths"].items():
         if "get" in methods and "{" not in path and path not in public:

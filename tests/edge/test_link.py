@@ -7,12 +7,12 @@ import socket as sockets
 import time
 from pathlib import Path
 
-import jwt
 import pytest
 import websockets
 
-from app.control.auth import ALL_SCOPES, make_key
-from app.stores import repositories
+from app.control.auth import ALL_SCOPES
+from app.control.keys import make_key
+from app.stores import identity
 from app.stores.database import open_database
 from tests.servers import ROOT, Link, Server, connect, running
 
@@ -119,15 +119,6 @@ async def test_a_wrong_token_is_refused_and_closes(server: Server) -> None:
             await socket.recv()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4401
-
-
-async def test_a_forged_token_is_refused(server: Server) -> None:
-    prefix = server.key.split("_")[1]
-    claims = {"aud": "innkeeper", "sub": prefix, "tenant": "default", "scopes": 15, "auth_ms": 0, "exp": 2**31}
-    forged = jwt.encode(claims, b"another key of thirty-two bytes!", algorithm="HS256")
-    assert server.request("GET", "/v1/worlds", None, headers={"Authorization": f"Bearer {forged}"})[0] == 401
-    unsigned = jwt.encode(claims, "", algorithm="none")
-    assert server.request("GET", "/v1/worlds", None, headers={"Authorization": f"Bearer {unsigned}"})[0] == 401
 
 
 async def test_silence_instead_of_hello_closes_the_socket(server: Server) -> None:
@@ -246,7 +237,7 @@ async def _short_lived_key(folder: Path, seconds: float) -> str:
     new = make_key(label="short", scopes=ALL_SCOPES, created_ms=now_ms, expires_ms=now_ms + int(seconds * 1000))
     database = open_database("", folder=folder, migrations=ROOT / "migrations")
     await database.upgrade()
-    await database.run(lambda connection: repositories.add_api_key(connection, "default", new.row, now_ms))
+    await database.run(lambda connection: identity.add_api_key(connection, "default", new.row, now_ms))
     await database.close()
     return new.text
 

@@ -25,10 +25,11 @@ from app.cli.prove.key_server import KeyServer
 from app.cli.prove.proxy import Fault, Proxy
 from app.cli.prove.words_server import WordsServer
 from app.cli.serve import KEY_FILE
-from app.control.auth import ALL_SCOPES, make_key
+from app.control.auth import ALL_SCOPES
+from app.control.keys import make_key
 from app.core.errors import Broken
 from app.core.module import Scope
-from app.stores import repositories
+from app.stores import identity
 from app.stores.cluster import SUPERUSER, Tools, private_cluster
 from app.stores.database import open_database
 
@@ -151,7 +152,7 @@ def make_keys(folder: Path, url: str) -> str:
 
     def add(connection: Connection) -> None:
         for key in (full, reader):
-            repositories.add_api_key(connection, DEFAULT_TENANT, key.row, 0)
+            identity.add_api_key(connection, DEFAULT_TENANT, key.row, 0)
 
     async def run() -> None:
         database = open_database(url, folder=folder, migrations=ROOT / "migrations")

@@ -11,7 +11,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from app.control.auth import Authority, Identity
+from app.control.auth import Authority, Identity, refusal
 from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed, NotFound, TooLarge, Unauthenticated
 from app.core.messages import Request as Message
 from app.core.ports import Log
@@ -56,9 +56,10 @@ async def identify(request: AnyRequest, authority: Authority, limits: Limits) ->
 
 def credential(request: AnyRequest) -> str:
     """The key or token that came with the request; raises Unauthenticated without one."""
-    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+    given = request.headers.getall("authorization", [])
+    scheme, _, credential = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not credential:
-        raise Unauthenticated("no credential", hint="send Authorization: Bearer KEY, or a token of /v1/auth/token")
+        raise refusal()
     return credential.strip()
 
 

@@ -21,6 +21,7 @@ from app.core.profile import Server
 from app.edge import errors
 from app.edge.rest.http import NO_STORE, AnyRequest, header_deadline_ms, identify, keyed, read_body
 from app.edge.router import Route, Router, decode
+from app.edge.visits import Visits
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
@@ -28,16 +29,19 @@ BINARY = "application/octet-stream"
 EVENTS = "text/event-stream"
 
 
-def routes(router: Router, *, authority: Authority, clock: Clock, server: Server) -> list[HTTPRouteHandler]:
+def routes(
+    router: Router, *, authority: Authority, visits: Visits, clock: Clock, server: Server
+) -> list[HTTPRouteHandler]:
     """One route for each message."""
-    face = _Face(router, authority, clock, server)
+    face = _Face(router, authority, visits, clock, server)
     return [face.route(route) for route in router.routes.values()]
 
 
 class _Face:
-    def __init__(self, router: Router, authority: Authority, clock: Clock, server: Server) -> None:
+    def __init__(self, router: Router, authority: Authority, visits: Visits, clock: Clock, server: Server) -> None:
         self._router = router
         self._authority = authority
+        self._visits = visits
         self._clock = clock
         self._server = server
 
@@ -46,8 +50,10 @@ class _Face:
 
         async def answer(request: AnyRequest) -> Response[Any]:
             identity = await identify(request, self._authority, self._router.limits)
+            self._router.authorize(route, identity)
             body = await read_body(request, bytes_max=bytes_max)
-            return await self._answer(route, request, identity, body)
+            with self._visits.visit(identity, route.handler.scope):
+                return await self._answer(route, request, identity, body)
 
         path = route.path
         return post(path, name=route.op, status_code=200, request_max_body_size=None)(answer)
@@ -67,10 +73,10 @@ class _Face:
             deadline_ms=header_deadline_ms(request),
         )
         if route.handler.chunk is not None and EVENTS in request.headers.get("accept", ""):
-            return self._stream(route, dispatch)
+            return self._stream(route, dispatch, identity)
         return _encode(route, await dispatch(send=_discard), kind)
 
-    def _stream(self, route: Route, dispatch: Callable[..., Awaitable[Reply]]) -> Response[Any]:
+    def _stream(self, route: Route, dispatch: Callable[..., Awaitable[Reply]], identity: Identity) -> Response[Any]:
         """Server-sent events: `chunk` as they come, then one `reply` or `error`."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(self._server.outbox_frames_max)
 
@@ -79,7 +85,9 @@ class _Face:
 
         async def run() -> None:
             try:
-                await queue.put(event("reply", await dispatch(send=send)))
+                with self._visits.visit(identity, route.handler.scope):
+                    reply = await dispatch(send=send)
+                await queue.put(event("reply", reply))
             except Error as error:
                 await queue.put(event("error", errors.to_frame(error)))
             await queue.put(None)

@@ -1,4 +1,4 @@
-"""The resources that are not messages: tokens, worlds, maps, NPCs as the console sees them, pushes by poll."""
+"""The resources that are not messages: worlds, maps, NPCs as the console sees them, pushes by poll and as a stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 import numpy as np
-from litestar import Response, get, post, put
+from litestar import Response, get, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
 
@@ -19,7 +19,7 @@ from app.control.auth import Authority, Identity
 from app.core.clock import Clock, Deadline
 from app.core.errors import Invalid, NotFound, Unauthenticated, nearest
 from app.core.ids import new_id
-from app.core.module import Module
+from app.core.module import Module, Scope
 from app.core.ports import Places
 from app.core.profile import Server
 from app.edge.elsewhere import Elsewhere
@@ -27,6 +27,7 @@ from app.edge.feed import Feed
 from app.edge.rest.http import NO_STORE, AnyRequest, credential, header_deadline_ms, json, permit, read_body
 from app.edge.rest.messages import EVENTS, event
 from app.edge.router import Router, decode
+from app.edge.visits import Visits
 from app.world.state import World, Worlds
 from app.world.usage import summary
 
@@ -46,15 +47,13 @@ class Resources:
     modules: Sequence[Module]
     worlds: Worlds
     feed: Feed
+    visits: Visits
     clock: Clock
     server: Server
 
     def routes(self) -> list[HTTPRouteHandler]:
         """All of them."""
         return [
-            self._token(),
-            self._code(),
-            self._enter(),
             self._worlds(),
             self._world(),
             self._usage(),
@@ -84,38 +83,6 @@ class Resources:
         await self.router.limits.take(identity)
         target = f"{request.url.path}{'?' if request.url.query else ''}{request.url.query}"
         return await self.elsewhere.resource(world, target, identity)
-
-    def _token(self) -> HTTPRouteHandler:
-        @post("/v1/auth/token", status_code=200)
-        async def token(request: AnyRequest) -> Response[bytes]:
-            return self._issue(await permit(request, self.authority, self.router.limits))
-
-        return token
-
-    def _code(self) -> HTTPRouteHandler:
-        @post("/v1/auth/code", status_code=200)
-        async def code(request: AnyRequest) -> Response[bytes]:
-            identity = await permit(request, self.authority, self.router.limits)
-            return json({"code": self.authority.make_code(identity), "path": "/console/"})
-
-        return code
-
-    def _enter(self) -> HTTPRouteHandler:
-        @post("/v1/auth/enter", status_code=200)
-        async def enter(request: AnyRequest) -> Response[bytes]:
-            body = await read_body(request, bytes_max=1_024)
-            try:
-                code = msgspec.json.decode(body, type=dict[str, str]).get("code", "")
-            except msgspec.MsgspecError as error:
-                raise Invalid("the body holds no code", hint='send {"code": "…"}') from error
-            return self._issue(self.authority.take_code(code))
-
-        return enter
-
-    def _issue(self, identity: Identity) -> Response[bytes]:
-        token, expires_ms = self.authority.issue(identity)
-        left_s = (expires_ms - self.clock.wall_ms()) // 1000
-        return json({"access_token": token, "token_type": "Bearer", "expires_in": left_s})
 
     def _worlds(self) -> HTTPRouteHandler:
         @get("/v1/worlds")
@@ -196,14 +163,15 @@ class Resources:
             route = self.router.route("path.upload")
             format = request.query_params.get("format", "movingai")
             packed = msgspec.msgpack.encode({"world": world, "map": map_name, "format": format, "data": body})
-            reply = await self.router.dispatch(
-                route,
-                decode(route, packed, packed=True),
-                identity=identity,
-                id=new_id(self.clock.wall_ms()),
-                deadline_ms=header_deadline_ms(request),
-                send=_no_chunks,
-            )
+            with self.visits.visit(identity, route.handler.scope):
+                reply = await self.router.dispatch(
+                    route,
+                    decode(route, packed, packed=True),
+                    identity=identity,
+                    id=new_id(self.clock.wall_ms()),
+                    deadline_ms=header_deadline_ms(request),
+                    send=_no_chunks,
+                )
             return json(reply)
 
         return put_map
@@ -227,11 +195,13 @@ class Resources:
     def _poll(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/poll", before_request=self._elsewhere)
         async def poll(request: AnyRequest, world: str) -> Response[bytes]:
-            owned = await self._read(request, world)
+            identity = await permit(request, self.authority, self.router.limits)
+            owned = self.worlds.get(identity.tenant, world)
             wait_ms = min(_number(request, "wait", 0), self.server.poll_ms_max)
             after = _number(request, "after", owned.state.seq)
             deadline = Deadline.after_ms(wait_ms, self.clock)
-            found = await self.feed.wait(owned.tenant, owned.id, after, deadline)
+            with self.visits.visit(identity, Scope.READ):
+                found = await self.feed.wait(owned.tenant, owned.id, after, deadline)
             pushes = [{"op": push.op, "seq": seq, "data": push} for seq, push in found]
             return json({"pushes": pushes, "seq": found[-1][0] if found else after})
 
@@ -240,18 +210,19 @@ class Resources:
     def _live(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/live", before_request=self._elsewhere)
         async def live(request: AnyRequest, world: str) -> Response[Any]:
-            owned = await self._read(request, world)
-            return Stream(self._frames(owned), media_type=EVENTS, headers=NO_STORE)
+            identity = await permit(request, self.authority, self.router.limits)
+            owned = self.worlds.get(identity.tenant, world)
+            return Stream(self._frames(owned, identity), media_type=EVENTS, headers=NO_STORE)
 
         return live
 
-    async def _frames(self, world: World) -> AsyncIterator[bytes]:
+    async def _frames(self, world: World, identity: Identity) -> AsyncIterator[bytes]:
         """`roster` when NPCs come, go or die, `tick` while they move, `push` as they come, `beat` when quiet."""
         seq = world.state.seq
         told_version = -1
         told_npcs = (-1, -1)
         quiet_s = 0.0
-        while not self.feed.closed:
+        while not self.feed.closed and self.visits.holds(identity, Scope.READ):
             quiet_s += LIVE_INTERVAL_S
             npcs = world.state.npcs
             living = len(npcs), sum(npc.alive for npc in npcs.values())

@@ -1,5 +1,5 @@
-// Who is signed in: a short-lived token in this tab's sessionStorage, renewed before it ends. A key
-// that is typed in is exchanged at once and never kept.
+// Who is signed in: a short-lived token in this tab's sessionStorage, and the refresh token that renews
+// it, once, before it ends. A key that is typed in is exchanged at once and never kept.
 
 import { ApiError, request } from "/console/api.js";
 
@@ -10,6 +10,7 @@ const RETRY_MS = 5_000;
 /** Tells `left` when nobody is signed in any more. */
 export class Session extends EventTarget {
   #token = "";
+  #refresh = "";
   #endMs = 0;
   #timer = 0;
 
@@ -17,7 +18,7 @@ export class Session extends EventTarget {
     super();
     try {
       const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
-      if (kept.endMs > Date.now()) this.#hold(kept.token, kept.endMs);
+      if (kept.endMs > Date.now()) this.#hold(kept.token, kept.endMs, kept.refresh ?? "");
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
     }
@@ -51,9 +52,13 @@ export class Session extends EventTarget {
     return (await this.fetch(path, { silenceMs: 15_000, ...options })).json();
   }
 
+  /** End the sign-in, on the server too where that can be reached. */
   leave() {
     clearTimeout(this.#timer);
+    const token = this.#refresh || this.#token;
+    if (token) request("/v1/auth/revoke", { body: { token } }).catch(() => {});
     this.#token = "";
+    this.#refresh = "";
     this.#endMs = 0;
     sessionStorage.removeItem(KEPT);
     this.dispatchEvent(new Event("left"));
@@ -61,13 +66,14 @@ export class Session extends EventTarget {
 
   async #take(answer) {
     const issued = await (await answer).json();
-    this.#hold(issued.access_token, Date.now() + issued.expires_in * 1000);
+    this.#hold(issued.access_token, Date.now() + issued.expires_in * 1000, issued.refresh_token ?? "");
   }
 
-  #hold(token, endMs) {
+  #hold(token, endMs, refresh) {
     this.#token = token;
+    this.#refresh = refresh;
     this.#endMs = endMs;
-    sessionStorage.setItem(KEPT, JSON.stringify({ token, endMs }));
+    sessionStorage.setItem(KEPT, JSON.stringify({ token, endMs, refresh }));
     this.#renewIn((endMs - Date.now()) * RENEW_AT_SHARE);
   }
 
@@ -78,7 +84,7 @@ export class Session extends EventTarget {
 
   async #renew() {
     try {
-      await this.#take(request("/v1/auth/token", { token: this.#token, method: "POST" }));
+      await this.#take(request("/v1/auth/refresh", { body: { refresh_token: this.#refresh } }));
     } catch (error) {
       if (error.status === 401 || this.#endMs <= Date.now()) this.leave();
       else this.#renewIn(RETRY_MS);

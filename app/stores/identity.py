@@ -1,0 +1,256 @@
+"""Queries about keys, sign-ins, signing keys and revocations, as plain functions on a connection.
+
+What changes somebody's access takes the next number of one counter first. That row stays locked until the transaction
+is over, so changes are committed in the order of their numbers, and who asks for those after a number misses none.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets as random
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.core.digests import peppered
+from app.stores import repositories, tables
+
+PEPPER = "api_key_pepper"
+PEPPER_BYTES = 32
+DAY_MS = 86_400_000
+VERSION_ROW = 1
+Row = dict[str, Any]
+
+
+def prepare(connection: Connection) -> bytes:
+    """Make the counter and the pepper where they are missing; the pepper."""
+    counter = tables.access_version
+    connection.execute(_insert_or_leave(connection, counter, {"id": VERSION_ROW, "version": 0}))
+    connection.execute(
+        _insert_or_leave(connection, tables.secrets, {"name": PEPPER, "value": random.token_bytes(PEPPER_BYTES)})
+    )
+    return repositories.secret(connection, PEPPER) or b""
+
+
+def next_change(connection: Connection) -> int:
+    """The number of the change that this transaction makes; whoever else makes one waits for it."""
+    table = tables.access_version
+    connection.execute(update(table).where(table.c.id == VERSION_ROW).values(version=table.c.version + 1))
+    return version(connection)
+
+
+def version(connection: Connection) -> int:
+    """The number of the newest change."""
+    table = tables.access_version
+    return int(connection.execute(select(table.c.version).where(table.c.id == VERSION_ROW)).scalar() or 0)
+
+
+def changed(connection: Connection, table: Table, after: int) -> list[Row]:
+    """The rows of all tenants that changed after that number."""
+    return [dict(row) for row in connection.execute(select(table).where(table.c.change > after)).mappings()]
+
+
+def api_keys(connection: Connection) -> list[Row]:
+    """Every key's row; secrets are digests."""
+    return [dict(row) for row in connection.execute(select(tables.api_keys)).mappings()]
+
+
+def api_keys_of(connection: Connection, tenant: str) -> list[Row]:
+    """The rows of a tenant's keys."""
+    table = tables.api_keys
+    rows = connection.execute(select(table).where(table.c.tenant == tenant).order_by(table.c.created_ms))
+    return [dict(row) for row in rows.mappings()]
+
+
+def add_api_key(connection: Connection, tenant: str, values: Mapping[str, Any], created_ms: int) -> None:
+    """Insert a key, and its tenant where that is new. Of the secret it keeps the peppered digest alone."""
+    pepper, change = prepare(connection), next_change(connection)
+    if tenant not in repositories.tenant_ids(connection):
+        connection.execute(insert(tables.tenants).values(id=tenant, name=tenant, created_ms=created_ms))
+    kept = {"secret_sha256": "", "secret_hmac": peppered(values["secret_sha256"], pepper)}
+    connection.execute(insert(tables.api_keys).values({**values, **kept, "tenant": tenant, "change": change}))
+
+
+def revoke_api_key(connection: Connection, tenant: str, prefix: str, revoked_ms: int) -> int:
+    """How many keys were revoked: 0 or 1."""
+    change = next_change(connection)
+    values = {"revoked_ms": revoked_ms, "change": change}
+    found = connection.execute(update(tables.api_keys).where(_in_force(tenant, prefix)).values(values)).rowcount
+    if found:
+        _end_families(connection, tenant, f"key:{prefix}", revoked_ms)
+    return found
+
+
+def change_api_key(connection: Connection, tenant: str, prefix: str, values: Mapping[str, Any]) -> int:
+    """How many keys were given other values: 0 or 1."""
+    change = next_change(connection)
+    statement = update(tables.api_keys).where(_in_force(tenant, prefix)).values({**values, "change": change})
+    return connection.execute(statement).rowcount
+
+
+def rotate_api_key(connection: Connection, tenant: str, prefix: str, secret_sha256: str, until_ms: int) -> int:
+    """How many keys got a new secret: 0 or 1. What was signed in with the old one ends with it."""
+    pepper, change = prepare(connection), next_change(connection)
+    table = tables.api_keys
+    row = connection.execute(select(table).where(_in_force(tenant, prefix))).mappings().first()
+    if row is None:
+        return 0
+    values = {
+        "secret_sha256": "",
+        "secret_hmac": peppered(secret_sha256, pepper),
+        "rotation": row["rotation"] + 1,
+        "previous_digest": row["secret_hmac"] or row["secret_sha256"],
+        "previous_until_ms": until_ms,
+        "change": change,
+    }
+    families = tables.token_families
+    held = and_(families.c.tenant == tenant, families.c.actor == f"key:{prefix}", families.c.ends_ms > until_ms)
+    connection.execute(update(families).where(held).values(ends_ms=until_ms))
+    return connection.execute(update(table).where(_in_force(tenant, prefix)).values(values)).rowcount
+
+
+def note_used(connection: Connection, subjects: Collection[tuple[str, str]], day: int) -> None:
+    """Note the day, counted from 1970, on which keys were last used; nobody is told of it."""
+    table = tables.api_keys
+    for tenant, actor in sorted(subjects):
+        of = and_(table.c.tenant == tenant, table.c.prefix == actor.partition(":")[2])
+        connection.execute(update(table).where(of, func.coalesce(table.c.used_day, 0) < day).values(used_day=day))
+
+
+def open_family(connection: Connection, tenant: str, values: Mapping[str, Any], families_max: int) -> Row:
+    """Insert a sign-in in the actor's present generation, ending its oldest over `families_max`; the row."""
+    table = tables.token_families
+    actor = values["actor"]
+    row = {**values, "tenant": tenant, "generation": _generation(connection, tenant, actor)}
+    connection.execute(insert(table).values(row))
+    mine = select(table.c.handle).where(table.c.tenant == tenant, table.c.actor == actor)
+    surplus = list(connection.execute(mine.order_by(table.c.expires_ms.desc()).offset(families_max)).scalars())
+    if surplus:
+        connection.execute(delete(table).where(table.c.tenant == tenant, table.c.handle.in_(surplus)))
+    return row
+
+
+def family(connection: Connection, tenant: str, handle: str) -> Row | None:
+    """The row of a sign-in."""
+    table = tables.token_families
+    of = and_(table.c.tenant == tenant, table.c.handle == handle)
+    row = connection.execute(select(table).where(of)).mappings().first()
+    return dict(row) if row is not None else None
+
+
+def turn_family(
+    connection: Connection, tenant: str, handle: str, *, digest: str, next_digest: str, now_ms: int, expires_ms: int
+) -> tuple[Row | None, bool]:
+    """(the sign-in, whether it turned): of all who come with one digest, one alone turns it.
+
+    A sign-in that did not turn although it goes on was asked with a digest of before: it has ended now.
+    """
+    table = tables.token_families
+    goes_on = (
+        table.c.tenant == tenant,
+        table.c.handle == handle,
+        table.c.ended_ms.is_(None),
+        table.c.ends_ms > now_ms,
+        table.c.expires_ms > now_ms,
+    )
+    turning = update(table).where(*goes_on, table.c.digest == digest)
+    turned = connection.execute(turning.values(digest=next_digest, expires_ms=expires_ms)).rowcount == 1
+    row = family(connection, tenant, handle)
+    if turned or row is None or row["ended_ms"] is not None:
+        return (row, True) if turned else (None, False)
+    if hmac.compare_digest(row["digest"], digest):  # its time is over, and it was not used before
+        return None, False
+    end_family(connection, tenant, row["id"], now_ms)
+    return row, False
+
+
+def end_family(connection: Connection, tenant: str, id: str, now_ms: int) -> None:
+    """End a sign-in, and with a rule the access tokens that came from it."""
+    table = tables.token_families
+    change = next_change(connection)
+    of = and_(table.c.tenant == tenant, table.c.id == id, table.c.ended_ms.is_(None))
+    connection.execute(update(table).where(of).values(ended_ms=now_ms))
+    values = {"generation": 1, "ended_ms": now_ms, "change": change}
+    _put_rule(connection, tenant, f"family:{id}", values)
+
+
+def end_actor(connection: Connection, tenant: str, actor: str, now_ms: int) -> None:
+    """End all sign-ins of an actor, and begin its next generation of tokens."""
+    change = next_change(connection)
+    generation = _generation(connection, tenant, actor) + 1
+    _put_rule(connection, tenant, actor, {"generation": generation, "ended_ms": now_ms, "change": change})
+    _end_families(connection, tenant, actor, now_ms)
+
+
+def limit_actor(connection: Connection, tenant: str, actor: str, scopes: int | None, now_ms: int) -> None:
+    """Keep the most that an actor's tokens may do."""
+    change = next_change(connection)
+    values = {"scopes": scopes, "ended_ms": now_ms, "change": change}
+    _put_rule(connection, tenant, actor, {"generation": _generation(connection, tenant, actor), **values})
+
+
+def signing_keys(connection: Connection) -> Sequence[Row]:
+    """The ring, oldest first. This and `add_signing_key` are the only places where a signing key's value passes."""
+    table = tables.signing_keys
+    return [dict(row) for row in connection.execute(select(table).order_by(table.c.created_ms)).mappings()]
+
+
+def add_signing_key(connection: Connection, values: Mapping[str, Any], *, unless_after_ms: int) -> bool:
+    """Add a key to the ring, unless its newest was made after `unless_after_ms`; whether it was added."""
+    change = next_change(connection)
+    held = [row["created_ms"] for row in signing_keys(connection) if row["retired_ms"] is None]
+    if held and max(held) > unless_after_ms:
+        return False
+    first = {"signs_ms": values["created_ms"]} if not held else {}
+    connection.execute(insert(tables.signing_keys).values({**values, **first, "change": change}))
+    return True
+
+
+def retire_signing_key(connection: Connection, id: str, retired_ms: int) -> int:
+    """How many keys were retired: 0 or 1. What they signed holds no longer."""
+    change = next_change(connection)
+    table = tables.signing_keys
+    statement = update(table).where(table.c.id == id, table.c.retired_ms.is_(None))
+    return connection.execute(statement.values(retired_ms=retired_ms, change=change)).rowcount
+
+
+def tidy(connection: Connection, ended_before_ms: int) -> None:
+    """Forget sign-ins, and the rules of sign-ins, that ended before then."""
+    table, rules = tables.token_families, tables.access_rules
+    over = or_(
+        table.c.ended_ms < ended_before_ms, table.c.expires_ms < ended_before_ms, table.c.ends_ms < ended_before_ms
+    )
+    connection.execute(delete(table).where(over))
+    connection.execute(delete(rules).where(rules.c.actor.like("family:%"), rules.c.ended_ms < ended_before_ms))
+
+
+def _in_force(tenant: str, prefix: str) -> Any:
+    table = tables.api_keys
+    return and_(table.c.tenant == tenant, table.c.prefix == prefix, table.c.revoked_ms.is_(None))
+
+
+def _end_families(connection: Connection, tenant: str, actor: str, now_ms: int) -> None:
+    table = tables.token_families
+    of = and_(table.c.tenant == tenant, table.c.actor == actor, table.c.ended_ms.is_(None))
+    connection.execute(update(table).where(of).values(ended_ms=now_ms))
+
+
+def _generation(connection: Connection, tenant: str, actor: str) -> int:
+    table = tables.access_rules
+    of = and_(table.c.tenant == tenant, table.c.actor == actor)
+    return int(connection.execute(select(table.c.generation).where(of)).scalar() or 0)
+
+
+def _put_rule(connection: Connection, tenant: str, actor: str, values: Row) -> None:
+    """Write an actor's rule; the caller holds the counter's lock."""
+    table = tables.access_rules
+    of = and_(table.c.tenant == tenant, table.c.actor == actor)
+    if not connection.execute(update(table).where(of).values(values)).rowcount:
+        connection.execute(insert(table).values({"tenant": tenant, "actor": actor, **values}))
+
+
+def _insert_or_leave(connection: Connection, table: Table, values: Row) -> Any:
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return make(table).values(values).on_conflict_do_nothing()
