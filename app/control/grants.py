@@ -121,6 +121,8 @@ class Grants:
             identity = self._authority.identify(text)
         except Unauthenticated:
             return False
+        if identity.by_token and not identity.family:
+            return False
         if identity.by_token:
             await self._end_family(identity.tenant, identity.actor, identity.family, now_ms)
         else:

@@ -159,3 +159,44 @@ signing_keys = Table(
     Column("retired_ms", BigInteger),
     Column("change", BigInteger, nullable=False),
 )
+
+operators = Table(
+    "operators",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(32), primary_key=True),
+    Column("login", String(200), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", String(200), nullable=False),
+    Column("totp_secret", LargeBinary),
+    Column("totp_step", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("locked_until_ms", BigInteger, nullable=False),
+    Column("disabled_ms", BigInteger),
+    Column("created_ms", BigInteger, nullable=False),
+    UniqueConstraint("tenant", "login", name="operators_tenant_login"),
+)
+
+operator_passkeys = Table(
+    "operator_passkeys",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(400), primary_key=True),
+    Column("operator", String(32), nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("label", String(200), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+operator_tickets = Table(
+    "operator_tickets",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("operator", String(32), nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)

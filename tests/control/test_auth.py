@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from app.control.auth import ALL_SCOPES, Authority, Identity
-from app.control.keys import Key, make_key
+from app.control.keys import KEY_PATTERN, Key, draw_text, has_checksum, make_key, split
 from app.control.records import Changes
 from app.control.ring import Ring, SigningKey
 from app.core.clock import SystemClock
+from app.core.digests import digest
 from app.core.errors import Forbidden, Unauthenticated
 from app.core.module import Scope
 
@@ -54,6 +58,49 @@ def test_the_secret_is_not_in_what_is_kept() -> None:
     assert secret not in str(new.row)
 
 
+def test_a_scanner_tells_a_key_from_its_like_offline() -> None:
+    text = make_key(label="test", scopes=ALL_SCOPES, created_ms=0).text
+    assert re.fullmatch(KEY_PATTERN, text)
+    assert has_checksum(text)
+    assert not has_checksum(text[:-1] + ("0" if text[-1] != "0" else "1"))
+    assert not has_checksum(text.replace("ik_", "ik_0", 1))
+
+
+def test_a_key_from_before_checksums_and_pepper_goes_on_working() -> None:
+    office = Office()
+    row = {**dict.fromkeys(("role", "secret_hmac", "previous_digest", "previous_until_ms", "used_day")),
+           "tenant": "t", "prefix": "0a1b2c3d", "secret_sha256": digest("oFq-_old"), "label": "old", "scopes": 3,
+           "rotation": 0, "created_ms": 0, "expires_ms": None, "revoked_ms": None, "change": 0}  # fmt: skip
+    office.authority.learn(Changes(2, keys=[Key.from_row(row)]))
+    assert office.authority.identify("ik_0a1b2c3d_oFq-_old").scopes == Scope.READ | Scope.PLAY
+
+
+def test_the_old_secret_holds_for_its_grace_time_and_what_it_opened_ends_then() -> None:
+    office = Office()
+    old = office.text
+    before = office.authority.issue(office.identity())[0]
+    new = draw_text(office.key.prefix)
+    until_ms = Clock.now_ms + 60_000
+    rotated = replace(
+        office.key,
+        secret_sha256=digest(split(new)[1]),
+        rotation=1,
+        previous_digest=office.key.secret_sha256,
+        previous_until_ms=until_ms,
+    )
+    office.authority.learn(Changes(2, keys=[rotated]))
+    assert office.authority.identify(new).expires_ms is None
+    assert office.authority.identify(old).expires_ms == until_ms
+    assert office.authority.identify(before).expires_ms == until_ms
+    office.clock.now_ms = until_ms
+    for ended in (old, before):
+        with pytest.raises(Unauthenticated):
+            office.authority.identify(ended)
+    office.authority.learn(Changes(3, keys=[replace(rotated, rotation=2, previous_until_ms=until_ms + 60_000)]))
+    with pytest.raises(Unauthenticated):
+        office.authority.identify(before)
+
+
 @pytest.mark.parametrize(
     "change", ["", "x", "ik_", "ik_zz_", "ik__", "\x00", "\ud800", "ik_'; DROP TABLE api_keys;--_x"]
 )
@@ -85,8 +132,7 @@ def test_a_token_never_outlives_its_key() -> None:
 def test_a_revoked_key_takes_its_tokens_with_it() -> None:
     office = Office()
     token = office.token()
-    revoked = Key(**{**{f: getattr(office.key, f) for f in office.key.__slots__}, "revoked_ms": 1})
-    office.authority.learn(Changes(2, keys=[revoked]))
+    office.authority.learn(Changes(2, keys=[replace(office.key, revoked_ms=1)]))
     for credential in (office.text, token):
         with pytest.raises(Unauthenticated):
             office.authority.identify(credential)
