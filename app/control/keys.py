@@ -65,9 +65,10 @@ class Key:
             previous_until_ms=row.get("previous_until_ms") or 0,
         )
 
-    def holds(self, now_ms: int) -> bool:
-        """Whether it is neither revoked nor expired."""
-        return self.revoked_ms is None and (self.expires_ms is None or self.expires_ms > now_ms)
+    @property
+    def plain_digest(self) -> str:
+        """The plain digest of a key that has no peppered one, made by a release from before the pepper."""
+        return "" if self.secret_hmac else self.secret_sha256
 
     def ends_ms(self, rotation: int) -> int | None:
         """When what was proved by the secret of that rotation ends; None is never, 0 long ago."""
@@ -135,7 +136,7 @@ def rotation_of(key: Key | None, secret: str, pepper: bytes) -> int | None:
     plain = digest(secret)
     kept_form = peppered(plain, pepper)
     nobody = "-" * len(plain)
-    kept = (key.secret_hmac, key.secret_sha256, key.previous_digest) if key is not None else ("", "", "")
+    kept = ("", "", "") if key is None else (key.secret_hmac, key.plain_digest, key.previous_digest)
     by_hmac, by_sha256 = _same(kept_form, kept[0] or nobody), _same(plain, kept[1] or nobody)
     by_previous = _same(kept_form, kept[2] or nobody) | _same(plain, kept[2] or nobody)
     if key is None or not (by_hmac | by_sha256 | by_previous):

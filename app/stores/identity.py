@@ -1,7 +1,8 @@
 """Queries about keys, sign-ins, signing keys and revocations, as plain functions on a connection.
 
-What changes somebody's access takes the next number of one counter first. That row stays locked until the transaction
-is over, so changes are committed in the order of their numbers, and who asks for those after a number misses none.
+What changes somebody's access takes the next number of one counter. That row stays locked until the transaction is
+over, so changes are committed in the order of their numbers, and who asks for those after a number misses none. It is
+taken after the rows of keys and sign-ins, always, so that no two changes wait for one another.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ PEPPER = "api_key_pepper"
 PEPPER_BYTES = 32
 DAY_MS = 86_400_000
 VERSION_ROW = 1
+KEEPS_PLAIN = tables.OLDEST_REVISION < "0004"
+"""Whether a release that knows only the plain digest of a key's secret may still serve this database."""
 Row = dict[str, Any]
 
 
@@ -65,50 +68,52 @@ def api_keys_of(connection: Connection, tenant: str) -> list[Row]:
 
 
 def add_api_key(connection: Connection, tenant: str, values: Mapping[str, Any], created_ms: int) -> None:
-    """Insert a key, and its tenant where that is new. Of the secret it keeps the peppered digest alone."""
+    """Insert a key, and its tenant where that is new."""
     pepper, change = prepare(connection), next_change(connection)
     if tenant not in repositories.tenant_ids(connection):
         connection.execute(insert(tables.tenants).values(id=tenant, name=tenant, created_ms=created_ms))
-    kept = {"secret_sha256": "", "secret_hmac": peppered(values["secret_sha256"], pepper)}
+    kept = _kept(values["secret_sha256"], pepper)
     connection.execute(insert(tables.api_keys).values({**values, **kept, "tenant": tenant, "change": change}))
 
 
 def revoke_api_key(connection: Connection, tenant: str, prefix: str, revoked_ms: int) -> int:
     """How many keys were revoked: 0 or 1."""
-    change = next_change(connection)
-    values = {"revoked_ms": revoked_ms, "change": change}
-    found = connection.execute(update(tables.api_keys).where(_in_force(tenant, prefix)).values(values)).rowcount
+    statement = update(tables.api_keys).where(_in_force(tenant, prefix))
+    found = connection.execute(statement.values(revoked_ms=revoked_ms)).rowcount
     if found:
         _end_families(connection, tenant, f"key:{prefix}", revoked_ms)
+        _number(connection, tenant, prefix)
     return found
 
 
 def change_api_key(connection: Connection, tenant: str, prefix: str, values: Mapping[str, Any]) -> int:
     """How many keys were given other values: 0 or 1."""
-    change = next_change(connection)
-    statement = update(tables.api_keys).where(_in_force(tenant, prefix)).values({**values, "change": change})
-    return connection.execute(statement).rowcount
+    statement = update(tables.api_keys).where(_in_force(tenant, prefix)).values(values)
+    found = connection.execute(statement).rowcount
+    if found:
+        _number(connection, tenant, prefix)
+    return found
 
 
 def rotate_api_key(connection: Connection, tenant: str, prefix: str, secret_sha256: str, until_ms: int) -> int:
     """How many keys got a new secret: 0 or 1. What was signed in with the old one ends with it."""
-    pepper, change = prepare(connection), next_change(connection)
+    pepper = prepare(connection)
     table = tables.api_keys
-    row = connection.execute(select(table).where(_in_force(tenant, prefix))).mappings().first()
+    row = connection.execute(select(table).where(_in_force(tenant, prefix)).with_for_update()).mappings().first()
     if row is None:
         return 0
     values = {
-        "secret_sha256": "",
-        "secret_hmac": peppered(secret_sha256, pepper),
+        **_kept(secret_sha256, pepper),
         "rotation": row["rotation"] + 1,
         "previous_digest": row["secret_hmac"] or row["secret_sha256"],
         "previous_until_ms": until_ms,
-        "change": change,
     }
     families = tables.token_families
     held = and_(families.c.tenant == tenant, families.c.actor == f"key:{prefix}", families.c.ends_ms > until_ms)
     connection.execute(update(families).where(held).values(ends_ms=until_ms))
-    return connection.execute(update(table).where(_in_force(tenant, prefix)).values(values)).rowcount
+    found = connection.execute(update(table).where(_in_force(tenant, prefix)).values(values)).rowcount
+    _number(connection, tenant, prefix)
+    return found
 
 
 def note_used(connection: Connection, subjects: Collection[tuple[str, str]], day: int) -> None:
@@ -145,7 +150,7 @@ def turn_family(
 ) -> tuple[Row | None, bool]:
     """(the sign-in, whether it turned): of all who come with one digest, one alone turns it.
 
-    A sign-in that did not turn although it goes on was asked with a digest of before: it has ended now.
+    A sign-in that comes back and did not turn was asked with a digest of before, and has ended by this.
     """
     table = tables.token_families
     goes_on = (
@@ -162,26 +167,25 @@ def turn_family(
         return (row, True) if turned else (None, False)
     if hmac.compare_digest(row["digest"], digest):  # its time is over, and it was not used before
         return None, False
-    end_family(connection, tenant, row["id"], now_ms)
-    return row, False
+    return (row if end_family(connection, tenant, row["id"], now_ms) else None), False
 
 
-def end_family(connection: Connection, tenant: str, id: str, now_ms: int) -> None:
-    """End a sign-in, and with a rule the access tokens that came from it."""
+def end_family(connection: Connection, tenant: str, id: str, now_ms: int) -> bool:
+    """End a sign-in, and with a rule the access tokens that came from it; whether it went on until now."""
     table = tables.token_families
-    change = next_change(connection)
     of = and_(table.c.tenant == tenant, table.c.id == id, table.c.ended_ms.is_(None))
-    connection.execute(update(table).where(of).values(ended_ms=now_ms))
-    values = {"generation": 1, "ended_ms": now_ms, "change": change}
+    ended = connection.execute(update(table).where(of).values(ended_ms=now_ms)).rowcount
+    values = {"generation": 1, "ended_ms": now_ms, "change": next_change(connection)}
     _put_rule(connection, tenant, f"family:{id}", values)
+    return ended == 1
 
 
 def end_actor(connection: Connection, tenant: str, actor: str, now_ms: int) -> None:
     """End all sign-ins of an actor, and begin its next generation of tokens."""
+    _end_families(connection, tenant, actor, now_ms)
     change = next_change(connection)
     generation = _generation(connection, tenant, actor) + 1
     _put_rule(connection, tenant, actor, {"generation": generation, "ended_ms": now_ms, "change": change})
-    _end_families(connection, tenant, actor, now_ms)
 
 
 def limit_actor(connection: Connection, tenant: str, actor: str, scopes: int | None, now_ms: int) -> None:
@@ -231,6 +235,13 @@ def _in_force(tenant: str, prefix: str) -> Any:
     return and_(table.c.tenant == tenant, table.c.prefix == prefix, table.c.revoked_ms.is_(None))
 
 
+def _number(connection: Connection, tenant: str, prefix: str) -> None:
+    """Give a key's change its number."""
+    table = tables.api_keys
+    of = and_(table.c.tenant == tenant, table.c.prefix == prefix)
+    connection.execute(update(table).where(of).values(change=next_change(connection)))
+
+
 def _end_families(connection: Connection, tenant: str, actor: str, now_ms: int) -> None:
     table = tables.token_families
     of = and_(table.c.tenant == tenant, table.c.actor == actor, table.c.ended_ms.is_(None))
@@ -249,6 +260,14 @@ def _put_rule(connection: Connection, tenant: str, actor: str, values: Row) -> N
     of = and_(table.c.tenant == tenant, table.c.actor == actor)
     if not connection.execute(update(table).where(of).values(values)).rowcount:
         connection.execute(insert(table).values({"tenant": tenant, "actor": actor, **values}))
+
+
+def _kept(secret_sha256: str, pepper: bytes) -> Row:
+    """What is kept of a secret: the peppered digest, and the plain one while an older release may have to read it."""
+    return {
+        "secret_sha256": secret_sha256 if KEEPS_PLAIN else "",
+        "secret_hmac": peppered(secret_sha256, pepper),
+    }
 
 
 def _insert_or_leave(connection: Connection, table: Table, values: Row) -> Any:

@@ -30,7 +30,7 @@ HOURS = "360000000"
 
 
 def somebody(key: str, tenant: str = "studio") -> Identity:
-    return Identity(tenant, key, Scope.READ, None, 0)
+    return Identity(tenant=tenant, actor=f"key:{key}", scopes=Scope.READ, since_ms=0)
 
 
 def over(clock: ManualClock) -> Limits:

@@ -12,6 +12,7 @@ import structlog
 
 from app.build import MODULE_SETTINGS, ROOT
 from app.control.auth import Authority
+from app.control.ring import Ring
 from app.core.clock import SystemClock
 from app.core.errors import Overloaded
 from app.core.messages import Reply, Request
@@ -151,7 +152,7 @@ async def test_a_refused_request_runs_no_handler() -> None:
         return Reply()
 
     module = Module(name="test", handlers=(Handler(Ask, Reply, run, Scope.WRITE, 100),))
-    authority = Authority(clock=SystemClock(), signing_key=b"", token_minutes=15)
+    authority = Authority(clock=SystemClock(), ring=Ring(token_ms=0), pepper=b"", token_minutes=15)
     profile = _profile()
     limiter = EmbeddedLimiter(clock=SystemClock(), keys_max=10)
     router = Router(

@@ -126,7 +126,7 @@ def json(value: object, *, status: int = 200, headers: Mapping[str, str] = NO_ST
 def problem(error: Error, request: AnyRequest) -> Response[bytes]:
     """An error answer in the shape of RFC 9457."""
     return Response(
-        errors.to_problem(error, instance=request.url.path),
+        errors.to_problem(error, instance=request.scope["path"]),
         media_type="application/problem+json",
         status_code=error.status,
         headers={**NO_STORE, **errors.headers(error)},
@@ -141,7 +141,7 @@ def error_handlers(log: Log) -> dict[int | type[Exception], Any]:
 
     def litestar(request: AnyRequest, error: HTTPException) -> Response[bytes]:
         if error.status_code == 404:
-            return problem(NotFound(f"no resource {request.url.path!r}", hint="see /openapi.json"), request)
+            return problem(NotFound(f"no resource {request.scope['path']!r}", hint="see /openapi.json"), request)
         if error.status_code == 413:
             return problem(_too_large(0), request)
         answer = problem(Malformed(error.detail or "the request cannot be read", hint="see /openapi.json"), request)
@@ -149,8 +149,8 @@ def error_handlers(log: Log) -> dict[int | type[Exception], Any]:
         return answer
 
     def fault(request: AnyRequest, error: Exception) -> Response[bytes]:
-        log.error("request.broke", path=request.url.path, exc_info=error)
-        return problem(errors.broken(request.url.path), request)
+        log.error("request.broke", path=request.scope["path"], exc_info=error)
+        return problem(errors.broken(request.scope["path"]), request)
 
     return {Error: ours, HTTPException: litestar, Exception: fault}
 

@@ -81,7 +81,8 @@ class Resources:
         if self.places.here(identity.tenant, world):
             return None
         await self.router.limits.take(identity)
-        target = f"{request.url.path}{'?' if request.url.query else ''}{request.url.query}"
+        query = request.scope["query_string"].decode("latin-1")
+        target = f"{quote(request.scope['path'])}{'?' if query else ''}{query}"
         return await self.elsewhere.resource(world, target, identity)
 
     def _worlds(self) -> HTTPRouteHandler:
