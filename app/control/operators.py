@@ -1,258 +1,226 @@
-"""Operators: inviting, changing and dropping them, and what each does about its own password and factors.
+"""The people who run a tenant: invited, given roles, disabled, removed, by somebody who may.
 
-Nobody gives a role with a scope that they lack, touches somebody who has one, or changes their own role; the last owner
-stays. An operator of another tenant does not differ from one that is not there.
+Nobody gives a role that holds more than they do themselves, touches somebody who holds more, or raises their own role;
+no tenant loses its last owner. It knows neither passwords nor second factors.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from typing import Any
-from urllib.parse import quote
+import unicodedata
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from app.control.auth import Identity
-from app.control.grants import Grants
-from app.control.passkeys import Passkeys, Site, decode
-from app.control.passwords import Hasher, require_good
-from app.control.people import Operator, Passkey, People, Ticket
+from app.control.codes import code_refusal, draw_code
+from app.control.grants import Grants, Issued
+from app.control.operator_records import Code, Kind, Operator, OperatorRecords
 from app.control.permissions import SCOPES, Role, require_grantable
-from app.control.sign_in import make_ticket, read_ticket, refusal, step_of
 from app.core.clock import Clock
 from app.core.digests import digest
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound
-from app.core.ports import Audit, Vault
+from app.core.errors import Forbidden, Invalid, NotFound, nearest
+from app.core.ports import Audit
+from app.core.sign_in import SignIn
 
-INVITATION_MS_MAX = 86_400_000
-ENROLMENT_MS_MAX = 600_000
-RECOVERY_CODES = 10
-RECOVERY_BYTES = 5
-"""40 random bits, and a try costs as much as one at a password."""
-FOREVER_MS = 1 << 52
-PASSKEYS_MAX = 20
-OPERATORS_MAX = 1_000
+ID_BYTES = 9
+LOGIN_CHARS_MAX = 100
+HOST = "host"
+"""Who acts from the command line or at a start."""
+FIRST_OWNER = "owner"
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Somebody who was invited; `code` is shown once."""
+
+    operator: Operator
+    code: str
+
+
+def login_key(login: str) -> str:
+    """What makes two logins the same: compatible characters and case aside."""
+    return unicodedata.normalize("NFKC", login).casefold()
+
+
+def require_login(login: str) -> str:
+    """The login, trimmed; raises Invalid for one that is empty, too long or has characters that do not show."""
+    text = unicodedata.normalize("NFC", login).strip()
+    if not 0 < len(text) <= LOGIN_CHARS_MAX or len(login_key(text)) > 2 * LOGIN_CHARS_MAX or not text.isprintable():
+        raise Invalid(f"login {login[:40]!r}", hint=f"give 1 to {LOGIN_CHARS_MAX} characters that can be seen")
+    return text
 
 
 class Operators:
-    """The tenant's people, as one of them or the host may change them."""
+    """Operators of the caller's tenant; `learn` brings a change into force here before it is answered."""
 
     def __init__(
         self,
-        people: People,
-        *,
-        hasher: Hasher,
-        passkeys: Passkeys,
-        vault: Vault,
+        records: OperatorRecords,
         grants: Grants,
+        *,
         clock: Clock,
         audit: Audit,
+        settings: SignIn,
+        learn: Callable[[], Awaitable[None]],
     ) -> None:
-        self._people = people
-        self._hasher = hasher
-        self._passkeys = passkeys
-        self._vault = vault
+        self._records = records
         self._grants = grants
         self._clock = clock
         self._audit = audit
+        self._settings = settings
+        self._learn = learn
 
-    async def all(self, by: Identity) -> Sequence[Operator]:
-        """The operators of the caller's tenant."""
-        return await self._people.operators(by.tenant)
+    async def open_session(self, operator: Operator) -> Issued:
+        """Tokens for a person who has proved who they are: the one place where an operator becomes an identity.
 
-    async def invite(self, by: Identity, login: str, role: Role) -> tuple[Operator, str]:
-        """A new operator and the text of an invitation that holds once, for a day; raises Forbidden or Conflict."""
-        require_grantable(by.scopes, SCOPES[role])
-        name = login.strip().casefold()
-        if not 1 <= len(name) <= 200 or not name.isprintable():
-            raise Invalid(f"the login {login!r} is no name", hint="give a mail address or a short name")
-        if len(await self._people.operators(by.tenant)) >= OPERATORS_MAX:
-            raise Conflict(f"the tenant has {OPERATORS_MAX} operators", hint="remove one first")
+        Raises Unauthenticated when the person was disabled meanwhile. Whoever disables ends what is open by then, and
+        what is opened later is looked at again here, so nothing slips through between.
+        """
         now_ms = self._clock.wall_ms()
-        operator = Operator(tenant=by.tenant, id=secrets.token_hex(8), login=name, role=role, created_ms=now_ms)
-        text, ticket = make_ticket(by.tenant, "invitation", operator.id, now_ms + INVITATION_MS_MAX)
-        if not await self._people.add(operator, ticket):
-            raise Conflict(f"the login {name!r} is taken", hint="give another")
-        self._audit.note(by.tenant, by.actor, "operator.invited", operator.id, role=role.value)
-        return operator, text
+        identity = Identity(tenant=operator.tenant, actor=operator.actor, scopes=operator.scopes, since_ms=now_ms)
+        issued = await self._grants.sign_in(identity)
+        present = await self._records.get(operator.tenant, operator.id)
+        if present is None or not present.active:
+            await self._grants.end(issued.refresh or issued.access)
+            raise code_refusal()
+        await self._records.note_signed_in(operator.tenant, operator.id, now_ms)
+        return issued
 
-    async def reset(self, by: Identity, id: str) -> str:
-        """Forget somebody's password and factors, end its sign-ins, and give a new invitation."""
-        operator = await self._changeable(by, id)
-        text, ticket = make_ticket(by.tenant, "invitation", id, self._clock.wall_ms() + INVITATION_MS_MAX)
-        await self._people.reset(by.tenant, id, ticket)
-        await self._grants.revoke_subject(by.tenant, operator.actor, by=by.actor)
-        self._audit.note(by.tenant, by.actor, "operator.reset", id)
-        return text
+    async def of(self, identity: Identity) -> Operator | None:
+        """The person behind an identity; None for a key."""
+        kind, _, id = identity.actor.partition(":")
+        return await self._records.get(identity.tenant, id) if kind == "operator" else None
 
-    async def change_role(self, by: Identity, id: str, role: Role) -> None:
-        """Give somebody else another role, at once for what it has open; raises Forbidden, Conflict, NotFound."""
-        operator = await self._changeable(by, id)
-        require_grantable(by.scopes, SCOPES[role])
-        if operator.actor == by.actor:
-            raise Forbidden("nobody changes their own role", hint="ask another owner")
-        if not await self._people.set_role(by.tenant, id, role):
-            raise _last_owner()
-        await self._grants.revoke_subject(by.tenant, operator.actor, by=by.actor)
-        self._audit.note(by.tenant, by.actor, "operator.role_changed", id, role=role.value)
+    async def all(self, tenant: str) -> list[Operator]:
+        return await self._records.all(tenant)
 
-    async def set_disabled(self, by: Identity, id: str, *, disabled: bool) -> None:
-        """Keep somebody out, at once, or let it in again; raises Forbidden, Conflict, NotFound."""
-        operator = await self._changeable(by, id)
-        if not await self._people.set_disabled(by.tenant, id, self._clock.wall_ms() if disabled else None):
-            raise _last_owner()
-        if disabled:
-            await self._grants.revoke_subject(by.tenant, operator.actor, by=by.actor)
-        self._audit.note(by.tenant, by.actor, f"operator.{'disabled' if disabled else 'enabled'}", id)
+    async def invite(self, giver: Identity, *, login: str, role: Role) -> Invited:
+        """Invite somebody; raises Forbidden for a role with scopes that the giver lacks, Conflict for a taken login."""
+        require_grantable(giver.scopes, SCOPES[role])
+        return await self._invite(giver.tenant, giver.actor, login=login, role=role)
 
-    async def remove(self, by: Identity, id: str) -> None:
-        """Forget somebody and end what it has open; one that is not there is gone already."""
-        operator = await self._people.operator(by.tenant, id)
-        if operator is None:
-            return
-        await self._changeable(by, id)
-        if not await self._people.remove(by.tenant, id):
-            raise _last_owner()
-        await self._grants.revoke_subject(by.tenant, operator.actor, by=by.actor)
-        self._audit.note(by.tenant, by.actor, "operator.removed", id)
+    async def invite_from_host(self, tenant: str, *, login: str, role: Role) -> Invited:
+        """The same from the command line, where everything may be given."""
+        return await self._invite(tenant, HOST, login=login, role=role)
 
-    async def accept(self, text: str, password: str) -> Operator:
-        """Take an invitation with a first password; raises Unauthenticated when it does not hold, Invalid."""
-        tenant, found = read_ticket(text)
-        now_ms = self._clock.wall_ms()
-        ticket = await self._people.peek_ticket(tenant, found, "invitation", now_ms, 100)
-        operator = await self._people.operator(tenant, ticket.operator) if ticket is not None else None
-        if operator is None or operator.disabled_ms is not None:
-            raise refusal()
-        good = require_good(password, names=(operator.login, operator.login.partition("@")[0]))
-        hash = await self._hasher.hash(good)
-        if await self._people.take_ticket(tenant, found, "invitation", now_ms) is None:
-            raise refusal()
-        await self._people.set_password(tenant, operator.id, hash)
-        self._audit.note(tenant, operator.actor, "invitation.accepted", operator.id)
-        return operator
-
-    async def me(self, by: Identity) -> tuple[Operator, Sequence[Passkey], int]:
-        """(the caller, its passkeys, recovery codes left); raises NotFound for a key."""
-        operator = await self._self(by)
-        passkeys = await self._people.passkeys(by.tenant, operator.id)
-        return operator, passkeys, await self._people.count_tickets(by.tenant, operator.id, "recovery")
-
-    async def change_password(self, by: Identity, present: str, new: str) -> None:
-        """Another password, which ends every other sign-in; raises Unauthenticated when the present one is wrong."""
-        operator = await self._self(by)
-        if not await self._hasher.matches(present, operator.password_hash):
-            raise refusal()
-        good = require_good(new, names=(operator.login, operator.login.partition("@")[0]))
-        await self._people.set_password(by.tenant, operator.id, await self._hasher.hash(good))
-        await self._grants.revoke_subject(by.tenant, by.actor, by=by.actor)
-        self._audit.note(by.tenant, by.actor, "password.changed", operator.id)
-
-    async def begin_totp(self, by: Identity) -> tuple[str, str, str]:
-        """(ticket, secret in base32, otpauth address) of an authenticator that is to be added."""
-        import pyotp
-
-        operator = await self._self(by)
-        secret = pyotp.random_base32(32)
-        sealed = self._vault.seal(by.tenant, "operators", "totp_secret", operator.id, secret.encode())
-        text, ticket = make_ticket(
-            by.tenant, "totp", operator.id, self._clock.wall_ms() + ENROLMENT_MS_MAX, body=sealed
+    async def _invite(self, tenant: str, actor: str, *, login: str, role: Role) -> Invited:
+        text, now_ms = require_login(login), self._clock.wall_ms()
+        operator = Operator(
+            tenant=tenant,
+            id=secrets.token_hex(ID_BYTES),
+            login=text,
+            role=role,
+            password_hash="",
+            totp_secret=b"",
+            totp_step=0,
+            created_ms=now_ms,
+            joined_ms=None,
+            signed_in_ms=None,
+            disabled_ms=None,
+            passkeys=0,
+            recovery_codes=0,
         )
-        await self._people.add_tickets([ticket], replacing="totp")
-        return text, secret, pyotp.TOTP(secret).provisioning_uri(name=operator.login, issuer_name="Innkeeper")
+        shown, code = self._invitation(tenant, operator.id)
+        await self._records.invite(operator, login_key(text), code, operators_max=self._settings.operators_max)
+        self._audit.note(tenant, actor, "operator.invited", operator.actor, role=role)
+        return Invited(operator, shown)
 
-    async def finish_totp(self, by: Identity, text: str, code: str) -> list[str]:
-        """Take the authenticator once it shows the right code; recovery codes, shown once. Raises Invalid."""
-        operator = await self._self(by)
-        tenant, found = read_ticket(text)
+    async def invite_first(self, tenant: str) -> str | None:
+        """A code by which the tenant's first owner joins; None where somebody has joined already."""
+        known = await self._records.all(tenant)
+        if any(operator.joined_ms is not None for operator in known):
+            return None
+        waiting = next((operator for operator in known if operator.role is Role.OWNER), None)
+        if waiting is None:
+            return (await self.invite_from_host(tenant, login=FIRST_OWNER, role=Role.OWNER)).code
+        # The links of earlier starts, and of other replicas, stay good until one of them is used.
+        shown, code = self._invitation(tenant, waiting.id)
         now_ms = self._clock.wall_ms()
-        ticket = await self._people.peek_ticket(tenant, found, "totp", now_ms, 10) if tenant == by.tenant else None
-        if ticket is None or ticket.operator != operator.id:
-            raise Invalid("this enrolment is over", hint="begin again")
-        secret = self._vault.open(by.tenant, "operators", "totp_secret", operator.id, ticket.body)
-        step = step_of(secret.decode(), code.replace(" ", ""), now_ms // 1000)
-        if step is None:
-            raise Invalid("the code is not the one that is due now", hint="check the clock of the authenticator")
-        if await self._people.take_ticket(tenant, found, "totp", now_ms) is None:
-            raise Invalid("this enrolment is over", hint="begin again")
-        await self._people.set_totp(by.tenant, operator.id, ticket.body, step)
-        self._audit.note(by.tenant, by.actor, "totp.added", operator.id)
-        return await self._new_codes(operator)
+        await self._records.put_code(tenant, code, open_max=self._settings.challenges_max, now_ms=now_ms)
+        return shown
 
-    async def begin_passkey(self, by: Identity, site: Site) -> dict[str, Any]:
-        """Options for the browser that is to make a passkey."""
-        operator = await self._self(by)
-        known = list(await self._people.passkeys(by.tenant, operator.id))
-        if len(known) >= PASSKEYS_MAX:
-            raise Conflict(f"there are {PASSKEYS_MAX} passkeys", hint="remove one first")
-        challenge = self._passkeys.challenge(_making(operator), self._clock.wall_ms())
-        return self._passkeys.creation(operator, known, site, challenge)
+    async def change(
+        self, giver: Identity, id: str, *, role: Role | None = None, disabled: bool | None = None
+    ) -> Operator:
+        """Give a role, disable or enable; the person's tokens and sockets follow at once.
 
-    async def finish_passkey(
-        self, by: Identity, credential: dict[str, Any], challenge_text: str, label: str, site: Site
-    ) -> tuple[Passkey, list[str]]:
-        """Keep the passkey; with the first factor recovery codes come too. Raises Invalid."""
-        operator = await self._self(by)
+        Raises NotFound, Forbidden for what the giver may not do to that person, Conflict for the last owner.
+        """
+        held = await self._required(giver.tenant, id)
+        require_over(giver, held, role)
+        return await self._change(held, giver.actor, role=role, disabled=disabled)
+
+    async def change_from_host(
+        self, tenant: str, id: str, *, role: Role | None = None, disabled: bool | None = None
+    ) -> Operator:
+        """The same from the command line."""
+        return await self._change(await self._required(tenant, id), HOST, role=role, disabled=disabled)
+
+    async def _change(self, held: Operator, actor: str, *, role: Role | None, disabled: bool | None) -> Operator:
         now_ms = self._clock.wall_ms()
-        try:
-            challenge = decode(challenge_text)
-        except ValueError as error:
-            raise Invalid("the challenge cannot be read", hint="begin again") from error
-        self._passkeys.require_challenge(_making(operator), challenge, now_ms)
-        passkey = self._passkeys.created(operator, credential, site, challenge, label=label, now_ms=now_ms)
-        if not await self._people.add_passkey(passkey):
-            raise Conflict("this passkey is known already", hint="use it")
-        self._audit.note(by.tenant, by.actor, "passkey.added", passkey.id)
-        left = await self._people.count_tickets(by.tenant, operator.id, "recovery")
-        return passkey, [] if left else await self._new_codes(operator)
+        disabled_ms = None if disabled is None or disabled is (held.disabled_ms is not None) else now_ms * disabled
+        await self._records.change(held.tenant, held.id, role=role, disabled_ms=disabled_ms, now_ms=now_ms)
+        if role is not None:
+            self._audit.note(held.tenant, actor, "operator.role_changed", held.actor, role=role, before=held.role)
+        if disabled_ms is not None:
+            action = "operator.disabled" if disabled else "operator.enabled"
+            self._audit.note(held.tenant, actor, action, held.actor)
+        await self._learn()
+        return await self._required(held.tenant, held.id)
 
-    async def remove_passkey(self, by: Identity, id: str) -> None:
-        """Forget one of the caller's passkeys; the last factor stays."""
-        operator = await self._self(by)
-        known = await self._people.passkeys(by.tenant, operator.id)
-        if operator.totp_secret is None and [one.id for one in known] == [id]:
-            raise Conflict("this is the only second factor", hint="add another first")
-        if await self._people.remove_passkey(by.tenant, operator.id, id):
-            self._audit.note(by.tenant, by.actor, "passkey.removed", id)
+    async def remove(self, giver: Identity, id: str) -> None:
+        """Remove somebody, who may be removed already; raises NotFound, Forbidden, Conflict for the last owner."""
+        if await self._records.is_removed(giver.tenant, id):
+            return
+        held = await self._required(giver.tenant, id)
+        require_over(giver, held)
+        await self._records.remove(held.tenant, held.id, self._clock.wall_ms())
+        self._audit.note(held.tenant, giver.actor, "operator.removed", held.actor)
+        await self._learn()
 
-    async def _new_codes(self, operator: Operator) -> list[str]:
-        plain = [secrets.token_hex(RECOVERY_BYTES) for _ in range(RECOVERY_CODES)]
-        tickets = [
-            Ticket(
-                tenant=operator.tenant,
-                digest=digest(f"{operator.id}/{code}"),
-                purpose="recovery",
-                operator=operator.id,
-                expires_ms=FOREVER_MS,
-            )
-            for code in plain
-        ]
-        await self._people.add_tickets(tickets, replacing="recovery")
-        return [f"{code[:5]}-{code[5:]}" for code in plain]
+    async def reset(self, giver: Identity, id: str) -> Invited:
+        """Take password and factors away and invite anew; raises as `remove`."""
+        held = await self._required(giver.tenant, id)
+        require_over(giver, held)
+        return await self._reset(held, giver.actor, last_owner_too=False)
 
-    async def _self(self, by: Identity) -> Operator:
-        kind, _, id = by.actor.partition(":")
-        operator = await self._people.operator(by.tenant, id) if kind == "operator" else None
-        if operator is None:
-            raise NotFound("this credential is no person's", hint="sign in with a name and a password")
-        return operator
+    async def reset_from_host(self, tenant: str, id: str) -> Invited:
+        """The same from the command line, also for the last owner, who would otherwise be locked out for good."""
+        return await self._reset(await self._required(tenant, id), HOST, last_owner_too=True)
 
-    async def _changeable(self, by: Identity, id: str) -> Operator:
-        """Somebody of the caller's tenant who may do no more than the caller; raises NotFound or Forbidden."""
-        operator = await self._people.operator(by.tenant, id)
-        if operator is None:
-            raise NotFound(f"no operator {id!r}", hint="see GET /v1/operators")
-        require_grantable(by.scopes, SCOPES[operator.role])
-        return operator
+    async def _reset(self, held: Operator, actor: str, *, last_owner_too: bool) -> Invited:
+        shown, code = self._invitation(held.tenant, held.id)
+        now_ms = self._clock.wall_ms()
+        await self._records.reset(held.tenant, held.id, code, now_ms, last_owner_too=last_owner_too)
+        self._audit.note(held.tenant, actor, "operator.reset", held.actor)
+        await self._learn()
+        return Invited(await self._required(held.tenant, held.id), shown)
 
+    def _invitation(self, tenant: str, id: str) -> tuple[str, Code]:
+        shown = draw_code(tenant)
+        expires_ms = self._clock.wall_ms() + self._settings.invitation_ms
+        return shown, Code(digest=digest(shown), kind=Kind.INVITATION, operator=id, expires_ms=expires_ms)
 
-def invitation_link(address: str, text: str) -> str:
-    """Where an invited person goes."""
-    return f"{address}/console/#invite={quote(text)}"
+    async def find(self, tenant: str, name: str) -> Operator:
+        """The operator with that login or id; raises NotFound."""
+        return await self._records.find(tenant, login_key(name)) or await self._required(tenant, name)
+
+    async def _required(self, tenant: str, id: str) -> Operator:
+        held = await self._records.get(tenant, id)
+        if held is None:
+            known = [operator.id for operator in await self._records.all(tenant)]
+            raise NotFound(f"no operator {id!r}", hint=nearest(id, known))
+        return held
 
 
-def _making(operator: Operator) -> str:
-    return f"create {operator.tenant}/{operator.id}"
+def require_over(giver: Identity, held: Operator, role: Role | None = None) -> None:
+    """Raise Forbidden unless `giver` holds all that `held` has, and all of the role that is to be given.
 
-
-def _last_owner() -> Conflict:
-    return Conflict("this is the last owner in force", hint="make somebody else an owner first")
+    Nobody's own role goes up: that they hold its scopes by another credential does not count.
+    """
+    require_grantable(giver.scopes, held.scopes)
+    if role is None:
+        return
+    require_grantable(giver.scopes, SCOPES[role])
+    if giver.actor == held.actor and SCOPES[role] & ~held.scopes:
+        raise Forbidden("nobody raises their own role", hint="ask an owner")

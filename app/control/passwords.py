@@ -1,7 +1,7 @@
-"""Passwords: which ones are taken, and their hashes, made off the event loop and few at a time.
+"""Passwords: which are good enough, and whether one is that of a hash (argon2id, RFC 9106).
 
-Length is what counts, and a list of what everybody tries; there are no rules of composition and no forced changes
-(NIST SP 800-63B-4, 3.1.1.2). Hashes are Argon2id (RFC 9106).
+Length is all that is asked, besides not being one of the first that an attacker tries (NIST SP 800-63B-4, 3.1.1.2). A
+hash takes a tenth of a second and 64 MiB, so few run at once, in threads, and few wait. It knows no account.
 """
 
 from __future__ import annotations
@@ -11,111 +11,128 @@ import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 from app.core.errors import Invalid, Overloaded
-
-if TYPE_CHECKING:
-    from argon2 import PasswordHasher
+from app.core.sign_in import SignIn
 
 T = TypeVar("T")
-
-LENGTH_MIN = 8
-"""A password is never enough by itself here: a second factor comes after it."""
-LENGTH_MAX = 256
-THREADS = 2
-WAITING_MAX = 32
-"""A hash takes tens of megabytes and milliseconds, so strangers must not be able to pile them up."""
-MEMORY_KIB = 19_456
-PASSES, LANES = 2, 1
-"""OWASP's floor for Argon2id: 19 MiB, two passes, one lane."""
-NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$uk7vOKXMRvi07X7D0hBTQg$LHOG5kDz38PZ043EAmxhhklINA2aahDL8Mr6717AgFY"
-"""Checked where there is no such operator, so that it takes as long as a wrong password."""
+PASSES = 3
+LANES = 4
+"""With 64 MiB the second recommendation of RFC 9106, section 4."""
+KNOWN = Path(__file__).with_name("known_passwords.txt")
+PRODUCT = "innkeeper"
+OWN_CHARS_MIN = 4
+"""What is left of a password that holds the login or the product's name must be longer than this."""
 
 
-def normalize(password: str) -> str:
-    """The same characters however a keyboard composes them (NFKC)."""
+def normal(password: str) -> str:
+    """The password in the one form in which it is hashed: NFKC (NIST SP 800-63B-4, 3.1.1.2).
+
+    Raises Invalid for a text that is no Unicode: half of a surrogate pair.
+    """
+    try:
+        password.encode()
+    except UnicodeEncodeError as error:
+        raise Invalid("the password is no Unicode text", hint="type it as characters") from error
     return unicodedata.normalize("NFKC", password)
 
 
-def require_good(password: str, *, names: tuple[str, ...]) -> str:
-    """The password, normalized; raises Invalid for one that is too short, too long or known to all.
-
-    `names` are what an attacker would try first, such as the login name.
-    """
-    found = normalize(password)
-    if not LENGTH_MIN <= len(found) <= LENGTH_MAX:
+def require_good(password: str, *, login: str, with_factor: bool, settings: SignIn) -> str:
+    """The password in its normal form; raises Invalid for one that is too short, too long or well known."""
+    text = normal(password)
+    chars_min = settings.password_chars_min if with_factor else settings.password_alone_chars_min
+    if len(text) < chars_min:
         raise Invalid(
-            f"the password has {len(found)} characters", hint=f"take {LENGTH_MIN} to {LENGTH_MAX}; a few words do well"
+            f"the password has {len(text)} characters", hint=f"give at least {chars_min}; a few words are easiest"
         )
-    plain = found.casefold()
-    if plain in common() or len(set(plain)) < 4:
-        raise Invalid("the password is one that everybody tries", hint="take a few words that do not belong together")
-    parts = [name.casefold() for name in (*names, "innkeeper") if len(name) > 3]
-    rest = plain
-    for part in parts:
-        rest = rest.replace(part, "")
-    if len(rest) < LENGTH_MIN // 2:
-        raise Invalid("the password is little more than a name", hint="take a few words that do not belong together")
-    return found
+    if len(text) > settings.password_chars_max:
+        raise Invalid(f"the password has {len(text)} characters", hint=f"give at most {settings.password_chars_max}")
+    if _is_known(text, login):
+        raise Invalid("that password is among the first that are tried", hint="choose one that nobody else has")
+    return text
+
+
+def _is_known(text: str, login: str) -> bool:
+    """Whether it is a well-known password, one character again and again, a run, or little more than a name of here."""
+    plain = text.casefold().strip()
+    if plain in known_passwords() or len(set(plain)) < 3 or _is_run(plain):
+        return True
+    names = {PRODUCT, login.casefold(), login.casefold().partition("@")[0]}
+    return any(len(name) >= 3 and name in plain and len(plain) - len(name) <= OWN_CHARS_MIN for name in names)
+
+
+def _is_run(plain: str) -> bool:
+    """Whether each character is the next of the one before, or the one before it."""
+    steps = {ord(after) - ord(before) for before, after in pairwise(plain)}
+    return steps in ({1}, {-1})
 
 
 @cache
-def common() -> frozenset[str]:
-    """What attackers try first."""
-    return frozenset((Path(__file__).parent / "common_passwords.txt").read_text("utf-8").split())
+def known_passwords() -> frozenset[str]:
+    """The shipped list, of passwords that are long enough to be asked about."""
+    return frozenset(KNOWN.read_text("utf-8").split())
 
 
-class Hasher:
-    """Hashes and checks in a pool of threads behind a short queue."""
+class Passwords:
+    """Hashes and verifies in a few threads of its own; raises Overloaded when too many wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: SignIn) -> None:
+        self._settings = settings
         self._threads: ThreadPoolExecutor | None = None
-        self._waiting = 0
+        self._busy = 0
+        self._hasher: Any = None
+        self._decoy = ""
 
     async def hash(self, password: str) -> str:
-        """An Argon2id hash in the PHC string format; raises Overloaded when too many wait."""
-        return await self._run(_hash, normalize(password))
+        """What is kept of a password in its normal form."""
+        return await self._run(lambda: str(self._argon2().hash(password)))
 
-    async def matches(self, password: str, hash: str) -> bool:
-        """Whether the password belongs to the hash; an empty hash belongs to none, after the same work."""
-        matched = await self._run(_matches, normalize(password), hash or NOBODY)
-        return matched and hash != ""
+    async def verify(self, kept: str, password: str) -> bool:
+        """Whether `kept` is the hash of the password; an empty one, of nobody, takes as long to say no."""
+        return await self._run(lambda: self._verify(kept, password))
 
-    def close(self) -> None:
-        """End the threads."""
+    def needs_rehash(self, kept: str) -> bool:
+        """Whether the hash was made with other costs than the profile's."""
+        return bool(self._argon2().check_needs_rehash(kept))
+
+    async def close(self) -> None:
+        """Wait for what runs."""
         if self._threads is not None:
-            self._threads.shutdown(wait=False)
+            await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
-    async def _run(self, work: Callable[..., T], *arguments: str) -> T:
-        if self._waiting >= WAITING_MAX:
-            raise Overloaded("many people sign in at once", hint="try again", retry_after_s=2.0)
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._busy >= self._settings.hash_threads_max + self._settings.hash_queue_max:
+            raise Overloaded("too many people sign in at once", hint="try again in a moment", retry_after_s=1.0)
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(THREADS, "innkeeper-password")
-        self._waiting += 1
+            self._threads = ThreadPoolExecutor(self._settings.hash_threads_max, "innkeeper-passwords")
+        self._busy += 1
+        done = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        done.add_done_callback(self._settle)
+        return await asyncio.shield(done)
+
+    def _settle(self, _done: object) -> None:
+        # Here and not after the await: a caller who is gone leaves the thread as busy as before.
+        self._busy -= 1
+
+    def _verify(self, kept: str, password: str) -> bool:
+        from argon2.exceptions import InvalidHashError, VerificationError
+
+        hasher = self._argon2()
+        self._decoy = self._decoy or hasher.hash(PRODUCT)
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, work, *arguments)
-        finally:
-            self._waiting -= 1
+            hasher.verify(kept or self._decoy, password)
+        except (VerificationError, InvalidHashError):
+            return False
+        return bool(kept)
 
+    def _argon2(self) -> Any:
+        if self._hasher is None:
+            from argon2 import PasswordHasher
 
-@cache
-def _hasher() -> PasswordHasher:
-    from argon2 import PasswordHasher  # the first person who signs in pays for it
-
-    return PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
-
-
-def _hash(password: str) -> str:
-    return _hasher().hash(password)
-
-
-def _matches(password: str, hash: str) -> bool:
-    from argon2.exceptions import InvalidHashError, VerificationError
-
-    try:
-        return _hasher().verify(hash, password)
-    except (VerificationError, InvalidHashError):
-        return False
+            self._hasher = PasswordHasher(
+                time_cost=PASSES, memory_cost=self._settings.hash_memory_bytes // 1_024, parallelism=LANES
+            )
+        return self._hasher

@@ -1,186 +1,218 @@
-"""How a person signs in: a password and then a code or a passkey, or a passkey alone, which is both.
+"""Signing in: a password and then a second factor, or a passkey alone, becomes tokens.
 
-Refusals have one text and cost the same work. Tries at a password are counted before they are checked, so that many at
-once are no way around the wait; a passkey cannot be guessed, so it gets in during that wait, and nobody can lock
-somebody else out for good. It hands over an identity and knows no tokens.
+Whoever is turned away learns nothing: a login that nobody has, a wrong password, a locked and a disabled account take
+the same work and get the same words. Tries are counted before they are looked at, in the database, so that replicas
+agree and many at once get no more than few one after another. Only failures with the password slow the password, and
+only failures with a code slow the codes: a stranger who knows a login can make its owner wait for a quarter of an hour
+at most, never keeps out a passkey, and ends no session.
 """
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.control.auth import Identity
-from app.control.passkeys import Passkeys, Site, decode, whose
-from app.control.passwords import Hasher
-from app.control.people import Operator, People, Purpose, Ticket
-from app.control.permissions import SCOPES
+from app.control import passkeys, totp
+from app.control.codes import code_refusal, draw_code, recovery_digest, tenant_of
+from app.control.grants import Issued
+from app.control.operator_records import Code, Kind, Lock, Operator, OperatorRecords
+from app.control.operators import Operators, login_key
+from app.control.passkeys import Site
+from app.control.passwords import Passwords, normal
 from app.core.clock import Clock
 from app.core.digests import digest
-from app.core.errors import Unauthenticated
-from app.core.module import Scope
-from app.core.ports import Audit, Vault
+from app.core.errors import Error, Invalid, Unauthenticated
+from app.core.ports import Audit
+from app.core.sign_in import SignIn
 
-FREE_TRIES = 5
-"""Wrong passwords or codes in a row without a wait; each further one doubles it."""
-WAITS_MS = (*([0] * FREE_TRIES), *(min(900_000, 1_000 << power) for power in range(11)))
-"""How long the next try is refused after so many failures in a row; the last one goes for any more."""
-SECOND_MS_MAX = 300_000
-"""How long a code may be entered after the password."""
-CODE_TRIES_MAX = 5
-PERIOD_S = 30
-DRIFT_STEPS = 1
-"""A code of the step before or after the present one is taken too (RFC 6238, 5.2)."""
+STRANGERS = 2
+"""Hexadecimal digits of a login that nobody has by which its tries are counted: so many rows at most, 256."""
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What a sign-in has come to: an identity, or a ticket for what must follow."""
+class Ticket:
+    """A right password; one of `factors` is still needed."""
 
-    identity: Identity | None = None
-    ticket: str = ""
-    enrolled: bool = True
-    """Whether there is a second factor; without one the identity may do nothing but add one."""
+    text: str
+    factors: tuple[str, ...]
 
 
-class SignIn:
-    """The ways in."""
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What a passkey is asked to sign; `text` goes back with the answer."""
+
+    text: str
+    options: dict[str, Any]
+
+
+class SignIns:
+    """Proves who somebody is. Every refusal is Unauthenticated with the words of its step."""
 
     def __init__(
-        self, people: People, *, hasher: Hasher, passkeys: Passkeys, vault: Vault, clock: Clock, audit: Audit
+        self,
+        records: OperatorRecords,
+        operators: Operators,
+        passwords: Passwords,
+        *,
+        clock: Clock,
+        audit: Audit,
+        settings: SignIn,
+        fallback_tenant: str,
     ) -> None:
-        self._people = people
-        self._hasher = hasher
-        self._passkeys = passkeys
-        self._vault = vault
+        """Tries for a tenant that is not there are counted at `fallback_tenant`."""
+        self._records = records
+        self._operators = operators
+        self._passwords = passwords
         self._clock = clock
         self._audit = audit
+        self._settings = settings
+        self._fallback = fallback_tenant
+        self._lock = Lock(settings.failures_max, settings.lock_ms_max)
 
-    async def by_password(self, tenant: str, login: str, password: str) -> Step:
-        """The first step; raises Unauthenticated."""
+    async def with_password(self, tenant: str, login: str, password: str) -> Ticket | Issued:
+        """A ticket for the second step, or tokens where a password is all there is."""
+        there = await self._records.has_tenant(tenant)
+        key = login_key(login)
+        found = await self._records.find(tenant if there else self._fallback, key)
+        found = found if there else None
+        place = tenant if there else self._fallback
+        subject = f"password:{found.id}" if found is not None else f"stranger:{digest(key)[:STRANGERS]}"
+        free = await self._records.attempt(place, subject, self._lock, self._clock.wall_ms())
+        holds = await self._passwords.verify(found.password_hash if found is not None else "", _typed(password))
+        if found is None or not (free and holds and found.active):
+            self._failed(place, found, "password", locked=not free)
+            raise sign_in_refusal()
+        await self._records.forget_attempts(tenant, subject)
+        await self._renew_hash(found, password)
+        if found.factors:
+            return await self._ticket(found)
+        if self._settings.factor_required:
+            self._failed(place, found, "password", locked=False)
+            raise sign_in_refusal()
+        return await self._open(found, "password")
+
+    async def with_totp(self, ticket: str, code: str) -> Issued:
+        """Tokens for a ticket and the code of an authenticator, each of which counts once."""
+        found = await self._holder(ticket)
+        await self._count_code(found)
+        step = totp.step_of(found.totp_secret.decode(), code, self._clock.wall_ms()) if found.totp_secret else None
         now_ms = self._clock.wall_ms()
-        operator = await self._people.by_login(tenant, login.casefold())
-        may = operator is not None and await self._begin(operator, now_ms)
-        matched = await self._hasher.matches(password, operator.password_hash if operator is not None else "")
-        if operator is None or not may or not matched or operator.disabled_ms is not None:
-            if operator is not None:
-                self._audit.note(tenant, operator.actor, "sign_in.refused", operator.id, locked=not may)
-            raise refusal()
-        if operator.totp_secret is None:
-            await self._people.succeed(tenant, operator.id)
-            passkeys = await self._people.passkeys(tenant, operator.id)
-            if passkeys:  # whoever has a passkey shows it
-                raise refusal()
-            return Step(identity=self._identity(operator, enrolled=False), enrolled=False)
-        text, ticket = make_ticket(tenant, "second_factor", operator.id, now_ms + SECOND_MS_MAX)
-        await self._people.add_tickets([ticket], replacing="second_factor")
-        return Step(ticket=text)
+        if step is None or not await self._records.take_step(
+            found.tenant, found.id, step=step, ticket=digest(ticket), now_ms=now_ms
+        ):
+            self._failed(found.tenant, found, "totp", locked=False)
+            raise code_refusal()
+        await self._records.forget_attempts(found.tenant, f"code:{found.id}")
+        return await self._open(found, "totp")
 
-    async def by_code(self, ticket_text: str, code: str) -> Step:
-        """The second step: a code of an authenticator, or a recovery code; raises Unauthenticated."""
-        tenant, found = read_ticket(ticket_text)
+    async def with_recovery_code(self, ticket: str, code: str) -> Issued:
+        """Tokens for a ticket and a recovery code, which is then used up."""
+        found = await self._holder(ticket)
+        await self._count_code(found)
         now_ms = self._clock.wall_ms()
-        ticket = await self._people.peek_ticket(tenant, found, "second_factor", now_ms, CODE_TRIES_MAX)
-        operator = await self._people.operator(tenant, ticket.operator) if ticket is not None else None
-        if operator is None or operator.disabled_ms is not None or not await self._takes(operator, code, now_ms):
-            raise refusal()
-        if await self._people.take_ticket(tenant, found, "second_factor", now_ms) is None:
-            raise refusal()
-        await self._people.succeed(tenant, operator.id)
-        return Step(identity=self._identity(operator))
+        kept = recovery_digest(found.id, code)
+        if await self._records.take_code(found.tenant, kept, Kind.RECOVERY, now_ms) is None:
+            self._failed(found.tenant, found, "recovery", locked=False)
+            raise code_refusal()
+        if await self._records.take_code(found.tenant, digest(ticket), Kind.TICKET, now_ms) is None:
+            raise code_refusal()
+        await self._records.forget_attempts(found.tenant, f"code:{found.id}")
+        self._audit.note(found.tenant, found.actor, "recovery_code.used", found.actor, left=found.recovery_codes - 1)
+        return await self._open(found, "recovery")
 
-    def ask_passkey(self, site: Site) -> dict[str, Any]:
-        """Options for a passkey of anybody's; the browser knows whose it has."""
-        return self._passkeys.request(site, self._passkeys.challenge("sign-in", self._clock.wall_ms()))
-
-    async def by_passkey(self, credential: dict[str, Any], challenge_text: str, site: Site) -> Step:
-        """Both factors at once; raises Unauthenticated, and Invalid for an answer that cannot be read."""
+    async def challenge(self, tenant: str, site: Site) -> Challenge:
+        """What any passkey of the tenant's is asked to sign; the same for a tenant that is not there."""
+        place = tenant if await self._records.has_tenant(tenant) else self._fallback
+        challenge = passkeys.draw_challenge()
+        text = draw_code(place)
         now_ms = self._clock.wall_ms()
-        tenant, id = whose(credential)
+        code = Code(
+            digest=digest(text),
+            kind=Kind.CHALLENGE,
+            operator="",
+            expires_ms=now_ms + self._settings.challenge_ms,
+            data=challenge,
+        )
+        await self._records.put_code(place, code, open_max=self._settings.challenges_max, now_ms=now_ms)
+        return Challenge(text, passkeys.request_options(site, challenge, timeout_ms=self._settings.challenge_ms))
+
+    async def with_passkey(self, text: str, answer: Mapping[str, Any], site: Site) -> Issued:
+        """Tokens for the answer of a passkey to a challenge, which is used up whatever the answer."""
+        tenant, now_ms = tenant_of(text), self._clock.wall_ms()
+        code = await self._records.take_code(tenant, digest(text), Kind.CHALLENGE, now_ms)
+        if code is None:
+            raise passkeys.passkey_refusal()
+        held = await self._records.passkey(tenant, digest(passkeys.credential_of(dict(answer)).hex()))
+        if held is None:
+            self._failed(tenant, None, "passkey", locked=False)
+            raise passkeys.passkey_refusal()
+        found = await self._records.get(tenant, held.operator)
         try:
-            challenge = decode(challenge_text)
-        except ValueError:
-            raise refusal() from None
-        self._passkeys.require_challenge("sign-in", challenge, now_ms)
-        passkey = await self._people.passkey(tenant, id)
-        operator = await self._people.operator(tenant, passkey.operator) if passkey is not None else None
-        if passkey is None or operator is None or operator.disabled_ms is not None:
-            raise refusal()
-        sign_count = self._passkeys.used(passkey, credential, site, challenge)
-        spent = Ticket(
-            tenant=tenant,
-            digest=digest(challenge_text),
-            purpose="spent",
-            operator=operator.id,
-            expires_ms=now_ms + 2 * SECOND_MS_MAX,
+            count = passkeys.check_signed(
+                site, code.data, dict(answer), public_key=held.public_key, sign_count=held.sign_count
+            )
+        except Unauthenticated:
+            self._failed(tenant, found, "passkey", locked=False)
+            raise
+        used = await self._records.use_passkey(
+            tenant, held.digest, count=held.sign_count, next_count=count, now_ms=now_ms
         )
-        if not await self._people.add_tickets([spent]) or not await self._people.count_passkey(tenant, id, sign_count):
-            self._audit.note(tenant, operator.actor, "passkey.replayed", id)
-            raise refusal()
-        await self._people.succeed(tenant, operator.id)
-        return Step(identity=self._identity(operator))
+        if found is None or not found.active or not used:
+            self._failed(tenant, found, "passkey", locked=False)
+            raise passkeys.passkey_refusal()
+        return await self._open(found, "passkey")
 
-    async def _begin(self, operator: Operator, now_ms: int) -> bool:
-        return await self._people.begin_try(operator.tenant, operator.id, now_ms, WAITS_MS)
-
-    async def _takes(self, operator: Operator, code: str, now_ms: int) -> bool:
-        plain = code.replace(" ", "").replace("-", "")
-        if not await self._begin(operator, now_ms):
-            return False
-        if operator.totp_secret is not None and len(plain) == 6 and plain.isascii() and plain.isdigit():
-            secret = self._vault.open(operator.tenant, "operators", "totp_secret", operator.id, operator.totp_secret)
-            step = step_of(secret.decode(), plain, now_ms // 1000)
-            return step is not None and await self._people.take_step(operator.tenant, operator.id, step)
-        spent = digest(f"{operator.id}/{plain.casefold()}")
-        if await self._people.take_ticket(operator.tenant, spent, "recovery", now_ms) is None:
-            return False
-        self._audit.note(operator.tenant, operator.actor, "recovery_code.used", operator.id)
-        return True
-
-    def _identity(self, operator: Operator, *, enrolled: bool = True) -> Identity:
-        self._audit.note(operator.tenant, operator.actor, "sign_in.succeeded", operator.id, enrolled=enrolled)
-        return Identity(
-            tenant=operator.tenant,
-            actor=operator.actor,
-            scopes=SCOPES[operator.role] if enrolled else Scope(0),
-            since_ms=self._clock.wall_ms(),
+    async def _ticket(self, found: Operator) -> Ticket:
+        text, now_ms = draw_code(found.tenant), self._clock.wall_ms()
+        code = Code(
+            digest=digest(text), kind=Kind.TICKET, operator=found.id, expires_ms=now_ms + self._settings.ticket_ms
         )
+        await self._records.put_code(found.tenant, code, open_max=self._settings.challenges_max, now_ms=now_ms)
+        return Ticket(text, found.factors)
+
+    async def _holder(self, ticket: str) -> Operator:
+        """Whose ticket it is; raises Unauthenticated."""
+        tenant = tenant_of(ticket)
+        code = await self._records.code(tenant, digest(ticket), Kind.TICKET, self._clock.wall_ms())
+        found = await self._records.get(tenant, code.operator) if code is not None else None
+        if found is None or not found.active:
+            raise code_refusal()
+        return found
+
+    async def _count_code(self, found: Operator) -> None:
+        """Count a try with a code; raises Unauthenticated while it must wait."""
+        subject, now_ms = f"code:{found.id}", self._clock.wall_ms()
+        if not await self._records.attempt(found.tenant, subject, self._lock, now_ms):
+            self._failed(found.tenant, found, "code", locked=True)
+            raise code_refusal()
+
+    async def _renew_hash(self, found: Operator, password: str) -> None:
+        if self._passwords.needs_rehash(found.password_hash):
+            kept = await self._passwords.hash(_typed(password))
+            await self._records.set_password(found.tenant, found.id, kept)
+
+    async def _open(self, found: Operator, by: str) -> Issued:
+        issued = await self._operators.open_session(found)
+        self._audit.note(found.tenant, found.actor, "operator.signed_in", found.actor, by=by)
+        return issued
+
+    def _failed(self, tenant: str, found: Operator | None, by: str, *, locked: bool) -> None:
+        target = found.actor if found is not None else UNKNOWN
+        self._audit.note(tenant, UNKNOWN, "operator.sign_in_failed", target, by=by, locked=locked)
 
 
-def step_of(secret: str, code: str, now_s: int) -> int | None:
-    """The time step whose code this is; None when it is of none near now. RFC 6238 with SHA-1, 6 digits, 30 s."""
-    import hmac
-
-    import pyotp
-
-    totp = pyotp.TOTP(secret)
-    present = now_s // PERIOD_S
-    found = None
-    for step in range(present - DRIFT_STEPS, present + DRIFT_STEPS + 1):
-        if hmac.compare_digest(totp.generate_otp(step), code):
-            found = step
-    return found
-
-
-def make_ticket(tenant: str, purpose: Purpose, operator: str, expires_ms: int, body: bytes = b"") -> tuple[str, Ticket]:
-    """(text that is shown once, what is kept of it); 256 random bits, and the tenant in plain sight."""
-    text = f"{tenant}.{secrets.token_urlsafe(32)}"
-    return text, Ticket(
-        tenant=tenant, digest=digest(text), purpose=purpose, operator=operator, expires_ms=expires_ms, body=body
-    )
-
-
-def read_ticket(text: str) -> tuple[str, str]:
-    """(tenant, digest) of a ticket's text; raises Unauthenticated for a text that is none."""
-    tenant, _, secret = text.rpartition(".")
-    if not tenant or len(secret) != 43 or len(text) > 256:
-        raise refusal()
-    return tenant, digest(text)
-
-
-def refusal() -> Unauthenticated:
-    """The one answer to every sign-in that fails."""
+def sign_in_refusal() -> Error:
+    """The one answer to every login and password that do not open anything."""
     return Unauthenticated(
-        "this sign-in does not hold", hint="check name, password and code; after several failures wait a little"
+        "login and password do not open anything", hint="check both; after some failures each next try has to wait"
     )
+
+
+def _typed(password: str) -> str:
+    """The password as it would be hashed; one that is no text is nobody's."""
+    try:
+        return normal(password)
+    except Invalid:
+        return ""

@@ -19,6 +19,7 @@ from app.core.engines import AnyEngine
 from app.core.errors import Invalid, nearest
 from app.core.quotas import Budgets, Limits
 from app.core.section import Section
+from app.core.sign_in import SignIn
 
 ENVIRONMENT_PREFIX = "INNKEEPER__"
 Tree = dict[str, Any]
@@ -170,6 +171,7 @@ class Profile(Section, frozen=True, kw_only=True):
     mode: int
     server: Server
     security: Security
+    sign_in: SignIn
     database: Database
     ownership: Ownership
     cache: Cache

@@ -1,189 +1,207 @@
-"""Queries over operators, their passkeys and tickets; the tenant comes first in each.
+"""Queries about the people who run a tenant, as plain functions on a connection; the tenant comes first in each.
 
-What may happen once is a conditional statement whose row count says who was first.
+What may be done once is done by one statement that says what must still be so: of many who come with the same code,
+one alone finds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
-from app.stores.tables import operator_passkeys, operator_tickets, operators
+from app.stores import tables
 
-Row = RowMapping | Mapping[str, Any]
+Row = dict[str, Any]
+DAY_MS = 86_400_000
 OWNER = "owner"
 
 
-def all_of(connection: Connection, tenant: str) -> Sequence[RowMapping]:
-    """Every operator of the tenant, by login."""
-    query = select(operators).where(operators.c.tenant == tenant).order_by(operators.c.login)
-    return connection.execute(query).mappings().all()
+def has_tenant(connection: Connection, tenant: str) -> bool:
+    return connection.execute(select(tables.tenants.c.id).where(tables.tenants.c.id == tenant)).first() is not None
 
 
-def one(connection: Connection, tenant: str, id: str) -> RowMapping | None:
-    query = select(operators).where(operators.c.tenant == tenant, operators.c.id == id)
-    return connection.execute(query).mappings().first()
+def operators(connection: Connection, tenant: str, **wanted: str) -> list[Row]:
+    """Those with the `wanted` values who are not removed, oldest first, with how many passkeys and codes they have."""
+    table = tables.operators
+    query = select(table, _passkeys().label("passkeys"), _recovery_codes().label("recovery_codes"))
+    query = query.where(table.c.tenant == tenant, table.c.removed_ms.is_(None))
+    for name, value in wanted.items():
+        query = query.where(table.c[name] == value)
+    return [dict(row) for row in connection.execute(query.order_by(table.c.created_ms, table.c.id)).mappings()]
 
 
-def by_login(connection: Connection, tenant: str, login: str) -> RowMapping | None:
-    query = select(operators).where(operators.c.tenant == tenant, operators.c.login == login)
-    return connection.execute(query).mappings().first()
+def is_removed(connection: Connection, tenant: str, id: str) -> bool:
+    """Whether there was an operator of that id who is not there any more."""
+    table = tables.operators
+    of = and_(table.c.tenant == tenant, table.c.id == id, table.c.removed_ms.is_not(None))
+    return connection.execute(select(table.c.id).where(of)).first() is not None
 
 
-def add(connection: Connection, tenant: str, values: Row) -> bool:
-    """Insert one; False when its login is taken."""
-    if by_login(connection, tenant, values["login"]) is not None:
-        return False
-    return _inserted(connection, operators, [values])
+def count_operators(connection: Connection, tenant: str) -> int:
+    table = tables.operators
+    return int(connection.execute(select(func.count()).where(table.c.tenant == tenant)).scalar() or 0)
 
 
-def change(connection: Connection, tenant: str, id: str, **values: Any) -> bool:
-    """Set columns of one; False when it is not there."""
-    found = update(operators).where(operators.c.tenant == tenant, operators.c.id == id)
-    return connection.execute(found.values(**values)).rowcount == 1
+def other_owners(connection: Connection, tenant: str, id: str) -> int:
+    """How many other owners can sign in; none of them changes before the transaction ends."""
+    table = tables.operators
+    query = select(table.c.id).where(
+        table.c.tenant == tenant,
+        table.c.role == OWNER,
+        table.c.joined_ms.is_not(None),
+        table.c.disabled_ms.is_(None),
+        table.c.removed_ms.is_(None),
+    )
+    owners = connection.execute(query.order_by(table.c.id).with_for_update()).scalars()
+    return sum(owner != id for owner in owners)
 
 
-def change_keeping_an_owner(connection: Connection, tenant: str, id: str, **values: Any) -> bool:
-    """As `change`, but not when no owner in force would be left."""
-    owners = _owners(connection, tenant)
-    leaves = values.get("role", OWNER) != OWNER or values.get("disabled_ms") is not None
-    if leaves and owners == {id}:
-        return False
-    return change(connection, tenant, id, **values)
+def add_operator(connection: Connection, tenant: str, values: Mapping[str, Any]) -> bool:
+    """Whether the operator was added; not when its login is taken."""
+    make = _insert(connection, tables.operators).values({**values, "tenant": tenant})
+    return connection.execute(make.on_conflict_do_nothing()).rowcount == 1
 
 
-def remove(connection: Connection, tenant: str, id: str) -> bool:
-    """Delete one with its passkeys and tickets; False when it is the last owner in force, or not there."""
-    if _owners(connection, tenant) == {id}:
-        return False
-    for table in (operator_passkeys, operator_tickets):
-        connection.execute(delete(table).where(table.c.tenant == tenant, table.c.operator == id))
-    gone = delete(operators).where(operators.c.tenant == tenant, operators.c.id == id)
-    return connection.execute(gone).rowcount == 1
+def change_operator(connection: Connection, tenant: str, id: str, values: Mapping[str, Any]) -> bool:
+    """Whether there was such an operator to change."""
+    table = tables.operators
+    of = and_(table.c.tenant == tenant, table.c.id == id, table.c.removed_ms.is_(None))
+    return connection.execute(update(table).where(of).values(dict(values))).rowcount == 1
 
 
-def begin_try(connection: Connection, tenant: str, id: str, now_ms: int, waits_ms: Sequence[int]) -> bool:
-    """Count a try under the row's lock; False while the row is locked for longer."""
-    query = select(operators.c.failures, operators.c.locked_until_ms)
-    row = connection.execute(query.where(operators.c.tenant == tenant, operators.c.id == id).with_for_update()).first()
-    if row is None or row.locked_until_ms > now_ms:
-        return False
-    failures = row.failures + 1
-    wait_ms = waits_ms[min(failures, len(waits_ms) - 1)]
-    return change(connection, tenant, id, failures=failures, locked_until_ms=now_ms + wait_ms)
+def login_taken(connection: Connection, tenant: str, login_key: str, id: str) -> bool:
+    """Whether somebody else has that login."""
+    table = tables.operators
+    of = and_(table.c.tenant == tenant, table.c.login_key == login_key, table.c.id != id)
+    return connection.execute(select(table.c.id).where(of)).first() is not None
 
 
 def take_step(connection: Connection, tenant: str, id: str, step: int) -> bool:
-    """Take a TOTP step that is later than the last one; False for all but the first."""
-    later = update(operators).where(operators.c.tenant == tenant, operators.c.id == id, operators.c.totp_step < step)
-    return connection.execute(later.values(totp_step=step)).rowcount == 1
-
-
-def forget_factors(connection: Connection, tenant: str, id: str) -> bool:
-    """Empty password and factors, and drop every ticket; False when there is no such operator."""
-    for table in (operator_passkeys, operator_tickets):
-        connection.execute(delete(table).where(table.c.tenant == tenant, table.c.operator == id))
-    empty = {"password_hash": "", "totp_secret": None, "totp_step": 0, "failures": 0, "locked_until_ms": 0}
-    return change(connection, tenant, id, **empty)
-
-
-def passkeys(connection: Connection, tenant: str, operator: str) -> Sequence[RowMapping]:
-    table = operator_passkeys
-    query = select(table).where(table.c.tenant == tenant, table.c.operator == operator).order_by(table.c.created_ms)
-    return connection.execute(query).mappings().all()
-
-
-def passkey(connection: Connection, tenant: str, id: str) -> RowMapping | None:
-    query = select(operator_passkeys).where(operator_passkeys.c.tenant == tenant, operator_passkeys.c.id == id)
-    return connection.execute(query).mappings().first()
-
-
-def add_passkey(connection: Connection, tenant: str, values: Row) -> bool:
-    """Insert one; False when its id is known."""
-    if passkey(connection, tenant, values["id"]) is not None:
-        return False
-    return _inserted(connection, operator_passkeys, [values])
-
-
-def count_passkey(connection: Connection, tenant: str, id: str, sign_count: int) -> bool:
-    """Raise the counter; False when it did not grow. An authenticator without one says 0 each time."""
-    table = operator_passkeys
-    this = update(table).where(table.c.tenant == tenant, table.c.id == id)
-    grown = this.where(table.c.sign_count < sign_count) if sign_count else this.where(table.c.sign_count == 0)
-    return connection.execute(grown.values(sign_count=sign_count)).rowcount == 1
-
-
-def remove_passkey(connection: Connection, tenant: str, operator: str, id: str) -> bool:
-    table = operator_passkeys
-    this = delete(table).where(table.c.tenant == tenant, table.c.operator == operator, table.c.id == id)
-    return connection.execute(this).rowcount == 1
-
-
-def add_tickets(connection: Connection, tenant: str, rows: Sequence[Row], *, replacing: str | None) -> bool:
-    """Insert tickets of one operator, dropping its others of the purpose `replacing`; False for one that is known."""
-    table = operator_tickets
-    if replacing is not None:
-        of = (table.c.tenant == tenant, table.c.operator == rows[0]["operator"], table.c.purpose == replacing)
-        connection.execute(delete(table).where(*of))
-    known = select(table.c.digest).where(table.c.tenant == tenant, table.c.digest.in_([row["digest"] for row in rows]))
-    if connection.execute(known).first() is not None:
-        return False
-    return _inserted(connection, table, rows)
-
-
-def peek_ticket(
-    connection: Connection, tenant: str, digest: str, purpose: str, now_ms: int, tries_max: int
-) -> RowMapping | None:
-    """A ticket in force, counting the look; None otherwise, and after `tries_max` looks."""
-    table = operator_tickets
-    this = (
-        table.c.tenant == tenant, table.c.digest == digest, table.c.purpose == purpose,
-        table.c.expires_ms > now_ms, table.c.tries < tries_max,
-    )  # fmt: skip
-    if connection.execute(update(table).where(*this).values(tries=table.c.tries + 1)).rowcount != 1:
-        return None
-    query = select(table).where(table.c.tenant == tenant, table.c.digest == digest)
-    return connection.execute(query).mappings().first()
-
-
-def take_ticket(connection: Connection, tenant: str, digest: str, purpose: str, now_ms: int) -> RowMapping | None:
-    """A ticket in force, which is deleted; None for everybody but the first."""
-    table = operator_tickets
-    this = (table.c.tenant == tenant, table.c.digest == digest, table.c.purpose == purpose, table.c.expires_ms > now_ms)
-    row = connection.execute(select(table).where(*this)).mappings().first()
-    return row if connection.execute(delete(table).where(*this)).rowcount == 1 else None
-
-
-def count_tickets(connection: Connection, tenant: str, operator: str, purpose: str) -> int:
-    table = operator_tickets
-    query = select(func.count()).where(
-        table.c.tenant == tenant, table.c.operator == operator, table.c.purpose == purpose
+    """Use up a time step of the operator's authenticator; of all who come with one step, one alone gets it."""
+    table = tables.operators
+    of = and_(
+        table.c.tenant == tenant,
+        table.c.id == id,
+        table.c.totp_step < step,
+        table.c.disabled_ms.is_(None),
+        table.c.removed_ms.is_(None),
     )
-    return int(connection.execute(query).scalar() or 0)
+    return connection.execute(update(table).where(of).values(totp_step=step)).rowcount == 1
 
 
-def drop_old_tickets(connection: Connection, tenant: str, now_ms: int) -> None:
-    """Delete what is over."""
-    table = operator_tickets
+def add_code(connection: Connection, tenant: str, values: Mapping[str, Any]) -> None:
+    connection.execute(insert(tables.operator_codes).values({**values, "tenant": tenant}))
+
+
+def count_codes(connection: Connection, tenant: str, kinds: Collection[str], now_ms: int) -> int:
+    """How many codes of those kinds are open; those that are over are forgotten first."""
+    table = tables.operator_codes
     connection.execute(delete(table).where(table.c.tenant == tenant, table.c.expires_ms <= now_ms))
+    of = and_(table.c.tenant == tenant, table.c.kind.in_(kinds))
+    return int(connection.execute(select(func.count()).where(of)).scalar() or 0)
 
 
-def _inserted(connection: Connection, table: Table, values: Sequence[Row]) -> bool:
-    """Insert rows; False when somebody else was quicker with one of them."""
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(table), [dict(one) for one in values])
-    except IntegrityError:
+def code(connection: Connection, tenant: str, digest: str, kind: str, now_ms: int) -> Row | None:
+    """The code in force with that digest."""
+    row = connection.execute(select(tables.operator_codes).where(_in_force(tenant, digest, kind, now_ms)))
+    found = row.mappings().first()
+    return dict(found) if found is not None else None
+
+
+def take_code(connection: Connection, tenant: str, digest: str, kind: str, now_ms: int) -> Row | None:
+    """The same, which is then gone: of all who come with one code, one alone gets it."""
+    found = code(connection, tenant, digest, kind, now_ms)
+    taken = connection.execute(delete(tables.operator_codes).where(_in_force(tenant, digest, kind, now_ms))).rowcount
+    return found if taken else None
+
+
+def drop_codes(connection: Connection, tenant: str, operator: str, kinds: Collection[str] | None = None) -> None:
+    """Forget an operator's codes, of those kinds where they are named."""
+    table = tables.operator_codes
+    statement = delete(table).where(table.c.tenant == tenant, table.c.operator == operator)
+    connection.execute(statement if kinds is None else statement.where(table.c.kind.in_(kinds)))
+
+
+def add_passkey(connection: Connection, tenant: str, values: Mapping[str, Any]) -> bool:
+    """Whether the passkey was added; not when it is there already."""
+    make = _insert(connection, tables.operator_passkeys).values({**values, "tenant": tenant})
+    return connection.execute(make.on_conflict_do_nothing()).rowcount == 1
+
+
+def passkeys(connection: Connection, tenant: str, **wanted: str) -> Sequence[Row]:
+    """The passkeys with the `wanted` values, oldest first."""
+    table = tables.operator_passkeys
+    query = select(table).where(table.c.tenant == tenant)
+    for name, value in wanted.items():
+        query = query.where(table.c[name] == value)
+    return [dict(row) for row in connection.execute(query.order_by(table.c.created_ms)).mappings()]
+
+
+def use_passkey(connection: Connection, tenant: str, digest: str, *, count: int, next_count: int, now_ms: int) -> bool:
+    """Whether the passkey still had that count of signatures, and has the next one now."""
+    table = tables.operator_passkeys
+    of = and_(table.c.tenant == tenant, table.c.digest == digest, table.c.sign_count == count)
+    return connection.execute(update(table).where(of).values(sign_count=next_count, used_ms=now_ms)).rowcount == 1
+
+
+def drop_passkeys(connection: Connection, tenant: str, operator: str, digest: str | None = None) -> int:
+    """How many of an operator's passkeys were removed: all, or the one of that digest."""
+    table = tables.operator_passkeys
+    statement = delete(table).where(table.c.tenant == tenant, table.c.operator == operator)
+    return connection.execute(statement if digest is None else statement.where(table.c.digest == digest)).rowcount
+
+
+def attempt(
+    connection: Connection, tenant: str, subject: str, *, now_ms: int, failures_max: int, lock_ms_max: int
+) -> bool:
+    """Count one try, as a failure until `forget_attempts` says otherwise; False while the subject must wait.
+
+    Counting comes before looking, so of many tries at once no more than `failures_max` are let through. A day without
+    any begins anew. Every call writes one row, whatever it answers.
+    """
+    table = tables.sign_in_attempts
+    of = and_(table.c.tenant == tenant, table.c.subject == subject)
+    first = {"tenant": tenant, "subject": subject, "failures": 0, "until_ms": 0, "seen_ms": now_ms}
+    connection.execute(_insert(connection, table).values(first).on_conflict_do_nothing())
+    counted = case((table.c.seen_ms < now_ms - DAY_MS, 1), else_=table.c.failures + 1)
+    counting = update(table).where(of, table.c.until_ms <= now_ms).values(failures=counted, seen_ms=now_ms)
+    if not connection.execute(counting).rowcount:
+        connection.execute(update(table).where(of).values(seen_ms=now_ms))
         return False
+    failures = connection.execute(select(table.c.failures).where(of)).scalar_one()
+    if failures >= failures_max:
+        wait_ms = min(lock_ms_max, 1_000 * 2 ** min(failures - failures_max, 30))
+        connection.execute(update(table).where(of).values(until_ms=now_ms + wait_ms))
     return True
 
 
-def _owners(connection: Connection, tenant: str) -> set[str]:
-    """The owners in force, whose rows stay as they are until the transaction ends."""
-    query = select(operators.c.id).where(
-        operators.c.tenant == tenant, operators.c.role == OWNER, operators.c.disabled_ms.is_(None)
-    )
-    return set(connection.execute(query.with_for_update()).scalars())
+def forget_attempts(connection: Connection, tenant: str, subject: str) -> None:
+    """The last try was good: no failure is counted any more."""
+    table = tables.sign_in_attempts
+    of = and_(table.c.tenant == tenant, table.c.subject == subject)
+    connection.execute(update(table).where(of).values(failures=0, until_ms=0))
+
+
+def _in_force(tenant: str, digest: str, kind: str, now_ms: int) -> Any:
+    table = tables.operator_codes
+    unexpired = or_(table.c.expires_ms.is_(None), table.c.expires_ms > now_ms)
+    return and_(table.c.tenant == tenant, table.c.digest == digest, table.c.kind == kind, unexpired)
+
+
+def _passkeys() -> Any:
+    table = tables.operator_passkeys
+    of = and_(table.c.tenant == tables.operators.c.tenant, table.c.operator == tables.operators.c.id)
+    return select(func.count()).where(of).scalar_subquery()
+
+
+def _recovery_codes() -> Any:
+    table = tables.operator_codes
+    of = and_(table.c.tenant == tables.operators.c.tenant, table.c.operator == tables.operators.c.id)
+    return select(func.count()).where(of, table.c.kind == "recovery").scalar_subquery()
+
+
+def _insert(connection: Connection, table: Any) -> Any:
+    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
