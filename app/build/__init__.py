@@ -18,8 +18,10 @@ import msgspec
 from app.build import replicas
 from app.build.access import Access, open_access
 from app.build.engines import Engines, open_network, open_words
+from app.build.sign_in import People, open_people
 from app.control.audit import NoAudit
 from app.control.auth import Authority
+from app.control.vault import NoVault
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
@@ -89,6 +91,7 @@ class Innkeeper:
     features: OpenFeatures
     authority: Authority
     access: Access
+    people: People
     modules: tuple[Module, ...]
     engines: Engines
     router: Router
@@ -254,6 +257,8 @@ async def build(
     access = await open_access(database, profile, clock=clock, log=log, audit=NoAudit())
     authority = access.authority
     closers.append(access.watch.close)
+    people = await open_people(database, profile.sign_in, access, clock=clock, audit=NoAudit(), vault=NoVault())
+    closers.append(people.passwords.close)
 
     # Engines
     engines = Engines()
@@ -343,6 +348,7 @@ async def build(
         features=features,
         authority=authority,
         access=access,
+        people=people,
         modules=modules,
         engines=engines,
         router=router,

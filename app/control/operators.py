@@ -18,7 +18,7 @@ from app.control.operator_records import Code, Kind, Operator, OperatorRecords
 from app.control.permissions import SCOPES, Role, require_grantable
 from app.core.clock import Clock
 from app.core.digests import digest
-from app.core.errors import Forbidden, Invalid, NotFound, nearest
+from app.core.errors import Forbidden, Invalid, NotFound
 from app.core.ports import Audit
 from app.core.sign_in import SignIn
 
@@ -208,8 +208,7 @@ class Operators:
     async def _required(self, tenant: str, id: str) -> Operator:
         held = await self._records.get(tenant, id)
         if held is None:
-            known = [operator.id for operator in await self._records.all(tenant)]
-            raise NotFound(f"no operator {id!r}", hint=nearest(id, known))
+            raise NotFound(f"no operator {id[:64]!r}", hint="GET /v1/operators lists them")
         return held
 
 

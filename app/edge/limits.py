@@ -42,6 +42,12 @@ class Limits:
         if not verdict.allowed:
             raise _over("this tenant", self._tenant, verdict)
 
+    async def attempt(self, address: str, rate: Rate) -> None:
+        """Count a try to sign in, before any work for it; raises RateLimited when the address tries too often."""
+        verdict = await self._addresses.take("", f"sign-in:{address}", rate)
+        if not verdict.allowed:
+            raise RateLimited("too many tries to sign in", hint="wait", retry_after_s=verdict.retry_after_s)
+
     async def failed(self, address: str, error: Error) -> Error:
         """What to tell whoever failed to sign in: `error`, or RateLimited when the address has failed too often."""
         if not isinstance(error, Unauthenticated):

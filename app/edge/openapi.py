@@ -24,12 +24,12 @@ _STREAM = "text/event-stream"
 def document(router: Router) -> bytes:
     """The document as JSON."""
     routes = list(router.routes.values())
-    types = [kind for route in routes for kind in _types(route)]
+    types = [*(kind for route in routes for kind in _types(route)), *_resource_types()]
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     names = _names(types)
     paths: dict[str, dict[str, Any]] = {r.path: {"post": _message(r, names)} for r in routes}
     for resource in RESOURCES:
-        paths.setdefault(resource.path, {})[resource.method] = _resource(resource)
+        paths.setdefault(resource.path, {})[resource.method] = _resource(resource, names)
     components["Problem"] = _problem_schema()
     whole = msgspec.json.encode(
         {
@@ -48,6 +48,11 @@ def document(router: Router) -> bytes:
     )
     # Where two modules share a type's name, msgspec tells them apart by Python path; clients know only modules.
     return re.sub(rb"app\.modules\.(\w+)\.messages\.(\w+)", rb"\1.\2", whole)
+
+
+def _resource_types() -> list[type[msgspec.Struct]]:
+    """Each type of the resources' bodies and answers, once."""
+    return list(dict.fromkeys(kind for each in RESOURCES for kind in (each.body, each.answer) if kind is not None))
 
 
 def _types(route: Route) -> list[type[msgspec.Struct]]:
@@ -91,7 +96,7 @@ def _header(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "header", "required": False, "schema": schema}
 
 
-def _resource(resource: Resource) -> dict[str, Any]:
+def _resource(resource: Resource, names: dict[type[msgspec.Struct], str]) -> dict[str, Any]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", resource.path)
@@ -101,9 +106,17 @@ def _resource(resource: Resource) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {"200": {"description": "The answer."}, **_errors()},
     }
+    if resource.answer is not None:
+        found["responses"]["200"]["content"] = _content(names[resource.answer])
+    if resource.body is not None:
+        found["requestBody"] = {"required": True, "content": _content(names[resource.body])}
     if resource.scope is not None:
         found["security"] = [{"bearer": []}]
     return found
+
+
+def _content(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
 
 
 def _errors() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request, Response
@@ -16,14 +16,18 @@ from app.core.errors import Broken, DeadlineExceeded, Error, Invalid, Malformed,
 from app.core.messages import Request as Message
 from app.core.ports import Log
 from app.edge import errors
+from app.edge.encoding import decode
 from app.edge.limits import Limits
 from app.edge.permissions import scope_of
 
 AnyRequest = Request[Any, Any, Any]
+T = TypeVar("T", bound=msgspec.Struct)
 NO_STORE = {"Cache-Control": "no-store"}
 DISCARD_BYTES_MAX = 8_388_608
 """How much of a body over its cap is read and thrown away, so that the answer arrives."""
 KEY_LENGTH_MAX = 128
+TYPED_BYTES_MAX = 32_768
+"""Longest body of a resource that reads a type: a passkey's answer fits well."""
 BODY_MS_MAX = 30_000
 """Longest time that a body may take to arrive."""
 
@@ -87,6 +91,17 @@ async def read_body(request: AnyRequest, *, bytes_max: int) -> bytes:
     if size > bytes_max:
         raise _too_large(bytes_max)
     return b"".join(parts)
+
+
+async def read_typed(request: AnyRequest, kind: type[T]) -> T:
+    """The JSON body as `kind`, an empty one as `{}`; raises Invalid, Malformed, and as `read_body`."""
+    body = await read_body(request, bytes_max=TYPED_BYTES_MAX)
+    return decode(body or b"{}", kind, packed=False, what="the body")
+
+
+def address_of(request: AnyRequest) -> str:
+    """The address that a try to sign in is counted against."""
+    return request.client.host if request.client else ""
 
 
 def header_deadline_ms(request: AnyRequest) -> int | None:
