@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 
 from app.build import Innkeeper
@@ -18,9 +19,12 @@ from app.edge.console import pages
 from app.edge.rest import health, messages
 from app.edge.rest.audit import AuditResources
 from app.edge.rest.auth import Auth
+from app.edge.rest.control import ControlRoutes
 from app.edge.rest.http import error_handlers, refuse_options
+from app.edge.rest.me import MeRoutes
 from app.edge.rest.resources import Resources
 from app.edge.rest.settings import SettingsResource
+from app.edge.rest.sign_in import SignInRoutes
 from app.edge.shell import Shell
 from app.edge.socket import Link
 
@@ -114,6 +118,7 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
             server=profile.server,
         ),
         *Auth(innkeeper.authority, innkeeper.access.grants, innkeeper.router.limits, innkeeper.clock).routes(),
+        *_people(innkeeper),
         *resources.routes(),
         *AuditResources(innkeeper.audit.chains, innkeeper.authority, innkeeper.router.limits).routes(),
         *SettingsResource(
@@ -136,3 +141,14 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         *pages.routes(),
     ]
     return handlers
+
+
+def _people(innkeeper: Innkeeper) -> list[HTTPRouteHandler]:
+    """The routes by which people sign in and run their tenant."""
+    people, settings, clock = innkeeper.people, innkeeper.profile.sign_in, innkeeper.clock
+    authority, limits = innkeeper.authority, innkeeper.router.limits
+    return [
+        *SignInRoutes(people.sign_ins, people.factors, limits, settings, clock).routes(),
+        *MeRoutes(authority, people.operators, people.factors, limits, settings, clock).routes(),
+        *ControlRoutes(authority, people.operators, innkeeper.access.api_keys, limits, clock).routes(),
+    ]

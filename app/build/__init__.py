@@ -19,11 +19,13 @@ from app.build import replicas
 from app.build.access import Access, open_access
 from app.build.audit import NotingBudgets, open_trail
 from app.build.engines import Engines, open_network, open_words
+from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
 from app.control.audit import HOST, Trail
 from app.control.auth import Authority
 from app.control.repeats import Repeats
 from app.control.tenants import Tenants
+from app.control.vault import NoVault
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
@@ -96,6 +98,7 @@ class Innkeeper:
     authority: Authority
     access: Access
     audit: Trail
+    people: People
     modules: tuple[Module, ...]
     engines: Engines
     router: Router
@@ -278,6 +281,8 @@ async def build(
     access = await open_access(database, profile, clock=clock, log=log, audit=audit)
     authority = access.authority
     closers.append(access.watch.close)
+    people = await open_people(database, profile.sign_in, access, clock=clock, audit=audit, vault=NoVault())
+    closers.append(people.passwords.close)
 
     # Engines
     engines = Engines()
@@ -379,6 +384,7 @@ async def build(
         authority=authority,
         access=access,
         audit=audit,
+        people=people,
         modules=modules,
         engines=engines,
         router=router,

@@ -428,3 +428,15 @@ class Audit(Protocol):
         Raises StoreDown or Overloaded when it cannot be; then leave it undone.
         """
         ...
+
+
+class Vault(Protocol):
+    """Seals small secrets at rest under keys that the database does not hold."""
+
+    def seal(self, tenant: str, table: str, column: str, key: str, value: bytes) -> bytes:
+        """The value for that place alone: opened for any other tenant, column or row it is refused."""
+        ...
+
+    def open(self, tenant: str, table: str, column: str, key: str, sealed: bytes) -> bytes:
+        """What was sealed for that place; raises Broken when it was changed or moved, or its key is gone."""
+        ...

@@ -20,6 +20,7 @@ from app.core.errors import Invalid, nearest
 from app.core.outbound import Outbound
 from app.core.quotas import Budgets, Limits
 from app.core.section import Section
+from app.core.sign_in import SignIn
 
 ENVIRONMENT_PREFIX = "INNKEEPER__"
 Tree = dict[str, Any]
@@ -203,6 +204,7 @@ class Profile(Section, frozen=True, kw_only=True):
     security: Security
     audit: Audit
     outbound: Outbound
+    sign_in: SignIn
     database: Database
     ownership: Ownership
     cache: Cache

@@ -86,6 +86,12 @@ class Limits:
         """Raise TenantSuspended for a tenant that may do nothing for now."""
         require_active(self._rules.of(tenant))
 
+    async def attempt(self, address: str, rate: Rate) -> None:
+        """Count a try to sign in, before any work for it; raises RateLimited when the address tries too often."""
+        verdict = await self._addresses.take("", f"sign-in:{address}", rate)
+        if not verdict.allowed:
+            raise RateLimited("too many tries to sign in", hint="wait", retry_after_s=verdict.retry_after_s)
+
     async def failed(self, address: str, error: Error) -> Error:
         """What to tell whoever failed to sign in: `error`, or RateLimited when the address has failed too often."""
         if not isinstance(error, Unauthenticated):

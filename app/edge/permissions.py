@@ -15,9 +15,12 @@ from app.core.chain import Verdict
 from app.core.module import Scope
 from app.core.tenants import TenantSettings
 from app.edge.rest import shapes
+from app.edge.rest import shapes_people as people
 
 SIGNED_IN = Scope(0)
 """Any credential that holds."""
+SIGN_IN = (401, 429, 503)
+"""What whoever tries to sign in may be told."""
 JSON = "application/json"
 MSGPACK = "application/msgpack"
 BINARY = "application/octet-stream"
@@ -107,6 +110,101 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "put", "/v1/settings", "Replace what the tenant has set for itself.", Scope.SETTINGS,
         body=TenantSettings, answer=shapes.OwnSettings,
+    ),
+    Resource(
+        "post", "/v1/auth/sign-in", "Sign in with a password: tokens, or a ticket for the second step.", None,
+        body=people.Password, answer=people.Stepped, statuses=SIGN_IN,
+    ),
+    Resource(
+        "post", "/v1/auth/sign-in/totp", "Finish signing in with the code of an authenticator.", None,
+        body=people.TicketCode, answer=people.Tokens, statuses=SIGN_IN,
+    ),
+    Resource(
+        "post", "/v1/auth/sign-in/recovery", "Finish signing in with a recovery code.", None,
+        body=people.TicketCode, answer=people.Tokens, statuses=SIGN_IN,
+    ),
+    Resource(
+        "post", "/v1/auth/sign-in/passkey/options", "Ask for a challenge that a passkey signs.", None,
+        body=people.OfTenant, answer=people.Challenged, statuses=SIGN_IN,
+    ),
+    Resource(
+        "post", "/v1/auth/sign-in/passkey", "Sign in with a passkey's answer to a challenge.", None,
+        body=people.Signed, answer=people.Tokens, statuses=SIGN_IN,
+    ),
+    Resource(
+        "post", "/v1/auth/invitation", "Read whom an invitation is for; it stays good.", None,
+        body=people.InvitationCode, answer=people.Invitation, statuses=SIGN_IN,
+    ),
+    Resource(
+        "post", "/v1/auth/invitation/totp", "Ask for an authenticator's secret on joining.", None,
+        body=people.InvitationCode, answer=people.Authenticator, statuses=SIGN_IN,
+    ),
+    Resource(
+        "post", "/v1/auth/invitation/passkey/options", "Ask for a challenge to make a passkey on joining.", None,
+        body=people.InvitationCode, answer=people.Challenged, statuses=SIGN_IN,
+    ),
+    Resource(
+        "post", "/v1/auth/invitation/accept", "Join with a password, a second factor or a passkey.", None,
+        body=people.Accept, answer=people.Joined, statuses=(*SIGN_IN, 409),
+    ),
+    Resource("get", "/v1/me", "Read whose credential it is and what it may do.", SIGNED_IN, answer=people.Me),
+    Resource(
+        "post", "/v1/me/password", "Set another password, which ends every other sign-in.", SIGNED_IN,
+        body=people.NewPassword, answer=people.Tokens, statuses=(403,),
+    ),
+    Resource(
+        "post", "/v1/me/totp", "Ask for an authenticator's secret.", SIGNED_IN,
+        answer=people.Authenticator, statuses=(403,),
+    ),
+    Resource(
+        "put", "/v1/me/totp", "Use an authenticator from now on, by its first code.", SIGNED_IN,
+        body=people.TotpProof, answer=people.Done, statuses=(403,),
+    ),
+    Resource(
+        "delete", "/v1/me/totp", "Use no authenticator any more.", SIGNED_IN,
+        answer=people.Done, statuses=(403, 409),
+    ),
+    Resource(
+        "post", "/v1/me/passkeys/options", "Ask for a challenge to make a passkey.", SIGNED_IN,
+        answer=people.Challenged, statuses=(403,),
+    ),
+    Resource(
+        "post", "/v1/me/passkeys", "Use a passkey from now on.", SIGNED_IN,
+        body=people.NewPasskey, answer=people.PasskeyShown, statuses=(403, 409),
+    ),
+    Resource(
+        "delete", "/v1/me/passkeys/{passkey}", "Forget a passkey.", SIGNED_IN,
+        answer=people.Done, statuses=(403, 409),
+    ),
+    Resource(
+        "post", "/v1/me/recovery-codes", "Make new recovery codes, shown once.", SIGNED_IN,
+        answer=people.RecoveryCodes, statuses=(403, 409),
+    ),
+    Resource("get", "/v1/operators", "List the people who run the tenant.", Scope.OPERATORS, answer=people.People),
+    Resource(
+        "post", "/v1/operators", "Invite somebody; the link is shown once.", Scope.OPERATORS,
+        body=people.Invite, answer=people.Invited, statuses=(409,),
+    ),
+    Resource(
+        "patch", "/v1/operators/{operator}", "Give an operator another role, disable or enable.", Scope.OPERATORS,
+        body=people.Change, answer=people.Person, statuses=(409,),
+    ),
+    Resource(
+        "delete", "/v1/operators/{operator}", "Remove an operator.", Scope.OPERATORS,
+        answer=people.Done, statuses=(409,),
+    ),
+    Resource(
+        "post", "/v1/operators/{operator}/reset", "Take password and factors away and invite anew.", Scope.OPERATORS,
+        answer=people.Invited, statuses=(409,),
+    ),
+    Resource("get", "/v1/keys", "List the tenant's API keys.", Scope.KEYS, answer=people.Keys),
+    Resource(
+        "post", "/v1/keys", "Make an API key, shown once.", Scope.KEYS, body=people.NewKey, answer=people.KeyText,
+    ),
+    Resource("delete", "/v1/keys/{prefix}", "Revoke an API key and all it opened.", Scope.KEYS, answer=people.Done),
+    Resource(
+        "post", "/v1/keys/{prefix}/rotate", "Give an API key a new secret, shown once.", Scope.KEYS,
+        body=people.Rotate, answer=people.KeyText,
     ),
     Resource("get", "/health/live", "Say that the process runs.", None, answer=shapes.Alive),
     Resource("get", "/health/ready", "Say what is ready, degraded or missing.", None, answer=shapes.Readiness),

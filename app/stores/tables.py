@@ -218,3 +218,57 @@ tenant_settings = Table(
     Column("suspended", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
+
+operators = Table(
+    "operators",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(32), primary_key=True),
+    Column("login", String(254), nullable=False),
+    Column("login_key", String(254), nullable=False),
+    Column("role", String(32), nullable=False),
+    Column("password_hash", String(255), nullable=False, server_default=""),
+    Column("totp_secret", LargeBinary),
+    Column("totp_step", BigInteger, nullable=False, server_default="0"),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("joined_ms", BigInteger),
+    Column("signed_in_ms", BigInteger),
+    Column("disabled_ms", BigInteger),
+    Column("removed_ms", BigInteger),
+    UniqueConstraint("tenant", "login_key", name="operators_tenant_login"),
+)
+
+operator_codes = Table(
+    "operator_codes",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("operator", String(32), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("expires_ms", BigInteger),
+)
+
+operator_passkeys = Table(
+    "operator_passkeys",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("operator", String(32), nullable=False),
+    Column("credential", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("label", String(100), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+)
+
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("subject", String(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+)

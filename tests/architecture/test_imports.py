@@ -24,6 +24,10 @@ HEAVY = (
     "pyspark",
     "redis",
     "pulsar",
+    "argon2",
+    "pyotp",
+    "webauthn",
+    "cryptography",
 )
 
 

@@ -37,6 +37,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 FORM = "application/x-www-form-urlencoded"
 PARAMETERS_MAX = 16
 """As many parameters of a query are looked at."""
+TYPED_BYTES_MAX = 32_768
+"""Longest body of a resource that reads a type: a passkey's answer fits well."""
 NO_STORE = {"Cache-Control": "no-store"}
 DISCARD_BYTES_MAX = 8_388_608
 """How much of a body over its cap is read and thrown away, so that the answer arrives."""
@@ -94,11 +96,15 @@ def content_type(request: AnyRequest, *kinds: str) -> str:
     return named
 
 
-async def body_of(request: AnyRequest, kind: type[T], *, bytes_max: int = 8_192) -> T:
-    """The JSON body as `kind`, of a resource without parameters; raises Invalid, Malformed, Unsupported or TooLarge."""
+async def body_of(request: AnyRequest, kind: type[T]) -> T:
+    """The JSON body as `kind`, an empty one as `{}`, of a resource without parameters.
+
+    Raises Invalid, Malformed, Unsupported or TooLarge.
+    """
     asked(request, Nothing)
     content_type(request, "application/json")
-    return decode(await read_body(request, bytes_max=bytes_max), kind, packed=False, what="the body")
+    body = await read_body(request, bytes_max=TYPED_BYTES_MAX)
+    return decode(body or b"{}", kind, packed=False, what="the body")
 
 
 def template(request: AnyRequest) -> str:
