@@ -66,7 +66,9 @@ def run(plan: Plan) -> Sequence[Outcome]:
 
 
 def _figure(name: str, value: int, unit: str, bound: int = 0, *, least: bool = False) -> Figure:
-    return Figure(suite="A", name=name, value=value, unit=unit, bound=bound, side="at_least" if least else "at_most")
+    return Figure(
+        suite="A", name=name, value=int(value), unit=unit, bound=bound, side="at_least" if least else "at_most"
+    )
 
 
 def _gap(name: str, tool: str) -> Gap:

@@ -141,7 +141,7 @@ class Heard:
 
 
 def heard(stream: Stream, *, wait_s: float, messages: int) -> Heard:
-    """What comes until the socket closes, so many messages are there, or the time is over."""
+    """What comes until the socket closes, so many messages are there, or the time is over; pings are answered."""
     found = Heard()
     until_s = time.monotonic() + wait_s
     while len(found.messages) < messages:
@@ -155,6 +155,9 @@ def heard(stream: Stream, *, wait_s: float, messages: int) -> Heard:
         if start[0] & 0x0F == CLOSE:
             found.code = int.from_bytes(body[:2]) if body else NO_CODE
             return found
+        if start[0] & 0x0F == PING:
+            stream.send(frame(PONG, body))
+            continue
         found.messages.append((start[0] & 0x0F, body))
     if stream.ended:
         found.code = CUT

@@ -41,7 +41,9 @@ def run(plan: Plan) -> Sequence[Outcome]:
 
 
 def _figure(name: str, value: int, unit: str, bound: int, *, least: bool = False) -> Figure:
-    return Figure(suite="B", name=name, value=value, unit=unit, bound=bound, side="at_least" if least else "at_most")
+    return Figure(
+        suite="B", name=name, value=int(value), unit=unit, bound=bound, side="at_least" if least else "at_most"
+    )
 
 
 def _wire(plan: Plan, stage: Contested) -> Iterator[Outcome]:
