@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
 
 SCHEMA_REVISION = "0008"
 """The newest Alembic revision; a fresh database is created from this metadata and stamped with it."""
@@ -104,4 +104,61 @@ checkpoint_parts = Table(
     Column("part", Integer, primary_key=True, autoincrement=False),
     Column("parts", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
+)
+
+data_keys = Table(
+    "data_keys",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("purpose", String(32), primary_key=True),
+    Column("id", LargeBinary, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("retired_ms", BigInteger),
+)
+
+subject_keys = Table(
+    "subject_keys",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", LargeBinary, primary_key=True),
+    Column("subject", String(128), nullable=False),
+    Column("world", String(128), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("subject_keys_subject", "tenant", "subject"),
+)
+
+sealed_events = Table(
+    "sealed_events",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("world", String(128), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("other_key", LargeBinary),
+    Column("body", LargeBinary, nullable=False),
+)
+
+sealed_checkpoints = Table(
+    "sealed_checkpoints",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("world", String(128), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("parts", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("alias", String(64), primary_key=True),
+    Column("subject", String(128), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("left_over", String(16), nullable=False),
+    Column("requested_ms", BigInteger, nullable=False),
+    Column("finished_ms", BigInteger),
 )
