@@ -7,7 +7,7 @@ the server is gone, and whoever comes meanwhile is told at once. What was cut ma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
@@ -21,6 +21,7 @@ from app.core.errors import StoreDown
 from app.core.ports import Log
 from app.stores.bringup import LOCK_MS_MAX, bring_up, fits, patiently
 from app.stores.database import failures_named
+from app.stores.vault import Vault
 from app.stores.watch import NO_LIMIT_S, RETRY_AFTER_S, Limits, Running, Watch
 
 T = TypeVar("T")
@@ -46,7 +47,8 @@ class PostgresDatabase:
 
     alone = None
 
-    def __init__(self, url: URL, migrations: Path) -> None:
+    def __init__(self, url: URL, migrations: Path, vault: Vault) -> None:
+        self.vault = vault
         self._url = url.set(drivername="postgresql+asyncpg")
         self._migrations = migrations
         self._drivers: WeakSet[Driver] = WeakSet()
@@ -79,6 +81,13 @@ class PostgresDatabase:
     async def upgrade(self) -> None:
         if not await self.run(fits):
             await patiently(self._migrate)
+
+    async def scrub(self, names: Sequence[str]) -> None:
+        with failures_named(self.url):
+            async with self._engine.connect() as connection:
+                alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                for name in names:
+                    await alone.execute(text(f'VACUUM "{name}"'))
 
     async def close(self) -> None:
         if self.fault:
@@ -120,6 +129,7 @@ class PostgresDatabase:
             pool_timeout=CONNECT_S_MAX,
             connect_args={"server_settings": SETTINGS},
         )
+        engine.sync_engine.update_execution_options(vault=self.vault)
         event.listen(engine.sync_engine, "do_connect", self._connecting)
         event.listen(engine.sync_engine, "connect", self._connected)
         event.listen(engine.sync_engine, "checkout", _require_open)

@@ -66,7 +66,7 @@ class Ring:
         return id in self._loaded()
 
     def add(self) -> bytes:
-        """Make a new current key beside the old ones and return its id; raises Invalid for a ring of the environment."""
+        """Make a new current key beside the old ones and return its id; raises Invalid for a ring by variable."""
         self._require_file()
         self._write((secrets.token_bytes(KEY_BYTES), *self._loaded().values()), fresh=False)
         return self.current[0]

@@ -127,9 +127,7 @@ class Vault:
     def named_key(self, connection: Connection, tenant: str, purpose: str, id: bytes) -> Key | None:
         """The tenant's key of that id; None where it was destroyed."""
         table = tables.data_keys
-        query = select(table.c.wrapped).where(
-            table.c.tenant == tenant, table.c.purpose == purpose, table.c.id == id
-        )
+        query = select(table.c.wrapped).where(table.c.tenant == tenant, table.c.purpose == purpose, table.c.id == id)
         wrapped = connection.execute(query).scalar()
         return None if not wrapped else self.unwrap(id, wrapped, tenant, purpose)
 

@@ -72,6 +72,10 @@ def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any
             yield state.quests, id
         case events.IntentSet(npc=npc):
             yield state.intents, npc
+        case events.SubjectErased() | events.SubjectRestricted():
+            for name in State.__struct_fields__:
+                if isinstance(table := getattr(state, name), dict) and name != "usage":
+                    yield table, _WHOLE
 
 
 def _happened(state: State, change: events.Happened) -> Iterator[tuple[dict[str, Any], Any]]:
