@@ -105,9 +105,9 @@ def test_a_line_carries_bytes_and_comes_back_equal() -> None:
 async def test_a_checkpoint_that_cannot_be_read_is_named_and_replaced(opened: Opener) -> None:
     async with opened() as store:
         await fill(store)
-        await store.database.run(lambda c: c.execute(tables.checkpoints.update().values(state=b"\xc1")) and None)
+        await store.database.run(lambda c: c.execute(tables.sealed_checkpoints.update().values(body=b"\xc1")) and None)
         (fault,) = (await store.database.run(lambda c: rebuild_world(c, "t", "w", silent))).faults
-        assert "cannot be read" in fault
+        assert "is cut or of another key" in fault
         assert (await store.database.run(lambda c: check_world(c, "t", "w", silent))).faults == ()
 
 
