@@ -14,6 +14,7 @@ from app.edge import openapi
 from app.edge.console import pages
 from app.edge.rest import health, messages
 from app.edge.rest.http import error_handlers
+from app.edge.rest.privacy import PrivacyRoutes
 from app.edge.rest.resources import Resources
 from app.edge.socket import Link
 
@@ -80,6 +81,7 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         link.route(),
         *messages.routes(innkeeper.router, authority=innkeeper.authority, clock=innkeeper.clock, server=profile.server),
         *resources.routes(),
+        *PrivacyRoutes(innkeeper.privacy, innkeeper.authority, innkeeper.router.limits).routes(),
         *health.routes(
             readiness=innkeeper.readiness,
             metrics=innkeeper.metrics,

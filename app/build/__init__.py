@@ -18,7 +18,10 @@ import msgspec
 from app.build import replicas
 from app.build.access import open_authority
 from app.build.engines import Engines, open_network, open_words
+from app.build.privacy import open_persons, open_privacy
+from app.control.audit import NoAudit
 from app.control.auth import Authority
+from app.control.privacy import Privacy
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
@@ -93,6 +96,7 @@ class Innkeeper:
     feed: Feed
     followers: Followers
     sessions: Sessions
+    privacy: Privacy
     first_key: str
     """The key that this start made, shown once; empty on later starts."""
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -171,6 +175,7 @@ async def build(
     database.watch(limits=patience, log=log)
     await database.upgrade()
     log.debug("database.opened", url=database.url)
+    persons = await open_persons(database, profile, clock, log)
     replica = replicas.name_of(profile)
     reached = failpoints.from_environment(os.environ, log)
     writer = Writer(
@@ -323,6 +328,18 @@ async def build(
         log=log,
     )
     closers.append(followers.close)
+    privacy = open_privacy(
+        persons,
+        profile=profile,
+        worlds=worlds,
+        journal=journal,
+        modules=modules,
+        forgets=[feed.forget],
+        renew=checkpoints.renew,
+        audit=NoAudit(),
+        log=log,
+    )
+    closers.append(privacy.close)
 
     return Innkeeper(
         profile=profile,
@@ -345,6 +362,7 @@ async def build(
         feed=feed,
         followers=followers,
         sessions=Sessions(shared.cache if profile.cache.url else None),
+        privacy=privacy,
         first_key=first_key,
         closers=closers,
     )

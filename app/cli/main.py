@@ -30,6 +30,8 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "train": ("app.cli.train:train", "Teach a policy on this machine."),
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
+    "privacy": ("app.cli.privacy:privacy", "Report, export or erase what is held of a person."),
+    "vault": ("app.cli.vault:vault", "Rotate the master key that wraps all others."),
     "key": ("app.cli.keys:key", "Make, list and revoke API keys."),
 }
 """verb -> (where its command is, its help); a verb is imported only when it runs."""

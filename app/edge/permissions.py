@@ -24,6 +24,8 @@ class Resource:
     scope: Scope | None
 
 
+_SUBJECT = "/v1/privacy/subjects/{subject}"
+
 RESOURCES: tuple[Resource, ...] = (
     Resource("post", "/v1/auth/token", "Exchange a key, or a token that still holds, for a fresh token.", SIGNED_IN),
     Resource("post", "/v1/auth/code", "Make a one-time code that opens the console.", SIGNED_IN),
@@ -40,6 +42,13 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource("get", "/v1/worlds/{world}/live", "Stream positions and pushes as server-sent events.", Scope.READ),
     Resource("get", "/v1/usage", "Read what models have cost, in every world or in `world`.", Scope.USAGE),
+    Resource("get", f"{_SUBJECT}/report", "Count what is held of a person, and for how long.", Scope.PRIVACY),
+    Resource("get", f"{_SUBJECT}/export", "Read everything that is held of a person.", Scope.PRIVACY),
+    Resource("post", f"{_SUBJECT}/erase", "Forget a person; the files follow at once.", Scope.PRIVACY),
+    Resource("post", f"{_SUBJECT}/anonymize", "Forget a person and keep the numbers.", Scope.PRIVACY),
+    Resource("post", f"{_SUBJECT}/restrict", "Hold what is known of a person without using it.", Scope.PRIVACY),
+    Resource("post", f"{_SUBJECT}/unrestrict", "Use what is known of a person again.", Scope.PRIVACY),
+    Resource("get", "/v1/privacy/erasures/{alias}", "Read how far an erasure is.", Scope.PRIVACY),
     Resource("get", "/health/live", "Say that the process runs.", None),
     Resource("get", "/health/ready", "Say what is ready, degraded or missing.", None),
     Resource("get", "/metrics", "Read the Prometheus metrics; on loopback anybody may.", Scope.ADMIN),
