@@ -3,6 +3,7 @@
 Three kinds: `sqlite` (the online backup API), `dump` (pg_dump of one snapshot) and `base` (pg_basebackup, the
 start of point-in-time recovery). Copies are made while the server runs. The manifest is written last: a folder
 without one is no backup. Wrapped keys lie beside the copy (backup_keys.py), in a base backup inside it. It knows
+files and PostgreSQL's programs, not the command line.
 """
 
 from __future__ import annotations

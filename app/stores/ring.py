@@ -39,6 +39,7 @@ class Ring:
         self._path = Path(named) if named else path
         self._text = environment.get(VARIABLE, "")
         self._keys: dict[bytes, bytes] | None = None
+        self._read_ns = 0
 
     @property
     def current(self) -> tuple[bytes, bytes]:
@@ -85,10 +86,20 @@ class Ring:
             )
 
     def _loaded(self) -> dict[bytes, bytes]:
-        if self._keys is None or (not self._keys and self._path is not None):
+        changed_ns = self._changed_ns()
+        if self._keys is None or changed_ns != self._read_ns:  # another process may have rotated the ring
+            self._read_ns = changed_ns
             texts = [part.strip() for part in self._text.split(",")] if self._text else self._read()
             self._keys = {key_id(key): key for key in map(_decoded, texts)}
         return self._keys
+
+    def _changed_ns(self) -> int:
+        if self._text or self._path is None:
+            return 0
+        try:
+            return self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def _read(self) -> tuple[str, ...]:
         if self._path is None or not self._path.exists():
