@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, LargeBinary, and_, delete, func, insert, literal, or_, select, update
 
 from app.core.errors import Conflict
@@ -205,7 +206,7 @@ def _named(connection: Connection, tenant: str, world: str, subject: str) -> boo
 
 
 def _holds(connection: Connection, column: Any, text: str) -> Any:
-    needle = literal(text.encode(), LargeBinary)
+    needle = literal(msgspec.msgpack.encode(text), LargeBinary)  # with its length, so no part of a longer id
     if connection.dialect.name == "postgresql":
         return func.position(needle.op("IN")(column)) > 0
     return func.instr(column, needle) > 0

@@ -119,10 +119,14 @@ def mentions(value: object, id: str) -> bool:
 
 def known_in(state: State, id: str) -> bool:
     """Whether the state holds anything of the person."""
-    return id in state.players or any(mentions(getattr(state, name), id) for name in _PLACES)
+    keys = (*state.facts, *state.relations, *(key for rows in state.usage.values() for key in rows))
+    if id in state.players or id in state.withheld or any(id in key.split("\x1f") for key in keys):
+        return True
+    whole = _encoder.encode(id)  # with its length, so no part of a longer id
+    return any(whole in _encoder.encode(getattr(state, name)) for name in _PLACES)
 
 
-_PLACES = ("facts", "relations", "proposals", "items", "usage", "withheld", "intents", "npcs", "locations", "factions")
+_PLACES = ("facts", "proposals", "items", "intents")
 
 
 def _swapped_struct(value: msgspec.Struct, old: str, new: str) -> msgspec.Struct:
