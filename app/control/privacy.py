@@ -14,7 +14,8 @@ import msgspec
 
 from app.core.errors import Conflict, Error, NotFound
 from app.core.module import Module
-from app.core.ports import Audit, Erasure, Journal, Log, Persons
+from app.core.persons import Erasure, Persons
+from app.core.ports import Audit, Journal, Log
 from app.world.events import SubjectErased, SubjectRestricted
 from app.world.personal import known_in
 from app.world.state import World, Worlds

@@ -359,7 +359,13 @@ def _opened(connection: Connection, tenant: str, world: str, seq: int) -> bytes:
     )
     bodies = []
     for row in connection.execute(query.order_by(table.c.part)).all():
-        key = vault.named_key(connection, tenant, CHECKPOINT, key_of(row.body))
+        id = key_of(row.body)
+        if not id:
+            raise StoreDown(
+                f"the newest checkpoint of world {world!r} cannot be read: it names no key",
+                hint="rebuild it from the log with manage.py events replay",
+            )
+        key = vault.named_key(connection, tenant, CHECKPOINT, id)
         if key is None:
             return b""
         bodies.append(unseal(key, _where(tenant, world, seq, row.part), row.body))

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, and_, func, insert, select, update
 
 from app.core.clock import Clock
-from app.core.ports import Erasure
+from app.core.persons import Erasure
 from app.stores import forgetting, repositories, tables
 from app.stores.database import Database
 from app.stores.replay import Progress
@@ -31,7 +31,7 @@ EXPORTED_EVENTS_MAX = 100_000
 
 
 class DatabasePersons:
-    """Implements app.core.ports.Persons."""
+    """Implements app.core.persons.Persons."""
 
     def __init__(self, database: Database, tombstones: Tombstones, clock: Clock) -> None:
         self._database = database

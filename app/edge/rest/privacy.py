@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from app.control.auth import Authority, Identity
 from app.control.privacy import Privacy
-from app.core.ports import Erasure
+from app.core.persons import Erasure
 from app.edge.limits import Limits
 from app.edge.rest.http import AnyRequest, json, permit
 
