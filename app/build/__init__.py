@@ -332,6 +332,7 @@ async def build(
         persons,
         profile=profile,
         worlds=worlds,
+        places=ownership,
         journal=journal,
         modules=modules,
         forgets=[feed.forget],

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.control.privacy import Forget, Privacy, Renew
 from app.core.clock import Clock
 from app.core.module import Module
-from app.core.ports import Audit, Journal, Log
+from app.core.ports import Audit, Journal, Log, Places
 from app.core.profile import Profile
 from app.stores.classes import retentions
 from app.stores.database import Database
@@ -47,6 +47,7 @@ def open_privacy(
     *,
     profile: Profile,
     worlds: Worlds,
+    places: Places,
     journal: Journal,
     modules: Sequence[Module],
     forgets: Sequence[Forget],
@@ -58,6 +59,7 @@ def open_privacy(
     return Privacy(
         persons=persons,
         worlds=worlds,
+        places=places,
         journal=journal,
         modules=modules,
         forgets=forgets,

@@ -15,8 +15,8 @@ import msgspec
 from app.core.errors import Conflict, Error, NotFound
 from app.core.module import Module
 from app.core.persons import Erasure, Persons
-from app.core.ports import Audit, Journal, Log
-from app.world.events import SubjectErased, SubjectRestricted
+from app.core.ports import Audit, Journal, Log, Places
+from app.world.events import QuestRecorded, SubjectErased, SubjectRestricted
 from app.world.personal import known_in
 from app.world.state import World, Worlds
 from app.world.subjects import quests_of
@@ -33,6 +33,7 @@ class Privacy:
         *,
         persons: Persons,
         worlds: Worlds,
+        places: Places,
         journal: Journal,
         modules: Sequence[Module],
         forgets: Sequence[Forget],
@@ -44,6 +45,7 @@ class Privacy:
         """`renew` writes the tenant's checkpoints anew; `forgets` are told of a person who is to be let go."""
         self._persons = persons
         self._worlds = worlds
+        self._places = places
         self._journal = journal
         self._modules = modules
         self._forgets = [*forgets, *(module.forget for module in modules if module.forget is not None)]
@@ -61,6 +63,7 @@ class Privacy:
 
     async def export(self, tenant: str, subject: str) -> dict[str, Any]:
         """Everything that is held of the person, as plain values (GDPR art. 20); raises NotFound."""
+        await self._gather(tenant)
         stored = await self._persons.held(tenant, subject)
         states = [_in_state(world, subject) for world in self._worlds.of(tenant)]
         states = [state for state in states if state]
@@ -73,7 +76,7 @@ class Privacy:
         if not (states or stored["events"] or stored["usage"]):
             raise NotFound(f"nothing is held of {subject!r}", hint="ids are the game server's own")
         restricted = any(subject in world.state.withheld for world in self._worlds.of(tenant))
-        events = [msgspec.to_builtins(event) for event in stored["events"]]
+        events = [_readable(event) for event in stored["events"]]
         return {
             "subject": subject,
             "restricted": restricted,
@@ -90,11 +93,12 @@ class Privacy:
 
         `left` "numbers" keeps what is no content under an alias (anonymize). Raises NotFound, Conflict, StoreDown.
         """
+        await self._gather(tenant)
         known = set(await self._persons.worlds(tenant, subject))
         known |= {world.id for world in self._worlds.of(tenant) if known_in(world.state, subject)}
         if not known:
             raise NotFound(f"nothing is held of {subject!r}", hint="ids are the game server's own")
-        self._require_here(tenant, subject, known)
+        self._require_one_meaning(tenant, subject, known)
         erasure = await self._persons.begin(tenant, subject, left)
         seqs = {world: await self._append(erasure, world) for world in sorted(known)}
         self._audit.note(tenant, actor, "subject.erased", erasure.alias, left=erasure.left)
@@ -114,6 +118,7 @@ class Privacy:
 
     async def restrict(self, tenant: str, subject: str, *, actor: str, restricted: bool) -> int:
         """Hold what is known of the person without using it, or use it again; in how many worlds. Raises NotFound."""
+        await self._gather(tenant)
         worlds = [world for world in self._worlds.of(tenant) if known_in(world.state, subject)]
         if not worlds:
             raise NotFound(f"nothing is held of {subject!r}", hint="ids are the game server's own")
@@ -132,12 +137,17 @@ class Privacy:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _require_here(self, tenant: str, subject: str, known: set[str]) -> None:
-        for id in sorted(known):
-            if not self._worlds.has(tenant, id):
+    async def _gather(self, tenant: str) -> None:
+        """Take the tenant's worlds that nobody owns; raises Conflict where another replica does, Unavailable."""
+        for id, _ in await self._places.all(tenant):
+            address = "" if self._worlds.has(tenant, id) else await self._places.find(tenant, id)
+            if address:
                 raise Conflict(
-                    f"world {id!r} is another replica's", hint="ask that one, or run manage.py privacy with all stopped"
+                    f"world {id!r} is at {address}", hint="ask there, or run manage.py privacy with all stopped"
                 )
+
+    def _require_one_meaning(self, tenant: str, subject: str, known: set[str]) -> None:
+        for id in sorted(known):
             state = self._worlds.get(tenant, id).state
             if any(subject in table for table in (state.npcs, state.items, state.locations, state.factions)):
                 raise Conflict(
@@ -173,6 +183,15 @@ class Privacy:
             self._log.error("erasure.halted", alias=erasure.alias, reason=error.message)
             return
         self._log.info("erasure.finished", alias=erasure.alias, rows=rows)
+
+
+def _readable(event: dict[str, Any]) -> dict[str, Any]:
+    """An event as plain values; a quest's body is read, since it is text of the person like any other."""
+    found: dict[str, Any] = msgspec.to_builtins(event)
+    change = event["change"]
+    if isinstance(change, QuestRecorded) and change.body:
+        found["change"]["body"] = msgspec.msgpack.decode(change.body)
+    return found
 
 
 def _in_state(world: World, subject: str) -> dict[str, Any]:
