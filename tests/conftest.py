@@ -5,6 +5,7 @@ In CI nothing that a package manager can bring is left out: there a missing prog
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import warnings
@@ -26,6 +27,8 @@ PROGRAMS = {"needs_browser": "chromium", "needs_redis": "redis-server", "needs_h
 """Marker -> the program, by the name of its Debian package, without which its tests are left out."""
 
 _numbers = count()
+
+os.environ.setdefault("INNKEEPER_MASTER_KEY", base64.b64encode(b"a master key for tests: 32 bytes").decode())
 
 
 @pytest.fixture(scope="session")

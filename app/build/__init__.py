@@ -19,13 +19,14 @@ from app.build import replicas
 from app.build.access import Access, open_access
 from app.build.audit import NotingBudgets, open_trail
 from app.build.engines import Engines, open_network, open_words
+from app.build.privacy import open_persons, open_privacy
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
 from app.control.audit import HOST, Trail
 from app.control.auth import Authority
+from app.control.privacy import Privacy
 from app.control.repeats import Repeats
 from app.control.tenants import Tenants
-from app.control.vault import NoVault
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
@@ -109,6 +110,7 @@ class Innkeeper:
     visits: Visits
     tenants: Tenants
     settings: SettingsFeed
+    privacy: Privacy
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     warming: asyncio.Task[None] | None = None
     warm: bool = False
@@ -189,6 +191,7 @@ async def build(
     database.watch(limits=patience, log=log)
     await database.upgrade()
     log.debug("database.opened", url=database.url)
+    persons = await open_persons(database, profile, clock, log)
     replica = replicas.name_of(profile)
     reached = failpoints.from_environment(os.environ, log)
     writer = Writer(
@@ -281,7 +284,7 @@ async def build(
     access = await open_access(database, profile, clock=clock, log=log, audit=audit)
     authority = access.authority
     closers.append(access.watch.close)
-    people = await open_people(database, profile.sign_in, access, clock=clock, audit=audit, vault=NoVault())
+    people = await open_people(database, profile.sign_in, access, clock=clock, audit=audit, vault=database.vault)
     closers.append(people.passwords.close)
 
     # Engines
@@ -364,6 +367,19 @@ async def build(
         log=log,
     )
     closers.append(followers.close)
+    privacy = open_privacy(
+        persons,
+        profile=profile,
+        worlds=worlds,
+        places=ownership,
+        journal=journal,
+        modules=modules,
+        forgets=[feed.forget],
+        renew=checkpoints.renew,
+        audit=audit,
+        log=log,
+    )
+    closers.append(privacy.close)
 
     sessions = Sessions(authority, shared.cache if profile.cache.url else None)
     obey(tenants, sessions=sessions, budgets=shared.budgets, worlds=worlds)
@@ -395,6 +411,7 @@ async def build(
         visits=Visits(authority),
         tenants=tenants,
         settings=settings_feed,
+        privacy=privacy,
         closers=closers,
     )
 

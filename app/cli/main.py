@@ -32,6 +32,8 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),
     "tenant": ("app.cli.tenants:tenant", "Make tenants, and set, suspend or remove them."),
+    "privacy": ("app.cli.privacy:privacy", "Report, export or erase what is held of a person."),
+    "vault": ("app.cli.vault:vault", "Rotate the master key that wraps all others."),
     "key": ("app.cli.keys:key", "Make, list and revoke API keys."),
     "keyring": ("app.cli.keyring:keyring", "List, rotate and retire the keys that sign tokens."),
 }

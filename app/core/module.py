@@ -101,3 +101,7 @@ class Module:
     close: Callable[[], Awaitable[None]] | None = None
     describe: Callable[[str, str, str], dict[str, Any]] | None = None
     """(tenant, world, npc) -> what this module knows of one NPC, for the console and `explain`."""
+    held: Callable[[str, str, str], dict[str, Any]] | None = None
+    """(tenant, world, player) -> what this module keeps in memory of one person."""
+    forget: Callable[[str, str, str], None] | None = None
+    """(tenant, world, player): let go of that."""

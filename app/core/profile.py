@@ -189,6 +189,15 @@ class Features(Section, frozen=True, kw_only=True):
     """How often rows and vectors are written, so that a start folds little."""
 
 
+class Privacy(Section, frozen=True, kw_only=True):
+    """How long what is no part of a world's log is kept."""
+
+    records_days_max: int
+    """Idempotency keys older than this go."""
+    keys_days_max: int
+    """Revoked API keys older than this go."""
+
+
 class Telemetry(Section, frozen=True, kw_only=True):
     """Logs."""
 
@@ -212,6 +221,7 @@ class Profile(Section, frozen=True, kw_only=True):
     features: Features
     limits: Limits
     budgets: Budgets
+    privacy: Privacy
     telemetry: Telemetry
     engines: dict[str, AnyEngine]
     ladder: dict[str, tuple[str, ...]]

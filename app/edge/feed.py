@@ -125,6 +125,12 @@ class Feed:
             found = self.after(tenant, world, seq)
         return found
 
+    def forget(self, tenant: str, world: str, player: str) -> None:
+        """Let go of the kept pushes to or about a player."""
+        channel = self._channel(tenant, world)
+        kept = [told for told in channel.pushes if getattr(told[1], "player", "") != player]
+        channel.pushes = deque(kept, self._kept_max)
+
     def _pushes(self, events: Iterable[Event]) -> list[tuple[int, Push]]:
         return [(event.seq, push) for event in events for announce in self._announcers for push in announce(event)]
 

@@ -190,7 +190,7 @@ def _resource(resource: Resource, refs: _Refs) -> dict[str, Any]:
         "operationId": operation_id(resource),
         "summary": resource.summary,
         "parameters": [*_path(resource.path), *_query(resource.query)],
-        "responses": {"200": answer, **_refusals(statuses(resource))},
+        "responses": {str(resource.status): answer, **_refusals(statuses(resource))},
     }
     if resource.path == "/health/ready":
         found["responses"]["503"] = {**answer, "description": "Not ready: the process stops."}

@@ -46,11 +46,14 @@ class Resource:
     answer: Any = None
     media: str = JSON
     statuses: tuple[int, ...] = ()
+    status: int = 200
+    """Of the answer: 202 when what was asked for goes on after it."""
     loopback: bool = False
     """Whether anybody may ask from the machine itself, when the server listens there only."""
 
 
 _WORLD = "/v1/worlds/{world}"
+_SUBJECT = "/v1/privacy/subjects/{subject}"
 
 RESOURCES: tuple[Resource, ...] = (
     Resource(
@@ -205,6 +208,33 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "post", "/v1/keys/{prefix}/rotate", "Give an API key a new secret, shown once.", Scope.KEYS,
         body=people.Rotate, answer=people.KeyText,
+    ),
+    Resource(
+        "get", f"{_SUBJECT}/report", "Count what is held of a person, and for how long.", Scope.PRIVACY,
+        answer=dict[str, Any],
+    ),
+    Resource(
+        "get", f"{_SUBJECT}/export", "Read everything that is held of a person.", Scope.PRIVACY,
+        answer=dict[str, Any],
+    ),
+    Resource(
+        "post", f"{_SUBJECT}/erase", "Forget a person; the files follow at once.", Scope.PRIVACY,
+        answer=shapes.Erasing, status=202,
+    ),
+    Resource(
+        "post", f"{_SUBJECT}/anonymize", "Forget a person and keep the numbers.", Scope.PRIVACY,
+        answer=shapes.Erasing, status=202,
+    ),
+    Resource(
+        "post", f"{_SUBJECT}/restrict", "Hold what is known of a person without using it.", Scope.PRIVACY,
+        answer=shapes.Restricted,
+    ),
+    Resource(
+        "post", f"{_SUBJECT}/unrestrict", "Use what is known of a person again.", Scope.PRIVACY,
+        answer=shapes.Restricted,
+    ),
+    Resource(
+        "get", "/v1/privacy/erasures/{alias}", "Read how far an erasure is.", Scope.PRIVACY, answer=shapes.Erasing
     ),
     Resource("get", "/health/live", "Say that the process runs.", None, answer=shapes.Alive),
     Resource("get", "/health/ready", "Say what is ready, degraded or missing.", None, answer=shapes.Readiness),

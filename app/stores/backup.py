@@ -2,7 +2,8 @@
 
 Three kinds: `sqlite` (the online backup API), `dump` (pg_dump of one snapshot) and `base` (pg_basebackup, the
 start of point-in-time recovery). Copies are made while the server runs. The manifest is written last: a folder
-without one is no backup. It knows files and PostgreSQL's programs, not the command line.
+without one is no backup. Wrapped keys lie beside the copy (backup_keys.py), in a base backup inside it. It knows
+files and PostgreSQL's programs, not the command line.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -21,8 +22,12 @@ from urllib.parse import quote
 import msgspec
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import StaticPool
 
 from app.core.errors import Conflict, Invalid, StoreDown
+from app.stores import tables
+from app.stores.backup_keys import TABLES as KEY_TABLES
+from app.stores.backup_keys import read_keys, write_keys
 from app.stores.cluster import Cluster, Tools, find_tools, private_cluster
 from app.stores.database import Database, failures_named, open_database
 from app.stores.replay import Progress, Replayed, check_world, newest_seqs
@@ -174,10 +179,27 @@ def _copy_sqlite(source: Path, folder: Path) -> Manifest:
             with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(target)) as copy:
                 live.backup(copy)  # one step is one snapshot, which a writer cannot disturb
                 copy.execute("PRAGMA journal_mode=DELETE")  # one file, that can be read where nothing may be written
+                _take_keys_out(copy, folder)
         except sqlite3.Error as error:
             raise StoreDown(f"the copy of {source} failed: {error}", hint="free disk space and try again") from error
     with _sqlite_connection(target) as connection:
         return _manifest("sqlite", connection, target)
+
+
+def _take_keys_out(copy: sqlite3.Connection, folder: Path) -> None:
+    """Move the wrapped keys from the copy to a file of their own, and leave nothing of them in its pages."""
+    copy.commit()
+    engine = create_engine("sqlite://", creator=lambda: copy, poolclass=StaticPool)
+    with engine.connect() as connection:
+        if inspect(connection).has_table(tables.subject_keys.name):
+            write_keys(folder, read_keys(connection))
+    copy.rollback()
+    copy.execute("PRAGMA secure_delete=ON")
+    for table in KEY_TABLES:
+        with suppress(sqlite3.OperationalError):  # a schema from before sealing has no such table
+            copy.execute(f"DELETE FROM {table.name}")  # noqa: S608  # a name of ours
+    copy.commit()
+    copy.execute("VACUUM")
 
 
 def _dump(connection: Connection, url: URL, folder: Path) -> Manifest:
@@ -195,9 +217,12 @@ def _dump(connection: Connection, url: URL, folder: Path) -> Manifest:
         "--no-password",
         f"--snapshot={snapshot}",
         f"--file={target}",
+        *(f"--exclude-table-data={table.name}" for table in KEY_TABLES),
         address,
     ]
     tools.run("pg_dump", arguments, environment={**environment, "PGOPTIONS": f"-c {SETTING}={EVERY_TENANT}"})
+    if inspect(connection).has_table(tables.subject_keys.name):
+        write_keys(folder, read_keys(connection))
     return _manifest("dump", connection, target, postgres_major=_major(connection))
 
 

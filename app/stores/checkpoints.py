@@ -3,20 +3,22 @@
 While the server runs, a twin of each world's state folds the events that are committed, in small steps; nothing is
 ever copied on the loop. When enough of them have gone by, a thread encodes the twin slice by slice, and it is written
 in parts, each a short transaction between those of the writer; the last part makes the checkpoint. A clean stop
-writes the state in one row, which the release before reads as well. The newest of the two counts.
+writes the state in one part. Parts are sealed under a key of the tenant; what releases before that have written
+is still read, and goes with the next checkpoint.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from app.core.clock import Clock
 from app.core.errors import StoreDown
@@ -26,7 +28,8 @@ from app.stores import repositories
 from app.stores.database import Database
 from app.stores.failpoints import Reached, nothing
 from app.stores.pieces import parts_of
-from app.stores.tables import checkpoint_parts, checkpoints
+from app.stores.tables import checkpoint_parts, checkpoints, sealed_checkpoints
+from app.stores.vault import CHECKPOINT, key_of, seal, unseal, vault_of
 from app.world import reducers
 from app.world.state import State, World, copied
 
@@ -83,6 +86,7 @@ class Checkpoints:
         self._grown: dict[tuple[str, str], None] = {}
         """Worlds with enough events for a checkpoint."""
         self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.fault = ""
         """Why the last checkpoint could not be written; empty while they can."""
@@ -125,6 +129,15 @@ class Checkpoints:
         self._told[key] = None
         self._wake.set()
 
+    async def renew(self, tenant: str) -> None:
+        """Write checkpoints of the tenant's worlds now, up to what is committed; raises StoreDown."""
+        async with self._writing:
+            for twin in [twin for key, twin in self._twins.items() if key[0] == tenant]:
+                await self._fold(twin)
+                await self._write(twin)
+                if self.fault:
+                    raise StoreDown(self.fault)
+
     async def close(self) -> None:
         """Stop; what is half written is no checkpoint and goes with the next one."""
         if self._task is not None:
@@ -134,14 +147,18 @@ class Checkpoints:
     async def _run(self) -> None:
         while True:
             await self._rest()
-            told, self._told = self._told, {}
-            for key in told:
-                await self._attend(key)
-            for key in [*self._grown]:
-                twin = self._twins.get(key)
-                if twin is not None and self._clock.monotonic_s() - twin.saved_s >= self._interval_s:
-                    del self._grown[key]
-                    await self._write(twin)
+            async with self._writing:
+                await self._attend_all()
+
+    async def _attend_all(self) -> None:
+        told, self._told = self._told, {}
+        for key in told:
+            await self._attend(key)
+        for key in [*self._grown]:
+            twin = self._twins.get(key)
+            if twin is not None and self._clock.monotonic_s() - twin.saved_s >= self._interval_s:
+                del self._grown[key]
+                await self._write(twin)
 
     async def _rest(self) -> None:
         """Wait for events, or for the moment when a checkpoint may be due."""
@@ -253,22 +270,22 @@ def save_checkpoint(connection: Connection, tenant: str, world: str, state: byte
     if not _may_write(connection, tenant, world, seq):
         return
     drop_checkpoints(connection, tenant, world)
-    connection.execute(insert(checkpoints).values(tenant=tenant, world=world, seq=seq, state=state))
+    _insert(connection, tenant, world, Part(seq=seq, number=0, parts=1, body=state))
 
 
 def save_part(connection: Connection, tenant: str, world: str, part: Part) -> None:
     """Put one part in; the last one makes the checkpoint and takes those before it away."""
-    whole = _whole_seq(connection, tenant, world)
+    whole = _sealed_seq(connection, tenant, world)
     if whole == part.seq or not _may_write(connection, tenant, world, part.seq):
         return
-    table = checkpoint_parts
+    table = sealed_checkpoints
     ours = (table.c.tenant == tenant, table.c.world == world)
     if part.number == 0:  # what a kill left half written
         connection.execute(delete(table).where(*ours, table.c.seq != whole))
-    values = {"seq": part.seq, "part": part.number, "parts": part.parts, "body": part.body}
-    connection.execute(insert(table).values(tenant=tenant, world=world, **values))
+    _insert(connection, tenant, world, part)
     if part.last:
         connection.execute(delete(table).where(*ours, table.c.seq < part.seq))
+        _drop_plain(connection, tenant, world)
 
 
 def load_checkpoint(connection: Connection, tenant: str, world: str) -> State:
@@ -277,16 +294,21 @@ def load_checkpoint(connection: Connection, tenant: str, world: str) -> State:
 
 
 def checkpoint_body(connection: Connection, tenant: str, world: str) -> bytes:
-    """The newest checkpoint as it is stored, joined; empty without one."""
-    row, whole = _row_seq(connection, tenant, world), _whole_seq(connection, tenant, world)
-    if not (row or whole):
+    """The newest checkpoint, opened and joined; empty without one, and where its key was destroyed.
+
+    Raises StoreDown where a part was changed or moved.
+    """
+    row, plain = _row_seq(connection, tenant, world), _plain_seq(connection, tenant, world)
+    sealed = _sealed_seq(connection, tenant, world)
+    if sealed and sealed >= max(row, plain):
+        return _opened(connection, tenant, world, sealed)
+    if not (row or plain):
         return b""
-    if row >= whole:
-        table = checkpoints
-        query = select(table.c.state).where(table.c.tenant == tenant, table.c.world == world)
+    if row >= plain:
+        query = select(checkpoints.c.state).where(checkpoints.c.tenant == tenant, checkpoints.c.world == world)
         return bytes(connection.execute(query).scalar_one())
     parts = checkpoint_parts
-    of = (parts.c.tenant == tenant, parts.c.world == world, parts.c.seq == whole)
+    of = (parts.c.tenant == tenant, parts.c.world == world, parts.c.seq == plain)
     return b"".join(connection.execute(select(parts.c.body).where(*of).order_by(parts.c.part)).scalars())
 
 
@@ -305,13 +327,53 @@ def decode_checkpoint(body: bytes, world: str) -> State:
 
 def drop_checkpoints(connection: Connection, tenant: str, world: str) -> None:
     """Take every checkpoint of the world away; the log can make them again."""
-    for table in (checkpoints, checkpoint_parts):
-        connection.execute(delete(table).where(table.c.tenant == tenant, table.c.world == world))
+    table = sealed_checkpoints
+    connection.execute(delete(table).where(table.c.tenant == tenant, table.c.world == world))
+    _drop_plain(connection, tenant, world)
 
 
 def newest_checkpoint(connection: Connection, tenant: str, world: str) -> int:
     """The event of the world's newest checkpoint; 0 without one."""
-    return max(_row_seq(connection, tenant, world), _whole_seq(connection, tenant, world))
+    plain = max(_row_seq(connection, tenant, world), _plain_seq(connection, tenant, world))
+    return max(plain, _sealed_seq(connection, tenant, world))
+
+
+def _drop_plain(connection: Connection, tenant: str, world: str) -> None:
+    """Take away what releases before sealing have written."""
+    for table in (checkpoints, checkpoint_parts):
+        connection.execute(delete(table).where(table.c.tenant == tenant, table.c.world == world))
+
+
+def _insert(connection: Connection, tenant: str, world: str, part: Part) -> None:
+    key = vault_of(connection).data_key(connection, tenant, CHECKPOINT, time.time_ns() // 1_000_000)
+    body = seal(key, _where(tenant, world, part.seq, part.number), part.body)
+    values = {"seq": part.seq, "part": part.number, "parts": part.parts, "body": body}
+    connection.execute(insert(sealed_checkpoints).values(tenant=tenant, world=world, **values))
+
+
+def _opened(connection: Connection, tenant: str, world: str, seq: int) -> bytes:
+    """The parts, opened; nothing where one of their keys was destroyed."""
+    table, vault = sealed_checkpoints, vault_of(connection)
+    query = select(table.c.part, table.c.body).where(
+        table.c.tenant == tenant, table.c.world == world, table.c.seq == seq
+    )
+    bodies = []
+    for row in connection.execute(query.order_by(table.c.part)).all():
+        id = key_of(row.body)
+        if not id:
+            raise StoreDown(
+                f"the newest checkpoint of world {world!r} cannot be read: it names no key",
+                hint="rebuild it from the log with manage.py events replay",
+            )
+        key = vault.named_key(connection, tenant, CHECKPOINT, id)
+        if key is None:
+            return b""
+        bodies.append(unseal(key, _where(tenant, world, seq, row.part), row.body))
+    return b"".join(bodies)
+
+
+def _where(tenant: str, world: str, seq: int, part: int) -> tuple[str | int, ...]:
+    return (tenant, "sealed_checkpoints", "body", world, seq, part)
 
 
 def _may_write(connection: Connection, tenant: str, world: str, seq: int) -> bool:
@@ -324,9 +386,16 @@ def _row_seq(connection: Connection, tenant: str, world: str) -> int:
     return int(connection.execute(query).scalar() or 0)
 
 
-def _whole_seq(connection: Connection, tenant: str, world: str) -> int:
+def _plain_seq(connection: Connection, tenant: str, world: str) -> int:
+    return _whole_seq(connection, checkpoint_parts, tenant, world)
+
+
+def _sealed_seq(connection: Connection, tenant: str, world: str) -> int:
+    return _whole_seq(connection, sealed_checkpoints, tenant, world)
+
+
+def _whole_seq(connection: Connection, table: Table, tenant: str, world: str) -> int:
     """The newest event of which all parts are there; 0 when none is."""
-    table = checkpoint_parts
     query = select(table.c.seq).where(table.c.tenant == tenant, table.c.world == world)
     whole = query.group_by(table.c.seq, table.c.parts).having(func.count() == table.c.parts)
     return int(connection.execute(whole.order_by(table.c.seq.desc()).limit(1)).scalar() or 0)

@@ -6,7 +6,7 @@ the schema. Repositories get a synchronous connection from either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -18,7 +18,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from app.core.errors import Invalid, StoreDown
 from app.core.ports import Log
 from app.stores.embedded.folder import FolderLock
+from app.stores.ring import FILE, Ring
 from app.stores.tenancy import Tenants
+from app.stores.vault import Vault
 from app.stores.watch import RETRY_AFTER_S, Limits
 
 T = TypeVar("T")
@@ -30,6 +32,11 @@ class Database(Protocol):
     @property
     def url(self) -> str:
         """The address without its password."""
+        ...
+
+    @property
+    def vault(self) -> Vault:
+        """The keys of what is sealed in it; every connection carries them too."""
         ...
 
     @property
@@ -67,6 +74,10 @@ class Database(Protocol):
         """Bring the schema to the newest revision; an empty database gets the whole of it."""
         ...
 
+    async def scrub(self, names: Sequence[str]) -> None:
+        """Leave nothing of deleted and replaced rows of these tables in the database's files."""
+        ...
+
     async def close(self) -> None:
         """Wait for running work, then close every connection."""
         ...
@@ -76,8 +87,11 @@ def open_database(url: str, *, folder: Path, migrations: Path, owner_url: str = 
     """The database at `url`, or the SQLite file in `folder` when it is empty. Nothing is connected yet.
 
     `owner_url` is the same PostgreSQL database as the role that owns the tables, where `url` is not to migrate.
+    The master keys lie in `folder`, or where the environment says.
+
     Raises Invalid for an address that is neither SQLite nor PostgreSQL, or whose driver is not installed.
     """
+    vault = Vault(Ring(folder / FILE))
     if not url:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         url = f"sqlite:///{folder / 'innkeeper.db'}"
@@ -89,18 +103,18 @@ def open_database(url: str, *, folder: Path, migrations: Path, owner_url: str = 
         case "sqlite":
             from app.stores.sqlite import SqliteDatabase
 
-            return SqliteDatabase(parsed, migrations)
+            return SqliteDatabase(parsed, migrations, vault)
         case "postgresql":
-            return _open_postgres(parsed, migrations, owner)
+            return _open_postgres(parsed, migrations, vault, owner)
         case other:
             raise Invalid(f"database.url names {other!r}", hint="use postgresql://… or leave it empty for SQLite")
 
 
-def _open_postgres(url: URL, migrations: Path, owner: URL | None) -> Database:
+def _open_postgres(url: URL, migrations: Path, vault: Vault, owner: URL | None) -> Database:
     try:
         from app.stores.postgres import PostgresDatabase
 
-        return PostgresDatabase(url, migrations, owner=owner)
+        return PostgresDatabase(url, migrations, vault, owner=owner)
     except ModuleNotFoundError as error:
         raise Invalid(f"the package {error.name!r} is not installed", hint="uv sync --extra postgres") from error
 

@@ -10,15 +10,23 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from app.core.errors import Conflict, Invalid, nearest
+from app.core.messages import Event
 from app.stores import repositories, tables
 from app.stores.bulk import Row, insert_rows
 from app.stores.replay import STEP_EVENTS, VERSIONS, Progress, chosen_worlds
-from app.world.events import AnyChange, decoder, encoder
+from app.stores.sealing import Sealer
+from app.stores.vault import vault_of
+from app.world import reducers
+from app.world.events import AnyChange, encoder
+from app.world.personal import persons_of
+from app.world.state import World
 
 FORMAT = 1
+KEYS_MAX = 65_536
+EVENT_VERSION = 1
 
 _encoder = msgspec.json.Encoder()
 
@@ -67,28 +75,53 @@ def read_events(connection: Connection, body: Iterable[bytes], told: Progress) -
     """
     if connection.execute(select(tables.events.c.seq).limit(1)).first() is not None:
         raise Conflict("this database has events already", hint="import into an empty one")
-    seqs: dict[tuple[str, str], int] = {}
-    rows: list[Row] = []
+    worlds: dict[tuple[str, str], World] = {}
+    rows: dict[Table, list[Row]] = {}
+    sealer = Sealer(vault_of(connection), keys_max=KEYS_MAX)
+    waiting = 0
     for number, text in enumerate(body, 1):
         line = _line(text, number)
-        key = (line.tenant, line.world)
-        if line.seq != seqs.get(key, 0) + 1:
+        world = worlds.setdefault((line.tenant, line.world), World(line.tenant, line.world))
+        if line.seq != world.state.seq + 1:
             raise Invalid(
-                f"line {number}: event {line.seq} of world {line.world!r} follows event {seqs.get(key, 0)}",
+                f"line {number}: event {line.seq} of world {line.world!r} follows event {world.state.seq}",
                 hint="import a whole export, as it was written",
             )
         if line.seq == 1:
-            repositories.insert_world(connection, *key, line.wall_ms)
-        seqs[key] = line.seq
-        rows.append((*key, line.seq, line.id, line.wall_ms, line.game_s, line.version, encoder.encode(line.change)))
-        if len(rows) == STEP_EVENTS:
-            insert_rows(connection, tables.events, rows)
-            rows = []
-            told(STEP_EVENTS)
-    if rows:
-        insert_rows(connection, tables.events, rows)
-        told(len(rows))
-    return sum(seqs.values())
+            repositories.insert_world(connection, line.tenant, line.world, line.wall_ms)
+        _take(rows, sealer, world, line, number)
+        waiting += 1
+        if waiting == STEP_EVENTS:
+            _flush(connection, rows)
+            told(waiting)
+            waiting = 0
+    _flush(connection, rows)
+    told(waiting)
+    return sum(world.state.seq for world in worlds.values())
+
+
+def _take(rows: dict[Table, list[Row]], sealer: Sealer, world: World, line: Line, number: int) -> None:
+    """Add the rows of a line, sealed where it speaks of a person, and bring the world to it."""
+    event = Event(seq=line.seq, id=line.id, wall_ms=line.wall_ms, game_s=line.game_s, change=line.change)
+    persons = persons_of(world, line.change)
+    if persons:
+        sealed = sealer.seal(line.tenant, line.world, event, persons)
+        rows.setdefault(tables.sealed_events, []).append(sealed.row)
+        rows.setdefault(tables.subject_keys, []).extend(sealed.keys)
+    body = sealed.body if persons else encoder.encode(line.change)
+    row = (line.tenant, line.world, line.seq, line.id, line.wall_ms, line.game_s, line.version, body)
+    rows.setdefault(tables.events, []).append(row)
+    try:
+        reducers.apply(world.state, event)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Invalid(f"line {number} cannot be applied: {error!r}", hint="import a whole export") from error
+
+
+def _flush(connection: Connection, rows: dict[Table, list[Row]]) -> None:
+    for table, waiting in rows.items():
+        if waiting:
+            insert_rows(connection, table, waiting)
+    rows.clear()
 
 
 def _line(text: bytes, number: int) -> Line:
@@ -114,16 +147,14 @@ def _worlds(connection: Connection, tenant: str, world: str) -> list[tuple[str, 
 
 
 def _lines(connection: Connection, tenant: str, world: str) -> Iterator[Line]:
-    table = tables.events
-    query = select(table).where(table.c.tenant == tenant, table.c.world == world).order_by(table.c.seq)
-    for row in connection.execute(query.execution_options(yield_per=repositories.ROWS_PER_FETCH)):
+    for event in repositories.events_between(connection, tenant, world, 1):
         yield Line(
             tenant=tenant,
             world=world,
-            seq=row.seq,
-            id=row.id,
-            wall_ms=row.wall_ms,
-            game_s=row.game_s,
-            version=row.version,
-            change=decoder.decode(row.body),
+            seq=event.seq,
+            id=event.id,
+            wall_ms=event.wall_ms,
+            game_s=event.game_s,
+            version=EVENT_VERSION,
+            change=event.change,
         )

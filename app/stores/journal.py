@@ -28,15 +28,19 @@ from app.stores.loading import load_world
 from app.stores.pieces import state_encoder
 from app.stores.recall import Recall
 from app.stores.repositories import Claim
+from app.stores.sealing import Sealer
 from app.stores.writer import Writer
 from app.world import reducers
-from app.world.events import encoder
+from app.world.events import QuestRecorded, SubjectErased, encoder
+from app.world.personal import emptied, persons_of
 from app.world.state import World, Worlds
 from app.world.undo import Undo
 
 REACTIONS_MAX = 256
 """Derived changes of one call; more is a module reacting to itself."""
 EVENT_VERSION = 1
+SUBJECT_KEYS_MAX = 65_536
+"""Persons whose keys are at hand; one who has left gets a new key with the next thing that is said of them."""
 
 Reaction = Callable[[World, Event], Sequence[Change]]
 _Call = tuple[int, int, bytes, "asyncio.Future[None] | None"]
@@ -69,6 +73,9 @@ class WorldJournal:
         self._clock = clock
         self._log = log
         self._ids = Ids()
+        self._sealer = Sealer(database.vault, keys_max=SUBJECT_KEYS_MAX)
+        self._persons: dict[int, tuple[str, ...]] = {}
+        """Place -> of whom, for the events of the call that is being applied that say something personal."""
         self._keys_max = idempotency_keys_max
         self._checkpoints = checkpoints
         self._owner = owner
@@ -129,7 +136,7 @@ class WorldJournal:
         events = self._apply(owned, changes, game_s)
         self._reached("call.applied")
         claim = Claim(tenant, world, self._owner, owned.fence)
-        done = self._writer.submit(_rows(owned, events, key, request), events=len(events), claim=claim)
+        done = self._writer.submit(self._rows(owned, events, key, request), events=len(events), claim=claim)
         if key:
             known[key] = (events[0].seq, events[-1].seq, request, done)
             self._forget(owned, known)
@@ -177,6 +184,7 @@ class WorldJournal:
             self._worlds.drop(world)
             self._keys.pop((tenant, id), None)
             self._checkpoints.forget(tenant, id)
+            self._sealer.forget(tenant, id)
 
     async def checkpoint(self) -> None:
         """Write every world's state, so that the next start replays nothing."""
@@ -218,6 +226,7 @@ class WorldJournal:
         # A single change is checked before it is applied, so only several need a way back.
         undo = Undo(world.state) if len(changes) > 1 else None
         events: list[Event] = []
+        self._persons.clear()
         try:
             for change in changes:
                 event = self._step(world, change, game_s, undo)
@@ -234,6 +243,12 @@ class WorldJournal:
         if undo is not None:
             undo.note(change)
         wall_ms = self._clock.wall_ms()
+        persons = persons_of(world, change)
+        if persons:
+            if any(person in world.state.withheld for person in persons):
+                change = _bare(change)
+            else:
+                self._persons[world.state.seq + 1] = persons
         event = Event(
             seq=world.state.seq + 1,
             id=self._ids.new(wall_ms),
@@ -282,6 +297,34 @@ class WorldJournal:
             self._stream.publish(world, events)
             self._reached("events.published")
 
+    def _rows(self, world: World, events: Sequence[Event], key: str, request: bytes) -> dict[Table, list[Row]]:
+        tenant, id = world.tenant, world.id
+        logged: list[Row] = []
+        rows: dict[Table, list[Row]] = {tables.events: logged}
+        for event in events:
+            persons = self._persons.get(event.seq) if self._persons else None
+            if persons is not None:
+                sealed = self._sealer.seal(tenant, id, event, persons)
+                body = sealed.body
+                rows.setdefault(tables.sealed_events, []).append(sealed.row)
+                if sealed.keys:
+                    rows.setdefault(tables.subject_keys, []).extend(sealed.keys)
+            else:
+                body = encoder.encode(event.change)
+                if type(event.change) is SubjectErased:
+                    self._sealer.forget(tenant, id, event.change.subject, now_ms=event.wall_ms)
+            logged.append((tenant, id, event.seq, event.id, event.wall_ms, event.game_s, EVENT_VERSION, body))
+        if key:
+            rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq, request or None)]
+        return rows
+
+
+def _bare(change: Change) -> Change:
+    """What may be noted while one of its persons is restricted; raises Conflict where nothing would be left."""
+    if isinstance(change, QuestRecorded):
+        raise Conflict("the quest's player is restricted", hint="lift the restriction first (privacy unrestrict)")
+    return emptied(change)
+
 
 def _require_same(key: str, request: bytes, first: bytes) -> None:
     """Raise Conflict when the key came with another request; earlier releases did not note which."""
@@ -290,16 +333,3 @@ def _require_same(key: str, request: bytes, first: bytes) -> None:
             f"the key {key!r} was used for another request",
             hint="use a new key for each request, and the same one only to send it again",
         )
-
-
-def _rows(world: World, events: Sequence[Event], key: str, request: bytes) -> dict[Table, list[Row]]:
-    tenant, id = world.tenant, world.id
-    rows: dict[Table, list[Row]] = {
-        tables.events: [
-            (tenant, id, event.seq, event.id, event.wall_ms, event.game_s, EVENT_VERSION, encoder.encode(event.change))
-            for event in events
-        ]
-    }
-    if key:
-        rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq, request or None)]
-    return rows

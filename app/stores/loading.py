@@ -14,6 +14,7 @@ from app.stores import repositories
 from app.stores.checkpoints import checkpoint_body, decode_checkpoint
 from app.stores.database import Database
 from app.stores.repositories import Claim
+from app.stores.vault import Vault
 from app.world import reducers
 from app.world.state import State, World
 
@@ -34,12 +35,12 @@ async def load_world(database: Database, claim: Claim) -> tuple[World, int]:
                 connection, tenant, id, after_seq, PAGE_EVENTS
             ),
         )
-        await asyncio.to_thread(_apply, state, rows)
+        await asyncio.to_thread(_apply, state, rows, database.vault)
         replayed += len(rows)
         if len(rows) < PAGE_EVENTS:
             return World(tenant, id, state, fence=claim.fence), replayed
 
 
-def _apply(state: State, rows: Sequence[Any]) -> None:
+def _apply(state: State, rows: Sequence[Any], vault: Vault) -> None:
     for row in rows:
-        reducers.apply(state, repositories.event_of(row))
+        reducers.apply(state, repositories.event_of(row, vault))

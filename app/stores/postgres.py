@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
@@ -26,6 +26,7 @@ from app.stores import roles
 from app.stores.bringup import LOCK_MS_MAX, bring_up, fits, patiently
 from app.stores.database import failures_named
 from app.stores.tenancy import SERVERS, SETTING, Tenants, setting_of
+from app.stores.vault import Vault
 from app.stores.watch import NO_LIMIT_S, RETRY_AFTER_S, Limits, Running, Watch
 
 T = TypeVar("T")
@@ -58,8 +59,9 @@ class PostgresDatabase:
 
     alone = None
 
-    def __init__(self, url: URL, migrations: Path, *, owner: URL | None = None) -> None:
+    def __init__(self, url: URL, migrations: Path, vault: Vault, *, owner: URL | None = None) -> None:
         """`owner` migrates, where `url` is not to."""
+        self.vault = vault
         self._url = url.set(drivername="postgresql+asyncpg")
         self._login = url.username if owner is not None else None
         self._migrations = migrations
@@ -102,6 +104,12 @@ class PostgresDatabase:
         for engine in (self._engine, self._probes, self._owner):
             await engine.dispose()
         self.weakness = await self.run(SERVERS, roles.weakness)
+
+    async def scrub(self, names: Sequence[str]) -> None:
+        with failures_named(self.url):
+            async with self._owner.connect() as connection:  # whoever owns a table may vacuum it
+                for name in names:
+                    await connection.execute(text(f'VACUUM "{name}"'))
 
     async def close(self) -> None:
         if self.fault:
@@ -157,6 +165,7 @@ class PostgresDatabase:
             isolation_level="AUTOCOMMIT",
             connect_args={} if tls is None else {"ssl": tls},
         )
+        engine.sync_engine.update_execution_options(vault=self.vault)
         event.listen(engine.sync_engine, "do_connect", connecting)
         event.listen(engine.sync_engine, "connect", self._connected)
         event.listen(engine.sync_engine, "checkout", _require_open)

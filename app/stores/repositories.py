@@ -9,7 +9,8 @@ from sqlalchemy import Connection, and_, func, insert, select, tuple_, update
 
 from app.core.messages import Event
 from app.stores import tables
-from app.world.events import decoder
+from app.stores.sealing import change_of, logged
+from app.stores.vault import Vault, vault_of
 
 ROWS_PER_FETCH = 5_000
 
@@ -95,18 +96,18 @@ def events_between(
     connection: Connection, tenant: str, world: str, first_seq: int, last_seq: int | None = None
 ) -> Iterator[Event]:
     """The events from `first_seq` on (to `last_seq`, both included), in order."""
-    table = tables.events
-    query = select(table).where(table.c.tenant == tenant, table.c.world == world, table.c.seq >= first_seq)
+    table, vault = tables.events, vault_of(connection)
+    query = logged().where(table.c.tenant == tenant, table.c.world == world, table.c.seq >= first_seq)
     if last_seq is not None:
         query = query.where(table.c.seq <= last_seq)
     for row in connection.execute(query.order_by(table.c.seq).execution_options(yield_per=ROWS_PER_FETCH)):
-        yield event_of(row)
+        yield event_of(row, vault)
 
 
 def event_rows(connection: Connection, tenant: str, world: str, after_seq: int, rows_max: int) -> Sequence[Any]:
-    """Up to `rows_max` rows of the events that follow `after_seq`, in order."""
+    """Up to `rows_max` rows, for `event_of`, of the events that follow `after_seq`, in order."""
     table = tables.events
-    query = select(table).where(table.c.tenant == tenant, table.c.world == world, table.c.seq > after_seq)
+    query = logged().where(table.c.tenant == tenant, table.c.world == world, table.c.seq > after_seq)
     return connection.execute(query.order_by(table.c.seq).limit(rows_max)).all()
 
 
@@ -117,9 +118,9 @@ def newest_seq(connection: Connection, tenant: str, world: str) -> int:
     return int(connection.execute(query).scalar() or 0)
 
 
-def event_of(row: Any) -> Event:
-    """The event in a row of the log."""
-    change = decoder.decode(row.body)
+def event_of(row: Any, vault: Vault) -> Event:
+    """The event in a row of `event_rows`, whole as far as its keys are there."""
+    change = change_of(row, vault)
     return Event(seq=row.seq, id=row.id, wall_ms=row.wall_ms, game_s=row.game_s, change=change)
 
 

@@ -16,13 +16,18 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import make_url
 
+from app.core.clock import SystemClock
 from app.core.errors import Conflict, Invalid
 from app.stores import tables
 from app.stores.backup import COPY, Manifest, check_bytes, examine, load_dump, read_manifest, sqlite_path
+from app.stores.backup_keys import load_keys, put_keys
 from app.stores.cluster import find_tools
 from app.stores.database import Database, open_database
+from app.stores.persons import DatabasePersons
 from app.stores.replay import Progress, Replayed
 from app.stores.tenancy import EVERY_TENANT, SERVERS
+from app.stores.tombstones import FILE as TOMBSTONES
+from app.stores.tombstones import Tombstones
 
 
 async def restore(
@@ -30,6 +35,7 @@ async def restore(
 ) -> list[Replayed]:
     """Put the backup where `url` (or the empty one's file in `data`) points, then examine it there.
 
+    Persons who were erased since the backup, by the tombstones in `data`, are erased again.
     Raises Conflict when something is there and `overwrite` is not set, Invalid for the wrong kind, StoreDown.
     """
     manifest = read_manifest(folder)
@@ -46,7 +52,13 @@ async def restore(
     try:
         if manifest.kind == "dump":
             await _load(database, folder, manifest, url, overwrite=overwrite)
-        return await database.run(EVERY_TENANT, lambda connection: examine(connection, manifest, told))
+        keys = load_keys(folder)
+        if keys is not None:
+            await database.run(EVERY_TENANT, lambda connection: put_keys(connection, keys))
+        found = await database.run(EVERY_TENANT, lambda connection: examine(connection, manifest, told))
+        if keys is not None:
+            await DatabasePersons(database, Tombstones(data / TOMBSTONES), SystemClock()).erase_again(told=told)
+        return found
     finally:
         await database.close()
 

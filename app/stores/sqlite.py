@@ -7,7 +7,7 @@ named, and whoever comes meanwhile is told at once; the work itself ends when th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -22,11 +22,12 @@ from app.stores.bringup import LOCK_MS_MAX, bring_up, fits, patiently
 from app.stores.database import failures_named
 from app.stores.embedded.folder import FolderLock
 from app.stores.tenancy import SERVERS, Tenants, setting_of
+from app.stores.vault import Vault
 from app.stores.watch import NO_LIMIT_S, RETRY_AFTER_S, Limits, Running, Watch
 
 T = TypeVar("T")
 BUSY_MS_MAX = 5_000
-PRAGMAS = (f"busy_timeout={BUSY_MS_MAX}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+PRAGMAS = (f"busy_timeout={BUSY_MS_MAX}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 
 
 class SqliteDatabase:
@@ -34,8 +35,10 @@ class SqliteDatabase:
 
     weakness = ""
 
-    def __init__(self, url: URL, migrations: Path) -> None:
+    def __init__(self, url: URL, migrations: Path, vault: Vault) -> None:
         self._engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        self._engine.update_execution_options(vault=vault)
+        self.vault = vault
         event.listen(self._engine, "connect", _configure)
         self._migrations = migrations
         self._thread = ThreadPoolExecutor(1, "innkeeper-database")
@@ -66,6 +69,12 @@ class SqliteDatabase:
             lambda: self.run_long(SERVERS, fits)
         ):  # a new file is locked while it turns to write-ahead
             await patiently(lambda: self.run_long(SERVERS, self._bring_up_alone))
+
+    async def scrub(self, names: Sequence[str]) -> None:
+        # Deleted rows are overwritten at once (secure_delete); the write-ahead log may still hold their pages.
+        await self.run_long(
+            SERVERS, lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+        )
 
     async def close(self) -> None:
         if self._watch is not None:

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Float,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -271,4 +272,61 @@ sign_in_attempts = Table(
     Column("failures", Integer, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
     Column("seen_ms", BigInteger, nullable=False),
+)
+
+data_keys = Table(
+    "data_keys",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("purpose", String(32), primary_key=True),
+    Column("id", LargeBinary, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("retired_ms", BigInteger),
+)
+
+subject_keys = Table(
+    "subject_keys",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", LargeBinary, primary_key=True),
+    Column("subject", String(128), nullable=False),
+    Column("world", String(128), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("subject_keys_subject", "tenant", "subject"),
+)
+
+sealed_events = Table(
+    "sealed_events",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("world", String(128), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("other_key", LargeBinary),
+    Column("body", LargeBinary, nullable=False),
+)
+
+sealed_checkpoints = Table(
+    "sealed_checkpoints",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("world", String(128), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("parts", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("alias", String(64), primary_key=True),
+    Column("subject", String(128), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("left_over", String(16), nullable=False),
+    Column("requested_ms", BigInteger, nullable=False),
+    Column("finished_ms", BigInteger),
 )

@@ -117,9 +117,29 @@ class WordsUsed(Change, frozen=True, kw_only=True, tag="words.used"):
     estimated: bool = False
 
 
+class SubjectErased(Change, frozen=True, kw_only=True, tag="subject.erased"):
+    """A person is forgotten: content goes, and what is left of `subject` is of `alias`, which nobody can trace back.
+
+    `left` says what stays under the alias: nothing but totals, or the player's numbers and relations too. `quests`
+    are the person's own.
+    """
+
+    subject: Id
+    alias: Id
+    left: Literal["totals", "numbers"] = "totals"
+    quests: tuple[Id, ...] = ()
+
+
+class SubjectRestricted(Change, frozen=True, kw_only=True, tag="subject.restricted"):
+    """What is known of a person is kept and not used (GDPR art. 18), until it may be again."""
+
+    subject: Id
+    restricted: bool
+
+
 AnyChange = (
     EntityUpserted | EntityRemoved | FactAsserted | MapStored | Happened | ProposalOffered | ProposalSettled
-    | RelationChanged | QuestRecorded | IntentSet | WordsUsed
+    | RelationChanged | QuestRecorded | IntentSet | WordsUsed | SubjectErased | SubjectRestricted
 )  # fmt: skip
 
 encoder = msgspec.msgpack.Encoder()

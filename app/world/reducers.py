@@ -13,7 +13,7 @@ import msgspec
 
 from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.messages import Change, Event
-from app.world import entities, events, usage
+from app.world import entities, events, subjects, usage
 from app.world.state import State, World, pair
 
 FACTS_KEPT_MAX = 32
@@ -228,4 +228,6 @@ _APPLIES: dict[type[Change], Callable[[State, Any], None]] = {
     events.RelationChanged: _relate,
     events.QuestRecorded: _record_quest,
     events.IntentSet: _set_intent,
+    events.SubjectErased: subjects.erase,
+    events.SubjectRestricted: subjects.restrict,
 }

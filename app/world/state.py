@@ -10,9 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import NotFound, nearest
-from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Player, StoredMap
+from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Player, StoredMap, Value
 from app.world.events import IntentSet, ProposalOffered, QuestRecorded
 from app.world.usage import Table
+
+
+class Withheld(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held of a person and not used: the content of their entity, and the facts by their key."""
+
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    attributes: dict[str, Value] = {}
+    facts: dict[str, tuple[Fact, ...]] = {}
+    quests: dict[str, QuestRecorded] = {}
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -35,6 +45,8 @@ class State(msgspec.Struct, kw_only=True):
     """NPC id -> a small number that stands for it in binary frames; never reused."""
     usage: Table = {}
     """What models cost, by period; rows are replaced and never changed in place."""
+    withheld: dict[str, Withheld] = {}
+    """Persons of whom nothing may be used now, by id."""
 
 
 def copied(state: State) -> State:

@@ -24,6 +24,7 @@ class Undo:
     def __init__(self, state: State) -> None:
         self._state = state
         self._seq, self._game_s, self._usage = state.seq, state.game_s, state.usage
+        self._quests = state.quests
         self._notes: list[tuple[dict[str, Any], Any, Any]] = []
         """(table, key, what was there)."""
 
@@ -44,6 +45,7 @@ class Undo:
             else:
                 table[key] = before
         self._notes.clear()
+        self._state.quests = self._quests
         self._state.seq, self._state.game_s, self._state.usage = self._seq, self._game_s, self._usage
 
 
@@ -72,6 +74,10 @@ def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any
             yield state.quests, id
         case events.IntentSet(npc=npc):
             yield state.intents, npc
+        case events.SubjectErased() | events.SubjectRestricted():
+            for name in State.__struct_fields__:
+                if isinstance(table := getattr(state, name), dict) and name != "usage":
+                    yield table, _WHOLE
 
 
 def _happened(state: State, change: events.Happened) -> Iterator[tuple[dict[str, Any], Any]]:

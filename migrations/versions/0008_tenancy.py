@@ -24,6 +24,11 @@ TABLES = (
     "audit_heads",
     "audit_entries",
     "audit_checkpoints",
+    "data_keys",
+    "subject_keys",
+    "sealed_events",
+    "sealed_checkpoints",
+    "erasures",
     "tenants",
     "tenant_settings",
 )

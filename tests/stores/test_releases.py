@@ -78,7 +78,7 @@ class Studio:
     async def await_parts(self) -> None:
         """Wait until this release's own kind of checkpoint is there."""
         database = open_database(self.url, folder=self.folder, migrations=MIGRATIONS)
-        query = select(func.count()).select_from(tables.checkpoint_parts)
+        query = select(func.count()).select_from(tables.sealed_checkpoints)
         async with asyncio.timeout(20):
             while not await database.run(EVERY_TENANT, lambda c: c.execute(query).scalar_one()):  # noqa: ASYNC110  # nothing tells of it
                 await asyncio.sleep(0.02)

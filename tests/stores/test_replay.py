@@ -109,7 +109,7 @@ async def test_a_checkpoint_that_cannot_be_read_is_named_and_replaced(opened: Op
     async with opened() as store:
         await fill(store)
         await store.database.run(
-            EVERY_TENANT, lambda c: c.execute(tables.checkpoints.update().values(state=b"\xc1")) and None
+            EVERY_TENANT, lambda c: c.execute(tables.sealed_checkpoints.update().values(body=b"\xc1")) and None
         )
         (fault,) = (await store.database.run(EVERY_TENANT, lambda c: rebuild_world(c, "t", "w", silent))).faults
         assert "cannot be read" in fault

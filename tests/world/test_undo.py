@@ -25,6 +25,8 @@ from app.world.events import (
     ProposalSettled,
     QuestRecorded,
     RelationChanged,
+    SubjectErased,
+    SubjectRestricted,
     WordsUsed,
 )
 from app.world.state import World
@@ -55,6 +57,10 @@ MORE: dict[type[Change], st.SearchStrategy[Any]] = {
         cost_nano_usd=st.just(7),
     ),
 }
+MORE[SubjectErased] = st.builds(
+    SubjectErased, subject=IDS, alias=st.just("x"), left=st.sampled_from(["totals", "numbers"]), quests=st.tuples(IDS)
+)
+MORE[SubjectRestricted] = st.builds(SubjectRestricted, subject=IDS, restricted=st.booleans())
 ELSEWHERE = {Happened, FactAsserted, RelationChanged, EntityRemoved}
 """What `changes` of the reducers' tests draws."""
 EVERY = st.one_of(changes(), *MORE.values())

@@ -6,6 +6,7 @@ with processes that it started; it touches no data folder and no database of you
 
 from __future__ import annotations
 
+import base64
 import importlib
 import os
 import random
@@ -23,6 +24,8 @@ import msgspec
 from app.cli.prove.figures import Figure, Gap, Outcome, Plan, Run, Suite
 from app.cli.prove.suites import SUITES
 from app.core.errors import Error
+from app.stores.aead import KEY_BYTES
+from app.stores.ring import VARIABLE
 
 SHORT = 1
 LETTERS = [suite.letter for suite in SUITES]
@@ -47,6 +50,7 @@ def prove(
     """Kill, break and restore servers of its own, and print the figures."""
     drawn = random.SystemRandom().randrange(1 << 32) if seed is None else seed
     chosen = [suite for suite in SUITES if not letters or suite.letter in letters]
+    os.environ.setdefault(VARIABLE, base64.b64encode(os.urandom(KEY_BYTES)).decode())  # one for all replicas
     started_s = time.monotonic()
     outcomes: list[Outcome] = []
     folder = Path(tempfile.mkdtemp(prefix="innkeeper-prove-"))

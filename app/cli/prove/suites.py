@@ -15,4 +15,5 @@ SUITES = (
     Suite("I", "overload", "app.cli.prove.overload:run"),
     Suite("J", "soak", "app.cli.prove.soak:run"),
     Suite("L", "disaster", "app.cli.prove.disaster:run"),
+    Suite("M", "privacy", "app.cli.prove.privacy:run"),
 )

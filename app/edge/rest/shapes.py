@@ -79,6 +79,23 @@ class OwnSettings(msgspec.Struct, frozen=True, kw_only=True):
     settings: TenantSettings
 
 
+class Erasing(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an erasure is; `left` says what stays, `finished_ms` is empty while files are still written anew."""
+
+    erasure: str
+    left: str
+    requested_ms: int
+    finished_ms: int | None
+
+
+class Restricted(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a person's content is used, in as many worlds."""
+
+    subject: str
+    restricted: bool
+    worlds: int
+
+
 class AuditPage(Message, frozen=True, kw_only=True):
     """Which entries are asked for: at most `limit` of those after the one numbered `after`."""
 

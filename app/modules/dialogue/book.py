@@ -192,6 +192,30 @@ class Book:
                 return dialogue
         return None
 
+    def held(self, tenant: str, world: str, player: str) -> dict[str, list[str]]:
+        """The lines of every open dialogue that the player takes part in."""
+        found = [one for one in self._dialogues.values() if (one.tenant, one.world) == (tenant, world)]
+        lines = [line.text for one in found if player in one.participants for line in one.lines]
+        return {"lines": lines}
+
+    def forget(self, tenant: str, world: str, player: str) -> None:
+        """Let go of what the player said and heard, and of news of them."""
+        key = (tenant, world)
+        for id in [id for id, one in self._dialogues.items() if player in one.participants]:
+            if (self._dialogues[id].tenant, self._dialogues[id].world) == key:
+                del self._dialogues[id]
+        for place in [place for place in self._offers if place[:2] == key and place[3] == player]:
+            del self._offers[place]
+        # A line may be to anybody and name the player, so none of the world's is kept.
+        for stale in [place for place in self._stale if place[:2] == key]:
+            del self._stale[stale]
+        for explained in [place for place in self._explained if place[:2] == key]:
+            del self._explained[explained]
+        if key in self._news:
+            kept = [each for each in self._news[key] if player not in each.who]
+            self._news[key] = deque(kept, maxlen=self._settings.news_max)
+        self._names.pop(key, None)
+
     def _expire(self) -> None:
         oldest_s = self._clock.monotonic_s() - self._settings.idle_s
         while self._dialogues:

@@ -62,6 +62,8 @@ def build(
         react=book.observe,
         describe=describe,
         close=handler.finish,
+        held=book.held,
+        forget=book.forget,
     )
 
 

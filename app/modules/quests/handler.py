@@ -174,8 +174,9 @@ class QuestHandler:
         return [record(quest) for quest in changed.values()]
 
     def announce(self, event: Event) -> Sequence[QuestUpdated]:
-        """What clients are told when a quest was recorded."""
-        return (push_of(event.change),) if isinstance(event.change, QuestRecorded) else ()
+        """What clients are told when a quest was recorded; nothing of one whose player was erased since."""
+        change = event.change
+        return (push_of(change),) if isinstance(change, QuestRecorded) and change.body else ()
 
     def describe(self, tenant: str, world: str, npc: str) -> dict[str, Any]:
         """The live quests that an NPC gave or plays a part in."""

@@ -1,0 +1,136 @@
+"""What every column holds, and for how long: a class, a retention, and how it is kept from sight.
+
+A column that is not listed here fails the build, and so does one that is confidential or personal and kept in the
+clear. `personal` is what says something about a person beside the pseudonym that the game gave them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from app.core.profile import Privacy
+
+Class = Literal["public", "internal", "confidential", "personal"]
+Kept = Literal["clear", "sealed", "hashed", "wrapped"]
+Retention = Literal["log", "replaced", "account", "job", "keys"]
+
+RETENTIONS: dict[Retention, str] = {
+    "log": "as long as its world; what is personal goes with an erasure",
+    "replaced": "until the next one replaces it",
+    "account": "as long as the tenant",
+    "job": "privacy.records_days_max",
+    "keys": "privacy.keys_days_max after it was revoked, or until an erasure",
+}
+
+
+class Held(NamedTuple):
+    """One column."""
+
+    class_: Class
+    retention: Retention
+    kept: Kept = "clear"
+
+
+_ID = Held("internal", "log")
+_WORK = Held("internal", "replaced")
+COLUMNS: dict[str, dict[str, Held]] = {
+    "tenants": dict.fromkeys(("id", "name", "created_ms"), Held("internal", "account")),
+    "api_keys": {
+        **dict.fromkeys(
+            ("tenant", "prefix", "label", "scopes", "created_ms", "expires_ms", "revoked_ms"),
+            Held("internal", "keys"),
+        ),
+        "secret_sha256": Held("confidential", "keys", "hashed"),
+    },
+    "secrets": {"name": Held("internal", "account"), "value": Held("confidential", "account")},
+    "worlds": dict.fromkeys(("tenant", "id", "created_ms", "owner", "fence"), Held("internal", "account")),
+    "leases": dict.fromkeys(("tenant", "name", "owner", "token", "until_ms"), _WORK),
+    "schema_support": {"oldest": Held("public", "account")},
+    "events": dict.fromkeys(("tenant", "world", "seq", "id", "wall_ms", "game_s", "version", "body"), _ID),
+    "idempotency": dict.fromkeys(
+        ("tenant", "world", "key", "first_seq", "last_seq", "request"), Held("internal", "job")
+    ),
+    "checkpoints": {
+        **dict.fromkeys(("tenant", "world", "seq"), _WORK),
+        "state": Held("personal", "replaced"),
+    },
+    "checkpoint_parts": {
+        **dict.fromkeys(("tenant", "world", "seq", "part", "parts"), _WORK),
+        "body": Held("personal", "replaced"),
+    },
+    "data_keys": {
+        **dict.fromkeys(("tenant", "purpose", "id", "created_ms", "retired_ms"), Held("internal", "keys")),
+        "wrapped": Held("confidential", "keys", "wrapped"),
+    },
+    "subject_keys": {
+        **dict.fromkeys(("tenant", "id", "subject", "world", "created_ms"), Held("internal", "keys")),
+        "wrapped": Held("confidential", "keys", "wrapped"),
+    },
+    "sealed_events": {
+        **dict.fromkeys(("tenant", "world", "seq", "key", "other_key"), _ID),
+        "body": Held("personal", "log", "sealed"),
+    },
+    "sealed_checkpoints": {
+        **dict.fromkeys(("tenant", "world", "seq", "part", "parts"), _WORK),
+        "body": Held("personal", "replaced", "sealed"),
+    },
+    "erasures": dict.fromkeys(
+        ("tenant", "alias", "subject", "digest", "left_over", "requested_ms", "finished_ms"),
+        Held("internal", "account"),
+    ),
+}
+CLEAR: dict[str, str] = {
+    "secrets.value": "the signing key of tokens; it becomes a sealed ring with the identity tables",
+    "checkpoints.state": "read from releases before sealing, never written; goes with the next checkpoint",
+    "checkpoint_parts.body": "read from releases before sealing, never written; goes with the next checkpoint",
+}
+"""Columns above `internal` that lie in the clear, each with its reason; the list does not grow without one."""
+
+
+def retentions(privacy: Privacy) -> dict[str, str]:
+    """How long each kind of thing is kept, in words."""
+    days = {"privacy.records_days_max": privacy.records_days_max, "privacy.keys_days_max": privacy.keys_days_max}
+    told: dict[str, str] = {}
+    for name, text in RETENTIONS.items():
+        for key, value in days.items():
+            text = text.replace(key, f"{value} days")
+        told[name] = text
+    return told
+
+
+def data_map() -> str:
+    """The data map as a page of the documentation."""
+    from app.world.classes import FIELDS
+
+    lines = [
+        "# Data map",
+        "",
+        "What is kept, what class it has, how it is kept from sight and for how long. Written by "
+        "`manage.py privacy data-map`; a test compares.",
+        "",
+        "## Columns",
+        "",
+        "| table | column | class | kept | retention |",
+        "|---|---|---|---|---|",
+    ]
+    for table, columns in COLUMNS.items():
+        lines += [f"| {table} | {name} | {held.class_} | {held.kept} | {RETENTIONS[held.retention]} |"
+                  for name, held in columns.items()]  # fmt: skip
+    lines += ["", "## Events", "", "Personal fields are sealed under a key of their person.", ""]
+    lines += ["| event | field | class |", "|---|---|---|"]
+    lines += [f"| {type_} | {name} | {class_} |" for type_, fields in FIELDS.items() for name, class_ in fields.items()]
+    lines += [
+        "",
+        "## Outside the database",
+        "",
+        "| place | class | kept | retention |",
+        "|---|---|---|---|",
+        "| `master.key` | confidential | clear, mode 0600 | until it is retired |",
+        "| `erasures.log` | internal | salted hashes | always: it is what keeps the erased erased |",
+        "| `keys.bin` of a backup | confidential | wrapped | as long as the backup |",
+        "| feature vectors and their history | internal | clear, numbers by pseudonym | until they are made anew |",
+        "| shared stream | internal | clear, without personal fields | `stream.entries_max` |",
+        "| dialogues, explained lines, news, pushes | personal | in memory | until they are idle, or erased |",
+        "",
+    ]
+    return "\n".join(lines)
