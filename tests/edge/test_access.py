@@ -183,6 +183,13 @@ def test_a_retired_signing_key_takes_its_tokens_with_it(server: Server) -> None:
     assert status(server, signed_in(server)["access_token"]) == 200
 
 
+def test_a_role_says_what_its_key_may_do(server: Server) -> None:
+    _, viewer = made_key(server, "--role", "viewer")
+    assert status(server, viewer) == 200
+    assert status(server, viewer, "/v1/usage") == 403
+    assert issued(server, "/v1/world/create", {"world": "w"}, viewer)[0] == 403
+
+
 async def test_who_may_not_read_hears_no_pushes(server: Server) -> None:
     made = manage(server.folder, "key", "create", "--label", "a", "--scope", "WRITE")
     key = made.stdout.strip()
