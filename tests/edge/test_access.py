@@ -158,7 +158,7 @@ def test_of_two_hundred_uses_of_one_refresh_token_at_once_exactly_one_wins(serve
 
 @pytest.mark.parametrize("path", ["/v1/auth/token", "/v1/auth/code"])
 def test_what_a_token_opened_would_outlive_it(server: Server, path: str) -> None:
-    assert issued(server, path, {}, signed_in(server)["access_token"])[0] == 401
+    assert issued(server, path, {}, signed_in(server)["access_token"])[0] == 403
 
 
 def test_a_refresh_token_is_no_access_token(server: Server) -> None:

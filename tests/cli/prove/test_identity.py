@@ -24,7 +24,7 @@ TOKEN = Credential("token of viewer", "Bearer x", "north", Scope.READ, by_token=
         ("/v1/worlds", Scope.READ, VIEWER, 200),
         ("/v1/usage", Scope.USAGE, VIEWER, 403),
         ("/v1/auth/token", Scope(0), VIEWER, 200),
-        ("/v1/auth/token", Scope(0), TOKEN, 401),
+        ("/v1/auth/token", Scope(0), TOKEN, 403),
     ],
 )
 def test_what_is_expected_comes_from_the_permission_map(
