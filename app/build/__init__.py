@@ -121,6 +121,7 @@ class Innkeeper:
         self.warming = asyncio.create_task(self._warm(), name="warm")
 
     async def _warm(self) -> None:
+        await asyncio.to_thread(self.authority.ring.warm)
         for module in self.modules:
             if module.warm is not None:
                 await asyncio.to_thread(module.warm)

@@ -90,7 +90,7 @@ def _run(profile: Profile, tenants: Tenants, work: Callable[[Any], T]) -> T:
 @profile_options
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose it is; a new name makes a tenant.")
 @click.option("--label", required=True, help="What the key is for.")
-@click.option("--role", type=click.Choice(list(Role)), help="What it may do, by what it is for.")
+@click.option("--role", type=click.Choice([role.value for role in Role]), help="What it may do, by what it is for.")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice([scope.name or "" for scope in Scope]))
 @click.option("--days", type=click.IntRange(1, 3_650), help="Days until it expires; never when left out.")
 def create(

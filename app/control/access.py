@@ -70,12 +70,12 @@ class AccessWatch:
                 await self.learn()
                 if loop.time() >= upkeep_s:
                     upkeep_s = loop.time() + UPKEEP_S
-                    await self._keep_up()
+                    await self.keep_up()
             except Exception as error:  # a watch that ended would go on letting in whoever is revoked
                 self._log.error("access.unlearned", exc_info=error)
 
-    async def _keep_up(self) -> None:
-        """What has time: days of use, a new signing key when the newest is old, and what is long over."""
+    async def keep_up(self) -> None:
+        """Once a minute: days of use, a new signing key when the newest is old, and what is long over."""
         now_ms = self._clock.wall_ms()
         with suppress(StoreDown):
             await self._records.note_used(self._authority.take_used(), now_ms)

@@ -71,9 +71,11 @@ class Identity:
             raise Forbidden(f"this key lacks the scope {scope.name!r}", hint="use a key that has it")
 
     def require_credential(self) -> None:
-        """Raise Unauthenticated when a token was shown: what it opened would outlive it."""
+        """Raise Forbidden when a token was shown: what it opened would outlive it."""
         if self.by_token:
-            raise refusal()
+            raise Forbidden(
+                "a token is not exchanged for another", hint="renew it by POST /v1/auth/refresh, or show the key"
+            )
 
 
 class Authority:

@@ -85,9 +85,13 @@ class Ring:
         newer = [other.signs_ms for other in self._keys.values() if _age(other) > _age(key)]
         return not newer or now_ms <= min(newer) + self._token_ms
 
+    def warm(self) -> None:
+        """Load what signs and verifies, in a worker thread, so that the first token waits for nothing."""
+        from joserfc import jwk, jws  # noqa: F401  # both load cryptography
+
     def sign(self, payload: bytes, *, typ: str, now_ms: int) -> str:
         """The payload as a signed text."""
-        from joserfc import jws  # it loads cryptography, which a start should not wait for
+        from joserfc import jws  # a start should not wait for it
         from joserfc.jwk import OctKey
 
         key = self.signer(now_ms)

@@ -308,7 +308,8 @@ class _Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Record(msgspec.Struct, frozen=True):
     """What another replica must know to take a session up."""
 
-    actor: str
+    key: str
+    """The actor; of a key its prefix alone, as the release before this one has it."""
     world: str
     packed: bool
     frame_bytes_max: int
@@ -363,7 +364,7 @@ class Sessions:
         if self._cache is not None:
             who = session.identity
             record = _Record(
-                actor=who.actor,
+                key=_recorded(who),
                 world=session.world,
                 packed=session.packed,
                 frame_bytes_max=session.frame_bytes_max,
@@ -381,7 +382,7 @@ class Sessions:
         """
         body = await self._cache.get(identity.tenant, _name(resume_token)) if self._cache is not None else None
         record = _records.decode(body) if body is not None else None
-        if record is None or record.actor != identity.actor:
+        if record is None or record.key != _recorded(identity):
             return None
         former = replace(
             identity, family=record.family, generation=record.generation, rotation=record.rotation, by_token=True
@@ -435,6 +436,10 @@ class Sessions:
         found = self._waiting.pop(resume_token, None)
         if found is not None:
             found[0].close()
+
+
+def _recorded(identity: Identity) -> str:
+    return identity.actor.removeprefix("key:")
 
 
 def _name(resume_token: str) -> str:

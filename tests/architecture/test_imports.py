@@ -27,6 +27,7 @@ HEAVY = (
     "argon2",
     "pyotp",
     "webauthn",
+    "joserfc",
     "cryptography",
 )
 
@@ -47,7 +48,7 @@ def test_a_verb_loads_nothing_heavy_before_a_profile_names_it(verb: str) -> None
 
 
 def test_mode_1_without_keys_loads_no_network_runtime_and_no_sdk(tmp_path: Path) -> None:
-    """The path kernels (numba) may load behind the open port; nothing else of HEAVY may."""
+    """The path kernels (numba) and what signs tokens may load behind the open port; nothing else of HEAVY may."""
     code = f"""
 import asyncio, sys
 from pathlib import Path
@@ -63,7 +64,7 @@ async def main():
     await innkeeper.close()
 
 asyncio.run(main())
-print(sorted((set({HEAVY!r}) - {{"numba"}}) & set(sys.modules)))
+print(sorted((set({HEAVY!r}) - {{"numba", "joserfc", "cryptography"}}) & set(sys.modules)))
 """
     environment = {"PATH": "", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)

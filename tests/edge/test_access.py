@@ -15,8 +15,11 @@ import msgspec
 import pytest
 import websockets
 
+from app.core.module import Scope
+from app.stores import identity
+from app.stores.database import open_database
 from tests.cli.test_keys import manage
-from tests.servers import Link, Server, connect, running
+from tests.servers import ROOT, Link, Server, connect, running
 
 SOON_S = 5.0
 """A second is promised and measured by `manage.py prove`; a busy machine may take longer here."""
@@ -155,7 +158,7 @@ def test_of_two_hundred_uses_of_one_refresh_token_at_once_exactly_one_wins(serve
 
 @pytest.mark.parametrize("path", ["/v1/auth/token", "/v1/auth/code"])
 def test_what_a_token_opened_would_outlive_it(server: Server, path: str) -> None:
-    assert issued(server, path, {}, signed_in(server)["access_token"])[0] == 401
+    assert issued(server, path, {}, signed_in(server)["access_token"])[0] == 403
 
 
 def test_a_refresh_token_is_no_access_token(server: Server) -> None:
@@ -181,6 +184,42 @@ def test_a_retired_signing_key_takes_its_tokens_with_it(server: Server) -> None:
     assert manage(server.folder, "keyring", "retire", old).returncode == 0
     assert soon(lambda: status(server, before) == 401)
     assert status(server, signed_in(server)["access_token"]) == 200
+
+
+def test_a_role_says_what_its_key_may_do(server: Server) -> None:
+    _, viewer = made_key(server, "--role", "viewer")
+    assert status(server, viewer) == 200
+    assert status(server, viewer, "/v1/usage") == 403
+    assert issued(server, "/v1/world/create", {"world": "w"}, viewer)[0] == 403
+
+
+async def test_a_narrowed_key_s_open_socket_may_do_less_and_a_widened_one_s_more(server: Server) -> None:
+    prefix, key = made_key(server, "--role", "game_server")
+    upsert = {"world": "w", "entities": [{"type": "npc", "id": "n2"}]}
+    async with connect(server, token=key, world="w") as link:
+        for scopes, expected in ((Scope.READ, "forbidden"), (Scope.READ | Scope.WRITE, "ok")):
+            await change_scopes(server, prefix, scopes)
+            assert await soon_answered(link, upsert) == expected
+        assert (await link.ask("world.describe", {}))["ok"]
+
+
+async def change_scopes(server: Server, prefix: str, scopes: Scope) -> None:
+    """As another replica would, in the database."""
+    database = open_database("", folder=server.folder, migrations=ROOT / "migrations")
+    await database.run(lambda c: identity.change_api_key(c, "default", prefix, {"scopes": int(scopes)}))
+    await database.close()
+
+
+async def soon_answered(link: Link, data: object) -> str:
+    """What an upsert is answered with once that has changed."""
+    first = (await link.ask("world.upsert", data))["ok"]
+    until_s = time.monotonic() + SOON_S
+    while time.monotonic() < until_s:
+        answer = await link.ask("world.upsert", data)
+        if answer["ok"] != first:
+            break
+        await asyncio.sleep(0.02)
+    return "ok" if answer["ok"] else str(answer["error"]["code"])
 
 
 async def test_who_may_not_read_hears_no_pushes(server: Server) -> None:

@@ -19,6 +19,7 @@ from app.core.clock import SystemClock
 from app.core.errors import Overloaded, StoreDown
 from app.stores.chains import DatabaseChains
 from app.stores.database import Database, open_database
+from app.stores.tenancy import EVERY_TENANT
 from tests.doubles import ManualClock, SilentLog
 from tests.stores.conftest import MIGRATIONS
 
@@ -96,7 +97,7 @@ async def test_what_is_done_to_the_rows_is_found(url: str, tmp_path: Path, state
         for number in range(20):
             await store.trail.write("t", "key:1", "test.done", str(number))
     async with opened(url, tmp_path) as store:
-        await store.database.run(lambda connection: connection.execute(text(statement)))
+        await store.database.run(EVERY_TENANT, lambda connection: connection.execute(text(statement)))
         found = await verify(store.chains, "t")
         assert found.fault is not None
         assert (found.fault.kind, found.fault.seq) == (kind, seq)
@@ -115,7 +116,9 @@ async def test_a_tail_cut_with_everything_that_tells_of_it_is_found_by_the_expor
             "UPDATE audit_heads SET seq = 5, hash = (SELECT hash FROM audit_entries WHERE seq = 5)",
             "DELETE FROM audit_entries WHERE seq > 5",
         ):
-            await store.database.run(lambda connection, statement=statement: connection.execute(text(statement)))
+            await store.database.run(
+                EVERY_TENANT, lambda connection, statement=statement: connection.execute(text(statement))
+            )
         assert (await verify(store.chains, "t")).fault is None
         found = await verify(store.chains, "t", exported=read_checkpoints(exported))
         assert found.fault is not None
@@ -137,7 +140,9 @@ async def test_old_entries_go_at_a_signed_checkpoint_and_the_rest_holds(url: str
         await store.trail.write("t", "key:1", "new", "6")
         found = await verify(store.chains, "t")
         assert (found.fault, found.first_seq, found.last_seq) == (None, 6, 7)
-        await store.database.run(lambda c: c.execute(text("DELETE FROM audit_checkpoints WHERE kind = 'base'")))
+        await store.database.run(
+            EVERY_TENANT, lambda c: c.execute(text("DELETE FROM audit_checkpoints WHERE kind = 'base'"))
+        )
         assert (await verify(store.chains, "t")).fault is not None
 
 
@@ -169,11 +174,15 @@ async def test_a_full_queue_loses_notes_and_counts_them_but_refuses_what_must_be
 
 async def test_while_the_database_is_gone_notes_wait_and_what_must_be_seen_is_refused(tmp_path: Path) -> None:
     async with opened("", tmp_path) as store:
-        await store.database.run(lambda connection: connection.execute(text("ALTER TABLE audit_heads RENAME TO away")))
+        await store.database.run(
+            EVERY_TENANT, lambda connection: connection.execute(text("ALTER TABLE audit_heads RENAME TO away"))
+        )
         store.trail.note("t", "key:1", "test.done", "waits")
         with pytest.raises(StoreDown):
             await store.trail.write("t", "key:1", "key.created", "x")
-        await store.database.run(lambda connection: connection.execute(text("ALTER TABLE away RENAME TO audit_heads")))
+        await store.database.run(
+            EVERY_TENANT, lambda connection: connection.execute(text("ALTER TABLE away RENAME TO audit_heads"))
+        )
         await store.trail.write("t", "key:1", "key.created", "y")
         page = await store.chains.page("t", 0, entries_max=9, until_seq=9)
         assert [entry.target for entry in page] == ["waits", "y"]

@@ -19,6 +19,7 @@ from app.stores.pieces import state_encoder
 from app.stores.replay import check_world
 from app.stores.restore import restore
 from app.stores.rotation import count_keys, rewrap_all
+from app.stores.tenancy import EVERY_TENANT
 from app.stores.tombstones import FILE, Tombstones
 from app.world import events
 from app.world.entities import Fact, Item, Location, Npc, Player
@@ -84,11 +85,11 @@ async def erase(store: Store, folder: Path, *, left: str = "totals") -> SubjectE
 
 
 async def logged(store: Store) -> Sequence[Event]:
-    return await store.database.run(lambda c: list(repositories.events_between(c, "t", "w", 1)))
+    return await store.database.run(EVERY_TENANT, lambda c: list(repositories.events_between(c, "t", "w", 1)))
 
 
 async def faults(store: Store) -> tuple[str, ...]:
-    return (await store.database.run(lambda c: check_world(c, "t", "w", lambda _steps: None))).faults
+    return (await store.database.run(EVERY_TENANT, lambda c: check_world(c, "t", "w", lambda _steps: None))).faults
 
 
 def holds(folder: Path, *texts: str) -> list[str]:
@@ -103,7 +104,7 @@ async def test_the_log_gives_back_what_was_said_and_holds_none_of_it_in_the_clea
         await fill(store)
         told = [event.change for event in await logged(store)]
         assert said("ada", SECRET) == told[2:10]
-        raw = await store.database.run(lambda c: c.execute(select(tables.events.c.body)).scalars().all())
+        raw = await store.database.run(EVERY_TENANT, lambda c: c.execute(select(tables.events.c.body)).scalars().all())
         assert not [body for body in raw if SECRET.encode() in body or OTHER.encode() in body]
         assert await faults(store) == ()
 
@@ -126,7 +127,7 @@ async def test_an_erasure_takes_one_person_and_no_more(opened: Opener, tmp_path:
         assert Happened(verb="talked", actor=change.alias, target="bob") in told, "what both said opens with neither"
         assert await faults(store) == ()
         before = state_encoder.encode(state)
-        assert await store.database.run(lambda c: forgetting.worlds_of(c, "t", "ada")) == []
+        assert await store.database.run(EVERY_TENANT, lambda c: forgetting.worlds_of(c, "t", "ada")) == []
     async with opened() as store:
         assert state_encoder.encode(store.world().state) == before
 
@@ -166,7 +167,7 @@ async def test_an_erasure_that_a_kill_cut_is_finished_by_the_next_start(
         persons = persons_of(store, tmp_path)
         erasure = await persons.begin("t", "ada", "totals")
         if reached == "tombstone":
-            await store.database.run(lambda c: c.execute(tables.erasures.delete()) and None)
+            await store.database.run(EVERY_TENANT, lambda c: c.execute(tables.erasures.delete()) and None)
         if reached == "event":
             await store.journal.append(
                 "t", "w", [SubjectErased(subject="ada", alias=erasure.alias)], key=forgetting.call_key(erasure.alias)
@@ -207,7 +208,9 @@ async def test_erased_stays_erased_after_a_restore(opened: Opener, url: str, tmp
         assert "ada" not in store.world().state.players
         assert await faults(store) == ()
         log = tables.events
-        left = await store.database.run(lambda c: c.execute(select(func.count()).select_from(log)).scalar())
+        left = await store.database.run(
+            EVERY_TENANT, lambda c: c.execute(select(func.count()).select_from(log)).scalar()
+        )
         assert left == store.world().state.seq
     assert holds(tmp_path, SECRET) == []
 
@@ -248,10 +251,12 @@ async def test_a_changed_byte_of_a_sealed_event_is_named_and_not_swallowed(opene
     async with opened() as store:
         await fill(store)
         table = tables.sealed_events
-        body = await store.database.run(lambda c: c.execute(select(table.c.body).where(table.c.seq == 3)).scalar_one())
+        body = await store.database.run(
+            EVERY_TENANT, lambda c: c.execute(select(table.c.body).where(table.c.seq == 3)).scalar_one()
+        )
         changed = body[:-1] + bytes([body[-1] ^ 1])
         await store.database.run(
-            lambda c: c.execute(table.update().where(table.c.seq == 3).values(body=changed)) and None
+            EVERY_TENANT, lambda c: c.execute(table.update().where(table.c.seq == 3).values(body=changed)) and None
         )
         with pytest.raises(Exception, match="was changed or moved"):
             await logged(store)
@@ -265,7 +270,7 @@ async def test_a_missing_master_key_is_told_and_never_taken_for_an_erasure(
     monkeypatch.delenv("INNKEEPER_MASTER_KEY")
     database = open_database(store_url(store), folder=tmp_path / "elsewhere", migrations=MIGRATIONS)
     with pytest.raises(Exception, match=r"the master key .* is missing"):
-        await database.run(lambda c: list(repositories.events_between(c, "t", "w", 1)))
+        await database.run(EVERY_TENANT, lambda c: list(repositories.events_between(c, "t", "w", 1)))
     await database.close()
 
 
@@ -276,7 +281,7 @@ async def test_a_rotation_wraps_every_key_anew_and_goes_on_where_it_was_cut(
     async with opened() as store:
         await fill(store)
         before = await logged(store)
-        total = await store.database.run(count_keys)
+        total = await store.database.run(EVERY_TENANT, count_keys)
         store.database.vault.ring.add()
         looked: list[int] = []
         assert await rewrap_all(store.database, looked.append) == total

@@ -17,6 +17,7 @@ from app.core.digests import digest
 from app.core.module import Scope
 from app.stores import identity, repositories, tables
 from app.stores.database import Database, open_database
+from app.stores.tenancy import EVERY_TENANT
 from tests.stores.conftest import MIGRATIONS
 
 NOW_MS = 1_800_000_000_000
@@ -139,7 +140,7 @@ async def test_of_a_secret_the_database_keeps_what_its_pepper_verifies(
     secret = split(new.text)[1]
     assert secret not in str(row)
     assert (digest(secret) in str(row)) is older_may_serve
-    pepper = await database.run(lambda connection: repositories.secret(connection, identity.PEPPER))
+    pepper = await database.run(EVERY_TENANT, lambda connection: repositories.secret(connection, identity.PEPPER))
     (key,) = await records.keys("t")
     assert rotation_of(key, secret, pepper or b"") == 0
     assert rotation_of(key, secret, b"another") is None
@@ -149,7 +150,9 @@ async def test_a_key_of_before_the_pepper_is_rotated_into_one(database: Database
     new = make_key(label="a", scopes=Scope.READ, created_ms=NOW_MS)
     old = {"secret_sha256": digest(split(new.text)[1]), "secret_hmac": None}
     await records.add_key("t", new)
-    await database.run(lambda connection: connection.execute(update(tables.api_keys).values(old)).rowcount)
+    await database.run(
+        EVERY_TENANT, lambda connection: connection.execute(update(tables.api_keys).values(old)).rowcount
+    )
     prefix = new.row["prefix"]
     assert await records.rotate_key("t", prefix, digest("next"), until_ms=NOW_MS)
     assert not await records.rotate_key("u", prefix, digest("theirs"), until_ms=NOW_MS)
@@ -164,7 +167,7 @@ async def test_the_ring_rotates_once_however_many_replicas_find_it_old(database:
     def rotate(connection: Any) -> bool:
         return rotate_ring(connection, NOW_MS, older_than_ms=HOUR_MS, signs_ms=NOW_MS + 2_000)
 
-    added = await asyncio.gather(*(database.run(rotate) for _ in range(20)))
+    added = await asyncio.gather(*(database.run(EVERY_TENANT, rotate) for _ in range(20)))
     assert added.count(True) == 1
     (first,) = await database.run(identity.signing_keys)
     assert first["signs_ms"] == NOW_MS, "the first signs at once, for there is no other"
@@ -177,7 +180,7 @@ async def test_what_is_long_over_is_forgotten(database: Database, records: Datab
     await records.tidy(NOW_MS + 1)
     assert await records.find_family("t", "h0") is None
     actors = await database.run(
-        lambda connection: list(connection.execute(select(tables.access_rules.c.actor)).scalars())
+        EVERY_TENANT, lambda connection: list(connection.execute(select(tables.access_rules.c.actor)).scalars())
     )
     assert actors == ["operator:ann"], "whose tokens were revoked stays known"
 

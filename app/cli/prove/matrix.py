@@ -104,9 +104,9 @@ def expected(route: Route, caller: Credential) -> int:
     """What the permission map says: 401, 403, or 200 for whatever comes after being let in."""
     if route.scope is None or route.path in OPEN_ON_LOOPBACK:
         return 200
-    if caller.scopes is None or (caller.by_token and route.path in KEY_ONLY):
+    if caller.scopes is None:
         return 401
-    return 403 if route.scope & ~caller.scopes else 200
+    return 403 if route.scope & ~caller.scopes or (caller.by_token and route.path in KEY_ONLY) else 200
 
 
 def ask_sockets(child: Child, routes: Sequence[Route], callers: Iterable[Credential], verdicts: Verdicts) -> None:
