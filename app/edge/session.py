@@ -72,8 +72,8 @@ class Session:
     """Takes frames, runs them through the router, and fills the outbox."""
 
     __slots__ = (
-        "_answered", "_answered_bytes", "_carrier", "_feed", "_inflight", "_outbox", "_overflowed", "_router", "_server",
-        "_unlisten", "frame_bytes_max", "identity", "packed", "resume_token", "world",
+        "_answered", "_answered_bytes", "_carrier", "_feed", "_inflight", "_outbox", "_overflowed", "_router",
+        "_server", "_unlisten", "frame_bytes_max", "identity", "packed", "resume_token", "world",
     )  # fmt: skip
 
     def __init__(
