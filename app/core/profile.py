@@ -55,6 +55,8 @@ class Server(Section, frozen=True, kw_only=True):
     write_wait_ms_max: int
     """While the oldest event has waited longer for its commit, writes are told to come again."""
     outbox_frames_max: int
+    answers_bytes_max: int
+    """Replies of one session that are kept in case its client never got them."""
     hello_ms_max: int
     header_ms_max: int
     half_open_max: int

@@ -77,8 +77,8 @@ class Session:
     """Takes frames, runs them through the router, and fills the outbox."""
 
     __slots__ = (
-        "_answered", "_carrier", "_feed", "_inflight", "_outbox", "_overflowed", "_router", "_server", "_unlisten",
-        "frame_bytes_max", "identity", "packed", "resume_token", "world",
+        "_answered", "_answered_bytes", "_carrier", "_feed", "_inflight", "_outbox", "_overflowed", "_router",
+        "_server", "_unlisten", "frame_bytes_max", "identity", "packed", "resume_token", "world",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +105,7 @@ class Session:
         self._carrier: Carrier | None = None
         self._inflight: dict[str, asyncio.Task[None]] = {}
         self._answered: dict[str, Outgoing] = {}
+        self._answered_bytes = 0
         self._unlisten: Callable[[], None] | None = None
 
     def carry(self, carrier: Carrier) -> None:
@@ -270,9 +271,16 @@ class Session:
             )
         outgoing = Outgoing(body, reply_to=id)
         self._put(outgoing)
-        self._answered[id] = outgoing
-        if len(self._answered) > self._server.inflight_max:
-            del self._answered[next(iter(self._answered))]
+        self._keep(id, outgoing)
+
+    def _keep(self, id: str, reply: Outgoing) -> None:
+        """Keep a reply for a client that may not have got it; the oldest go when they are too many or too large."""
+        before = self._answered.pop(id, None)
+        self._answered_bytes += len(reply.body) - (len(before.body) if before is not None else 0)
+        self._answered[id] = reply
+        server = self._server
+        while len(self._answered) > server.inflight_max or self._answered_bytes > server.answers_bytes_max:
+            self._answered_bytes -= len(self._answered.pop(next(iter(self._answered))).body)
 
     def _push(self, seq: int, push: Push) -> None:
         self._put(Outgoing(self.encode({"op": push.op, "seq": seq, "data": push}), seq=seq))

@@ -61,7 +61,7 @@ class Database(Protocol):
     async def run(self, tenants: Tenants, work: Callable[[Connection], T]) -> T:
         """The result of `work` inside one committed transaction, in the time that a watched one may take.
 
-        It sees and writes rows of `tenants` alone: one id, several, or EVERY_TENANT. After a StoreDown it may still be
+        It sees and writes rows of `tenants` alone: one id, several, or all. After a StoreDown it may still be
         committed a little later, and `work` must bear that.
         """
         ...

@@ -14,7 +14,7 @@ from app.control.repeats import Repeats
 from app.core.errors import RateLimited, Unauthenticated
 from app.core.module import Scope
 from app.core.quotas import Limits as Section
-from app.edge.limits import Limits
+from app.edge.limits import Callers, Limits
 from app.stores.embedded.limiter import EmbeddedLimiter
 from tests.doubles import ManualClock
 from tests.servers import Server, connect, running
@@ -127,3 +127,63 @@ def test_usage_of_a_world_that_paid_nothing_is_nothing(server: Server, world: st
     assert told["worlds"][world]["total"]["cost_nano_usd"] == 0
     assert world in server.get("/v1/usage")[1]["worlds"]
     assert server.get("/v1/usage?world=nowhere")[0] == 404
+
+
+async def test_a_player_has_a_limit_of_its_own_in_each_world() -> None:
+    limits = over(ManualClock())
+
+    async def let_in(world: str, player: str, key: str = "a") -> int:
+        count = 0
+        for _ in range(5):
+            try:
+                await limits.take_player(somebody(key), world, player)
+            except RateLimited:
+                continue
+            count += 1
+        return count
+
+    assert await let_in("w", "ann") == 2
+    assert await let_in("w", "ann", key="b") == 0, "another key of the same studio is the same player"
+    assert await let_in("w", "ben") == 2
+    assert await let_in("w:ann", "x") + await let_in("w", "ann:x") == 4, "no two names share a count"
+    assert await let_in("w", "") == 5, "what is for nobody counts for nobody"
+
+
+async def test_an_address_has_a_limit_before_anybody_asks_who_it_is() -> None:
+    limits = over(ManualClock())
+    for _ in range(4):
+        await limits.arrive("192.0.2.1")
+    with pytest.raises(RateLimited, match="this address"):
+        await limits.arrive("192.0.2.1")
+    await limits.arrive("192.0.2.2")
+
+
+def test_a_credential_is_a_hint_only_once_it_has_held() -> None:
+    callers = Callers()
+    assert callers.tenant(b"ik_x_y") == ""
+    callers.note(b"ik_x_y", "studio")
+    assert callers.tenant(b"ik_x_y") == "studio"
+    assert callers.tenant(b"ik_x_z") == ""
+
+
+def test_players_and_addresses_are_limited_on_both_faces(tmp_path: Path) -> None:
+    settings = (
+        f"--set=limits.period_ms={HOURS}", "--set=limits.player_requests_max=3",
+        "--set=limits.player_burst_requests_max=3",
+        "--set=limits.address_requests_max=40", "--set=limits.address_burst_requests_max=40",
+    )  # fmt: skip
+    with running(tmp_path, *settings) as server:
+        assert server.post("/v1/world/create", {"world": "w"})[0] == 200
+        entities = [{"type": "npc", "id": "mara"}, {"type": "player", "id": "ann"}, {"type": "player", "id": "ben"}]
+        assert server.post("/v1/world/upsert", {"world": "w", "entities": entities})[0] == 200
+        opened = server.post("/v1/dialogue/open", {"world": "w", "npc": "mara", "participants": ["ann", "ben"]})[1]
+
+        def say(speaker: str) -> int:
+            said = {"world": "w", "dialogue": opened["dialogue"], "speaker": speaker, "text": "Hello!"}
+            return server.post("/v1/dialogue/say", said)[0]
+
+        assert [say("ann") for _ in range(5)] == [200, 200, 200, 429, 429]
+        assert say("ben") == 200
+        statuses = [server.get("/v1/worlds")[0] for _ in range(40)]
+        assert statuses.count(200) == 40 - 9
+        assert set(statuses) == {200, 429}

@@ -45,10 +45,12 @@ async def two_tenants(database: Database) -> None:
 
 async def as_superuser(url: str, *statements: str) -> None:
     engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"), isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        for statement in statements:
-            await connection.execute(text(statement))
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            for statement in statements:
+                await connection.execute(text(statement))
+    finally:
+        await engine.dispose()
 
 
 @pytest.mark.parametrize("migrated", [False, True])
