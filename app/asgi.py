@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
@@ -13,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 from app.build import Innkeeper
 from app.control.safety import is_server
 from app.control.tenants import offer_of
+from app.core.profile import Profile
 from app.edge import openapi
 from app.edge.address import Proxies
 from app.edge.console import pages
@@ -51,8 +53,18 @@ def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | 
         logging_config=None,
         request_max_body_size=None,
     )
-    proxies = Proxies(profile.security.proxies)
-    return Shell(app, proxies=proxies, hosts=profile.security.hosts, encrypted=bool(profile.server.tls_certificate))
+    return Shell(
+        app,
+        proxies=Proxies(profile.security.proxies),
+        hosts=_hosts(profile),
+        encrypted=bool(profile.server.tls_certificate),
+    )
+
+
+def _hosts(profile: Profile) -> tuple[str, ...]:
+    """The hosts that are served, and with them the one by which other replicas ask; empty for any."""
+    own = urlsplit(profile.ownership.address).netloc
+    return (*profile.security.hosts, own) if profile.security.hosts and own else profile.security.hosts
 
 
 def create_admin_app(innkeeper: Innkeeper) -> Litestar:

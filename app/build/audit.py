@@ -29,7 +29,7 @@ async def open_trail(database: Database, profile: Profile, clock: Clock, log: Lo
     """The trail over the database, which begins to write; raises Invalid for a key that cannot be one."""
     section = profile.audit
     trail = Trail(
-        await open_chains(database, profile),
+        await open_chains(database, section.key_file),
         clock=clock,
         log=log,
         queue_entries_max=section.queue_entries_max,
@@ -41,9 +41,9 @@ async def open_trail(database: Database, profile: Profile, clock: Clock, log: Lo
     return trail
 
 
-async def open_chains(database: Database, profile: Profile) -> DatabaseChains:
-    """The chains with their keys; raises Invalid, StoreDown."""
-    return DatabaseChains(database, await database.run(SERVERS, lambda connection: _keys(connection, profile)))
+async def open_chains(database: Database, key_file: str) -> DatabaseChains:
+    """The chains with their keys, from that file or, without one, from the database; raises Invalid, StoreDown."""
+    return DatabaseChains(database, await database.run(SERVERS, lambda connection: _keys(connection, key_file)))
 
 
 def append_with(
@@ -58,7 +58,8 @@ def append_with(
 ) -> None:
     """Write an entry in the transaction of what it tells of, so that neither is there without the other."""
     entry = entry_of(clock, tenant, actor, action, target, details)
-    stored.append(connection, tenant, _keys(connection, profile), [entry], now_ms=clock.wall_ms())
+    keys = _keys(connection, profile.audit.key_file)
+    stored.append(connection, tenant, keys, [entry], now_ms=clock.wall_ms())
 
 
 def fingerprint(profile: Profile) -> str:
@@ -67,8 +68,7 @@ def fingerprint(profile: Profile) -> str:
     return f"profile:{hashlib.sha256(whole).hexdigest()[:32]}"
 
 
-def _keys(connection: Connection, profile: Profile) -> Keys:
-    path = profile.audit.key_file
+def _keys(connection: Connection, path: str) -> Keys:
     if not path:
         return Keys.of(stored.kept_secret(connection, secrets.token_bytes(KEY_BYTES_MIN)))
     try:

@@ -72,7 +72,7 @@ def verify_(
 
 
 async def _verify(database: Database, profile: Profile, tenant: str, exported: list[Checkpoint]) -> Verdict:
-    chains = await open_chains(database, profile)
+    chains = await open_chains(database, profile.audit.key_file)
     head_seq, _ = await chains.marks(tenant)
     with progress("verifying", head_seq) as told:
         return await verify(chains, tenant, exported=exported, told=told)
@@ -108,7 +108,7 @@ def export(
     profile = chosen_profile(mode, file, assignments, data)
 
     async def work(database: Database) -> int:
-        chains = await open_chains(database, profile)
+        chains = await open_chains(database, profile.audit.key_file)
         written = 0
         with click.open_file(str(out), "wb") as lines:
             if only_marks:
@@ -146,7 +146,7 @@ def tail(
     profile = chosen_profile(mode, file, assignments, data)
 
     async def work(database: Database) -> list[Entry]:
-        chains = await open_chains(database, profile)
+        chains = await open_chains(database, profile.audit.key_file)
         head_seq, _ = await chains.marks(tenant)
         after_seq = max(0, head_seq - entries_max)
         return list(await chains.page(tenant, after_seq, entries_max=entries_max, until_seq=SEQ_MAX))
@@ -170,7 +170,7 @@ def cut_(mode: str, file: Path | None, assignments: tuple[str, ...], data: Path 
     clock = SystemClock()
 
     async def work(database: Database) -> int:
-        chains = await open_chains(database, profile)
+        chains = await open_chains(database, profile.audit.key_file)
         found = await verify(chains, tenant)
         if found.fault is not None:
             raise Invalid(_told(found), hint="keep it as it is: it is evidence")

@@ -121,6 +121,8 @@ class Trail:
     async def write(self, tenant: str, actor: str, action: str, target: str, **details: str | int | bool) -> None:
         if len(self._waiting) >= self._queue_entries_max:
             raise Overloaded("the audit trail is full", hint="see why its database does not answer")
+        if self._task is None or self._task.done():
+            raise StoreDown("nobody writes the audit trail", hint="see the log for why it ended")
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(_Noted(entry_of(self._clock, tenant, actor, action, target, details), waiter))
         self._wake.set()

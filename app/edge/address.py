@@ -16,14 +16,22 @@ from app.core.errors import Invalid
 ADDRESS = "innkeeper.address"
 """The key of the ASGI scope under which the address stands once it is known."""
 FORWARDED_FOR = b"x-forwarded-for"
+CUSTOMER_BITS = 64
 HOPS_MAX = 32
 """Entries of `X-Forwarded-For` that are looked at; no honest way is longer."""
 
 
 def client_address(scope: Mapping[str, Any]) -> str:
-    """The address that a request or socket counts against, or an empty text where there is none (a local socket)."""
+    """The address that a request or socket counts against, or an empty text where there is none (a local socket).
+
+    Of an IPv6 address it is the network that one customer gets (/64, RFC 6177), for whoever has one address there has
+    them all.
+    """
     known: str | None = scope.get(ADDRESS)
-    return known if known is not None else _peer(scope)
+    address = known if known is not None else _plain(_peer(scope))
+    if ":" not in address or not _is_address(address):
+        return address
+    return str(ip_network(f"{address.partition('%')[0]}/{CUSTOMER_BITS}", strict=False))
 
 
 class Proxies:

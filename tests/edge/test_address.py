@@ -56,6 +56,15 @@ def test_the_address_that_the_shell_found_is_the_one_that_counts() -> None:
     assert client_address({"client": None, "headers": []}) == ""
 
 
+def test_all_addresses_of_one_customer_count_as_one() -> None:
+    assert (
+        client_address(scope("2001:db8:1:2::1")) == client_address(scope("2001:db8:1:2:ffff::9")) == "2001:db8:1:2::/64"
+    )
+    assert client_address(scope("2001:db8:1:3::1")) != client_address(scope("2001:db8:1:2::1"))
+    assert client_address(scope("::ffff:203.0.113.9")) == "203.0.113.9"
+    assert client_address(scope("fe80::1%eth0")) == "fe80::/64"
+
+
 def test_a_name_that_is_no_network_is_refused_with_it() -> None:
     with pytest.raises(Invalid, match="'proxy'"):
         Proxies(["proxy"])

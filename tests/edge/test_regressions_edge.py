@@ -1,11 +1,11 @@
 """What users of comparable servers suffered at the edge, each as a test under the name of what happened.
 
-Their like elsewhere: an acknowledgment before the sync to disk (NATS #7564) in tests/e2e/test_kill.py and
-tests/stores/test_journal.py (test_events_are_told_after_their_commit_and_in_order); special tokens of a model in
-players' text (llama.cpp #24382) in tests/engines/test_llama.py (test_typed_marks_never_become_control_tokens); a
-stream's entries twice or out of order (Dragonfly #1860, #2294) in tests/stores/contracts/test_stream.py
-(test_an_event_that_was_published_twice_has_one_effect); memory that grows while the database is gone (LiteLLM #40169)
-in tests/cli/prove/test_soak.py.
+Their like elsewhere: an acknowledgment before the sync to disk (NATS #7564) in tests/e2e/test_kill.py and in
+tests/stores/test_journal.py, test_events_are_told_after_their_commit_and_in_order; special tokens of a model in what
+players type (llama.cpp #24382) in tests/engines/test_llama.py, test_typed_marks_never_become_control_tokens; entries of
+a stream twice or out of order (Dragonfly #1860, #2294) in tests/stores/contracts/test_stream.py,
+test_an_event_that_was_published_twice_has_one_effect; memory that grows while the database is gone (LiteLLM #40169) in
+tests/cli/prove/test_soak.py.
 """
 
 from __future__ import annotations

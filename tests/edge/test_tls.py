@@ -162,3 +162,14 @@ async def test_a_proxy_s_tls_off_loopback_needs_no_certificate_here(tmp_path: Pa
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 401")
         writer.close()
+
+
+def test_replicas_reach_each_other_by_their_own_address_whatever_hosts_are_served(tmp_path: Path) -> None:
+    port = free_port()
+    flags = {
+        "server.port": port, "security.hosts": "npc.example.com", "ownership.address": f"http://127.0.0.1:{port}"
+    }  # fmt: skip
+    settings = [part for name, value in flags.items() for part in ("--set", f"{name}={value}")]
+    with running(tmp_path, *settings) as server:
+        assert server.get("/health/live")[0] == 200
+        assert server.request("GET", "/health/live", None, headers={"Host": f"localhost:{port}"})[0] == 400

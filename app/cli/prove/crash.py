@@ -269,6 +269,7 @@ def _judged(name: str, verdict: Verdict, clients: Clients) -> Iterator[Figure]:
     yield _figure(f"{name}: effects doubled or torn", len(verdict.doubled) + len(verdict.torn), "writes", 0)
     yield _figure(f"{name}: repeated with another answer", len(clients.answers_that_differ), "writes", 0)
     yield _figure(f"{name}: replay differs from state", len(verdict.faults), "worlds", 0)
+    yield _figure(f"{name}: audit trails that do not hold", len(verdict.trails), "trails", 0)
 
 
 def _figure(name: str, value: float, unit: str, bound: float, *, least: bool = False) -> Figure:

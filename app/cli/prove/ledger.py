@@ -19,11 +19,13 @@ from sqlalchemy import Connection
 
 from app.build import ROOT
 from app.build.access import DEFAULT_TENANT
+from app.build.audit import open_chains
 from app.cli.prove.child import Child, ask
+from app.control.audit_check import verify
 from app.core.errors import Broken
 from app.stores import repositories
 from app.stores.checkpoints import newest_checkpoint
-from app.stores.database import open_database
+from app.stores.database import Database, open_database
 from app.stores.replay import check_world, chosen_worlds
 from app.world.events import Happened
 
@@ -55,6 +57,8 @@ class Verdict:
     torn: list[str] = field(default_factory=list)
     worlds_lost: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    trails: list[str] = field(default_factory=list)
+    """What is wrong with audit trails."""
 
 
 class Clients:
@@ -176,13 +180,24 @@ def judge(clients: Clients, url: str, folder: Path, *, replayed: str = "") -> Ve
     async def read() -> Verdict:
         database = open_database(url, folder=folder, migrations=ROOT / "migrations")
         try:
-            return await database.run(
+            verdict = await database.run(
                 DEFAULT_TENANT, lambda connection: _judged(clients, connection, replayed=replayed)
             )
+            verdict.trails = await _broken_trails(database)
+            return verdict
         finally:
             await database.close()
 
     return asyncio.run(read())
+
+
+async def _broken_trails(database: Database) -> list[str]:
+    """Where the audit trails do not hold; also an empty set of them is wrong, for every start is an entry."""
+    chains = await open_chains(database, "")
+    tenants = await chains.tenants()
+    verdicts = [await verify(chains, tenant) for tenant in tenants]
+    broken = [f"{one.tenant}: {one.fault.kind} at {one.fault.seq}" for one in verdicts if one.fault is not None]
+    return broken if tenants else ["there is none"]
 
 
 def _judged(clients: Clients, connection: Connection, *, replayed: str = "") -> Verdict:
