@@ -56,6 +56,7 @@ class DatabaseOperators(OperatorRecords):
         def work(connection: Connection) -> None:
             if operators.count_operators(connection, tenant) >= operators_max:
                 raise Conflict(f"the tenant has {operators_max} operators", hint="raise sign_in.operators_max")
+            operators.add_tenant(connection, tenant, operator.created_ms)
             if not operators.add_operator(connection, tenant, columns(operator, login_key)):
                 raise _taken(operator.login)
             operators.add_code(connection, tenant, asdict(code))

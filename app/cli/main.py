@@ -30,6 +30,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "train": ("app.cli.train:train", "Teach a policy on this machine."),
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
+    "operator": ("app.cli.operators:operator", "Invite people who run a tenant, and change what they may."),
     "key": ("app.cli.keys:key", "Make, list and revoke API keys."),
     "keyring": ("app.cli.keyring:keyring", "List, rotate and retire the keys that sign tokens."),
 }
