@@ -40,7 +40,8 @@ export function card(root, { title, lead = [], rows = [], button, act, below = [
     }
   }
   root.replaceChildren(form);
-  form.querySelector("input:not([type=radio])")?.focus();
+  const inputs = [...form.querySelectorAll("input:not([type=radio])")];
+  inputs.find((input) => !input.closest("[hidden]"))?.focus();
   return { attempt };
 }
 

@@ -85,7 +85,7 @@ class Ways {
         ),
       ],
     });
-    if (shown) login.input.focus();
+    login.input.focus();
   }
 
   code(ticket) {
