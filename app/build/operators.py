@@ -166,6 +166,8 @@ class DatabaseOperators(OperatorRecords):
 
     async def take_step(self, tenant: str, id: str, *, step: int, ticket: str, now_ms: int) -> bool:
         def work(connection: Connection) -> bool:
+            if operators.code(connection, tenant, ticket, Kind.TICKET, now_ms) is None:
+                return False  # or a ticket that is gone would use up a code that its owner may still need
             return (
                 operators.take_step(connection, tenant, id, step)
                 and operators.take_code(connection, tenant, ticket, Kind.TICKET, now_ms) is not None

@@ -115,6 +115,7 @@ def server_options(
         "timeout_graceful_shutdown": max(1, drain_ms_max // 1000),
         "log_config": None,
         "access_log": False,
+        "proxy_headers": False,  # whom they name may be anybody
         "server_header": False,
         "lifespan": "on",
     }
