@@ -56,6 +56,7 @@ class DatabaseOperators(OperatorRecords):
         def work(connection: Connection) -> None:
             if operators.count_operators(connection, tenant) >= operators_max:
                 raise Conflict(f"the tenant has {operators_max} operators", hint="raise sign_in.operators_max")
+            operators.add_tenant(connection, tenant, operator.created_ms)
             if not operators.add_operator(connection, tenant, columns(operator, login_key)):
                 raise _taken(operator.login)
             operators.add_code(connection, tenant, asdict(code))
@@ -165,6 +166,8 @@ class DatabaseOperators(OperatorRecords):
 
     async def take_step(self, tenant: str, id: str, *, step: int, ticket: str, now_ms: int) -> bool:
         def work(connection: Connection) -> bool:
+            if operators.code(connection, tenant, ticket, Kind.TICKET, now_ms) is None:
+                return False  # or a ticket that is gone would use up a code that its owner may still need
             return (
                 operators.take_step(connection, tenant, id, step)
                 and operators.take_code(connection, tenant, ticket, Kind.TICKET, now_ms) is not None

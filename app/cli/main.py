@@ -34,6 +34,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "tenant": ("app.cli.tenants:tenant", "Make tenants, and set, suspend or remove them."),
     "privacy": ("app.cli.privacy:privacy", "Report, export or erase what is held of a person."),
     "vault": ("app.cli.vault:vault", "Rotate the master key that wraps all others."),
+    "operator": ("app.cli.operators:operator", "Invite people who run a tenant, and change what they may."),
     "key": ("app.cli.keys:key", "Make, list and revoke API keys."),
     "keyring": ("app.cli.keyring:keyring", "List, rotate and retire the keys that sign tokens."),
 }

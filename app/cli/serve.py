@@ -23,6 +23,7 @@ from app.asgi import create_admin_app, create_app
 from app.build import Innkeeper, build
 from app.cli.options import load_profile, profile_options
 from app.cli.resident import release_compiler
+from app.control.operators import invitation_link
 from app.control.safety import require_safe
 from app.core.errors import Invalid
 from app.core.profile import Profile
@@ -34,6 +35,7 @@ KEY_FILE = "api-key"
 SWITCH_S = 0.001
 """Longest time that one thread keeps the interpreter while another waits for it."""
 ADDRESS_FILE = "address.json"
+INVITATION_FILE = "invitation-link"
 WHOLE = 2
 """The collector's generation that holds everything."""
 PASS_S_MAX = 0.04
@@ -73,7 +75,7 @@ async def _serve(profile: Profile, *, quiet: bool) -> None:
     take_over(innkeeper.log)
     folder = Path(profile.server.data_folder)
     if innkeeper.access.first_key:
-        _write_private(folder / KEY_FILE, innkeeper.access.first_key)
+        write_private(folder / KEY_FILE, innkeeper.access.first_key)
 
     async def opened() -> None:
         _settle()
@@ -210,8 +212,18 @@ async def _tell(server: uvicorn.Server, innkeeper: Innkeeper, folder: Path, *, q
     address = {"url": url, "pid": os.getpid(), "mode": profile.mode, **names, **pinned}
     (folder / ADDRESS_FILE).write_text(json.dumps(address))
     innkeeper.log.info("server.opened", **address)
+    _tell_invitation(innkeeper, url, folder)
     if not quiet:
         click.echo(_banner(innkeeper, url, folder), err=True)
+
+
+def _tell_invitation(innkeeper: Innkeeper, url: str, folder: Path) -> None:
+    """Write the link by which the first owner joins beside the key, and take it away when somebody has joined."""
+    if innkeeper.people.invitation:
+        link = invitation_link(innkeeper.profile.sign_in.url or url, innkeeper.people.invitation)
+        write_private(folder / INVITATION_FILE, link)
+    else:
+        (folder / INVITATION_FILE).unlink(missing_ok=True)
 
 
 def _banner(innkeeper: Innkeeper, url: str, folder: Path) -> str:
@@ -223,6 +235,7 @@ def _banner(innkeeper: Innkeeper, url: str, folder: Path) -> str:
     degraded = [
         f"  degraded  {one.name}: {one.detail}; to mend: {one.mend}" for one in statuses if one.state == "degraded"
     ]
+    first = f"  join      the link in {folder / INVITATION_FILE} lets the first owner join the console, once, for a day"
     return "\n".join(
         (
             f"Innkeeper {__version__}, mode {innkeeper.profile.mode}, at {url}",
@@ -230,12 +243,14 @@ def _banner(innkeeper: Innkeeper, url: str, folder: Path) -> str:
             f"  engines   {', '.join(engines)}",
             *degraded,
             f"  console   {url}/console (python manage.py console prints a link that signs you in)",
+            *([first] if innkeeper.people.invitation else []),
             f'  try       curl -X POST {url}/v1/world/create -H "Authorization: Bearer {key}" -d \'{{"world":"w1"}}\'',
         )
     )
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)

@@ -212,6 +212,11 @@ class Operators:
         return held
 
 
+def invitation_link(url: str, code: str) -> str:
+    """Where an invited person joins. A page at `localhost` may use passkeys, at a bare address it may not."""
+    return f"{url.replace('//127.0.0.1', '//localhost')}/console/#invite={code}"
+
+
 def require_over(giver: Identity, held: Operator, role: Role | None = None) -> None:
     """Raise Forbidden unless `giver` holds all that `held` has, and all of the role that is to be given.
 

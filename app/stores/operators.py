@@ -23,6 +23,12 @@ def has_tenant(connection: Connection, tenant: str) -> bool:
     return connection.execute(select(tables.tenants.c.id).where(tables.tenants.c.id == tenant)).first() is not None
 
 
+def add_tenant(connection: Connection, tenant: str, created_ms: int) -> None:
+    """Make the tenant where it is new."""
+    values = {"id": tenant, "name": tenant, "created_ms": created_ms}
+    connection.execute(_insert(connection, tables.tenants).values(values).on_conflict_do_nothing())
+
+
 def operators(connection: Connection, tenant: str, **wanted: str) -> list[Row]:
     """Those with the `wanted` values who are not removed, oldest first, with how many passkeys and codes they have."""
     table = tables.operators

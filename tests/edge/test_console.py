@@ -135,11 +135,12 @@ class TestSignIn:
         async with opened(browser, server) as page:
             await page.goto(f"{server.url}/console/#{once}")
             await expect(page.get_by_role("alert")).to_contain_text("API key", timeout=WAIT_MS)
-            await expect(page.locator("#key")).to_be_visible()
+            await expect(page.locator("#use-key")).to_be_visible()
 
     async def test_pasted_key_signs_in_and_is_not_kept(self, browser: Browser, server: Server) -> None:
         async with opened(browser, server) as page:
             await page.goto(f"{server.url}/console")
+            await page.click("#use-key")
             await page.fill("#key", "ik_wrong")
             await page.press("#key", "Enter")
             await expect(page.get_by_role("alert")).to_be_visible(timeout=WAIT_MS)
@@ -151,7 +152,7 @@ class TestSignIn:
             await page.reload()
             await expect(page.locator("#leave")).to_be_visible(timeout=WAIT_MS)
             await page.click("#leave")
-            await expect(page.locator("#key")).to_be_visible()
+            await expect(page.locator("#login")).to_be_visible()
             assert "innkeeper.session" not in await page.evaluate("JSON.stringify({...sessionStorage})")
 
     async def test_token_is_renewed_before_it_ends(self, browser: Browser, server: Server) -> None:

@@ -6,7 +6,11 @@ import { Session } from "/console/session.js";
 import { holdsCode, signIn, takeCode } from "/console/signin.js";
 import { Status } from "/console/status.js";
 
-const PAGES = [{ id: "world", title: "World", load: () => import("/console/world.js") }];
+const PAGES = [
+  { id: "world", title: "World", load: () => import("/console/world.js") },
+  { id: "account", title: "Account", worldless: true, load: () => import("/console/account.js") },
+];
+const INVITATION = "invite=";
 const CHOSEN = "innkeeper.world";
 
 const session = new Session();
@@ -19,8 +23,15 @@ const worldSelect = document.getElementById("world");
 async function enter() {
   const code = takeCode();
   let refused = null;
-  if (code) await session.enter(code).catch((error) => (refused = error));
+  if (code) await open(code).catch((error) => (refused = error));
   if (!session.signedIn) await signIn(root, session, refused);
+}
+
+/** Use the code of the address: an invitation to join by, or one that signs in at once. */
+async function open(code) {
+  if (!code.startsWith(INVITATION)) return session.enter(code);
+  const { join } = await import("/console/join.js");
+  return join(root, session, code.slice(INVITATION.length));
 }
 
 /** Everything from sign-in to sign-out; resolves when nobody is signed in any more. */
@@ -74,7 +85,7 @@ class Desk {
     }
     this.#page?.close();
     this.#page = null;
-    if (!this.#world) {
+    if (!this.#world && !page.worldless) {
       root.replaceChildren(noWorld());
       return;
     }

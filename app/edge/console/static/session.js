@@ -64,9 +64,13 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event("left"));
   }
 
-  async #take(answer) {
-    const issued = await (await answer).json();
+  /** Hold the tokens of a fresh sign-in, in the place of any before. */
+  begin(issued) {
     this.#hold(issued.access_token, Date.now() + issued.expires_in * 1000, issued.refresh_token ?? "");
+  }
+
+  async #take(answer) {
+    this.begin(await (await answer).json());
   }
 
   #hold(token, endMs, refresh) {

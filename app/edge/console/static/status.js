@@ -73,7 +73,7 @@ export class Status extends EventTarget {
     const health = this.#health;
     show(this.parts[0], [health, this.#failed], () => this.#server(health));
     const summary = this.#summary;
-    show(this.parts[1], summary && [summary.seq, summary.counts], () => summary && [
+    show(this.parts[1], summary && [summary.seq, summary.counts], () => !summary ? [] : [
       fact("events", number(summary.seq)),
       fact("NPCs", number(summary.counts.npcs)),
       fact("players", number(summary.counts.players)),
