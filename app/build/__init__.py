@@ -17,7 +17,7 @@ import msgspec
 
 from app.build import replicas
 from app.build.access import Access, open_access
-from app.build.audit import NotingBudgets, open_trail
+from app.build.audit import NotingBudgets, note_start, open_trail
 from app.build.engines import Engines, open_network, open_words
 from app.build.privacy import open_persons, open_privacy
 from app.build.sign_in import People, open_people
@@ -37,7 +37,7 @@ from app.edge.follow import Followers
 from app.edge.forward import Forwarder
 from app.edge.limits import Limits
 from app.edge.router import Router
-from app.edge.session import Sessions
+from app.edge.sessions import Sessions
 from app.edge.visits import Visits
 from app.modules.behavior import module as behavior_module
 from app.modules.behavior.settings import Settings as BehaviorSettings
@@ -274,6 +274,7 @@ async def build(
 
     # Control
     audit = await open_trail(database, profile, clock, log)
+    note_start(audit, profile)
     repeats = Repeats(audit)
 
     async def close_audit() -> None:

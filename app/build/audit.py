@@ -37,8 +37,12 @@ async def open_trail(database: Database, profile: Profile, clock: Clock, log: Lo
         checkpoint_file=Path(section.checkpoint_file) if section.checkpoint_file else None,
     )
     trail.start()
-    trail.note(HOST, "host", "server.started", fingerprint(profile), mode=profile.mode, version=__version__)
     return trail
+
+
+def note_start(trail: Trail, profile: Profile) -> None:
+    """Write down that a server starts, and with which configuration."""
+    trail.note(HOST, "host", "server.started", fingerprint(profile), mode=profile.mode, version=__version__)
 
 
 async def open_chains(database: Database, key_file: str) -> DatabaseChains:

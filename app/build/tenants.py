@@ -6,7 +6,7 @@ from app.control.tenants import Tenants
 from app.core.ports import Log
 from app.core.spending import Budgets
 from app.core.tenants import Held
-from app.edge.session import Sessions
+from app.edge.sessions import Sessions
 from app.stores.database import Database
 from app.stores.tenant_settings import SettingsFeed
 from app.stores.usage import spent

@@ -12,14 +12,13 @@ import click
 import structlog
 
 from app.build.access import DEFAULT_TENANT, open_access
+from app.build.audit import open_trail
 from app.build.operators import DatabaseOperators
 from app.cli.offline import database_of
 from app.cli.options import load_profile, profile_options
 from app.cli.serve import ADDRESS_FILE, KEY_FILE, write_private
-from app.control.audit import NoAudit
 from app.control.operators import Invited, Operators, invitation_link
 from app.control.permissions import Role
-from app.control.vault import NoVault
 from app.core.clock import SystemClock
 from app.core.profile import Profile
 
@@ -36,16 +35,17 @@ def _run(profile: Profile, work: Callable[[Operators], Awaitable[T]]) -> T:
     """The result of `work` over the operators in the profile's database."""
 
     async def run() -> T:
-        database, clock, audit = database_of(profile), SystemClock(), NoAudit()
+        database, clock, log = database_of(profile), SystemClock(), structlog.get_logger()
         try:
             await database.upgrade()
-            access = await open_access(database, profile, clock=clock, log=structlog.get_logger(), audit=audit)
+            audit = await open_trail(database, profile, clock, log)
+            access = await open_access(database, profile, clock=clock, log=log, audit=audit)
             if access.first_key:  # the database is new: what a first start leaves for its keeper is left here too
                 write_private(Path(profile.server.data_folder) / KEY_FILE, access.first_key)
             try:
                 return await work(
                     Operators(
-                        DatabaseOperators(database, NoVault()),
+                        DatabaseOperators(database, database.vault),
                         access.grants,
                         clock=clock,
                         audit=audit,
@@ -55,6 +55,7 @@ def _run(profile: Profile, work: Callable[[Operators], Awaitable[T]]) -> T:
                 )
             finally:
                 await access.watch.close()
+                await audit.close()
         finally:
             await database.close()
 

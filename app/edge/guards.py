@@ -242,7 +242,6 @@ def server_options(
         "log_config": None,
         "log_level": "error",  # what a client sends wrongly is told to the client
         "access_log": False,
-        "proxy_headers": False,  # whom they name may be anybody
         "server_header": False,
         "proxy_headers": False,  # the shell reads them, from proxies that the profile names
         "lifespan": "on",

@@ -31,7 +31,8 @@ from app.edge.feed import Feed
 from app.edge.follow import Followers
 from app.edge.frames import DOOR, TICKET, LinkProtocol
 from app.edge.router import Router
-from app.edge.session import LATE, LATER, MALFORMED, SUSPENDED, TOKEN, Close, Session, Sessions
+from app.edge.session import LATE, LATER, MALFORMED, SUSPENDED, TOKEN, Close, Session
+from app.edge.sessions import Sessions
 from app.telemetry.metrics import Metrics
 from app.world.state import Worlds
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import pyotp
 import structlog
-from app.control.vault import NoVault
 
 from app.build import MODULE_SETTINGS, ROOT
 from app.build.access import open_access
@@ -130,7 +129,7 @@ async def opened(url: str, folder: Path, **changed: object) -> AsyncIterator[Inn
     database = open_database(url, folder=folder, migrations=ROOT / "migrations")
     await database.upgrade()
     access = await open_access(database, profile, clock=clock, log=structlog.get_logger(), audit=trail)
-    records, passwords = DatabaseOperators(database, NoVault()), Passwords(settings)
+    records, passwords = DatabaseOperators(database, database.vault), Passwords(settings)
     operators = Operators(records, access.grants, clock=clock, audit=trail, settings=settings, learn=access.watch.learn)
     yield Inn(
         database=database,

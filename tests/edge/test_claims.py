@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app.control.auth import ALL_SCOPES, Authority, Identity, Key, make_key
+from app.control.auth import ALL_SCOPES, Authority, Identity
+from app.control.keys import Key, make_key
+from app.control.records import Changes
+from app.control.ring import Ring
 from app.core.clock import SystemClock
 from app.core.errors import Error
 from app.core.ports import Rate
@@ -121,8 +124,8 @@ async def test_one_unit_of_a_budget_regression_14(client: Client | None) -> None
 
 def authority_of() -> tuple[Authority, Identity]:
     new = make_key(label="x", scopes=ALL_SCOPES, created_ms=0)
-    authority = Authority(clock=SystemClock(), signing_key=b"s" * 32, token_minutes=15)
-    authority.learn(Key.from_row({**new.row, "tenant": "studio"}))
+    authority = Authority(clock=SystemClock(), ring=Ring(token_ms=1), pepper=b"", token_minutes=15)
+    authority.learn(Changes(1, keys=[Key.from_row({**new.row, "tenant": "studio"})]))
     return authority, authority.identify(new.text)
 
 

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.control.auth import ALL_SCOPES, make_key
+from app.control.auth import ALL_SCOPES
+from app.control.keys import make_key
 from app.telemetry.hygiene import FIELDS, REDACTED, WITHHELD, text
 from app.telemetry.logs import _Handed, open_log
 
