@@ -15,7 +15,7 @@ from app.cli.options import load_profile, profile_options
 from app.control.ring import LEARN_MS, Ring
 from app.core.errors import Conflict, NotFound, nearest
 from app.stores import identity
-from app.stores.tenancy import EVERY_TENANT
+from app.stores.tenancy import SERVERS
 
 MINUTE_MS = 60_000
 
@@ -31,7 +31,7 @@ def keyring() -> None:
 def list_(mode: str, file: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
     """List the ring: which key signs, and which still verify."""
     token_ms = load_profile(mode, file, assignments).profile.security.token_minutes * MINUTE_MS
-    keys = [signing_key(row) for row in run_in_database(mode, file, assignments, EVERY_TENANT, identity.signing_keys)]
+    keys = [signing_key(row) for row in run_in_database(mode, file, assignments, SERVERS, identity.signing_keys)]
     ring, now_ms = Ring(keys, token_ms=token_ms), _now_ms()
     signs = ring.signer(now_ms).id if any(key.retired_ms is None for key in keys) else ""
     shown = [
@@ -61,7 +61,7 @@ def rotate(mode: str, file: Path | None, assignments: tuple[str, ...]) -> None:
         mode,
         file,
         assignments,
-        EVERY_TENANT,
+        SERVERS,
         lambda c: rotate_ring(c, now_ms, older_than_ms=-1, signs_ms=now_ms + LEARN_MS),
     )
     click.echo("rotated")
@@ -81,7 +81,7 @@ def retire(mode: str, file: Path | None, assignments: tuple[str, ...], id: str) 
             raise Conflict(f"{id!r} is the only signing key", hint="manage.py keyring rotate, then retire it")
         identity.retire_signing_key(connection, id, _now_ms())
 
-    run_in_database(mode, file, assignments, EVERY_TENANT, work)
+    run_in_database(mode, file, assignments, SERVERS, work)
     click.echo(f"retired {id}")
 
 

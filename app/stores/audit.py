@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from app.core import chain
 from app.core.chain import NOTHING, Checkpoint, Entry, Keys
-from app.stores import repositories
+from app.stores.fields import keep_secret
 from app.stores.tables import audit_checkpoints, audit_entries, audit_heads
 
 CHECKPOINT_ENTRIES = 1_000
@@ -135,6 +135,4 @@ def cut(connection: Connection, tenant: str, keys: Keys, *, before_ms: int, now_
 
 def kept_secret(connection: Connection, fresh: bytes) -> bytes:
     """The trail's secret in the database, `fresh` where there was none."""
-    statement = text("INSERT INTO secrets (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING")
-    connection.execute(statement, {"name": SECRET, "value": fresh})
-    return repositories.secret(connection, SECRET) or fresh
+    return keep_secret(connection, SECRET, fresh)

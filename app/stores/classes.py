@@ -12,13 +12,16 @@ from app.core.profile import Privacy
 
 Class = Literal["public", "internal", "confidential", "personal"]
 Kept = Literal["clear", "sealed", "hashed", "wrapped"]
-Retention = Literal["log", "replaced", "account", "job", "keys"]
+Retention = Literal["log", "replaced", "account", "job", "keys", "sign_in", "person", "audit"]
 
 RETENTIONS: dict[Retention, str] = {
     "log": "as long as its world; what is personal goes with an erasure",
     "replaced": "until the next one replaces it",
     "account": "as long as the tenant",
     "job": "privacy.records_days_max",
+    "sign_in": "two days after its end",
+    "person": "until the operator is removed",
+    "audit": "audit.retention_days, 0 being for good",
     "keys": "privacy.keys_days_max after it was revoked, or until an erasure",
 }
 
@@ -40,9 +43,10 @@ COLUMNS: dict[str, dict[str, Held]] = {
             ("tenant", "prefix", "label", "scopes", "created_ms", "expires_ms", "revoked_ms"),
             Held("internal", "keys"),
         ),
-        "secret_sha256": Held("confidential", "keys", "hashed"),
+        **dict.fromkeys(("role", "rotation", "previous_until_ms", "used_day", "change"), Held("internal", "keys")),
+        **dict.fromkeys(("secret_sha256", "secret_hmac", "previous_digest"), Held("confidential", "keys", "hashed")),
     },
-    "secrets": {"name": Held("internal", "account"), "value": Held("confidential", "account")},
+    "secrets": {"name": Held("internal", "account"), "value": Held("confidential", "account", "sealed")},
     "worlds": dict.fromkeys(("tenant", "id", "created_ms", "owner", "fence"), Held("internal", "account")),
     "leases": dict.fromkeys(("tenant", "name", "owner", "token", "until_ms"), _WORK),
     "schema_support": {"oldest": Held("public", "account")},
@@ -58,6 +62,75 @@ COLUMNS: dict[str, dict[str, Held]] = {
         **dict.fromkeys(("tenant", "world", "seq", "part", "parts"), _WORK),
         "body": Held("personal", "replaced"),
     },
+    "access_version": dict.fromkeys(("id", "version"), _WORK),
+    "access_rules": dict.fromkeys(
+        ("tenant", "actor", "scopes", "generation", "ended_ms", "change"), Held("internal", "keys")
+    ),
+    "token_families": {
+        **dict.fromkeys(
+            (
+                "tenant",
+                "handle",
+                "id",
+                "actor",
+                "scopes",
+                "rotation",
+                "generation",
+                "since_ms",
+                "ends_ms",
+                "expires_ms",
+                "ended_ms",
+            ),
+            Held("internal", "sign_in"),
+        ),
+        "digest": Held("confidential", "sign_in", "hashed"),
+    },
+    "signing_keys": {
+        **dict.fromkeys(("id", "created_ms", "signs_ms", "retired_ms", "change"), Held("internal", "account")),
+        "value": Held("confidential", "account", "sealed"),
+    },
+    "operators": {
+        **dict.fromkeys(
+            (
+                "tenant",
+                "id",
+                "login",
+                "login_key",
+                "role",
+                "totp_step",
+                "created_ms",
+                "joined_ms",
+                "signed_in_ms",
+                "disabled_ms",
+                "removed_ms",
+            ),
+            Held("internal", "person"),
+        ),
+        "password_hash": Held("confidential", "person", "hashed"),
+        "totp_secret": Held("confidential", "person", "sealed"),
+    },
+    "operator_codes": {
+        **dict.fromkeys(("tenant", "kind", "operator", "expires_ms"), Held("internal", "sign_in")),
+        "digest": Held("confidential", "sign_in", "hashed"),
+        "data": Held("confidential", "sign_in", "sealed"),
+    },
+    "operator_passkeys": dict.fromkeys(
+        ("tenant", "digest", "operator", "credential", "public_key", "sign_count", "label", "created_ms", "used_ms"),
+        Held("internal", "person"),
+    ),
+    "sign_in_attempts": dict.fromkeys(
+        ("tenant", "subject", "failures", "until_ms", "seen_ms"), Held("internal", "sign_in")
+    ),
+    "audit_entries": dict.fromkeys(
+        ("tenant", "seq", "id", "wall_ms", "actor", "action", "target", "details", "hash"), Held("internal", "audit")
+    ),
+    "audit_heads": dict.fromkeys(("tenant", "seq", "hash", "signed_seq", "signed_ms"), Held("internal", "audit")),
+    "audit_checkpoints": dict.fromkeys(
+        ("tenant", "seq", "kind", "wall_ms", "hash", "signature"), Held("internal", "audit")
+    ),
+    "tenant_settings": dict.fromkeys(
+        ("tenant", "version", "changed_ms", "suspended", "body"), Held("internal", "account")
+    ),
     "data_keys": {
         **dict.fromkeys(("tenant", "purpose", "id", "created_ms", "retired_ms"), Held("internal", "keys")),
         "wrapped": Held("confidential", "keys", "wrapped"),
@@ -80,7 +153,6 @@ COLUMNS: dict[str, dict[str, Held]] = {
     ),
 }
 CLEAR: dict[str, str] = {
-    "secrets.value": "the signing key of tokens; it becomes a sealed ring with the identity tables",
     "checkpoints.state": "read from releases before sealing, never written; goes with the next checkpoint",
     "checkpoint_parts.body": "read from releases before sealing, never written; goes with the next checkpoint",
 }

@@ -17,6 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.digests import peppered
 from app.stores import repositories, tables
+from app.stores.fields import keep_secret
+from app.stores.vault import vault_of
 
 PEPPER = "api_key_pepper"
 PEPPER_BYTES = 32
@@ -31,10 +33,7 @@ def prepare(connection: Connection) -> bytes:
     """Make the counter and the pepper where they are missing; the pepper."""
     counter = tables.access_version
     connection.execute(_insert_or_leave(connection, counter, {"id": VERSION_ROW, "version": 0}))
-    connection.execute(
-        _insert_or_leave(connection, tables.secrets, {"name": PEPPER, "value": random.token_bytes(PEPPER_BYTES)})
-    )
-    return repositories.secret(connection, PEPPER) or b""
+    return keep_secret(connection, PEPPER, random.token_bytes(PEPPER_BYTES))
 
 
 def next_change(connection: Connection) -> int:
@@ -52,7 +51,8 @@ def version(connection: Connection) -> int:
 
 def changed(connection: Connection, table: Table, after: int) -> list[Row]:
     """The rows of all tenants that changed after that number."""
-    return [dict(row) for row in connection.execute(select(table).where(table.c.change > after)).mappings()]
+    rows = [dict(row) for row in connection.execute(select(table).where(table.c.change > after)).mappings()]
+    return [_opened(connection, row) for row in rows] if table is tables.signing_keys else rows
 
 
 def api_keys(connection: Connection) -> list[Row]:
@@ -198,7 +198,13 @@ def limit_actor(connection: Connection, tenant: str, actor: str, scopes: int | N
 def signing_keys(connection: Connection) -> Sequence[Row]:
     """The ring, oldest first. This and `add_signing_key` are the only places where a signing key's value passes."""
     table = tables.signing_keys
-    return [dict(row) for row in connection.execute(select(table).order_by(table.c.created_ms)).mappings()]
+    rows = connection.execute(select(table).order_by(table.c.created_ms)).mappings()
+    return [_opened(connection, dict(row)) for row in rows]
+
+
+def _opened(connection: Connection, row: Row) -> Row:
+    value = vault_of(connection).open("", "signing_keys", "value", row["id"], bytes(row["value"]))
+    return {**row, "value": value}
 
 
 def add_signing_key(connection: Connection, values: Mapping[str, Any], *, unless_after_ms: int) -> bool:
@@ -208,7 +214,9 @@ def add_signing_key(connection: Connection, values: Mapping[str, Any], *, unless
     if held and max(held) > unless_after_ms:
         return False
     first = {"signs_ms": values["created_ms"]} if not held else {}
-    connection.execute(insert(tables.signing_keys).values({**values, **first, "change": change}))
+    sealed = vault_of(connection).seal("", "signing_keys", "value", values["id"], values["value"])
+    row = {**values, **first, "value": sealed, "change": change}
+    connection.execute(insert(tables.signing_keys).values(row))
     return True
 
 

@@ -148,13 +148,5 @@ def keyed_calls(
     }
 
 
-def secret(connection: Connection, name: str) -> bytes | None:
-    return connection.execute(select(tables.secrets.c.value).where(tables.secrets.c.name == name)).scalar()
-
-
-def insert_secret(connection: Connection, name: str, value: bytes) -> None:
-    connection.execute(insert(tables.secrets).values(name=name, value=value))
-
-
 def tenant_ids(connection: Connection) -> list[str]:
     return list(connection.execute(select(tables.tenants.c.id).order_by(tables.tenants.c.id)).scalars())

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Table, func, select, update
 
 from app.core.errors import Invalid
-from app.stores import tables
+from app.stores import fields, tables
 from app.stores.database import Database
 from app.stores.sealing import SUBJECT
 from app.stores.tenancy import EVERY_TENANT
@@ -37,6 +37,8 @@ def require_masters(connection: Connection, now_ms: int) -> None:
         for found in connection.execute(select(head).distinct()).scalars():
             if found:
                 vault.ring.key(key_of(bytes(found)))
+    for id in fields.masters(connection):
+        vault.ring.key(id)
 
 
 def count_keys(connection: Connection) -> int:
@@ -60,7 +62,7 @@ async def rewrap_all(database: Database, told: Progress) -> int:
             if looked < PAGE_ROWS:
                 break
             await asyncio.sleep(0)
-    return changed
+    return changed + await database.run(EVERY_TENANT, fields.reseal)
 
 
 def retire_masters(connection: Connection) -> int:
@@ -72,6 +74,8 @@ def retire_masters(connection: Connection) -> int:
         left = {key_of(bytes(found)) for found in connection.execute(select(head).distinct()).scalars() if found}
         if left - {current}:
             raise Invalid("an old master key still wraps keys", hint="run manage.py vault rotate to its end first")
+    if fields.masters(connection) - {current}:
+        raise Invalid("an old master key still seals fields", hint="run manage.py vault rotate to its end first")
     return vault.ring.retire()
 
 

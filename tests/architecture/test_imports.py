@@ -28,7 +28,6 @@ HEAVY = (
     "pyotp",
     "webauthn",
     "joserfc",
-    "cryptography",
 )
 
 
