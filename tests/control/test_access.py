@@ -20,6 +20,7 @@ from app.core.module import Scope
 from app.core.profile import layers, load
 from app.stores import identity
 from app.stores.database import Database, open_database
+from app.stores.tenancy import EVERY_TENANT
 
 DAY_MS = 86_400_000
 NOW_MS = 1_800_000_000_000
@@ -71,7 +72,7 @@ async def test_an_old_signing_key_is_followed_by_another_without_a_token_lost(st
 async def test_the_day_on_which_a_key_was_used_is_kept(stage: Stage) -> None:
     stage.access.authority.identify(stage.access.first_key)
     await stage.access.watch.keep_up()
-    (row,) = await stage.database.run(identity.api_keys)
+    (row,) = await stage.database.run(EVERY_TENANT, identity.api_keys)
     assert row["used_day"] == NOW_MS // DAY_MS
 
 

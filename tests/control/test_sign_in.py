@@ -89,7 +89,7 @@ async def test_every_refusal_of_a_password_has_the_same_words(small: Inn) -> Non
 async def test_unknown_logins_are_counted_like_known_ones_in_a_bounded_number_of_rows(small: Inn) -> None:
     for number in range(40):
         await winners([small.sign_ins.with_password(TENANT if number % 2 else f"t{number}", f"no-{number}", "x")])
-    rows = await small.database.run(lambda c: c.execute(text("SELECT tenant, subject FROM sign_in_attempts")).all())
+    rows = await small.database.run("studio", lambda c: c.execute(text("SELECT tenant, subject FROM sign_in_attempts")).all())
     assert rows, "a try at nobody writes a row too"
     assert {(row.tenant, row.subject[:9]) for row in rows} == {(TENANT, "stranger:")}
     assert all(len(row.subject) == len("stranger:") + STRANGERS for row in rows)

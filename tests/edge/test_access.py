@@ -206,7 +206,7 @@ async def test_a_narrowed_key_s_open_socket_may_do_less_and_a_widened_one_s_more
 async def change_scopes(server: Server, prefix: str, scopes: Scope) -> None:
     """As another replica would, in the database."""
     database = open_database("", folder=server.folder, migrations=ROOT / "migrations")
-    await database.run(lambda c: identity.change_api_key(c, "default", prefix, {"scopes": int(scopes)}))
+    await database.run("default", lambda c: identity.change_api_key(c, "default", prefix, {"scopes": int(scopes)}))
     await database.close()
 
 

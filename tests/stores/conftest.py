@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import structlog
+from sqlalchemy import text
 
 from app.core.clock import SystemClock
 from app.core.messages import Event
@@ -18,6 +19,7 @@ from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.events import Stream
 from app.stores.journal import Reaction, WorldJournal
 from app.stores.ownership import Ownership
+from app.stores.tenancy import EVERY_TENANT
 from app.stores.watch import Limits
 from app.stores.writer import Writer
 from app.telemetry.metrics import Metrics
@@ -52,6 +54,7 @@ def owner_of(journal: WorldJournal, database: Database, worlds: Worlds) -> Owner
 
 
 Opener = Callable[..., AbstractAsyncContextManager[Store]]
+ByHand = Callable[[str], Awaitable[None]]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -60,6 +63,18 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'innkeeper.db'}"
     return str(request.getfixturevalue("postgres")())
+
+
+@pytest.fixture
+def by_hand(url: str, tmp_path: Path) -> ByHand:
+    """Runs a statement as whoever owns the tables, as a server that has not stepped down would."""
+
+    async def run(statement: str) -> None:
+        database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
+        await database.run(EVERY_TENANT, lambda connection: connection.execute(text(statement)) and None)
+        await database.close()
+
+    return run
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from app.control.keys import make_key, rotation_of, split
 from app.control.records import Family, Turned
 from app.core.digests import digest
 from app.core.module import Scope
-from app.stores import identity, repositories, tables
+from app.stores import identity, tables
 from app.stores.database import Database, open_database
 from app.stores.tenancy import EVERY_TENANT
 from tests.stores.conftest import MIGRATIONS
@@ -136,11 +136,11 @@ async def test_of_a_secret_the_database_keeps_what_its_pepper_verifies(
     monkeypatch.setattr(identity, "KEEPS_PLAIN", older_may_serve)
     new = make_key(label="a", scopes=Scope.READ, created_ms=NOW_MS)
     await records.add_key("t", new)
-    row = (await database.run(identity.api_keys))[0]
+    row = (await database.run(EVERY_TENANT, identity.api_keys))[0]
     secret = split(new.text)[1]
     assert secret not in str(row)
     assert (digest(secret) in str(row)) is older_may_serve
-    pepper = await database.run(EVERY_TENANT, lambda connection: repositories.secret(connection, identity.PEPPER))
+    pepper = await database.run(EVERY_TENANT, identity.prepare)
     (key,) = await records.keys("t")
     assert rotation_of(key, secret, pepper or b"") == 0
     assert rotation_of(key, secret, b"another") is None
@@ -157,7 +157,7 @@ async def test_a_key_of_before_the_pepper_is_rotated_into_one(database: Database
     assert await records.rotate_key("t", prefix, digest("next"), until_ms=NOW_MS)
     assert not await records.rotate_key("u", prefix, digest("theirs"), until_ms=NOW_MS)
     (key,) = await records.keys("t")
-    pepper = await database.run(identity.prepare)
+    pepper = await database.run(EVERY_TENANT, identity.prepare)
     assert rotation_of(key, "next", pepper) == 1
     assert rotation_of(key, split(new.text)[1], pepper) == 0
     assert key.plain_digest == ""
@@ -169,7 +169,7 @@ async def test_the_ring_rotates_once_however_many_replicas_find_it_old(database:
 
     added = await asyncio.gather(*(database.run(EVERY_TENANT, rotate) for _ in range(20)))
     assert added.count(True) == 1
-    (first,) = await database.run(identity.signing_keys)
+    (first,) = await database.run(EVERY_TENANT, identity.signing_keys)
     assert first["signs_ms"] == NOW_MS, "the first signs at once, for there is no other"
 
 
@@ -191,5 +191,5 @@ async def test_the_day_of_use_is_noted_and_nobody_is_told(database: Database, re
     changes = await records.changes_after(0)
     assert changes is not None
     await records.note_used([("t", f"key:{new.row['prefix']}")], NOW_MS)
-    assert (await database.run(identity.api_keys))[0]["used_day"] == NOW_MS // 86_400_000
+    assert (await database.run(EVERY_TENANT, identity.api_keys))[0]["used_day"] == NOW_MS // 86_400_000
     assert await records.changes_after(changes.version) is None

@@ -15,6 +15,7 @@ import pytest
 from app.core.errors import Invalid, StoreDown
 from app.stores import repositories
 from app.stores.database import open_database
+from app.stores.tenancy import EVERY_TENANT
 from tests.certificates import make_certificate
 from tests.stores.conftest import MIGRATIONS
 
@@ -62,7 +63,7 @@ async def ask(folder: Path, query: str, port: int, host: str = "127.0.0.1") -> s
     url = f"postgresql://innkeeper:hunter2-planted@{host}:{port}/npc{query}"
     database = open_database(url, folder=folder, migrations=MIGRATIONS)
     with pytest.raises(StoreDown) as failed:
-        await database.run(repositories.world_ids)
+        await database.run(EVERY_TENANT, repositories.world_ids)
     await database.close()
     assert "hunter2" not in failed.value.message
     return failed.value.message
