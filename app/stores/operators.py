@@ -54,8 +54,10 @@ def is_removed(connection: Connection, tenant: str, id: str) -> bool:
 
 
 def count_operators(connection: Connection, tenant: str) -> int:
+    """How many are there, invited ones too."""
     table = tables.operators
-    return int(connection.execute(select(func.count()).where(table.c.tenant == tenant)).scalar() or 0)
+    there = and_(table.c.tenant == tenant, table.c.removed_ms.is_(None))
+    return int(connection.execute(select(func.count()).where(there)).scalar() or 0)
 
 
 def other_owners(connection: Connection, tenant: str, id: str) -> int:

@@ -14,7 +14,7 @@ from app.control.grants import Issued
 from app.control.permissions import SCOPES, Role
 from app.control.sign_in import STRANGERS
 from app.core.digests import digest
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound, StoreDown, Unauthenticated
 from tests.control.inn import PASSWORD, SITE, TENANT, Inn, opened, winners
 
 
@@ -135,6 +135,19 @@ async def test_guessing_codes_is_slowed_across_tickets(small: Inn) -> None:
         await small.sign_in("ann", app)
     small.clock.ms += 30_000
     assert isinstance(await small.sign_in("ann", app), Issued)
+
+
+async def test_regression_6_nobody_gets_in_while_the_database_cannot_say_who_it_is(small: Inn) -> None:
+    ann, app, _ = await small.join("ann")
+    ticket, code = await small.ticket("ann"), small.code(app)
+    await small.database.run(lambda c: c.execute(text("ALTER TABLE operators RENAME TO elsewhere")))
+    for tried in (
+        small.sign_ins.with_password(TENANT, "ann", PASSWORD),
+        small.sign_ins.with_totp(ticket, code),
+        small.operators.open_session(ann),
+    ):
+        with pytest.raises(StoreDown):
+            await tried
 
 
 async def test_a_ticket_and_an_invitation_are_over_in_time(small: Inn) -> None:
