@@ -54,9 +54,9 @@ class DatabaseOperators(OperatorRecords):
         tenant = operator.tenant
 
         def work(connection: Connection) -> None:
+            operators.add_tenant(connection, tenant, operator.created_ms)
             if operators.count_operators(connection, tenant) >= operators_max:
                 raise Conflict(f"the tenant has {operators_max} operators", hint="raise sign_in.operators_max")
-            operators.add_tenant(connection, tenant, operator.created_ms)
             if not operators.add_operator(connection, tenant, columns(operator, login_key)):
                 raise _taken(operator.login)
             operators.add_code(connection, tenant, asdict(code))
@@ -241,6 +241,7 @@ def _strip(connection: Connection, held: Operator, values: dict[str, Any], now_m
 
 
 def _add_passkey(connection: Connection, tenant: str, passkey: Passkey, passkeys_max: int) -> None:
+    operators.lock_operator(connection, tenant, passkey.operator)
     if len(operators.passkeys(connection, tenant, operator=passkey.operator)) >= passkeys_max:
         raise Conflict(f"you have {passkeys_max} passkeys", hint="remove one first")
     if not operators.add_passkey(connection, tenant, asdict(passkey)):

@@ -24,9 +24,10 @@ def has_tenant(connection: Connection, tenant: str) -> bool:
 
 
 def add_tenant(connection: Connection, tenant: str, created_ms: int) -> None:
-    """Make the tenant where it is new."""
-    values = {"id": tenant, "name": tenant, "created_ms": created_ms}
-    connection.execute(_insert(connection, tables.tenants).values(values).on_conflict_do_nothing())
+    """Make the tenant where it is new; whoever else adds somebody to it waits for the transaction's end."""
+    table, values = tables.tenants, {"id": tenant, "name": tenant, "created_ms": created_ms}
+    connection.execute(_insert(connection, table).values(values).on_conflict_do_nothing())
+    connection.execute(select(table.c.id).where(table.c.id == tenant).with_for_update())
 
 
 def operators(connection: Connection, tenant: str, **wanted: str) -> list[Row]:
@@ -39,6 +40,12 @@ def operators(connection: Connection, tenant: str, **wanted: str) -> list[Row]:
     return [dict(row) for row in connection.execute(query.order_by(table.c.created_ms, table.c.id)).mappings()]
 
 
+def lock_operator(connection: Connection, tenant: str, id: str) -> None:
+    """Whoever else locks the operator waits for the transaction's end."""
+    table = tables.operators
+    connection.execute(select(table.c.id).where(table.c.tenant == tenant, table.c.id == id).with_for_update())
+
+
 def is_removed(connection: Connection, tenant: str, id: str) -> bool:
     """Whether there was an operator of that id who is not there any more."""
     table = tables.operators
@@ -47,8 +54,10 @@ def is_removed(connection: Connection, tenant: str, id: str) -> bool:
 
 
 def count_operators(connection: Connection, tenant: str) -> int:
+    """How many are there, invited ones too."""
     table = tables.operators
-    return int(connection.execute(select(func.count()).where(table.c.tenant == tenant)).scalar() or 0)
+    there = and_(table.c.tenant == tenant, table.c.removed_ms.is_(None))
+    return int(connection.execute(select(func.count()).where(there)).scalar() or 0)
 
 
 def other_owners(connection: Connection, tenant: str, id: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from app.control.operators import require_over
 from app.control.permissions import SCOPES, TENANT_SCOPES, Role
 from app.core.errors import Conflict, Forbidden, Invalid, NotFound
 from app.core.module import Scope
-from tests.control.inn import HOST, TENANT, Inn, winners
+from tests.control.inn import HOST, TENANT, Inn, opened, winners
 
 SCOPE_SETS = st.builds(Scope, st.integers(0, int(Scope(sum(Scope)))))
 ROLES = st.sampled_from(Role)
@@ -81,6 +82,13 @@ async def test_of_two_owners_who_demote_each_other_at_once_one_stays(inn: Inn) -
         inn.operators.change(inn.identity(ann), bob.id, role=Role.VIEWER),
         inn.operators.change(inn.identity(bob), ann.id, role=Role.VIEWER),
     ]) == 1  # fmt: skip
+
+
+async def test_of_50_invitations_at_once_for_the_last_place_one_is_made(url: str, tmp_path: Path) -> None:
+    async with opened(url, tmp_path, operators_max=3) as inn:
+        await inn.invite("ann")
+        await inn.invite("bob")
+        assert await winners([inn.invite(f"person-{number}") for number in range(50)]) == 1
 
 
 async def test_disabling_ends_tokens_at_once_and_enabling_lets_sign_in_again(inn: Inn) -> None:

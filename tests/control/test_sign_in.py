@@ -14,7 +14,8 @@ from app.control.grants import Issued
 from app.control.permissions import SCOPES, Role
 from app.control.sign_in import STRANGERS
 from app.core.digests import digest
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound, StoreDown, Unauthenticated
+from app.stores.tenancy import EVERY_TENANT
 from tests.control.inn import PASSWORD, SITE, TENANT, Inn, opened, winners
 
 
@@ -89,7 +90,9 @@ async def test_every_refusal_of_a_password_has_the_same_words(small: Inn) -> Non
 async def test_unknown_logins_are_counted_like_known_ones_in_a_bounded_number_of_rows(small: Inn) -> None:
     for number in range(40):
         await winners([small.sign_ins.with_password(TENANT if number % 2 else f"t{number}", f"no-{number}", "x")])
-    rows = await small.database.run("studio", lambda c: c.execute(text("SELECT tenant, subject FROM sign_in_attempts")).all())
+    rows = await small.database.run(
+        EVERY_TENANT, lambda c: c.execute(text("SELECT tenant, subject FROM sign_in_attempts")).all()
+    )
     assert rows, "a try at nobody writes a row too"
     assert {(row.tenant, row.subject[:9]) for row in rows} == {(TENANT, "stranger:")}
     assert all(len(row.subject) == len("stranger:") + STRANGERS for row in rows)
@@ -100,7 +103,7 @@ async def test_of_many_guesses_at_once_no_more_than_a_few_are_looked_at(inn: Inn
     tries = [inn.sign_ins.with_password(TENANT, "ann", "not that one") for _ in range(12)]
     assert await winners(tries) == 0
     rows = await inn.database.run(
-        lambda c: c.execute(text("SELECT failures FROM sign_in_attempts WHERE subject LIKE 'password:%'")).all()
+        TENANT, lambda c: c.execute(text("SELECT failures FROM sign_in_attempts WHERE subject LIKE 'password:%'")).all()
     )
     assert [row.failures for row in rows] == [inn.settings.failures_max]
     with pytest.raises(Unauthenticated):
@@ -135,6 +138,19 @@ async def test_guessing_codes_is_slowed_across_tickets(small: Inn) -> None:
         await small.sign_in("ann", app)
     small.clock.ms += 30_000
     assert isinstance(await small.sign_in("ann", app), Issued)
+
+
+async def test_regression_6_nobody_gets_in_while_the_database_cannot_say_who_it_is(small: Inn) -> None:
+    ann, app, _ = await small.join("ann")
+    ticket, code = await small.ticket("ann"), small.code(app)
+    await small.database.run(lambda c: c.execute(text("ALTER TABLE operators RENAME TO elsewhere")))
+    for tried in (
+        small.sign_ins.with_password(TENANT, "ann", PASSWORD),
+        small.sign_ins.with_totp(ticket, code),
+        small.operators.open_session(ann),
+    ):
+        with pytest.raises(StoreDown):
+            await tried
 
 
 async def test_a_ticket_and_an_invitation_are_over_in_time(small: Inn) -> None:

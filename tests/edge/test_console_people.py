@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import time
 
+import numpy as np
 import pyotp
+import pytest
+import zxingcpp
 from playwright.async_api import Browser, Page, expect
 
 from tests.edge.test_console import WAIT_MS, browser, in_browser, opened
@@ -47,6 +50,18 @@ async def authenticator(page: Page) -> None:
     await session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
 
 
+async def scanned(page: Page) -> str:
+    """What a telephone reads from the QR code on the page."""
+    box = str(await page.locator(".qr").get_attribute("viewBox"))
+    path = str(await page.locator(".qr path").get_attribute("d"))
+    side = int(box.split()[2])
+    modules = np.full((side, side), 255, np.uint8)
+    for x, y in re.findall(r"M(\d+) (\d+)", path):
+        modules[int(y), int(x)] = 0
+    (found,) = zxingcpp.read_barcodes(np.kron(modules, np.ones((4, 4), np.uint8)))
+    return str(found.text)
+
+
 async def join_with_app(page: Page, link: str) -> tuple[str, list[str]]:
     """(the authenticator's secret, recovery codes) of somebody who joins by a password and an app."""
     await page.goto(link)
@@ -55,6 +70,7 @@ async def join_with_app(page: Page, link: str) -> tuple[str, list[str]]:
     await page.fill("#password", PASSWORD)
     await page.click("text=Continue")
     secret = (await page.locator(".secret").inner_text()).replace(" ", "")
+    assert f"secret={secret}&issuer=Innkeeper" in await scanned(page)
     await page.fill("#code", pyotp.TOTP(secret).now())
     await page.click("button.primary")
     await expect(page.locator(".codes li")).to_have_count(10, timeout=WAIT_MS)
@@ -142,6 +158,25 @@ async def test_an_account_gets_a_passkey_other_codes_and_another_password(browse
         await page.click("#leave")
         await page.click("#use-passkey")
         await expect(page.locator("#leave")).to_be_visible(timeout=WAIT_MS)
+
+
+async def test_the_page_fits_a_phone_and_begins_at_the_login(browser: Browser, server: Server) -> None:
+    async with opened(browser, server, viewport={"width": 390, "height": 844}) as page:
+        for address in (f"{server.url}/console", invite(server, "fay")):
+            await page.goto("about:blank")
+            await page.goto(address)
+            await expect(page.locator("#login")).to_be_focused(timeout=WAIT_MS)
+            assert await page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("length", [20, 60, 130, 190, 215])
+async def test_a_qr_code_of_any_size_is_read_as_it_was_written(browser: Browser, server: Server, length: int) -> None:
+    text = ("otpauth://totp/Innkeeper:ünïcode?secret=" * 6)[: length - 4]
+    async with opened(browser, server) as page:
+        await page.goto(f"{server.url}/console")
+        drawing = "async (text) => document.body.append((await import('/console/qr.js')).qrCode(text, ''))"
+        await page.evaluate(drawing, text)
+        assert await scanned(page) == text
 
 
 async def test_sign_out_ends_the_session_on_the_server(browser: Browser, server: Server) -> None:

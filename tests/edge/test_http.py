@@ -181,6 +181,9 @@ def test_the_document_lists_what_is_served(server: Server) -> None:
     public = {path for path, methods in document["paths"].items() for m in methods.values() if "security" not in m}
     assert {path for path in public if not path.startswith(("/v1/auth/sign-in", "/v1/auth/invitation"))} == {
         "/v1/auth/enter", "/v1/auth/refresh", "/v1/auth/revoke",
+        "/v1/auth/sign-in", "/v1/auth/sign-in/totp", "/v1/auth/sign-in/recovery", "/v1/auth/sign-in/passkey",
+        "/v1/auth/sign-in/passkey/options", "/v1/auth/invitation", "/v1/auth/invitation/totp",
+        "/v1/auth/invitation/passkey/options", "/v1/auth/invitation/accept",
         "/health/live", "/health/ready", "/openapi.json", "/console", "/console/{name}",
     }  # fmt: skip
     for path, methods in document["paths"].items():

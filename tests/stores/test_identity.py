@@ -28,7 +28,7 @@ HOUR_MS = 3_600_000
 async def database(tmp_path: Path, url: str) -> AsyncIterator[Database]:
     opened = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
     await opened.upgrade()
-    await opened.run(identity.prepare)
+    await opened.run(EVERY_TENANT, identity.prepare)
     yield opened
     await opened.close()
 

@@ -1,6 +1,7 @@
 // The card on which people sign in and join: a form with fields, one thing to do, and what went wrong.
 
 import { el, problem } from "/console/dom.js";
+import { qrCode } from "/console/qr.js";
 
 /** A labeled input; `hint` stands below it. */
 export function field(label, attributes, hint = "") {
@@ -22,7 +23,7 @@ export function card(root, { title, lead = [], rows = [], button, act, below = [
     el("img", { src: "/console/mark.svg", alt: "", width: 56, height: 56 }),
     el("h1", {}, title),
     el("p", { class: "dim" }, ...lead),
-    ...rows,
+    ...rows.filter(Boolean),
     told,
     submit,
     ...below,
@@ -71,8 +72,9 @@ export function authenticatorCard(root, { secret, uri }, { button, prove, below 
   const code = field("Code that the app shows now", codeInput("code"));
   card(root, {
     title: "Add your authenticator",
-    lead: ["Enter this secret in your authenticator app, or ", el("a", { href: uri }, "open it on this device"), "."],
-    rows: [groups(secret), code.row],
+    lead: ["Scan this with your authenticator app, enter the secret, or ",
+      el("a", { href: uri }, "open it on this device"), "."],
+    rows: [qrCode(uri, "QR code of the secret below"), groups(secret), code.row],
     button,
     act: () => prove(code.input.value),
     below,

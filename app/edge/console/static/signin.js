@@ -63,8 +63,8 @@ class Ways {
         const step = await (await request("/v1/auth/sign-in", { body })).json();
         if (step.tokens) this.#enter(step.tokens);
         else if (step.factors.includes("totp")) this.code(step.ticket);
-        else if (step.factors.includes("recovery")) this.recovery(step.ticket);
-        else await this.#passkey();
+        else if (step.factors.includes("passkey") && passkeysWork()) await this.#passkey();
+        else this.recovery(step.ticket);
       },
       below: [
         passkeysWork() ? or() : null,
