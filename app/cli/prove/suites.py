@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.cli.prove.figures import Suite
 
 SUITES = (
+    Suite("D", "tenant canaries", "app.cli.prove.tenants:run"),
     Suite("E", "limits and money", "app.cli.prove.limits:run"),
     Suite("F", "crash ledger", "app.cli.prove.crash:run"),
     Suite("G", "chaos matrix", "app.cli.prove.chaos:run"),
