@@ -131,7 +131,7 @@ class Client:
         self.ask("POST", "/v1/world/upsert", {"world": world, "entities": [entity], "key": f"k{self.turns}"})
 
     def _fact(self, world: str) -> None:
-        fact = {"subject": "mara", "predicate": "keeps", "object": canary(self.tenant)}
+        fact = {"subject": "mara", "predicate": "keeps", "value": canary(self.tenant)}
         self.ask("POST", "/v1/world/assert", {"world": world, "facts": [fact]})
 
     def _event(self, world: str) -> None:
