@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from sqlalchemy import text
 
 from app.core.clock import SystemClock
 from app.core.messages import Event
@@ -18,6 +19,7 @@ from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.events import Stream
 from app.stores.journal import Reaction, WorldJournal
 from app.stores.ownership import Ownership
+from app.stores.tenancy import EVERY_TENANT
 from app.stores.watch import Limits
 from app.stores.writer import Writer
 from app.telemetry.metrics import Metrics
@@ -36,6 +38,15 @@ class Store:
     worlds: Worlds
     checkpoints: Checkpoints
     told: list[Event]
+    url: str
+
+    async def as_owner(self, statement: str) -> None:
+        """Run what the server itself may not, such as a change of its tables."""
+        database = open_database(self.url, folder=MIGRATIONS, migrations=MIGRATIONS)
+        try:
+            await database.run(EVERY_TENANT, lambda connection: connection.execute(text(statement)) and None)
+        finally:
+            await database.close()
 
     def world(self) -> World:
         return self.worlds.get("t", "w")
@@ -117,7 +128,7 @@ def opened(url: str, tmp_path: Path) -> Opener:
         writer.lost = ownership.lost
         await ownership.start()
         checkpoints.start()
-        store = Store(database, writer, journal, worlds, checkpoints, [])
+        store = Store(database, writer, journal, worlds, checkpoints, [], url)
         stream.subscribe(lambda _world, events: store.told.extend(events))
         try:
             yield store

@@ -6,7 +6,6 @@ import asyncio
 
 import msgspec
 import pytest
-from sqlalchemy import text
 
 from app.core.errors import Conflict, Invalid, NotFound, Overloaded, StoreDown
 from app.core.messages import Change, Event
@@ -146,13 +145,13 @@ async def test_an_unknown_world_is_refused(opened: Opener) -> None:
 async def test_a_failing_database_acknowledges_nothing_and_loses_nothing(opened: Opener) -> None:
     async with opened() as store:
         await store.journal.create_world("t", "w")
-        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("ALTER TABLE events RENAME TO away")) and None)
+        await store.as_owner("ALTER TABLE events RENAME TO away")
         call = asyncio.create_task(store.journal.append("t", "w", [npc("a")]))
         await asyncio.sleep(0.1)
         assert not call.done()
         assert store.writer.fault
         assert store.world().npc("a"), "reads are served from RAM"
-        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("ALTER TABLE away RENAME TO events")) and None)
+        await store.as_owner("ALTER TABLE away RENAME TO events")
         assert len(await asyncio.wait_for(call, 5)) == 1
         assert not store.writer.fault
 
@@ -160,21 +159,21 @@ async def test_a_failing_database_acknowledges_nothing_and_loses_nothing(opened:
 async def test_a_full_queue_refuses_before_anything_is_applied(opened: Opener) -> None:
     async with opened(queue_events_max=5) as store:
         await store.journal.create_world("t", "w")
-        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("ALTER TABLE events RENAME TO away")) and None)
+        await store.as_owner("ALTER TABLE events RENAME TO away")
         waiting = [asyncio.create_task(store.journal.append("t", "w", [npc(f"n{i}")])) for i in range(5)]
         await asyncio.sleep(0.05)
         with pytest.raises(Overloaded) as refused:
             await store.journal.append("t", "w", [npc("late")])
         assert refused.value.retry_after_s
         assert "late" not in store.world().state.npcs
-        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("ALTER TABLE away RENAME TO events")) and None)
+        await store.as_owner("ALTER TABLE away RENAME TO events")
         await asyncio.gather(*waiting)
 
 
 async def test_stopping_with_a_dead_database_fails_what_waits(opened: Opener) -> None:
     async with opened() as store:
         await store.journal.create_world("t", "w")
-        await store.database.run(EVERY_TENANT, lambda c: c.execute(text("ALTER TABLE events RENAME TO away")) and None)
+        await store.as_owner("ALTER TABLE events RENAME TO away")
         call = asyncio.create_task(store.journal.append("t", "w", [npc("a")]))
         await asyncio.sleep(0.05)
         assert not await store.writer.close(patience_s=0.2)

@@ -160,8 +160,10 @@ def _in_cache(server: KeyServer) -> int:
             owner = key.partition(b"{")[2].partition(b"}")[0].decode()
             found += not key.startswith(b"t:{")
             (kind,) = _asked(link, lines, b"TYPE", key)
-            read = {b"string": (b"GET", key), b"hash": (b"HGETALL", key), b"stream": (b"XRANGE", key, b"-", b"+")}[kind]
-            found += crossings(b"\n".join(_asked(link, lines, *read)).decode("utf-8", "replace"), owner)
+            read = {b"string": (b"GET", key), b"hash": (b"HGETALL", key), b"stream": (b"XRANGE", key, b"-", b"+")}
+            if kind == b"none":  # its time was over
+                continue
+            found += crossings(b"\n".join(_asked(link, lines, *read[kind])).decode("utf-8", "replace"), owner)
     return found
 
 
