@@ -134,7 +134,7 @@ async def test_a_suspended_tenant_is_refused_everywhere_and_its_sockets_close(tm
             with pytest.raises(ConnectionClosed) as closed:
                 await beside.receive(timeout_s=5)
             assert closed.value.rcvd is not None
-            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4403, "the tenant is suspended")
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4423, "the tenant is suspended")
             assert time.monotonic() - began_s < 5
             assert (await link.ask("world.create", {}))["ok"]
         status, problem = await asyncio.to_thread(other.post, "/v1/world/create", {"world": "w"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,15 @@ class Store:
     worlds: Worlds
     checkpoints: Checkpoints
     told: list[Event]
+    url: str
+
+    async def as_owner(self, statement: str) -> None:
+        """Run what the server itself may not, such as a change of its tables."""
+        database = open_database(self.url, folder=MIGRATIONS, migrations=MIGRATIONS)
+        try:
+            await database.run(EVERY_TENANT, lambda connection: connection.execute(text(statement)) and None)
+        finally:
+            await database.close()
 
     def world(self) -> World:
         return self.worlds.get("t", "w")
@@ -54,7 +63,6 @@ def owner_of(journal: WorldJournal, database: Database, worlds: Worlds) -> Owner
 
 
 Opener = Callable[..., AbstractAsyncContextManager[Store]]
-ByHand = Callable[[str], Awaitable[None]]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -63,18 +71,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'innkeeper.db'}"
     return str(request.getfixturevalue("postgres")())
-
-
-@pytest.fixture
-def by_hand(url: str, tmp_path: Path) -> ByHand:
-    """Runs a statement as whoever owns the tables, as a server that has not stepped down would."""
-
-    async def run(statement: str) -> None:
-        database = open_database(url, folder=tmp_path, migrations=MIGRATIONS)
-        await database.run(EVERY_TENANT, lambda connection: connection.execute(text(statement)) and None)
-        await database.close()
-
-    return run
 
 
 @pytest.fixture
@@ -132,7 +128,7 @@ def opened(url: str, tmp_path: Path) -> Opener:
         writer.lost = ownership.lost
         await ownership.start()
         checkpoints.start()
-        store = Store(database, writer, journal, worlds, checkpoints, [])
+        store = Store(database, writer, journal, worlds, checkpoints, [], url)
         stream.subscribe(lambda _world, events: store.told.extend(events))
         try:
             yield store

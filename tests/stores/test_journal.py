@@ -14,7 +14,7 @@ from app.stores.tenancy import EVERY_TENANT
 from app.world.entities import Fact, Item, Npc, Player
 from app.world.events import EntityRemoved, EntityUpserted, FactAsserted, Happened, RelationChanged
 from app.world.state import State, World
-from tests.stores.conftest import ByHand, Opener
+from tests.stores.conftest import Opener
 
 
 def npc(id: str) -> EntityUpserted:
@@ -142,38 +142,38 @@ async def test_an_unknown_world_is_refused(opened: Opener) -> None:
             await store.journal.append("other tenant", "w", [npc("a")])
 
 
-async def test_a_failing_database_acknowledges_nothing_and_loses_nothing(opened: Opener, by_hand: ByHand) -> None:
+async def test_a_failing_database_acknowledges_nothing_and_loses_nothing(opened: Opener) -> None:
     async with opened() as store:
         await store.journal.create_world("t", "w")
-        await by_hand("ALTER TABLE events RENAME TO away")
+        await store.as_owner("ALTER TABLE events RENAME TO away")
         call = asyncio.create_task(store.journal.append("t", "w", [npc("a")]))
         await asyncio.sleep(0.1)
         assert not call.done()
         assert store.writer.fault
         assert store.world().npc("a"), "reads are served from RAM"
-        await by_hand("ALTER TABLE away RENAME TO events")
+        await store.as_owner("ALTER TABLE away RENAME TO events")
         assert len(await asyncio.wait_for(call, 5)) == 1
         assert not store.writer.fault
 
 
-async def test_a_full_queue_refuses_before_anything_is_applied(opened: Opener, by_hand: ByHand) -> None:
+async def test_a_full_queue_refuses_before_anything_is_applied(opened: Opener) -> None:
     async with opened(queue_events_max=5) as store:
         await store.journal.create_world("t", "w")
-        await by_hand("ALTER TABLE events RENAME TO away")
+        await store.as_owner("ALTER TABLE events RENAME TO away")
         waiting = [asyncio.create_task(store.journal.append("t", "w", [npc(f"n{i}")])) for i in range(5)]
         await asyncio.sleep(0.05)
         with pytest.raises(Overloaded) as refused:
             await store.journal.append("t", "w", [npc("late")])
         assert refused.value.retry_after_s
         assert "late" not in store.world().state.npcs
-        await by_hand("ALTER TABLE away RENAME TO events")
+        await store.as_owner("ALTER TABLE away RENAME TO events")
         await asyncio.gather(*waiting)
 
 
-async def test_stopping_with_a_dead_database_fails_what_waits(opened: Opener, by_hand: ByHand) -> None:
+async def test_stopping_with_a_dead_database_fails_what_waits(opened: Opener) -> None:
     async with opened() as store:
         await store.journal.create_world("t", "w")
-        await by_hand("ALTER TABLE events RENAME TO away")
+        await store.as_owner("ALTER TABLE events RENAME TO away")
         call = asyncio.create_task(store.journal.append("t", "w", [npc("a")]))
         await asyncio.sleep(0.05)
         assert not await store.writer.close(patience_s=0.2)

@@ -28,6 +28,8 @@ class Provider:
     tokens_in: int = 0
     tokens_out: int = 0
     """Of calls that were answered to their end."""
+    prompts: list[str] = field(default_factory=list)
+    """What was sent by each call, all messages joined."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -48,6 +50,7 @@ def provider() -> Iterator[Provider]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with told.lock:
                 told.calls += 1
+                told.prompts.append("\n".join(message["content"] for message in body["messages"]))
             time.sleep(told.delay_s)
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")

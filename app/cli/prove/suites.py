@@ -8,6 +8,7 @@ SUITES = (
     Suite("A", "static and supply chain", "app.cli.prove.supply:run"),
     Suite("B", "contract fuzz", "app.cli.prove.contract.suite:run"),
     Suite("C", "identity matrix", "app.cli.prove.identity:run"),
+    Suite("D", "tenant canaries", "app.cli.prove.tenants:run"),
     Suite("E", "limits and money", "app.cli.prove.limits:run"),
     Suite("F", "crash ledger", "app.cli.prove.crash:run"),
     Suite("G", "chaos matrix", "app.cli.prove.chaos:run"),

@@ -43,6 +43,7 @@ class WorldHandler:
     async def upsert(self, call: Call, request: messages.Upsert) -> messages.Upserted:
         world = self._worlds.get(call.tenant, call.world)
         logic.require_count("entities", len(request.entities), self._settings.changes_max)
+        logic.require_bounded(request.entities, self._settings.list_items_max)
         new = {entity.id for entity in request.entities if world.entity(entity.id) is None}
         if logic.entities(world.state) + len(new) > self._settings.entities_max:
             raise Conflict(
@@ -64,10 +65,12 @@ class WorldHandler:
 
     async def assert_(self, call: Call, request: messages.Assert) -> messages.Acknowledged:
         logic.require_count("facts", len(request.facts), self._settings.changes_max)
+        logic.require_bounded(request.facts, self._settings.list_items_max)
         return await self._append(call, [events.FactAsserted(fact=fact) for fact in request.facts], request)
 
     async def post(self, call: Call, request: messages.Post) -> messages.Acknowledged:
         logic.require_count("events", len(request.events), self._settings.changes_max)
+        logic.require_bounded(request.events, self._settings.list_items_max)
         if request.game_s is not None and not np.isfinite(request.game_s):
             raise Invalid(f"game_s is {request.game_s!r}", hint="send the world's clock in seconds")
         return await self._append(call, request.events, request, game_s=request.game_s)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
+
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +24,37 @@ def require_count(what: str, count: int, most: int) -> None:
         raise Invalid(f"{what} is empty", hint=f"send at least one of {what}")
     if count > most:
         raise TooLarge(f"{count} {what} in one message", hint=f"send at most {most} at once")
+
+
+def require_bounded(things: Iterable[msgspec.Struct], items_max: int) -> None:
+    """Raise TooLarge for a list or map with over `items_max` items in any of the things, or in a struct of theirs.
+
+    The types say no such bound, since the log is read with them: what it holds must stay readable.
+    """
+    for thing in things:
+        for name in _inner(type(thing)):
+            value = getattr(thing, name)
+            if isinstance(value, msgspec.Struct):
+                require_bounded((value,), items_max)
+            elif value and len(value) > items_max:
+                raise TooLarge(f"{name} has {len(value)} items", hint=f"send at most {items_max}")
+
+
+@cache
+def _inner(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields that hold a list, a map or another struct."""
+    found = msgspec.inspect.type_info(kind)
+    fields = found.fields if isinstance(found, msgspec.inspect.StructType) else ()
+    return tuple(field.name for field in fields if _holds(field.type))
+
+
+def _holds(kind: msgspec.inspect.Type) -> bool:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return any(_holds(member) for member in kind.types)
+    return isinstance(
+        kind,
+        msgspec.inspect.VarTupleType | msgspec.inspect.ListType | msgspec.inspect.DictType | msgspec.inspect.StructType,
+    )
 
 
 def counts(state: State) -> dict[str, int]:

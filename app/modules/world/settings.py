@@ -10,6 +10,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     changes_max: int = 5_000
     """Entities, facts or events in one message."""
+    list_items_max: int = 256
+    """Items in one list or map of an entity, a fact or an event."""
     worlds_max: int = 64
     """Worlds of one tenant."""
     entities_max: int = 200_000

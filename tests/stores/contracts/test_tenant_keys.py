@@ -77,7 +77,7 @@ async def test_every_key_begins_with_the_hash_tag_of_its_tenant(kind: str, tmp_p
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_canceled_call_leaves_no_reply_for_the_next_caller_regression_18(kind: str, tmp_path: Path) -> None:
-    """redis-py #2624, #2665 (CVE-2023-28858): cancellations over a slow line, and no answer goes astray."""
+    """redis-py #2624, #2665 (CVE-2023-28858): cancellations over a slow line, no answer astray."""
     with key_server(kind, tmp_path) as server:
         async with proxied(server.port) as proxy:
             proxy.delay_s = 0.001
