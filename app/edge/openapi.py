@@ -85,18 +85,18 @@ class _Refs:
 
     def __init__(self, types: Sequence[Any], router: Router) -> None:
         schemas, _ = msgspec.json.schema_components(types, ref_template=_REF)
-        self._schemas = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
+        self._schemas = {kind: schema for kind, schema in zip(types, schemas, strict=True)}
         self._router = router
 
     def __call__(self, kind: Any) -> dict[str, Any]:
         """`{"schema": …}` of a type, or of the reply to the message of that name."""
         if isinstance(kind, str):
             kind = self._router.route(kind).handler.reply
-        return {"schema": self._schemas[id(kind)]}
+        return {"schema": self._schemas[kind]}
 
     def name(self, kind: Any) -> str:
         """The name of a type's schema."""
-        reference: str = self._schemas[id(kind)]["$ref"]
+        reference: str = self._schemas[kind]["$ref"]
         return reference.rpartition("/")[2]
 
 

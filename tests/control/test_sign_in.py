@@ -143,7 +143,7 @@ async def test_guessing_codes_is_slowed_across_tickets(small: Inn) -> None:
 async def test_regression_6_nobody_gets_in_while_the_database_cannot_say_who_it_is(small: Inn) -> None:
     ann, app, _ = await small.join("ann")
     ticket, code = await small.ticket("ann"), small.code(app)
-    await small.database.run(lambda c: c.execute(text("ALTER TABLE operators RENAME TO elsewhere")))
+    await small.database.run(TENANT, lambda c: c.execute(text("ALTER TABLE operators RENAME TO elsewhere")))
     for tried in (
         small.sign_ins.with_password(TENANT, "ann", PASSWORD),
         small.sign_ins.with_totp(ticket, code),
