@@ -85,7 +85,7 @@ class _Refs:
 
     def __init__(self, types: Sequence[Any], router: Router) -> None:
         schemas, _ = msgspec.json.schema_components(types, ref_template=_REF)
-        self._schemas = {kind: schema for kind, schema in zip(types, schemas, strict=True)}
+        self._schemas = dict(zip(types, schemas, strict=True))
         self._router = router
 
     def __call__(self, kind: Any) -> dict[str, Any]:

@@ -293,7 +293,9 @@ def test_a_body_that_does_not_fit_is_refused_by_its_shape(server: Server, body: 
 def test_the_document_types_every_route_of_people(server: Server) -> None:
     _, document = server.get("/openapi.json")
     for resource in RESOURCES:
-        if resource.answer is None:
+        if not resource.path.startswith(
+            ("/v1/auth/sign-in", "/v1/auth/invitation", "/v1/me", "/v1/operators", "/v1/keys")
+        ):
             continue
         operation = document["paths"][resource.path][resource.method]
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
