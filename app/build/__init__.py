@@ -58,6 +58,7 @@ from app.stores.features.opening import OpenFeatures, open_features
 from app.stores.journal import WorldJournal
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
+from app.stores.retention import Retention
 from app.stores.shared import Shared, open_shared
 from app.stores.tenancy import EVERY_TENANT
 from app.stores.tenant_settings import SettingsFeed
@@ -382,6 +383,7 @@ async def build(
         log=log,
     )
     closers.append(privacy.close)
+    closers.append(Retention(database, profile.privacy, clock=clock, log=log).close)
 
     sessions = Sessions(authority, shared.cache if profile.cache.url else None)
     obey(tenants, sessions=sessions, budgets=shared.budgets, worlds=worlds)

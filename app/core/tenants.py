@@ -45,8 +45,6 @@ class TenantSettings(Section, frozen=True, kw_only=True):
     """Added to every prompt of the tenant, with the trust of an author's text."""
     keep_days: Annotated[int, msgspec.Meta(ge=0, le=3_650)] = 0
     """How long what may be erased is kept; 0 is the profile's own."""
-    log_prompts: bool = False
-    """Whether prompts may stand in the log."""
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,6 +56,7 @@ EVERY_TENANT = {
     "app/stores/backup.py": "a backup holds everything",
     "app/stores/chains.py": "whose trails there are, for their retention",
     "app/stores/persons.py": "erasures that are not finished, and what a restore brought back",
+    "app/stores/retention.py": "retention is the server's, and each tenant's own",
     "app/stores/rotation.py": "a new master key wraps every tenant's keys",
     "app/stores/ownership.py": "whose worlds this server keeps",
     "app/stores/restore.py": "what was restored is examined whole",
