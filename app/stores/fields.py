@@ -18,18 +18,22 @@ CLEAR_SECRET = "token_signing_key"  # noqa: S105  # a name
 
 
 class Field(NamedTuple):
-    """A sealed column, and the column that is the key of its place."""
+    """A sealed column of the table `name`, and the column that is the key of its place."""
 
-    table: Table
+    name: str
     column: str
     key: str
 
+    @property
+    def table(self) -> Table:
+        return tables.metadata.tables[self.name]
+
 
 FIELDS = (
-    Field(tables.secrets, "value", "name"),
-    Field(tables.signing_keys, "value", "id"),
-    Field(tables.operators, "totp_secret", "id"),
-    Field(tables.operator_codes, "data", "digest"),
+    Field("secrets", "value", "name"),
+    Field("signing_keys", "value", "id"),
+    Field("operators", "totp_secret", "id"),
+    Field("operator_codes", "data", "digest"),
 )
 
 
@@ -50,7 +54,7 @@ def reseal(connection: Connection) -> int:
         tenant, blob = row.get("tenant", ""), bytes(row[field.column])
         if key_of(blob) == vault.ring.current[0]:
             continue
-        place = (tenant, field.table.name, field.column, row[field.key])
+        place = (tenant, field.name, field.column, row[field.key])
         value = vault.seal(*place, vault.open(*place, blob))
         connection.execute(update(field.table).where(*_of(field, row)).values({field.column: value}))
         changed += 1

@@ -53,7 +53,8 @@ def test_every_command_of_the_guide_works(tmp_path: Path) -> None:
 def _read_until_the_end(shell: subprocess.Popen[str]) -> tuple[str, int]:
     """(what it printed, its exit code); programs that it left behind hold the pipe open, so the shell is waited for."""
     code = shell.wait(timeout=SECONDS_MAX)
-    os.killpg(shell.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(shell.pid, signal.SIGKILL)
     assert shell.stdout is not None
     with shell.stdout:
         return shell.stdout.read(), code

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from app.build.records import rotate_ring
 from app.core.clock import SystemClock
 from app.core.messages import Change, Event
-from app.stores import forgetting, repositories, tables
+from app.stores import forgetting, identity, repositories, tables
 from app.stores.backup import take
 from app.stores.backup_keys import shred
 from app.stores.database import open_database
@@ -18,7 +19,7 @@ from app.stores.persons import DatabasePersons
 from app.stores.pieces import state_encoder
 from app.stores.replay import check_world
 from app.stores.restore import restore
-from app.stores.rotation import count_keys, rewrap_all
+from app.stores.rotation import count_keys, retire_masters, rewrap_all
 from app.stores.tenancy import EVERY_TENANT
 from app.stores.tombstones import FILE, Tombstones
 from app.world import events
@@ -281,15 +282,20 @@ async def test_a_rotation_wraps_every_key_anew_and_goes_on_where_it_was_cut(
     async with opened() as store:
         await fill(store)
         before = await logged(store)
+        pepper = await store.database.run(EVERY_TENANT, identity.prepare)
+        await store.database.run(EVERY_TENANT, lambda c: rotate_ring(c, 1, older_than_ms=0, signs_ms=1))
+        (signing,) = await store.database.run(EVERY_TENANT, identity.signing_keys)
         total = await store.database.run(EVERY_TENANT, count_keys)
         store.database.vault.ring.add()
         looked: list[int] = []
-        assert await rewrap_all(store.database, looked.append) == total
+        assert await rewrap_all(store.database, looked.append) == total + 2, "and the pepper and the signing key"
         assert sum(looked) == total
         assert await rewrap_all(store.database, looked.append) == 0
-        assert store.database.vault.ring.retire() == 1
+        assert await store.database.run(EVERY_TENANT, retire_masters) == 1
     async with opened() as store:
         assert await logged(store) == before
+        assert await store.database.run(EVERY_TENANT, identity.prepare) == pepper
+        assert await store.database.run(EVERY_TENANT, identity.signing_keys) == [signing]
 
 
 async def test_two_erasures_at_once_are_one(opened: Opener, tmp_path: Path) -> None:
