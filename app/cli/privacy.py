@@ -194,7 +194,7 @@ def _ask(address: tuple[str, str], method: str, path: str) -> dict[str, Any]:
     body = b"{}" if method == "POST" else None
     request = urllib.request.Request(f"{url}{path}", data=body, headers=headers, method=method)  # noqa: S310  # our own server
     try:
-        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310  # as above
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:

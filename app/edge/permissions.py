@@ -62,11 +62,11 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource(
         "post", "/v1/auth/refresh", "Exchange a refresh token, once, for the next pair of tokens.", None,
-        body=shapes.Refresh, answer=shapes.Issued, statuses=(401,),
+        body=shapes.Refresh, answer=shapes.Issued, statuses=SIGN_IN,
     ),
     Resource(
         "post", "/v1/auth/revoke", "End the sign-in of a token, or every sign-in of a key.", None,
-        body=shapes.Revoke, answer=shapes.Done,
+        body=shapes.Revoke, answer=shapes.Done, statuses=(429, 503),
     ),
     Resource(
         "post", "/v1/auth/code", "With a key, make a one-time code that opens the console.", SIGNED_IN,
@@ -74,7 +74,7 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource(
         "post", "/v1/auth/enter", "Exchange a one-time code for tokens.", None,
-        body=shapes.Code, answer=shapes.Issued, statuses=(401,),
+        body=shapes.Code, answer=shapes.Issued, statuses=SIGN_IN,
     ),
     Resource("get", "/v1/worlds", "List the tenant's worlds.", Scope.READ, answer=shapes.WorldList),
     Resource("get", _WORLD, "Read the size and clock of a world.", Scope.READ, answer=shapes.WorldHere),
@@ -211,27 +211,27 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource(
         "get", f"{_SUBJECT}/report", "Count what is held of a person, and for how long.", Scope.PRIVACY,
-        answer=dict[str, Any],
+        answer=dict[str, Any], statuses=(409,),
     ),
     Resource(
         "get", f"{_SUBJECT}/export", "Read everything that is held of a person.", Scope.PRIVACY,
-        answer=dict[str, Any],
+        answer=dict[str, Any], statuses=(409,),
     ),
     Resource(
         "post", f"{_SUBJECT}/erase", "Forget a person; the files follow at once.", Scope.PRIVACY,
-        answer=shapes.Erasing, status=202,
+        answer=shapes.Erasing, status=202, statuses=(409,),
     ),
     Resource(
         "post", f"{_SUBJECT}/anonymize", "Forget a person and keep the numbers.", Scope.PRIVACY,
-        answer=shapes.Erasing, status=202,
+        answer=shapes.Erasing, status=202, statuses=(409,),
     ),
     Resource(
         "post", f"{_SUBJECT}/restrict", "Hold what is known of a person without using it.", Scope.PRIVACY,
-        answer=shapes.Restricted,
+        answer=shapes.Restricted, statuses=(409,),
     ),
     Resource(
         "post", f"{_SUBJECT}/unrestrict", "Use what is known of a person again.", Scope.PRIVACY,
-        answer=shapes.Restricted,
+        answer=shapes.Restricted, statuses=(409,),
     ),
     Resource(
         "get", "/v1/privacy/erasures/{alias}", "Read how far an erasure is.", Scope.PRIVACY, answer=shapes.Erasing

@@ -23,6 +23,8 @@ from app.core.profile import layers, load
 from app.edge.permissions import RESOURCES
 
 REFUSED = {http.client.UNAUTHORIZED, http.client.FORBIDDEN}
+PEOPLE_ONLY = "/v1/me/"
+"""What somebody changes about their own ways in: no key, and no token of one, is anybody."""
 KEY_ONLY = {"/v1/auth/token", "/v1/auth/code"}
 """What these open outlives a token, so they take none."""
 OPEN_ON_LOOPBACK = {"/metrics"}
@@ -106,7 +108,8 @@ def expected(route: Route, caller: Credential) -> int:
         return 200
     if caller.scopes is None:
         return 401
-    return 403 if route.scope & ~caller.scopes or (caller.by_token and route.path in KEY_ONLY) else 200
+    refused = route.path.startswith(PEOPLE_ONLY) or (caller.by_token and route.path in KEY_ONLY)
+    return 403 if route.scope & ~caller.scopes or refused else 200
 
 
 def ask_sockets(child: Child, routes: Sequence[Route], callers: Iterable[Credential], verdicts: Verdicts) -> None:

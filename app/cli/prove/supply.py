@@ -35,7 +35,11 @@ PTH_KNOWN = frozenset({"_virtualenv.pth", "distutils-precedence.pth"})
 SECRETS_KNOWN = {
     "app/cli/prove/money.py": "the key of a provider on loopback that checks none",
     "app/cli/prove/stage.py": "the key of a provider on loopback that checks none",
+    "app/cli/prove/tenants.py": "the key of a provider on loopback that checks none",
+    "app/control/codes.py": "an alphabet",
     "app/core/ids.py": "an alphabet",
+    "app/stores/audit.py": "the name of a secret",
+    "app/stores/fields.py": "the name of a secret",
     "app/stores/database.py": "the form of a URL in a hint",
     "app/stores/redis/client.py": "the form of a URL in a hint",
     "models/catalog.toml": "hashes of models",

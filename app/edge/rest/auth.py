@@ -45,6 +45,7 @@ class Auth:
     def _refresh(self) -> HTTPRouteHandler:
         @post("/v1/auth/refresh", status_code=200)
         async def refresh(request: AnyRequest) -> Response[bytes]:
+            await self.limits.arrive(client_address(request.scope))
             body = await body_of(request, shapes.Refresh)
             try:
                 await self.limits.take(await self.grants.holder(body.refresh_token))
@@ -57,6 +58,7 @@ class Auth:
     def _revoke(self) -> HTTPRouteHandler:
         @post("/v1/auth/revoke", status_code=200)
         async def revoke(request: AnyRequest) -> Response[bytes]:
+            await self.limits.arrive(client_address(request.scope))
             body = await body_of(request, shapes.Revoke)
             try:
                 ended = await self.grants.end(body.token)
@@ -83,6 +85,7 @@ class Auth:
     def _enter(self) -> HTTPRouteHandler:
         @post("/v1/auth/enter", status_code=200)
         async def enter(request: AnyRequest) -> Response[bytes]:
+            await self.limits.arrive(client_address(request.scope))
             body = await body_of(request, shapes.Code)
             try:
                 return self._told(await self.grants.sign_in(self.authority.take_code(body.code)))

@@ -37,6 +37,9 @@ RULES = {
     "path.random_point": "the profile bounds the radius",
     "path.reachable": "there are as many starts as goals",
     "path.upload": "the bytes must be a map",
+    "post_v1_keys": "a key is for a role or for scopes, and no more than the caller's",
+    "post_v1_operators": "a login is no blank text",
+    "put_v1_settings": "a tenant narrows the profile and names engines that are there",
     "put_v1_worlds_world_maps_map_name": "the bytes must be a map",
     "quests.generate": "a kind of quest must be known",
     "quests.offer": "the quest must be sound, and name its player",
@@ -65,6 +68,7 @@ def run(plan: Plan, stage: Contested) -> Iterator[Outcome]:
         operations = report["operations"]["tested"]
         for one in [*report["failures"], *report["errors"]]:
             found[one["title"]] = found.get(one["title"], 0) + one["count"]
+            plan.told(f"  {one['title']}: {', '.join(one['operations'])}")
     plan.told(f"  {TOOL}: {asked} requests in {rounds} rounds to {operations} operations; found {found or 'nothing'}")
     broken = sum(count for title, count in found.items() if "Server error" in title)
     undocumented = sum(count for title, count in found.items() if "ndocumented" in title)
