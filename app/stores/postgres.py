@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
@@ -230,7 +231,8 @@ class PostgresDatabase:
                 committed = False
                 await _say(driver, f"BEGIN; SET LOCAL {SETTING} = '{named}'")
                 try:
-                    done = await connection.run_sync(work)
+                    with _named_by_driver("the work"):
+                        done = await connection.run_sync(work)
                     committed = await _say(driver, "COMMIT") == "COMMIT"
                     if not committed:
                         raise StoreDown("the transaction had failed, so nothing of it was committed")
@@ -245,12 +247,19 @@ class PostgresDatabase:
 
 async def _say(driver: Driver, words: str) -> str:
     """Send what has no parameters, in one round trip, and give the last command's tag."""
-    from asyncpg import InterfaceError, PostgresError  # type: ignore[import-untyped]
+    with _named_by_driver(words.partition(";")[0]):
+        return await driver.execute(words)
+
+
+@contextmanager
+def _named_by_driver(what: str) -> Iterator[None]:
+    """Turn the driver's own errors into SQLAlchemy's, which lets some through: a line that broke is no bug of ours."""
+    from asyncpg import InterfaceError, InternalClientError, PostgresError  # type: ignore[import-untyped]
 
     try:
-        return await driver.execute(words)
-    except (PostgresError, InterfaceError) as error:
-        raise DBAPIError(words.partition(";")[0], None, error) from error
+        yield
+    except (PostgresError, InterfaceError, InternalClientError) as error:
+        raise DBAPIError(what, None, error) from error
 
 
 async def _roll_back(driver: Driver) -> None:
