@@ -106,3 +106,13 @@ class AlwaysHere:
 
     def doubt(self, address: str) -> None:
         """Nobody else is there."""
+
+
+class NoAudit:
+    """Keeps nothing."""
+
+    def note(self, tenant: str, actor: str, action: str, target: str, **details: str | int | bool) -> None:
+        """Forget it."""
+
+    async def write(self, tenant: str, actor: str, action: str, target: str, **details: str | int | bool) -> None:
+        """Forget it."""

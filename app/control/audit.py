@@ -37,16 +37,6 @@ _CONTROL = dict.fromkeys((*range(32), *range(127, 160)), " ")
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
-class NoAudit:
-    """Keeps nothing."""
-
-    def note(self, tenant: str, actor: str, action: str, target: str, **details: str | int | bool) -> None:
-        """Forget it."""
-
-    async def write(self, tenant: str, actor: str, action: str, target: str, **details: str | int | bool) -> None:
-        """Forget it."""
-
-
 def entry_of(
     clock: Clock, tenant: str, actor: str, action: str, target: str, details: Mapping[str, str | int | bool]
 ) -> Entry:

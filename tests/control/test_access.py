@@ -11,7 +11,6 @@ import structlog
 
 from app.build import MODULE_SETTINGS, ROOT
 from app.build.access import Access, open_access
-from app.control.audit import NoAudit
 from app.control.auth import Identity
 from app.control.ring import LEARN_MS
 from app.core.clock import SystemClock
@@ -21,6 +20,7 @@ from app.core.profile import layers, load
 from app.stores import identity
 from app.stores.database import Database, open_database
 from app.stores.tenancy import EVERY_TENANT
+from tests.doubles import NoAudit
 
 DAY_MS = 86_400_000
 NOW_MS = 1_800_000_000_000

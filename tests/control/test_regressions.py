@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from app.build import MODULE_SETTINGS, ROOT
 from app.build.access import Access, open_access
-from app.control.audit import NoAudit
 from app.control.auth import Authority, Identity
 from app.control.permissions import SCOPES, require_grantable
 from app.control.ring import Ring
@@ -21,6 +20,7 @@ from app.core.module import Scope
 from app.core.profile import layers, load
 from app.stores.database import Database, open_database
 from tests.control.test_tokens import FORGED, Office, claims, header, signed
+from tests.doubles import NoAudit
 from tests.stores.conftest import MIGRATIONS
 
 scopes = st.integers(0, int(sum(Scope))).map(Scope)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from app.control.audit import NoAudit
 from app.control.auth import Identity
 from app.control.repeats import Repeats
 from app.core.errors import RateLimited, Unauthenticated
@@ -16,7 +15,7 @@ from app.core.module import Scope
 from app.core.quotas import Limits as Section
 from app.edge.limits import Callers, Limits
 from app.stores.embedded.limiter import EmbeddedLimiter
-from tests.doubles import ManualClock
+from tests.doubles import ManualClock, NoAudit
 from tests.servers import Server, connect, running
 
 SECTION = Section(

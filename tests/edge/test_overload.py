@@ -11,7 +11,6 @@ import pytest
 import structlog
 
 from app.build import MODULE_SETTINGS, ROOT
-from app.control.audit import NoAudit
 from app.control.auth import Authority
 from app.control.repeats import Repeats
 from app.control.ring import Ring
@@ -27,7 +26,7 @@ from app.edge.limits import Limits
 from app.edge.router import Router
 from app.stores.embedded.limiter import EmbeddedLimiter
 from app.telemetry.metrics import Metrics
-from tests.doubles import AlwaysHere
+from tests.doubles import AlwaysHere, NoAudit
 from tests.servers import Server, connect, running
 
 
