@@ -21,8 +21,9 @@ import numpy as np
 import report
 from numpy.typing import NDArray
 
-from app.modules.pathfinding import kernels, logic
-from app.modules.pathfinding.graph import Answers, Graph
+from app.modules.pathfinding import logic
+from app.modules.pathfinding.grids import search, subgoals
+from app.modules.pathfinding.grids.graph import Answers, Graph
 from app.modules.pathfinding.settings import Settings
 
 GOALS_US = {"AR0011SR": 4, "brc202d": 20, "AcrosstheCape": 35, "32room_000": 12, "maze512-8-0": 25}
@@ -56,13 +57,13 @@ class Problems:
 
     def solve(self) -> Answers:
         """All of them in one batch."""
-        return kernels.answers(self.graph, self.starts, self.goals, math.inf, False, 10**9)
+        return search.answers(self.graph, self.starts, self.goals, math.inf, False, 10**9)
 
     def solved_optimally(self, answers: Answers) -> int:
         """How many answers have the published length, or are unreachable where there is none."""
         none = (self.lengths == 0) & (self.starts != self.goals).any(axis=1)
         close = np.abs(answers.cost - self.lengths) <= 0.02 + 1e-4 * self.lengths
-        return int(np.where(none, answers.status == kernels.UNREACHABLE, close).sum())
+        return int(np.where(none, answers.status == search.UNREACHABLE, close).sum())
 
 
 def read(name: str) -> Problems:
@@ -72,7 +73,7 @@ def read(name: str) -> Problems:
     rows = [line.split() for line in (folder / f"{name}.map.scen").read_text().splitlines()[1:]]
     cells = np.array([[int(field) for field in row[4:8]] for row in rows], np.int16)
     starts, goals = np.ascontiguousarray(cells[:, :2]), np.ascontiguousarray(cells[:, 2:])
-    return Problems(name, free, kernels.prepare(free), starts, goals, np.array([float(row[8]) for row in rows]))
+    return Problems(name, free, subgoals.prepare(free), starts, goals, np.array([float(row[8]) for row in rows]))
 
 
 def tcod_solver(problems: Problems) -> Callable[[], list[float]]:
@@ -90,11 +91,11 @@ def tcod_solver(problems: Problems) -> Callable[[], list[float]]:
                 beside = (
                     padded[1 : 1 + height, 1 + dx : 1 + dx + width] & padded[1 + dy : 1 + dy + height, 1 : 1 + width]
                 )
-                cost = kernels.DIAGONAL if dx and dy else kernels.STRAIGHT
+                cost = subgoals.DIAGONAL if dx and dy else subgoals.STRAIGHT
                 graph.add_edge(
                     (dy, dx), cost, cost=free.astype(np.int32), condition=(free & ahead & beside).astype(np.int32)
                 )
-    graph.set_heuristic(cardinal=kernels.STRAIGHT, diagonal=kernels.DIAGONAL)
+    graph.set_heuristic(cardinal=subgoals.STRAIGHT, diagonal=subgoals.DIAGONAL)
 
     def solve() -> list[float]:
         costs = []
@@ -184,9 +185,9 @@ def time_unreachable(told: report.Report, problems: Problems, *, rounds: int) ->
     starts[~same] = starts[same][0]
 
     def batch() -> Answers:
-        return kernels.answers(problems.graph, starts, goals, math.inf, False, 10**9)
+        return search.answers(problems.graph, starts, goals, math.inf, False, 10**9)
 
-    assert (batch().status == kernels.UNREACHABLE).all()
+    assert (batch().status == search.UNREACHABLE).all()
     taken = statistics.median(report.seconds(batch) for _ in range(10 * rounds))
     told.add("unreachable_us", taken / 1_024 * 1e6, "us", "lower", goal=3)
 
@@ -196,7 +197,7 @@ def time_preprocessing(told: report.Report, maps: dict[str, Problems], *, rounds
     noise = np.pad((np.random.default_rng(1).random((512, 512)) > 0.25).astype(np.uint8), 1)
     grids = {name: problems.free for name, problems in maps.items()} | {"random_25_percent": noise}
     taken = {
-        name: 1e3 * statistics.median(report.seconds(lambda free=free: kernels.prepare(free)) for _ in range(rounds))
+        name: 1e3 * statistics.median(report.seconds(lambda free=free: subgoals.prepare(free)) for _ in range(rounds))
         for name, free in grids.items()
     }
     told.add("preprocess_ms", max(taken[name] for name in SQUARE_512), "ms", "lower", goal=50)

@@ -17,7 +17,7 @@ from app.core.messages import digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.pathfinding import logic, messages
-from app.modules.pathfinding.graph import Graph
+from app.modules.pathfinding.grids.graph import Graph
 from app.modules.pathfinding.planner import Planner
 from app.modules.pathfinding.settings import Settings
 from app.world.entities import StoredMap

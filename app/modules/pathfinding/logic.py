@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import Invalid, TooLarge
-from app.modules.pathfinding.graph import U8, Answers, Graph
+from app.modules.pathfinding.grids.graph import U8, Answers, Graph
 from app.modules.pathfinding.messages import STATUSES, Cell, Cells, Found, Shape
 from app.modules.pathfinding.settings import Settings
 

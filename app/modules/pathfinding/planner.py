@@ -20,7 +20,7 @@ import numpy as np
 from app.core.clock import Clock, Deadline
 from app.core.errors import DeadlineExceeded
 from app.modules.pathfinding import logic
-from app.modules.pathfinding.graph import I16, U8, Answers, Graph
+from app.modules.pathfinding.grids.graph import I16, U8, Answers, Graph
 from app.modules.pathfinding.settings import Settings
 from app.world.entities import StoredMap
 
@@ -112,7 +112,7 @@ class Planner:
         self, graph: Graph, starts: I16, goals: I16, *, max_cost: float, partial: bool, deadline: Deadline
     ) -> Answers:
         """Answers to all queries, for use in a thread; those not begun before the deadline are over budget."""
-        from app.modules.pathfinding import kernels
+        from app.modules.pathfinding.grids import search
 
         parts: list[Answers] = []
         step = self._settings.chunk_pairs
@@ -121,15 +121,15 @@ class Planner:
                 break
             chunk = slice(first, first + step)
             parts.append(
-                kernels.answers(graph, starts[chunk], goals[chunk], max_cost, partial, self._settings.expansions_max)
+                search.answers(graph, starts[chunk], goals[chunk], max_cost, partial, self._settings.expansions_max)
             )
         return parts[0] if len(parts) == 1 and len(starts) <= step else logic.join(parts, len(starts))
 
     def nearest(self, graph: Graph, cells: I16, region: int) -> I16:
         """The cell of `region` (0: of any) nearest to each of `cells`, (n, 2) int16; for use in a thread."""
-        from app.modules.pathfinding import kernels
+        from app.modules.pathfinding.grids import labels
 
-        return kernels.nearest_cells(graph.labels, graph.stride, cells, region)
+        return labels.nearest_cells(graph.labels, graph.stride, cells, region)
 
     async def close(self) -> None:
         """Drop work that has not begun and let the threads end."""
@@ -139,14 +139,14 @@ class Planner:
 
 def warm() -> None:
     """Import the kernels and load each from disk, or compile it: seconds on a machine's first start."""
-    from app.modules.pathfinding import kernels
+    from app.modules.pathfinding.grids import labels, search, subgoals
 
     free = np.pad(np.ones((3, 3), np.uint8), 1)
     free[2, 2] = 0
-    graph = kernels.prepare(free)
+    graph = subgoals.prepare(free)
     corners = np.array([[0, 0]], np.int16), np.array([[2, 2]], np.int16)
-    kernels.answers(graph, *corners, np.inf, True, 10)
-    kernels.nearest_cells(graph.labels, graph.stride, corners[0], 0)
+    search.answers(graph, *corners, np.inf, True, 10)
+    labels.nearest_cells(graph.labels, graph.stride, corners[0], 0)
 
 
 async def _within(work: Awaitable[T], deadline: Deadline) -> T:
@@ -158,6 +158,6 @@ async def _within(work: Awaitable[T], deadline: Deadline) -> T:
 
 
 def _prepare(free: U8) -> Graph:
-    from app.modules.pathfinding import kernels
+    from app.modules.pathfinding.grids import subgoals
 
-    return kernels.prepare(free)
+    return subgoals.prepare(free)

@@ -281,12 +281,12 @@ async def test_an_empty_batch_gets_an_empty_answer(bench: Bench) -> None:
 
 
 def test_warming_leaves_nothing_to_compile() -> None:
-    from app.modules.pathfinding import kernels
+    from app.modules.pathfinding.grids import search
 
     warm = Bench().module.warm
     assert warm is not None
     warm()
-    assert len(kernels.find_paths.signatures) == 1  # type: ignore[attr-defined]  # numba's own attribute
+    assert len(search.find_paths.signatures) == 1  # type: ignore[attr-defined]  # numba's own attribute
 
 
 def test_the_module_is_built_without_importing_numba() -> None:

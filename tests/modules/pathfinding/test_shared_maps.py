@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.modules.pathfinding import kernels, logic
+from app.modules.pathfinding import logic
+from app.modules.pathfinding.grids import search, subgoals
 from app.modules.pathfinding.settings import Settings
 
 MAPS = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "maps"
@@ -24,12 +25,12 @@ def test_published_problems_are_solved_optimally(name: str) -> None:
     cells = np.array([[int(field) for field in problem[4:8]] for problem in problems], np.int16)
     lengths = [float(problem[8]) for problem in problems]
     starts, goals = np.ascontiguousarray(cells[:, :2]), np.ascontiguousarray(cells[:, 2:])
-    answers = kernels.answers(kernels.prepare(free), starts, goals, math.inf, False, 10**6)
+    answers = search.answers(subgoals.prepare(free), starts, goals, math.inf, False, 10**6)
     for length, start, goal, code, cost in zip(
         lengths, starts.tolist(), goals.tolist(), answers.status, answers.cost, strict=True
     ):
         if length == 0 and start != goal:
-            assert code == kernels.UNREACHABLE
+            assert code == search.UNREACHABLE
         else:
-            assert code == kernels.FOUND
+            assert code == search.FOUND
             assert cost == pytest.approx(length, abs=0.02 + 1e-4 * length)

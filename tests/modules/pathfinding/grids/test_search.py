@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.modules.pathfinding import kernels, logic
-from app.modules.pathfinding.graph import Answers, Graph
+from app.modules.pathfinding import logic
+from app.modules.pathfinding.grids import labels, search, subgoals
+from app.modules.pathfinding.grids.graph import Answers, Graph
 from app.modules.pathfinding.messages import STATUSES
 from app.modules.pathfinding.settings import Settings
-from tests.modules.pathfinding import twin
+from tests.modules.pathfinding.grids import twin
 
 LIMITS = Settings()
 
 
 def graph_of(rows: twin.Rows) -> Graph:
-    return kernels.prepare(logic.parse_map("\n".join(rows).encode(), "rows", LIMITS))
+    return subgoals.prepare(logic.parse_map("\n".join(rows).encode(), "rows", LIMITS))
 
 
 def find(
@@ -32,7 +33,7 @@ def find(
 ) -> Answers:
     cells = np.array(pairs, np.int16).reshape(-1, 4)
     starts, goals = np.ascontiguousarray(cells[:, :2]), np.ascontiguousarray(cells[:, 2:])
-    return kernels.answers(graph_of(rows), starts, goals, max_cost, partial, expansions_max)
+    return search.answers(graph_of(rows), starts, goals, max_cost, partial, expansions_max)
 
 
 def waypoints(answers: Answers, query: int) -> list[twin.Cell]:
@@ -126,7 +127,7 @@ def test_regions_are_what_can_be_walked(rows: twin.Rows) -> None:
 @given(rows=maps(), x=st.integers(-30, 50), y=st.integers(-30, 50))
 def test_the_nearest_cell_equals_a_look_at_all_cells(rows: twin.Rows, x: int, y: int) -> None:
     graph = graph_of(rows)
-    found = kernels.nearest_cells(graph.labels, graph.stride, np.array([[x, y]], np.int16), 0)[0].tolist()
+    found = labels.nearest_cells(graph.labels, graph.stride, np.array([[x, y]], np.int16), 0)[0].tolist()
     cells = free_cells(rows)
     expected = min(
         cells, key=lambda cell: ((cell[0] - x) ** 2 + (cell[1] - y) ** 2, cell[1], cell[0]), default=(-1, -1)
@@ -139,7 +140,7 @@ def test_edges_of_the_graph_lead_both_ways_at_one_cost() -> None:
     rows = ["".join(".@"[cell] for cell in row) for row in (random.random((40, 40)) < 0.2).astype(int)]
     graph = graph_of(rows)
     edges = {
-        (node, int(other) & kernels.NODE_MASK, int(cost))
+        (node, int(other) & subgoals.NODE_MASK, int(cost))
         for node in range(len(graph.nodes))
         for other, cost in graph.edges[graph.first[node, 0] : graph.first[node, 8]]
     }
