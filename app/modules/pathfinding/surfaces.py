@@ -57,12 +57,12 @@ class Surface(NamedTuple):
     @property
     def height(self) -> int:
         """Rows of one layer."""
-        return (self.terrain.shape[0] + 1) // self.layers - 1
+        return (int(self.terrain.shape[0]) + 1) // self.layers - 1
 
     @property
     def width(self) -> int:
         """Columns."""
-        return self.terrain.shape[1]
+        return int(self.terrain.shape[1])
 
 
 class Mesh(NamedTuple):
