@@ -37,19 +37,23 @@ def find_subgoals(free: U8, stride: int) -> tuple[I32, I32]:
     node_of = np.full(free.size, -1, np.int32)
     count = 0
     for cell in range(stride, free.size - stride):
-        if free[cell] == 0:
-            continue
-        for dy in (-stride, stride):
-            for dx in (-1, 1):
-                corner = free[cell + dx + dy] == 0 and free[cell + dx] != 0 and free[cell + dy] != 0
-                if corner and node_of[cell] < 0:
-                    node_of[cell] = count
-                    count += 1
+        if is_corner(free, stride, cell):
+            node_of[cell] = count
+            count += 1
     cells = np.empty(count, np.int32)
     for cell in range(free.size):
         if node_of[cell] >= 0:
             cells[node_of[cell]] = cell
     return cells, node_of
+
+
+@inlined
+def is_corner(free: U8, stride: int, cell: int) -> bool:
+    """Whether the cell is free and a blocked one touches it at a corner only."""
+    north, east, south, west = free[cell - stride], free[cell + 1], free[cell + stride], free[cell - 1]
+    corners = north & east & (1 - free[cell - stride + 1]) | south & east & (1 - free[cell + stride + 1])
+    corners |= south & west & (1 - free[cell + stride - 1]) | north & west & (1 - free[cell - stride - 1])
+    return bool(free[cell] & corners)
 
 
 @compiled
@@ -61,20 +65,20 @@ def measure_clearance(free: U8, stride: int, node_of: I32) -> I16:
     clear = np.zeros((free.size, 8), np.int16)
     last = free.size - stride - 1
     for cell in range(stride, last + 1):
-        clear[cell, 0] = _extend(clear, free, node_of, cell, 0, 0, -stride)
-        clear[cell, 3] = _extend(clear, free, node_of, cell, 3, -1, 0)
-        clear[cell, 4] = _extend(clear, free, node_of, cell, 4, 1, -stride)
-        clear[cell, 7] = _extend(clear, free, node_of, cell, 7, -1, -stride)
+        clear[cell, 0] = extend(clear, free, node_of, cell, 0, 0, -stride)
+        clear[cell, 3] = extend(clear, free, node_of, cell, 3, -1, 0)
+        clear[cell, 4] = extend(clear, free, node_of, cell, 4, 1, -stride)
+        clear[cell, 7] = extend(clear, free, node_of, cell, 7, -1, -stride)
     for cell in range(last, stride - 1, -1):
-        clear[cell, 1] = _extend(clear, free, node_of, cell, 1, 1, 0)
-        clear[cell, 2] = _extend(clear, free, node_of, cell, 2, 0, stride)
-        clear[cell, 5] = _extend(clear, free, node_of, cell, 5, 1, stride)
-        clear[cell, 6] = _extend(clear, free, node_of, cell, 6, -1, stride)
+        clear[cell, 1] = extend(clear, free, node_of, cell, 1, 1, 0)
+        clear[cell, 2] = extend(clear, free, node_of, cell, 2, 0, stride)
+        clear[cell, 5] = extend(clear, free, node_of, cell, 5, 1, stride)
+        clear[cell, 6] = extend(clear, free, node_of, cell, 6, -1, stride)
     return clear
 
 
 @inlined
-def _extend(clear: I16, free: U8, node_of: I32, cell: int, direction: int, dx: int, dy: int) -> int:
+def extend(clear: I16, free: U8, node_of: I32, cell: int, direction: int, dx: int, dy: int) -> int:
     """The clearance of a cell from that of the next; `dx` and `dy` are cell offsets.
 
     Free of branches on purpose: with them numba counts references to the arrays, at ten times the cost.
