@@ -14,6 +14,7 @@ Text = Annotated[str, msgspec.Meta(max_length=2_000)]
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 Whole = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """A number that every encoding of the log can hold."""
+Offset = Annotated[int, msgspec.Meta(ge=-4_096, le=4_096)]
 Value = str | float | bool
 Kind = Literal["npc", "player", "item", "location", "faction"]
 
@@ -102,6 +103,43 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     known_by: tuple[str, ...] = ()
 
 
+class Circle(msgspec.Struct, frozen=True, kw_only=True, tag="circle", tag_field="type", forbid_unknown_fields=True):
+    """Round, in cells of a grid or units of a navmesh; it blocks every cell that it overlaps."""
+
+    radius: Annotated[float, msgspec.Meta(gt=0, le=1_024)]
+
+
+class Box(msgspec.Struct, frozen=True, kw_only=True, tag="box", tag_field="type", forbid_unknown_fields=True):
+    """Upright, in cells or units; the obstacle's place is its corner of least x and y."""
+
+    width: Annotated[float, msgspec.Meta(gt=0, le=4_096)]
+    height: Annotated[float, msgspec.Meta(gt=0, le=4_096)]
+
+
+class CellSet(msgspec.Struct, frozen=True, kw_only=True, tag="cells", tag_field="type", forbid_unknown_fields=True):
+    """Cells of a grid, as (columns, rows) away from the obstacle's place."""
+
+    cells: Annotated[tuple[tuple[Offset, Offset], ...], msgspec.Meta(min_length=1, max_length=4_096)]
+
+
+class Obstacle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that stands on a map for a while: a crate, a cart, a door, a fallen bridge.
+
+    Cell (x, y) covers [x, x + 1) by [y, y + 1). With `clears` its cells can be walked on although the
+    map blocks them; with `closed` false it stands open and changes nothing. Where one blocks and another
+    clears, the cell is blocked.
+    """
+
+    id: Id
+    shape: Circle | Box | CellSet
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+    """Used on a navmesh only."""
+    closed: bool = True
+    clears: bool = False
+
+
 class StoredMap(msgspec.Struct, frozen=True, kw_only=True):
     """A map as uploaded: `data` is the zlib-compressed file, `version` counts from 1."""
 
@@ -112,3 +150,5 @@ class StoredMap(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     height: int
     data: bytes
+    options: bytes = b""
+    """What the uploader asked for besides, in the pathfinding module's own msgpack."""

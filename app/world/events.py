@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from app.core.messages import Change
-from app.world.entities import AnyEntity, Fact, Id, Kind, Name, StoredMap, Text, Value
+from app.world.entities import AnyEntity, Fact, Id, Kind, Name, Obstacle, StoredMap, Text, Value
 
 
 class EntityUpserted(Change, frozen=True, kw_only=True, tag="entity.upserted"):
@@ -33,6 +33,15 @@ class MapStored(Change, frozen=True, kw_only=True, tag="map.stored"):
     """A new version of a map, already validated."""
 
     map: StoredMap
+
+
+class ObstaclesChanged(Change, frozen=True, kw_only=True, tag="obstacles.changed"):
+    """On a map, obstacles stand as in `put` and those of `removed` are gone; `hit` walk a path that is now blocked."""
+
+    map: Id
+    put: tuple[Obstacle, ...] = ()
+    removed: tuple[Id, ...] = ()
+    hit: tuple[Id, ...] = ()
 
 
 Verb = Literal[
@@ -138,7 +147,7 @@ class SubjectRestricted(Change, frozen=True, kw_only=True, tag="subject.restrict
 
 
 AnyChange = (
-    EntityUpserted | EntityRemoved | FactAsserted | MapStored | Happened | ProposalOffered | ProposalSettled
+    EntityUpserted | EntityRemoved | FactAsserted | MapStored | ObstaclesChanged | Happened | ProposalOffered | ProposalSettled
     | RelationChanged | QuestRecorded | IntentSet | WordsUsed | SubjectErased | SubjectRestricted
 )  # fmt: skip
 

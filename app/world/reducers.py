@@ -98,11 +98,22 @@ def _check_intent(world: World, change: events.IntentSet) -> None:
         raise Conflict(f"NPC {change.npc!r} is dead", hint="only the living follow intents")
 
 
+def _check_obstacles(world: World, change: events.ObstaclesChanged) -> None:
+    if change.map not in world.state.maps:
+        raise NotFound(f"no map {change.map!r}", hint=nearest(change.map, world.state.maps))
+    for obstacle in change.put:
+        _require_finite(f"the place of {obstacle.id!r}", obstacle.x, obstacle.y, obstacle.z)
+    for id in change.removed:
+        if pair(change.map, id) not in world.state.obstacles:
+            raise NotFound(f"no obstacle {id!r} on map {change.map!r}", hint="it was removed, or never added")
+
+
 _CHECKS: dict[type[Change], Callable[[World, Any], None]] = {
     events.EntityUpserted: _check_upsert,
     events.EntityRemoved: _check_removed,
     events.FactAsserted: _check_fact,
     events.Happened: _check_happened,
+    events.ObstaclesChanged: _check_obstacles,
     events.ProposalSettled: _check_settled,
     events.RelationChanged: _check_relation,
     events.IntentSet: _check_intent,
@@ -144,6 +155,13 @@ def _assert(state: State, change: events.FactAsserted) -> None:
     history.append(fact)
     history.sort(key=lambda known: known.from_s)
     state.facts[key] = tuple(history[-FACTS_KEPT_MAX:])
+
+
+def _change_obstacles(state: State, change: events.ObstaclesChanged) -> None:
+    for id in change.removed:
+        state.obstacles.pop(pair(change.map, id), None)
+    for obstacle in change.put:
+        state.obstacles[pair(change.map, obstacle.id)] = obstacle
 
 
 def _store_map(state: State, change: events.MapStored) -> None:
@@ -222,6 +240,7 @@ _APPLIES: dict[type[Change], Callable[[State, Any], None]] = {
     events.EntityRemoved: _remove,
     events.FactAsserted: _assert,
     events.MapStored: _store_map,
+    events.ObstaclesChanged: _change_obstacles,
     events.Happened: _happen,
     events.ProposalOffered: _offer,
     events.ProposalSettled: _settle,

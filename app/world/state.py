@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import NotFound, nearest
-from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Player, StoredMap, Value
+from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Obstacle, Player, StoredMap, Value
 from app.world.events import IntentSet, ProposalOffered, QuestRecorded
 from app.world.usage import Table
 
@@ -38,6 +38,8 @@ class State(msgspec.Struct, kw_only=True):
     facts: dict[str, tuple[Fact, ...]] = {}
     relations: dict[str, float] = {}
     maps: dict[str, StoredMap] = {}
+    obstacles: dict[str, Obstacle] = {}
+    """By `pair` of the map's name and the obstacle's id."""
     proposals: dict[str, ProposalOffered] = {}
     quests: dict[str, QuestRecorded] = {}
     intents: dict[str, IntentSet] = {}

@@ -62,6 +62,10 @@ def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any
             yield state.facts, pair(fact.subject, fact.predicate)
         case events.MapStored(map=stored):
             yield state.maps, stored.name
+        case events.ObstaclesChanged(map=map, put=put, removed=removed):
+            yield from ((state.obstacles, pair(map, obstacle.id)) for obstacle in put)
+            if removed:
+                yield state.obstacles, _WHOLE
         case events.Happened():
             yield from _happened(state, change)
         case events.ProposalOffered(id=id):

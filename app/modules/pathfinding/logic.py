@@ -1,112 +1,98 @@
-"""Maps and cells as clients write them, and answers as clients read them. Pure.
+"""What clients write and read, as arrays: places, numbers, flags, ways. Pure.
 
-It knows file formats, packed layouts and their limits; it does not search and keeps nothing.
+It knows packed layouts and lists and their limits; it does not know file formats, does not search and keeps nothing.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import Invalid, TooLarge
-from app.modules.pathfinding.grids.graph import U8, Answers, Graph
-from app.modules.pathfinding.messages import STATUSES, Cell, Cells, Found, Shape
+from app.modules.pathfinding.grids.graph import I32
+from app.modules.pathfinding.grounds import Paths, Spots
+from app.modules.pathfinding.messages import RUNGS, STATUSES, Found, Places, Shape, Status
 from app.modules.pathfinding.settings import Settings
 
-Packed = NDArray[np.int16]
+Kind = Literal["cells", "points"]
+"""What a place is: a cell of a grid or a point of a navmesh."""
 
-HEADER = ((rb"type octile", "'type octile'"), (rb"height (\d{1,9})", "'height' and a number"),
-          (rb"width (\d{1,9})", "'width' and a number"), (rb"map", "'map'"))  # fmt: skip
-PASSABLE = b".GS"
-BLOCKED = {"movingai": b"@OTW", "rows": b"@OTW#"}
+SIZES = {
+    "cells": (4, "x and y as little-endian int16"),
+    "points": (12, "x, y and z as little-endian float32"),
+}
 
 
-def parse_map(data: bytes, format: Literal["movingai", "rows"], limits: Settings) -> U8:
-    """The map as a grid with a blocked border, (height + 2, width + 2) uint8 of 1 passable, 0 blocked.
+def read_places(name: str, places: Places, kind: Kind) -> Spots:
+    """The places of a request: (n, 2) int16 cells or (n, 3) float32 points.
 
-    Raises Invalid naming the line and column, both from 1, and what was expected there.
+    Raises Invalid when packed bytes do not divide into places, and where a listed one is none.
     """
-    lines = data.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    lines = [line.removesuffix(b"\r") for line in lines]
-    header = _header(lines, limits) if format == "movingai" else None
-    rows = lines[len(HEADER) :] if header else lines
-    above = len(lines) - len(rows)
-    height, width = header or (len(rows), len(rows[0]) if rows else 0)
-    _check_size(height, width, limits)
-    if len(rows) != height:
-        line = above + min(len(rows), height) + 1
-        raise _wrong(line, 1, f"the end after {height} rows" if len(rows) > height else f"row {len(rows) + 1}")
-    for index, row in enumerate(rows):
-        if len(row) != width:
-            expected = "the end of the line" if len(row) > width else "another cell"
-            raise _wrong(above + index + 1, min(len(row), width) + 1, f"{expected}, rows being {width} cells wide")
-    return _grid(rows, above, width, format)
+    if isinstance(places, bytes):
+        size, what = SIZES[kind]
+        if len(places) % size:
+            raise Invalid(f"{name} has {len(places)!r} bytes", hint=f"send {size} bytes for each: {what}")
+        return _points(name, np.frombuffer(places, "<f4")) if kind == "points" else _cells(np.frombuffer(places, "<i2"))
+    wide = 3 if kind == "points" else 2
+    for index, place in enumerate(places):
+        if len(place) != wide or (kind == "cells" and not all(_is_cell(value) for value in place)):
+            expected = "[x, y, z], as this is a navmesh" if kind == "points" else "[x, y], whole numbers within int16"
+            raise Invalid(f"{name}[{index}] is {list(place)!r}", hint=f"expected {expected}")
+    if kind == "points":
+        return _points(name, np.array(places, np.float32))
+    return _cells(np.array(places, np.int16))
 
 
-def _header(lines: list[bytes], limits: Settings) -> tuple[int, int]:
-    """Height and width, as the first four lines claim them."""
-    sizes = []
-    for index, (pattern, expected) in enumerate(HEADER):
-        match = re.fullmatch(pattern, lines[index]) if index < len(lines) else None
-        if match is None:
-            raise _wrong(index + 1, 1, expected)
-        sizes += [int(group) for group in match.groups()]
-    return sizes[0], sizes[1]
+def _is_cell(value: float) -> bool:
+    return value == int(value) and -32_768 <= value <= 32_767
 
 
-def _check_size(height: int, width: int, limits: Settings) -> None:
-    for name, side in (("height", height), ("width", width)):
-        if not 1 <= side <= limits.side_cells_max:
-            raise Invalid(f"the map's {name} is {side!r}", hint=f"expected 1 to {limits.side_cells_max} cells")
-    if height * width > limits.map_cells_max:
-        raise Invalid(
-            f"the map has {width!r} x {height!r} cells", hint=f"expected at most {limits.map_cells_max} in all"
-        )
+def _cells(values: NDArray[Any]) -> Spots:
+    return np.ascontiguousarray(values.reshape(-1, 2).astype(np.int16, copy=False))
 
 
-def _grid(rows: list[bytes], above: int, width: int, format: str) -> U8:
-    kinds = np.full(256, 2, np.uint8)
-    kinds[list(PASSABLE)] = 1
-    kinds[list(BLOCKED[format])] = 0
-    body = kinds[np.frombuffer(b"".join(rows), np.uint8)].reshape(-1, width)  # (height, width)
-    if body.max() > 1:
-        row, column = divmod(int(body.argmax()), width)
-        letters = (PASSABLE + BLOCKED[format]).decode()
-        found = rows[row][column]
-        shown = repr(chr(found)) if found < 128 else f"byte {found:#x}, which is not ASCII"
-        raise _wrong(above + row + 1, column + 1, f"one of {letters!r}, found {shown}")
-    return np.pad(body, 1)
+def _points(name: str, values: NDArray[Any]) -> Spots:
+    points = values.reshape(-1, 3).astype(np.float32, copy=False)
+    wrong = np.argwhere(~np.isfinite(points))
+    if len(wrong):
+        row = int(wrong[0, 0])
+        raise Invalid(f"{name}[{row}] is {points[row].tolist()!r}", hint="send finite numbers")
+    return np.ascontiguousarray(points)
 
 
-def _wrong(line: int, column: int, expected: str) -> Invalid:
-    return Invalid(f"the map is wrong at line {line}, column {column}", hint=f"expected {expected}")
+def read_vectors(name: str, data: bytes, count: int | None = None) -> NDArray[np.float32]:
+    """Packed pairs of finite float32, (n, 2); raises Invalid, also when there are not `count`."""
+    if len(data) % 8 or (count is not None and len(data) != 8 * count):
+        expected = "8 bytes for each: x and y as little-endian float32" + (f", {count} in all" if count else "")
+        raise Invalid(f"{name} has {len(data)!r} bytes", hint=f"send {expected}")
+    return _finite(name, np.frombuffer(data, "<f4").reshape(-1, 2))
 
 
-def read_cells(name: str, cells: Cells) -> Packed:
-    """The cells of a request as (n, 2) int16; raises Invalid when packed bytes do not divide into cells."""
-    if isinstance(cells, bytes):
-        if len(cells) % 4:
-            raise Invalid(
-                f"{name} has {len(cells)!r} bytes", hint="send 4 bytes a cell: x and y as little-endian int16"
-            )
-        return np.frombuffer(cells, "<i2").reshape(-1, 2).astype(np.int16)
-    return np.array(cells, np.int16).reshape(-1, 2)
+def read_numbers(name: str, data: bytes, count: int) -> NDArray[np.float32]:
+    """Packed finite float32, (count,), from one for each or one for all; raises Invalid."""
+    if len(data) not in (4, 4 * count):
+        raise Invalid(f"{name} has {len(data)!r} bytes", hint=f"send one little-endian float32, or {count} of them")
+    values = _finite(name, np.frombuffer(data, "<f4"))
+    if (values < 0).any():
+        raise Invalid(f"{name}[{int(np.argmin(values))}] is {float(values.min())!r}", hint="send no negative number")
+    return np.ascontiguousarray(np.broadcast_to(values, count))
 
 
-def read_pairs(starts: Cells, goals: Cells, format: Shape, limits: Settings) -> tuple[Packed, Packed]:
-    """Starts and goals as (n, 2) int16 each; raises Invalid or TooLarge."""
-    pairs = read_cells("starts", starts), read_cells("goals", goals)
-    if len(pairs[0]) != len(pairs[1]):
-        raise Invalid(f"{len(pairs[0])} starts and {len(pairs[1])} goals", hint="send one goal for each start")
-    listed = format == "lists" or not (isinstance(starts, bytes) and isinstance(goals, bytes))
-    check_count(len(pairs[0]), listed, limits)
-    return pairs
+def _finite(name: str, values: NDArray[Any]) -> NDArray[np.float32]:
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        row = int(wrong[0, 0])
+        raise Invalid(f"{name}[{row}] is {values[row].tolist()!r}", hint="send finite numbers")
+    return values.astype(np.float32, copy=False)
+
+
+def check_pairs(starts: Spots, goals: Spots) -> None:
+    """Raise Invalid when there is not one goal for each start."""
+    if len(starts) != len(goals):
+        raise Invalid(f"{len(starts)} starts and {len(goals)} goals", hint="send one goal for each start")
 
 
 def check_count(count: int, listed: bool, limits: Settings) -> None:
@@ -128,61 +114,70 @@ def read_cost(max_cost: float | None) -> float:
     return max_cost
 
 
-def region_of(graph: Graph, name: str, cell: Cell | None) -> int:
-    """The region that a cell lies in, 0 without a cell; raises Invalid when one cannot stand there."""
+def region_of(labels: I32, stride: int, name: str, cell: Spots | None) -> int:
+    """The region that a cell (1, 2) lies in, 0 without a cell; raises Invalid when one cannot stand there."""
     if cell is None:
         return 0
-    x, y = cell
-    if not (0 <= x < graph.width and 0 <= y < graph.height):
-        raise Invalid(f"{name} {cell!r} is outside the map", hint=f"the map has {graph.width} x {graph.height} cells")
-    region = int(graph.labels[(y + 1) * graph.stride + x + 1])
+    x, y = cell[0].tolist()
+    width, height = stride - 2, labels.size // stride - 2
+    if not (0 <= x < width and 0 <= y < height):
+        raise Invalid(f"{name} {(x, y)!r} is outside the map", hint=f"the map has {width} x {height} cells")
+    region = int(labels[(y + 1) * stride + x + 1])
     if region == 0:
-        raise Invalid(f"{name} {cell!r} is blocked", hint="ask path.nearest for a passable cell")
+        raise Invalid(f"{name} {(x, y)!r} is blocked", hint="ask path.nearest for a passable cell")
     return region
 
 
-def reachable(graph: Graph, starts: Packed, goals: Packed) -> NDArray[np.bool_]:
+def same_region(labels: I32, stride: int, starts: Spots, goals: Spots) -> NDArray[np.bool_]:
     """Whether a way exists from each start to its goal, (n,); cells outside the map are never reachable."""
-    here, there = _labels_at(graph, starts), _labels_at(graph, goals)
+    here, there = labels_at(labels, stride, starts), labels_at(labels, stride, goals)
     flags: NDArray[np.bool_] = (here == there) & (here > 0)
     return flags
 
 
-def _labels_at(graph: Graph, cells: Packed) -> NDArray[np.int32]:
+def labels_at(labels: I32, stride: int, cells: Spots) -> I32:
+    """The region of each cell (n, 2), 0 where one cannot stand and outside the map."""
     x, y = cells[:, 0].astype(np.int64), cells[:, 1].astype(np.int64)
-    inside = (x >= 0) & (x < graph.width) & (y >= 0) & (y < graph.height)
-    return np.where(inside, graph.labels[np.where(inside, (y + 1) * graph.stride + x + 1, 0)], 0)
+    inside = (x >= 0) & (x < stride - 2) & (y >= 0) & (y < labels.size // stride - 2)
+    return np.where(inside, labels[np.where(inside, (y + 1) * stride + x + 1, 0)], 0)
 
 
-def candidates(graph: Graph, region: int, around: Cell | None, radius: int) -> Packed:
+def candidates(labels: I32, stride: int, region: int, around: Spots | None, radius: float) -> Spots:
     """The cells of a region (0: of any), or those of them within `radius` of `around`; (n, 2) in row order."""
-    grid = graph.labels.reshape(-1, graph.stride)[1:-1, 1:-1]  # (height, width)
+    grid = labels.reshape(-1, stride)[1:-1, 1:-1]  # (height, width)
     left = top = 0
     if around is not None:
-        left, top = max(around[0] - radius, 0), max(around[1] - radius, 0)
-        grid = grid[top : max(around[1] + radius + 1, 0), left : max(around[0] + radius + 1, 0)]
+        x0, y0 = around[0].tolist()
+        reach = math.floor(radius)
+        left, top = max(x0 - reach, 0), max(y0 - reach, 0)
+        grid = grid[top : max(y0 + reach + 1, 0), left : max(x0 + reach + 1, 0)]
     y, x = np.nonzero(grid == region if region else grid)
     x, y = x + left, y + top
     if around is not None:
-        near = (x - around[0]) ** 2 + (y - around[1]) ** 2 <= radius * radius
+        near = (x - x0) ** 2 + (y - y0) ** 2 <= radius * radius
         x, y = x[near], y[near]
     return np.stack([x, y], axis=1).astype(np.int16)
 
 
-def draw(cells: Packed, count: int, seed: int) -> Packed:
+def draw(cells: Spots, count: int, seed: int) -> Spots:
     """`count` of the cells, with repetition, the same for the same seed; (-1, -1) when there are none."""
     if len(cells) == 0:
         return np.full((count, 2), -1, np.int16)
     return cells[np.random.default_rng(seed).integers(0, len(cells), count)]
 
 
-def pack_cells(cells: Packed, format: Shape) -> bytes | tuple[Cell, ...]:
-    """Cells (n, 2) as the client asked for them."""
-    return cells.astype("<i2", copy=False).tobytes() if format == "packed" else _listed(cells)
+def pack_places(places: Spots, format: Shape) -> bytes | tuple[tuple[float, ...], ...]:
+    """Cells or points (n, k) as the client asked for them."""
+    return pack(places) if format == "packed" else _listed(places)
 
 
-def _listed(cells: Packed) -> tuple[Cell, ...]:
-    return tuple(zip(cells[:, 0].tolist(), cells[:, 1].tolist(), strict=True))
+def pack(values: NDArray[Any]) -> bytes:
+    """An array as little-endian bytes of its own kind."""
+    return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _listed(places: Spots) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, places.tolist()))
 
 
 def pack_flags(flags: NDArray[np.bool_], format: Shape) -> bytes | tuple[bool, ...]:
@@ -190,43 +185,39 @@ def pack_flags(flags: NDArray[np.bool_], format: Shape) -> bytes | tuple[bool, .
     return flags.astype(np.uint8).tobytes() if format == "packed" else tuple(flags.tolist())
 
 
-def join(parts: list[Answers], pairs: int) -> Answers:
-    """Answers of chunks as those of one batch; queries that no chunk reached are over budget."""
-    done = sum(len(part.status) for part in parts)
-    late = pairs - done
-    starts = np.cumsum([0] + [len(part.waypoints) for part in parts])
-    offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts, strict=False)]
-    return Answers(
-        np.concatenate([*(part.status for part in parts), np.full(late, STATUSES.index("over_budget"), np.uint8)]),
-        np.concatenate([*(part.cost for part in parts), np.full(late, np.nan)]),
-        np.concatenate([*(part.expansions for part in parts), np.zeros(late, np.int32)]),
-        np.concatenate([*offsets, np.full(late + 1, starts[-1])]).astype(np.int32),
-        np.concatenate([*(part.waypoints for part in parts), np.empty((0, 2), np.int16)]),
-    )
-
-
-def found(answers: Answers, format: Shape, *, map: str, version: int) -> Found:
-    """The reply to path.find."""
-    status, cost, expansions, offsets, waypoints = answers
+def pack_numbers(values: NDArray[Any], format: Shape) -> bytes | tuple[float | None, ...]:
+    """Numbers (n,) as the client asked for them; in a list null stands for none and for an infinite one."""
     if format == "packed":
-        return Found(
-            map=map,
-            version=version,
-            queries=len(status),
-            status=status.tobytes(),
-            cost=cost.astype("<f8", copy=False).tobytes(),
-            expansions=expansions.astype("<i4", copy=False).tobytes(),
-            offsets=offsets.astype("<i4", copy=False).tobytes(),
-            waypoints=waypoints.astype("<i2", copy=False).tobytes(),
-        )
-    cells, ends = _listed(waypoints), offsets.tolist()
+        return pack(values)
+    return tuple(value if math.isfinite(value) else None for value in values.tolist())
+
+
+def pack_status(status: NDArray[np.uint8], format: Shape) -> bytes | tuple[Status, ...]:
+    """Codes of messages.STATUSES as the client asked for them."""
+    return status.tobytes() if format == "packed" else tuple(STATUSES[code] for code in status.tolist())
+
+
+def pack_ways(offsets: I32, waypoints: Spots, format: Shape) -> tuple[bytes, bytes | tuple[Any, ...]]:
+    """`offsets` and `waypoints` of a reply."""
+    if format == "packed":
+        return pack(offsets), pack(waypoints)
+    places, ends = _listed(waypoints), offsets.tolist()
+    return b"", tuple(places[begin:end] for begin, end in zip(ends[:-1], ends[1:], strict=True))
+
+
+def found(paths: Paths, format: Shape, *, map: str, version: int) -> Found:
+    """The reply to path.find."""
+    offsets, waypoints = pack_ways(paths.offsets, paths.waypoints, format)
+    rung = paths.rung.tobytes() if format == "packed" else tuple(RUNGS[code] for code in paths.rung.tolist())
     return Found(
         map=map,
         version=version,
-        queries=len(status),
-        status=tuple(STATUSES[code] for code in status.tolist()),
-        cost=tuple(None if math.isnan(value) else value for value in cost.tolist()),
-        expansions=tuple(expansions.tolist()),
-        offsets=b"",
-        waypoints=tuple(cells[ends[query] : ends[query + 1]] for query in range(len(status))),
+        queries=len(paths.status),
+        status=pack_status(paths.status, format),
+        cost=pack_numbers(paths.cost, format),
+        expansions=pack(paths.expansions) if format == "packed" else tuple(paths.expansions.tolist()),
+        rung=rung,
+        bound=pack_numbers(paths.bound, format),
+        offsets=offsets,
+        waypoints=waypoints,
     )
