@@ -146,20 +146,25 @@ def _parts(data: bytes, axes: int, limits: Limits) -> Parts:
         raise misplaced(*documents.line_and_column(data, at), "[PackedInt32Array( and numbers ), ...]")
     check_count("polygons", match[1].count(b"("), limits.polygons_max)
     check_count("the corners of polygons", match[1].count(b","), CORNERS_PER_POLYGON_MAX * limits.polygons_max)
-    counts, corners, end = [], [], match.start(1)
+    rings: list[re.Match[bytes]] = []
+    end = match.start(1)
     for ring in POLYGON.finditer(data, match.start(1), match.end(1)):
-        if data[end : ring.start()].strip(b" \r\n\t") != (b"," if counts else b""):
+        if data[end : ring.start()].strip(b" \r\n\t") != (b"," if rings else b""):
             raise misplaced(*documents.line_and_column(data, end), "PackedInt32Array( and numbers )")
-        numbers = np.clip(_numbers(data, ring, 1), -1.0, 2.0**31)
-        if (numbers % 1.0 != 0.0).any():
-            raise misplaced(*documents.line_and_column(data, ring.start(1)), "whole numbers")
-        counts.append(len(numbers))
-        corners.append(numbers)
+        rings.append(ring)
         end = ring.end()
     if data[end : match.end(1)].strip(b" \r\n\t"):
         raise misplaced(*documents.line_and_column(data, end), "PackedInt32Array( and numbers )")
-    joined = np.concatenate(corners) if corners else np.empty(0)
-    return Parts(vertices, np.array(counts, np.int64), joined.astype(np.int64))
+    counts = [ring[1].count(b",") + 1 if ring[1].strip() else 0 for ring in rings]
+    corners = [_corner(data, ring, text) for ring in rings if ring[1].strip() for text in ring[1].split(b",")]
+    return Parts(vertices, np.array(counts, np.int64), np.array(corners, np.int64))
+
+
+def _corner(data: bytes, ring: re.Match[bytes], text: bytes) -> int:
+    digits = text.strip()
+    if not digits.isdigit() or len(digits) > 10:
+        raise misplaced(*documents.line_and_column(data, ring.start(1)), f"numbers of vertices, found {text[:20]!r}")
+    return int(digits)
 
 
 def _numbers(data: bytes, match: re.Match[bytes], group: int) -> NDArray[np.float64]:

@@ -74,10 +74,10 @@ def surface(rows: list[bytes], above: int, size: tuple[int, int], known: Alphabe
             raise misplaced(above + index + 1, min(len(row), width) + 1, f"{expected}, rows being {width} cells wide")
     body = known.numbers[np.frombuffer(b"".join(rows), np.uint8)].reshape(height, width)
     if body.max() == UNKNOWN:
-        row, column = divmod(int(body.argmax()), width)
-        found = rows[row][column]
+        y, x = divmod(int(body.argmax()), width)
+        found = rows[y][x]
         shown = repr(chr(found)) if found < 128 else f"byte {found:#x}, which is not ASCII"
-        raise misplaced(above + row + 1, column + 1, f"one of {known.letters!r}, found {shown}")
+        raise misplaced(above + y + 1, x + 1, f"one of {known.letters!r}, found {shown}")
     return Surface(terrain=body, terrains=known.terrains, scale=None)
 
 

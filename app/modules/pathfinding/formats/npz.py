@@ -6,7 +6,7 @@ It knows which arrays a map has and how they fit together; arrays.py knows the a
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ def _free(grids: Grids) -> NDArray[np.bool_]:
 
 
 def _refuse(
-    cells: NDArray[np.bool_], array: str, what: str, hint: str, values: NDArray[np.float64] | None = None
+    cells: NDArray[np.bool_], array: str, what: str, hint: str, values: NDArray[Any] | None = None
 ) -> None:
     """Raise Invalid naming the first of the cells, (layers, height, width)."""
     if cells.any():
@@ -119,9 +119,7 @@ def _terrains(archive: Archive, grids: Grids, free: NDArray[np.bool_]) -> tuple[
     costs = archive.read("terrain_costs", COSTS, items_max=TERRAINS_MAX)
     if grids.terrain is None:
         if names is not None or costs is not None:
-            raise Invalid(
-                "the map names terrains and has no array terrain", hint="send it too, uint8 places in terrains"
-            )
+            raise Invalid("the map names terrains and has no array terrain", hint="send it too, as uint8")
         return free.astype(np.uint8), (BLOCKED_TERRAIN, GROUND)
     if names is None:
         raise Invalid("the map has an array terrain and no terrains", hint="send their names, in the order of numbers")
@@ -146,9 +144,8 @@ def _check_products(grids: Grids, kinds: U8, terrains: tuple[Terrain, ...]) -> N
     if grids.cost is not None and grids.terrain is not None:
         base = np.array([1.0 if terrain.cost == math.inf else terrain.cost for terrain in terrains])
         product = np.where(kinds > 0, grids.cost, 1.0) * base[kinds]
-        _refuse(
-            unfit(product), "cost", "times its terrain's cost a cell", f"expected {COST_MIN} to {COST_MAX:g}", product
-        )
+        hint = f"expected {COST_MIN} to {COST_MAX:g}"
+        _refuse(unfit(product), "cost", "times its terrain's cost a cell", hint, product)
 
 
 def _texts(names: NDArray[np.str_]) -> list[str]:

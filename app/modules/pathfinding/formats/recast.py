@@ -124,9 +124,7 @@ def _polygons(file: PolyMesh, limits: Limits) -> tuple[NDArray[np.int64], NDArra
     gap = there[:, 1:] & ~there[:, :-1]
     if gap.any():
         polygon, corner = divmod(int(gap.argmax()), file.nvp - 1)
-        raise wrong(
-            f"polys[{polygon * columns + corner}]", f"{NULL_INDEX} before a corner", "put it after the last one"
-        )
+        raise wrong(f"polys[{polygon * columns + corner}]", f"{NULL_INDEX} before a corner", "put it last")
     return there.sum(axis=1), rows[there], columns
 
 

@@ -103,8 +103,8 @@ def read(data: bytes, limits: Limits) -> Surface:
     floors = sorted({each.floor for each in drawn})
     check_size(area.height, area.width, limits, layers=len(floors))
     known = tiles(file.tilesets)
-    empty = bool(value(file.properties, "empty_passable", FLAG, "its top"))
-    surface = combined([_cells(drawn, floor, area) for floor in floors], known, area, empty_passable=empty)
+    empty = value(file.properties, "empty_passable", FLAG, "its top")
+    surface = combined([_cells(drawn, floor, area) for floor in floors], known, area, empty_passable=empty is True)
     links = _links(file, placed, floors, area)
     check_count("links", len(links), limits.links_max)
     return surface._replace(links=tuple(grid_link(path, surface.terrain, link) for path, link in links))
@@ -184,5 +184,5 @@ def _link(thing: Thing, path: str, ends: dict[int, tuple[float, float]]) -> Link
     if target not in ends:
         raise wrong(path, f"no object {target!r}", "its target is the id of another object of this map")
     cost = value(thing.properties, "cost", NUMBER, path)
-    one_way = bool(value(thing.properties, "one_way", FLAG, path))
-    return Link(ends[thing.id], ends[target], 1.0 if cost is None else cost, one_way)
+    one_way = value(thing.properties, "one_way", FLAG, path)
+    return Link(ends[thing.id], ends[target], 1.0 if cost is None else cost, one_way is True)
