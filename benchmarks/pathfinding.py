@@ -21,10 +21,12 @@ import numpy as np
 import report
 from numpy.typing import NDArray
 
-from app.modules.pathfinding import logic
+from app.modules.pathfinding import formats
+from app.modules.pathfinding.formats.agents import ground
 from app.modules.pathfinding.grids import search, subgoals
 from app.modules.pathfinding.grids.graph import Answers, Graph
 from app.modules.pathfinding.settings import Settings
+from app.modules.pathfinding.surfaces import AgentClass
 
 GOALS_US = {"AR0011SR": 4, "brc202d": 20, "AcrosstheCape": 35, "32room_000": 12, "maze512-8-0": 25}
 GOALS_PER_S = {"AR0011SR": 450_000, "brc202d": 80_000, "AcrosstheCape": 50_000}
@@ -69,7 +71,8 @@ class Problems:
 def read(name: str) -> Problems:
     """A map and its scenario file."""
     folder = report.DATA / "maps"
-    free = logic.parse_map((folder / f"{name}.map").read_bytes(), "movingai", Settings())
+    walked = ground(formats.read((folder / f"{name}.map").read_bytes(), "movingai", Settings()), AgentClass())
+    free = walked.free.reshape(-1, walked.stride)
     rows = [line.split() for line in (folder / f"{name}.map.scen").read_text().splitlines()[1:]]
     cells = np.array([[int(field) for field in row[4:8]] for row in rows], np.int16)
     starts, goals = np.ascontiguousarray(cells[:, :2]), np.ascontiguousarray(cells[:, 2:])
@@ -209,7 +212,7 @@ def time_warming(told: report.Report) -> None:
     """What module.warm takes in a new process: with nothing on disk, and with everything there."""
     program = (
         "import time, numba; began = time.perf_counter();"
-        "from app.modules.pathfinding.planner import warm; warm(); print(time.perf_counter() - began)"
+        "from app.modules.pathfinding.warming import warm; warm(); print(time.perf_counter() - began)"
     )
     with tempfile.TemporaryDirectory() as folder:
         for id in ("warm_cold_cache_s", "warm_from_disk_s"):

@@ -147,8 +147,8 @@ class SubjectRestricted(Change, frozen=True, kw_only=True, tag="subject.restrict
 
 
 AnyChange = (
-    EntityUpserted | EntityRemoved | FactAsserted | MapStored | ObstaclesChanged | Happened | ProposalOffered | ProposalSettled
-    | RelationChanged | QuestRecorded | IntentSet | WordsUsed | SubjectErased | SubjectRestricted
+    EntityUpserted | EntityRemoved | FactAsserted | MapStored | ObstaclesChanged | Happened | ProposalOffered
+    | ProposalSettled | RelationChanged | QuestRecorded | IntentSet | WordsUsed | SubjectErased | SubjectRestricted
 )  # fmt: skip
 
 encoder = msgspec.msgpack.Encoder()

@@ -158,6 +158,7 @@ def _assert(state: State, change: events.FactAsserted) -> None:
 
 
 def _change_obstacles(state: State, change: events.ObstaclesChanged) -> None:
+    state.obstacle_changes[change.map] = state.obstacle_changes.get(change.map, 0) + 1
     for id in change.removed:
         state.obstacles.pop(pair(change.map, id), None)
     for obstacle in change.put:

@@ -40,6 +40,8 @@ class State(msgspec.Struct, kw_only=True):
     maps: dict[str, StoredMap] = {}
     obstacles: dict[str, Obstacle] = {}
     """By `pair` of the map's name and the obstacle's id."""
+    obstacle_changes: dict[str, int] = {}
+    """Map -> how often its obstacles have changed."""
     proposals: dict[str, ProposalOffered] = {}
     quests: dict[str, QuestRecorded] = {}
     intents: dict[str, IntentSet] = {}

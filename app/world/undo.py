@@ -63,6 +63,7 @@ def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any
         case events.MapStored(map=stored):
             yield state.maps, stored.name
         case events.ObstaclesChanged(map=map, put=put, removed=removed):
+            yield state.obstacle_changes, map
             yield from ((state.obstacles, pair(map, obstacle.id)) for obstacle in put)
             if removed:
                 yield state.obstacles, _WHOLE

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.core.errors import Error
 from app.core.messages import Change, Event
 from app.world import reducers
-from app.world.entities import Faction, Item, Location, Player, StoredMap
+from app.world.entities import Circle, Faction, Item, Location, Obstacle, Player, StoredMap
 from app.world.events import (
     AnyChange,
     EntityRemoved,
@@ -21,6 +21,7 @@ from app.world.events import (
     Happened,
     IntentSet,
     MapStored,
+    ObstaclesChanged,
     ProposalOffered,
     ProposalSettled,
     QuestRecorded,
@@ -41,6 +42,12 @@ MORE: dict[type[Change], st.SearchStrategy[Any]] = {
         EntityUpserted, entity=st.one_of(*(st.builds(kind, id=IDS) for kind in (Player, Item, Location, Faction)))
     ),
     MapStored: st.builds(MapStored, map=stored),
+    ObstaclesChanged: st.builds(
+        ObstaclesChanged,
+        map=IDS,
+        put=st.tuples(st.builds(Obstacle, id=IDS, shape=st.just(Circle(radius=1.0)))) | st.just(()),
+        removed=st.tuples(IDS) | st.just(()),
+    ),
     ProposalOffered: st.builds(ProposalOffered, id=IDS, npc=IDS, player=IDS, action=st.just("trade")),
     ProposalSettled: st.builds(ProposalSettled, id=IDS, accepted=st.booleans()),
     QuestRecorded: st.builds(QuestRecorded, id=IDS, state=st.just("active"), body=st.binary(max_size=3)),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.world.entities import Box, Circle, Obstacle
+from app.world.entities import Box, CellSet, Circle, Obstacle
 
 Mask = NDArray[np.bool_]
 
@@ -53,15 +53,16 @@ class Board:
                 continue
             counts = self._cleared if obstacle.clears else self._blocked
             part = counts[top : top + mask.shape[0], left : left + mask.shape[1]]
-            np.add(part, mask, out=part, casting="unsafe") if add else np.subtract(part, mask, out=part, casting="unsafe")
+            part += mask if add else -mask.astype(np.uint16)
             touched.append(Rectangle(left, top, left + mask.shape[1], top + mask.shape[0]))
         return touched
 
     def passable(self, base: NDArray[np.uint8], area: Rectangle) -> NDArray[np.uint8]:
-        """(bottom - top, right - left) uint8: what can be walked on there, where `base` (rows, columns) is the map's own."""
+        """What can be walked on there, (height, width) uint8; `base` (rows, columns) is the map without obstacles."""
         at = (slice(area.top, area.bottom), slice(area.left, area.right))
         open_now = (base[at] > 0) | (self._cleared[at] > 0)
-        return (open_now & (self._blocked[at] == 0)).astype(np.uint8)
+        free: NDArray[np.uint8] = (open_now & (self._blocked[at] == 0)).astype(np.uint8)
+        return free
 
 
 def raster(obstacle: Obstacle, rows: int, columns: int) -> tuple[int, int, Mask]:
@@ -76,7 +77,7 @@ def raster(obstacle: Obstacle, rows: int, columns: int) -> tuple[int, int, Mask]
     elif isinstance(shape, Box):
         corners = (obstacle.x, obstacle.y, obstacle.x + shape.width, obstacle.y + shape.height)
     else:
-        return _cells(obstacle, rows, columns)
+        return _cells(obstacle, shape, rows, columns)
     left, top = max(math.floor(corners[0]), 0), max(math.floor(corners[1]), 0)
     right, bottom = min(math.ceil(corners[2]), columns), min(math.ceil(corners[3]), rows)
     width, height = max(right - left, 0), max(bottom - top, 0)
@@ -88,9 +89,9 @@ def raster(obstacle: Obstacle, rows: int, columns: int) -> tuple[int, int, Mask]
     return left, top, away_x**2 + away_y**2 < shape.radius**2
 
 
-def _cells(obstacle: Obstacle, rows: int, columns: int) -> tuple[int, int, Mask]:
-    assert not isinstance(obstacle.shape, Circle | Box)
-    places = np.array(obstacle.shape.cells, np.int64) + (math.floor(obstacle.x), math.floor(obstacle.y))  # (cells, 2)
+def _cells(obstacle: Obstacle, shape: CellSet, rows: int, columns: int) -> tuple[int, int, Mask]:
+    places = np.array(shape.cells, np.int64)  # (cells, 2)
+    places += np.array([math.floor(obstacle.x), math.floor(obstacle.y)])
     inside = (places >= 0).all(axis=1) & (places[:, 0] < columns) & (places[:, 1] < rows)
     places = places[inside]
     if len(places) == 0:

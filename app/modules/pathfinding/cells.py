@@ -6,7 +6,6 @@ obstacles is shared by everyone; `own` makes one that follows the obstacles of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +14,10 @@ from app.core.clock import Deadline
 from app.modules.pathfinding import logic
 from app.modules.pathfinding.board import Board, Rectangle
 from app.modules.pathfinding.grids import labels as regions
-from app.modules.pathfinding.grids import search, sight
+from app.modules.pathfinding.grids import search
 from app.modules.pathfinding.grids.graph import I16, I32, U8, Graph
-from app.modules.pathfinding.grids.repair import Repaired
-from app.modules.pathfinding.grounds import BOUNDED, EXACT, FOUND, PARTIAL, Flags, Paths, Spots, Wish, joined
+from app.modules.pathfinding.grids.mending import Repaired
+from app.modules.pathfinding.grounds import EXACT, PARTIAL, Flags, News, Paths, Spots, Wish, joined
 from app.modules.pathfinding.turns import Turns
 
 NOWHERE = np.empty((0, 2), np.int16)
@@ -27,7 +26,11 @@ NOWHERE = np.empty((0, 2), np.int16)
 class Search(Protocol):
     """An engine over cells; `free` and `labels` are (cells,), border included."""
 
-    stride: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def stride(self) -> int: ...
 
     @property
     def free(self) -> U8: ...
@@ -36,17 +39,19 @@ class Search(Protocol):
     def labels(self) -> I32: ...
 
     @property
-    def bytes(self) -> int:
-        """What its tables take in memory."""
-        ...
+    def bytes(self) -> int: ...
 
     def find(self, starts: I16, goals: I16, wish: Wish) -> Paths: ...
 
     def reachable(self, starts: I16, goals: I16) -> Flags: ...
 
-    def own(self) -> Search:
+    def own(self) -> OwnSearch:
         """A copy whose cells may change."""
         ...
+
+
+class OwnSearch(Search, Protocol):
+    """An engine over cells that change."""
 
     def set_cells(self, left: int, top: int, free: U8) -> None:
         """Make the cells from there on, border included, be as `free` (height, width) says."""
@@ -56,20 +61,23 @@ class Search(Protocol):
 class Uniform:
     """Every step costs the same: subgoals and landmarks, exact."""
 
-    def __init__(self, graph: Graph, step_cost: float, repaired: Repaired | None = None) -> None:
-        self.stride = graph.stride
+    name = "subgoals"
+
+    def __init__(self, graph: Graph, step_cost: float) -> None:
         self._graph = graph
         self._step_cost = step_cost
-        self._repaired = repaired
 
     @property
     def graph(self) -> Graph:
-        """The graph as it is now."""
-        return self._graph if self._repaired is None else self._repaired.graph
+        return self._graph
+
+    @property
+    def stride(self) -> int:
+        return self.graph.stride
 
     @property
     def free(self) -> U8:
-        return (self._graph.labels > 0).astype(np.uint8) if self._repaired is None else self._repaired.free
+        return (self.graph.labels > 0).astype(np.uint8)
 
     @property
     def labels(self) -> I32:
@@ -80,7 +88,7 @@ class Uniform:
         return sum(part.nbytes for part in self.graph if isinstance(part, np.ndarray))
 
     def find(self, starts: I16, goals: I16, wish: Wish) -> Paths:
-        """Shortest paths, in the cost of this ground."""
+        """Shortest paths, in the costs of this ground."""
         found = search.answers(
             self.graph, starts, goals, wish.max_cost / self._step_cost, wish.partial, wish.expansions_max
         )
@@ -91,14 +99,29 @@ class Uniform:
         )
 
     def reachable(self, starts: I16, goals: I16) -> Flags:
-        """Whether the labels are the same."""
+        """Whether both ends lie in one region."""
         return logic.same_region(self.labels, self.stride, starts, goals)
 
-    def own(self) -> Uniform:
-        return Uniform(self._graph, self._step_cost, Repaired(self._graph))
+    def own(self) -> OwnUniform:
+        return OwnUniform(self.graph, self._step_cost)
+
+
+class OwnUniform(Uniform):
+    """The same over cells that change: the graph is mended where they do."""
+
+    def __init__(self, graph: Graph, step_cost: float) -> None:
+        super().__init__(graph, step_cost)
+        self._repaired = Repaired(graph)
+
+    @property
+    def graph(self) -> Graph:
+        return self._repaired.graph
+
+    @property
+    def free(self) -> U8:
+        return self._repaired.free
 
     def set_cells(self, left: int, top: int, free: U8) -> None:
-        assert self._repaired is not None, "only a copy of one's own may change"
         self._repaired.set_cells(left, top, free)
 
 
@@ -111,6 +134,22 @@ class CellGround:
         self.walkable = walkable
         self.size = size
         self._turns = Turns()
+
+    @property
+    def engine_name(self) -> str:
+        return self.engine.name
+
+    @property
+    def bytes(self) -> int:
+        return self.engine.bytes + self.walkable.nbytes
+
+    @property
+    def components(self) -> int:
+        return int(np.count_nonzero(np.bincount(self.engine.labels)[1:]))
+
+    @property
+    def passable_cells(self) -> int:
+        return int(np.count_nonzero(self.engine.labels))
 
     def find(self, starts: Spots, goals: Spots, wish: Wish, deadline: Deadline) -> Paths:
         """Answers to all pairs; those not begun before the deadline are over budget."""
@@ -144,16 +183,24 @@ class CellGround:
             region = logic.region_of(labels, stride, "reach_from", reach_from)
             return logic.draw(logic.candidates(labels, stride, region, around, radius), count, seed)
 
-    def own(self) -> CellGround:
-        """The same ground with tables of its own, for `follow`."""
-        return CellGround(self.engine.own(), self.walkable, self.size)
+    def own(self) -> OwnCells:
+        return OwnCells(self.engine.own(), self.walkable, self.size)
 
-    def follow(self, board: Board, areas: Sequence[Rectangle]) -> None:
-        """Take over what stands on the board in these areas."""
+
+class OwnCells(CellGround):
+    """The same over the cells of one world's map, whose obstacles come and go."""
+
+    def __init__(self, engine: OwnSearch, walkable: U8, size: int) -> None:
+        super().__init__(engine, walkable, size)
+        self._own_engine = engine
+
+    def follow(self, news: News) -> None:
+        """Take over what stands on the board in the areas that may differ."""
+        board = news.board
         with self._turns.writing():
-            for area in areas:
+            for area in news.areas:
                 anchors = area.grown(self.size // 2, (self.size - 1) // 2, board.columns, board.rows)
-                self.engine.set_cells(anchors.left + 1, anchors.top + 1, self._room(board, anchors))
+                self._own_engine.set_cells(anchors.left + 1, anchors.top + 1, self._room(board, anchors))
 
     def _room(self, board: Board, anchors: Rectangle) -> U8:
         """Where in an area an agent of this size has room, (height, width) uint8."""

@@ -6,16 +6,20 @@ A ground is asked in worker threads only.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import Deadline
+from app.modules.pathfinding.board import Board, Rectangle
 from app.modules.pathfinding.grids.graph import F64, I32, U8
+from app.world.entities import Obstacle
 
 F32 = NDArray[np.float32]
 Flags = NDArray[np.bool_]
+Kind = Literal["cells", "points"]
 Spots = NDArray[Any]
 """Places: (n, 2) int16 cells on a grid, (n, 3) float32 points on a navmesh."""
 
@@ -52,8 +56,40 @@ class Paths(NamedTuple):
     waypoints: Spots
 
 
+class News(NamedTuple):
+    """What has changed on a map: the areas of a grid that may differ, and all obstacles that stand now."""
+
+    board: Board
+    areas: Sequence[Rectangle]
+    standing: Mapping[str, Obstacle]
+
+
 class Ground(Protocol):
     """Answers in arrays; places outside and on blocked ground are data, never an exception."""
+
+    @property
+    def engine_name(self) -> str:
+        """What answers, for the log."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """What its tables take in memory."""
+        ...
+
+    @property
+    def components(self) -> int:
+        """Regions with no way between them."""
+        ...
+
+    @property
+    def passable_cells(self) -> int:
+        """Cells where such an agent may be; 0 on a navmesh."""
+        ...
+
+    def own(self) -> OwnGround:
+        """The same ground with tables of its own."""
+        ...
 
     def find(self, starts: Spots, goals: Spots, wish: Wish, deadline: Deadline) -> Paths: ...
 
@@ -64,6 +100,12 @@ class Ground(Protocol):
     def raycast(self, starts: Spots, ends: Spots) -> tuple[Flags, Spots]: ...
 
     def draw(self, count: int, seed: int, reach_from: Spots | None, around: Spots | None, radius: float) -> Spots: ...
+
+
+class OwnGround(Ground, Protocol):
+    """Ground that follows the obstacles of one world."""
+
+    def follow(self, news: News) -> None: ...
 
 
 def joined(parts: list[Paths], pairs: int, places: Spots) -> Paths:

@@ -1,131 +1,191 @@
-"""Answers the messages of the pathfinding module.
+"""What each question about a map does: find the map, search in a thread, put the answer in the client's form.
 
-It reads the world, has the planner search or prepare, and stores maps through the journal. It does
-not search itself and never waits past the call's deadline.
+It knows worlds, the planner and its deadlines; it does not compute on the event loop itself and never waits
+past the call's deadline.
 """
 
 from __future__ import annotations
 
-import asyncio
-import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
-from app.core.errors import Conflict, Invalid, NotFound, nearest
+from app.core.errors import Invalid, NotFound, nearest
 from app.core.ids import stable_hash
-from app.core.messages import digest
 from app.core.module import Call
-from app.core.ports import Journal
 from app.modules.pathfinding import logic, messages
-from app.modules.pathfinding.grids.graph import Graph
+from app.modules.pathfinding.grounds import Ground, Paths, Spots, Wish
 from app.modules.pathfinding.planner import Planner
 from app.modules.pathfinding.settings import Settings
-from app.world.entities import StoredMap
-from app.world.events import MapStored
-from app.world.state import World, Worlds
+from app.world.state import Worlds
+
+if TYPE_CHECKING:
+    from app.modules.pathfinding.live import Live
+
+T = TypeVar("T")
+
+
+class Maps:
+    """The maps of all worlds, each as it stands."""
+
+    def __init__(self, settings: Settings, worlds: Worlds, planner: Planner) -> None:
+        self.settings = settings
+        self._worlds = worlds
+        self._planner = planner
+
+    async def live(self, call: Call, name: str) -> Live:
+        """The map's newest version with what stands on it; raises NotFound."""
+        world = self._worlds.get(call.tenant, call.world)
+        stored = world.state.maps.get(name)
+        if stored is None:
+            hint = f"{nearest(name, world.state.maps)}; upload one with path.upload"
+            raise NotFound(f"no map {name!r} in world {call.world!r}", hint=hint)
+        return await self._planner.live(world, stored, call.deadline)
+
+    async def ask(self, call: Call, request: messages.MapRequest, work: Callable[[Live, Ground], T]) -> T:
+        """What `work` makes, in a thread, of the map and of the ground of the request's class of agents."""
+        live = await self.live(call, request.map)
+
+        def answer() -> T:
+            ground = live.ground(request.agent_class)
+            call.notes.update(rung="exact", engine=ground.engine_name)
+            return work(live, ground)
+
+        return await self._planner.run(answer, call.deadline)
 
 
 class Pathfinding:
     """One method for each message."""
 
-    def __init__(self, *, settings: Settings, worlds: Worlds, journal: Journal, planner: Planner) -> None:
-        self._settings = settings
-        self._worlds = worlds
-        self._journal = journal
-        self._planner = planner
-        self._storing = asyncio.Lock()
-
-    async def upload(self, call: Call, request: messages.Upload) -> messages.Uploaded:
-        """Prepare a map in a thread, then store it as the next version; raises Invalid naming what is wrong."""
-        world = self._worlds.get(call.tenant, call.world)
-        self._check_room(world, request.map)
-        taken = await self._planner.take(request.map, request.format, request.data, call.deadline)
-        async with self._storing:  # two uploads of one map must not both become the same version
-            self._check_room(world, request.map)
-            before = world.state.maps.get(request.map)
-            stored = msgspec.structs.replace(taken.stored, version=before.version + 1 if before else 1)
-            said = await asyncio.to_thread(digest, request) if request.key else b""  # a map may have many megabytes
-            events = await self._journal.append(
-                call.tenant, call.world, [MapStored(map=stored)], key=request.key, request=said
-            )
-        committed = next((event.change.map for event in events if isinstance(event.change, MapStored)), stored)
-        call.notes.update(rung="exact", engine="subgoals", cells=stored.width * stored.height)
-        return messages.Uploaded(
-            map=request.map,
-            version=committed.version,
-            width=stored.width,
-            height=stored.height,
-            passable_cells=taken.passable_cells,
-            components=taken.graph.regions,
-            preprocess_ms=round(taken.preprocess_ms, 3),
-        )
-
-    def _check_room(self, world: World, map: str) -> None:
-        most = self._settings.maps_max
-        if map not in world.state.maps and len(world.state.maps) >= most:
-            raise Conflict(f"world {world.id!r} has {most} maps already", hint="upload over one of them")
+    def __init__(self, maps: Maps) -> None:
+        self._maps = maps
+        self._settings = maps.settings
 
     async def find(self, call: Call, request: messages.Find) -> messages.Found:
-        """Search all queries in a thread; each outcome is data in the reply."""
-        starts, goals = logic.read_pairs(request.starts, request.goals, request.format, self._settings)
-        max_cost = logic.read_cost(request.max_cost)
-        stored, graph = await self._map(call, request.map)
+        """Search all queries; each outcome is data in the reply."""
+        wish = self._wish(request.max_cost, request.weight, partial=request.partial, smooth=request.smooth)
         stop = call.deadline.less_ms(self._settings.reply_reserve_ms)
 
-        def work() -> messages.Found:
-            answers = self._planner.search(
-                graph, starts, goals, max_cost=max_cost, partial=request.partial, deadline=stop
-            )
-            return logic.found(answers, request.format, map=stored.name, version=stored.version)
+        def work(live: Live, ground: Ground) -> messages.Found:
+            starts, goals = self._pairs(live, request.starts, request.goals, request.format)
+            if request.walkers and len(request.walkers) != len(starts):
+                raise Invalid(
+                    f"{len(request.walkers)} walkers and {len(starts)} starts", hint="name one walker for each start"
+                )
+            paths = ground.find(starts, goals, wish, stop)
+            if request.walkers:
+                live.walk(request.walkers, paths)
+            call.notes.update(queries=len(starts), rung=_worst(paths))
+            return logic.found(paths, request.format, map=live.name, version=live.version)
 
-        call.notes.update(rung="exact", engine="subgoals", queries=len(starts))
-        return await self._planner.run(work, call.deadline)
+        return await self._maps.ask(call, request, work)
+
+    async def distance(self, call: Call, request: messages.Distance) -> messages.DistanceAnswer:
+        """As find, with the costs alone."""
+        wish = self._wish(request.max_cost, request.weight, partial=False, smooth=False)
+        stop = call.deadline.less_ms(self._settings.reply_reserve_ms)
+
+        def work(live: Live, ground: Ground) -> messages.DistanceAnswer:
+            starts, goals = self._pairs(live, request.starts, request.goals, request.format)
+            paths = ground.find(starts, goals, wish, stop)
+            call.notes.update(queries=len(starts), rung=_worst(paths))
+            return messages.DistanceAnswer(
+                map=live.name,
+                version=live.version,
+                status=logic.pack_status(paths.status, request.format),
+                cost=logic.pack_numbers(paths.cost, request.format),
+            )
+
+        return await self._maps.ask(call, request, work)
 
     async def reachable(self, call: Call, request: messages.Reachable) -> messages.ReachableAnswer:
-        """Compare the labels of starts and goals."""
-        starts, goals = logic.read_pairs(request.starts, request.goals, request.format, self._settings)
-        stored, graph = await self._map(call, request.map)
-        flags = logic.reachable(graph, starts, goals)
-        call.notes.update(rung="exact", engine="labels", queries=len(starts))
-        return messages.ReachableAnswer(
-            map=stored.name, version=stored.version, reachable=logic.pack_flags(flags, request.format)
-        )
+        """Compare the regions of starts and goals."""
 
-    async def nearest(self, call: Call, request: messages.Nearest) -> messages.CellsAnswer:
-        """Look around each cell for a passable one."""
-        cells = logic.read_cells("cells", request.cells)
-        listed = request.format == "lists" or not isinstance(request.cells, bytes)
-        logic.check_count(len(cells), listed, self._settings)
-        stored, graph = await self._map(call, request.map)
-        region = logic.region_of(graph, "reach_from", request.reach_from)
-        found = await self._planner.run(functools.partial(self._planner.nearest, graph, cells, region), call.deadline)
-        call.notes.update(rung="exact", engine="labels", queries=len(cells))
-        return messages.CellsAnswer(
-            map=stored.name, version=stored.version, cells=logic.pack_cells(found, request.format)
-        )
+        def work(live: Live, ground: Ground) -> messages.ReachableAnswer:
+            starts, goals = self._pairs(live, request.starts, request.goals, request.format)
+            flags = ground.reachable(starts, goals)
+            call.notes["queries"] = len(starts)
+            return messages.ReachableAnswer(
+                map=live.name, version=live.version, reachable=logic.pack_flags(flags, request.format)
+            )
 
-    async def random_point(self, call: Call, request: messages.RandomPoint) -> messages.CellsAnswer:
-        """Draw cells by the request's seed, the world, the map and its version."""
+        return await self._maps.ask(call, request, work)
+
+    async def nearest(self, call: Call, request: messages.Nearest) -> messages.PlacesAnswer:
+        """Look around each place for a passable one."""
+
+        def work(live: Live, ground: Ground) -> messages.PlacesAnswer:
+            places = self._places(live, "cells", request.cells, request.format)
+            found = ground.nearest(places, _one(live, "reach_from", request.reach_from))
+            call.notes["queries"] = len(places)
+            return messages.PlacesAnswer(
+                map=live.name, version=live.version, cells=logic.pack_places(found, request.format)
+            )
+
+        return await self._maps.ask(call, request, work)
+
+    async def raycast(self, call: Call, request: messages.Raycast) -> messages.RaycastAnswer:
+        """Walk along each line until something is in the way."""
+
+        def work(live: Live, ground: Ground) -> messages.RaycastAnswer:
+            starts, ends = self._pairs(live, request.starts, request.ends, request.format)
+            clear, last = ground.raycast(starts, ends)
+            call.notes["queries"] = len(starts)
+            return messages.RaycastAnswer(
+                map=live.name,
+                version=live.version,
+                clear=logic.pack_flags(clear, request.format),
+                last=logic.pack_places(last, request.format),
+            )
+
+        return await self._maps.ask(call, request, work)
+
+    async def random_point(self, call: Call, request: messages.RandomPoint) -> messages.PlacesAnswer:
+        """Draw places by the request's seed, the world, the map and its version."""
         logic.check_count(request.count, request.format == "lists", self._settings)
         most = self._settings.radius_cells_max
         if request.radius_cells > most:
             raise Invalid(f"radius_cells is {request.radius_cells!r}", hint=f"send at most {most}")
-        stored, graph = await self._map(call, request.map)
-        region = logic.region_of(graph, "reach_from", request.reach_from)
-        seed = stable_hash("path.random_point", call.world, stored.name, stored.version, request.seed)
-        among = functools.partial(logic.candidates, graph, region, request.around, request.radius_cells)
-        cells = await self._planner.run(lambda: logic.draw(among(), request.count, seed), call.deadline)
-        call.notes.update(rung="exact", engine="labels", queries=request.count)
-        return messages.CellsAnswer(
-            map=stored.name, version=stored.version, cells=logic.pack_cells(cells, request.format)
+
+        def work(live: Live, ground: Ground) -> messages.PlacesAnswer:
+            seed = stable_hash("path.random_point", call.world, live.name, live.version, request.seed)
+            origin, around = _one(live, "reach_from", request.reach_from), _one(live, "around", request.around)
+            places = ground.draw(request.count, seed, origin, around, request.radius_cells)
+            call.notes["queries"] = request.count
+            return messages.PlacesAnswer(
+                map=live.name, version=live.version, cells=logic.pack_places(places, request.format)
+            )
+
+        return await self._maps.ask(call, request, work)
+
+    def _wish(self, max_cost: float | None, weight: float, *, partial: bool, smooth: bool) -> Wish:
+        return Wish(
+            max_cost=logic.read_cost(max_cost),
+            partial=partial,
+            weight=weight,
+            smooth=smooth,
+            expansions_max=self._settings.expansions_max,
+            chunk_pairs=self._settings.chunk_pairs,
         )
 
-    async def _map(self, call: Call, name: str) -> tuple[StoredMap, Graph]:
-        """The map's newest version, prepared; raises NotFound."""
-        maps = self._worlds.get(call.tenant, call.world).state.maps
-        stored = maps.get(name)
-        if stored is None:
-            raise NotFound(
-                f"no map {name!r} in world {call.world!r}", hint=f"{nearest(name, maps)}; upload one with path.upload"
-            )
-        return stored, await self._planner.graph(stored, call.deadline)
+    def _places(self, live: Live, name: str, places: messages.Places, format: messages.Shape) -> Spots:
+        listed = format == "lists" or not isinstance(places, bytes)
+        read = logic.read_places(name, places, live.prepared.kind)
+        logic.check_count(len(read), listed, self._settings)
+        return read
+
+    def _pairs(
+        self, live: Live, starts: messages.Places, goals: messages.Places, format: messages.Shape
+    ) -> tuple[Spots, Spots]:
+        pairs = self._places(live, "starts", starts, format), self._places(live, "goals", goals, format)
+        logic.check_pairs(*pairs)
+        return pairs
+
+
+def _one(live: Live, name: str, place: messages.Place | None) -> Spots | None:
+    """A single place (1, k), or None."""
+    return None if place is None else logic.read_places(name, (place,), live.prepared.kind)
+
+
+def _worst(paths: Paths) -> str:
+    """The lowest rung that any of the queries was answered on."""
+    return messages.RUNGS[int(paths.rung.max(initial=0))]

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-
-import numpy as np
+from collections.abc import Sequence
+from typing import Protocol
 
 from app.modules.pathfinding.board import Board, Rectangle, merged, raster
-from app.modules.pathfinding.grounds import FOUND, PARTIAL, Ground, Paths
+from app.modules.pathfinding.grounds import FOUND, PARTIAL, Ground, News, OwnGround, Paths
 from app.modules.pathfinding.prepared import Prepared
 from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.walkers import Walkers
 from app.world.entities import Obstacle, StoredMap
 
-Standing = Callable[[str], Obstacle | None]
-"""Obstacle id -> how it stands now on this map, None where there is none."""
+
+class Standing(Protocol):
+    """The obstacles of one map as its world's state has them; read from worker threads while the loop changes them."""
+
+    def changes(self) -> int:
+        """How often they have changed."""
+        ...
+
+    def ids(self) -> list[str]: ...
+
+    def get(self, id: str) -> Obstacle | None: ...
 
 
 class Live:
@@ -32,27 +40,30 @@ class Live:
         self.walkers = Walkers(settings.walkers_max)
         self._settings = settings
         self._standing = standing
-        self._touched: deque[str] = deque()
+        self._touched: deque[tuple[str, ...]] = deque()
+        self._seen = -1
+        """Changes that the tables have followed; below zero before the first look."""
         self._syncing = threading.Lock()
         self._walking = threading.Lock()
         self._applied: dict[str, Obstacle] = {}
         self._board = Board(*prepared.size)
-        self._own: dict[str, Ground] = {}
+        self._own: dict[str, OwnGround] = {}
 
-    def touch(self, ids: Iterable[str]) -> None:
-        """Note that these obstacles were added, moved or removed."""
-        self._touched.extend(ids)
+    def touch(self, ids: tuple[str, ...]) -> None:
+        """Note that one change was committed, and which obstacles it added, moved or removed."""
+        self._touched.append(ids)
 
     def ground(self, agent_class: str) -> Ground:
         """What agents of that class walk on now; raises NotFound."""
         shared = self.prepared.ground(agent_class)
         with self._syncing:
             self._sync()
-            if not self._applied and agent_class not in self._own:
+            if not self._applied and not self._own:
                 return shared
             if agent_class not in self._own:
+                whole = Rectangle(0, 0, self._board.columns, self._board.rows)
                 own = self._own[agent_class] = shared.own()
-                own.follow(self._board, [Rectangle(0, 0, self._board.columns, self._board.rows)])
+                own.follow(News(self._board, [whole], self._applied))
             return self._own[agent_class]
 
     def sync(self) -> None:
@@ -61,23 +72,25 @@ class Live:
             self._sync()
 
     def _sync(self) -> None:
-        areas: list[Rectangle] = []
+        now = self._standing.changes()
+        ids: set[str] = set()
         while self._touched:
-            id = self._touched.popleft()
-            before, after = self._applied.pop(id, None), self._standing(id)
+            ids.update(self._touched.popleft())
+            self._seen += 1
+        if self._seen < now:  # a change was committed whose call did not live to say so
+            ids.update(self._standing.ids(), self._applied)
+        self._seen = now
+        areas: list[Rectangle] = []
+        for id in sorted(ids):
+            before, after = self._applied.pop(id, None), self._standing.get(id)
             if after is not None:
                 self._applied[id] = after
             if before != after:
                 areas += self._board.change(before, after)
         if areas:
-            areas = merged(areas, self._settings.repair_cells_max)
+            news = News(self._board, merged(areas, self._settings.repair_cells_max), self._applied)
             for ground in self._own.values():
-                ground.follow(self._board, areas)
-
-    @property
-    def obstacles(self) -> int:
-        """How many stand on the map, as far as `sync` knows."""
-        return len(self._applied)
+                ground.follow(news)
 
     @property
     def bytes(self) -> int:
@@ -86,18 +99,19 @@ class Live:
 
     def walk(self, walkers: Sequence[str], paths: Paths) -> None:
         """Remember the ways of walkers, in the order of `paths`; who has found none walks no more."""
-        ways = paths.waypoints[:, self.prepared.plane].astype(np.float32) + np.float32(self.prepared.middle)
+        ways = self.prepared.flat(paths.waypoints)
         with self._walking:
             for row, walker in enumerate(walkers):
                 there = paths.status[row] in (FOUND, PARTIAL)
                 self.walkers.walk(walker, ways[paths.offsets[row] : paths.offsets[row + 1]] if there else ways[:0])
 
-    def hit(self, obstacles: Sequence[Obstacle]) -> tuple[str, ...]:
-        """The walkers whose newest way these obstacles come into."""
+    def look(self, obstacles: Sequence[Obstacle]) -> tuple[tuple[str, ...], int]:
+        """The walkers whose newest way these obstacles would come into, and how many stand on the map now."""
+        self.sync()
         boxes = []
         for obstacle in obstacles:
             if obstacle.closed and not obstacle.clears:
                 left, top, mask = raster(obstacle, self._board.rows, self._board.columns)
                 boxes.append((left, top, left + mask.shape[1], top + mask.shape[0]))
         with self._walking:
-            return self.walkers.hit(boxes)
+            return self.walkers.hit(boxes), len(self._applied)

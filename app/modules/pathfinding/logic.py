@@ -6,19 +6,17 @@ It knows packed layouts and lists and their limits; it does not know file format
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import Invalid, TooLarge
 from app.modules.pathfinding.grids.graph import I32
-from app.modules.pathfinding.grounds import Paths, Spots
+from app.modules.pathfinding.grounds import Kind, Paths, Spots
 from app.modules.pathfinding.messages import RUNGS, STATUSES, Found, Places, Shape, Status
 from app.modules.pathfinding.settings import Settings
-
-Kind = Literal["cells", "points"]
-"""What a place is: a cell of a grid or a point of a navmesh."""
 
 SIZES = {
     "cells": (4, "x and y as little-endian int16"),
@@ -202,7 +200,7 @@ def pack_ways(offsets: I32, waypoints: Spots, format: Shape) -> tuple[bytes, byt
     if format == "packed":
         return pack(offsets), pack(waypoints)
     places, ends = _listed(waypoints), offsets.tolist()
-    return b"", tuple(places[begin:end] for begin, end in zip(ends[:-1], ends[1:], strict=True))
+    return b"", tuple(places[begin:end] for begin, end in pairwise(ends))
 
 
 def found(paths: Paths, format: Shape, *, map: str, version: int) -> Found:

@@ -28,6 +28,7 @@ Format = Literal["movingai", "rows", "tiled", "npz", "unity", "godot", "recast"]
 Overlay = Literal["none", "danger"]
 Status = Literal["found", "partial", "unreachable", "invalid", "over_budget"]
 Rung = Literal["exact", "bounded", "hierarchical"]
+Stage = Literal["reading", "preparing", "storing"]
 
 STATUSES: tuple[Status, ...] = ("found", "partial", "unreachable", "invalid", "over_budget")
 """The status of a query by its packed code."""
@@ -72,7 +73,7 @@ class Upload(Request, frozen=True, kw_only=True):
 class UploadProgress(Chunk, frozen=True, kw_only=True):
     """What is being done to an uploaded map, and how much of it is done, from 0 to 1."""
 
-    stage: Literal["reading", "preparing", "storing"]
+    stage: Stage
     agent_class: str = ""
     share: float
 
@@ -199,7 +200,7 @@ class Raycast(MapRequest, frozen=True, kw_only=True):
 
 
 class RaycastAnswer(MapReply, frozen=True, kw_only=True):
-    """`clear` says whether the end is seen (n uint8, or booleans), `last` the last free place before what is in the way."""
+    """`clear` says whether the end is seen (n uint8, or booleans), `last` is the last free place on the way there."""
 
     clear: bytes | tuple[bool, ...]
     last: bytes | tuple[tuple[float, ...], ...]
@@ -286,7 +287,7 @@ class Sample(Request, frozen=True, kw_only=True):
 
 
 class Sampled(MapReply, frozen=True, kw_only=True):
-    """`direction` is n unit vectors, pairs of float32, (0, 0) at a goal and out of reach; `cost` n float32 to the goal."""
+    """`direction`: n unit vectors, pairs of float32, zero at goals and out of reach; `cost` to the goal: n float32."""
 
     direction: bytes | tuple[tuple[float, float], ...]
     cost: bytes | tuple[float | None, ...]
@@ -295,8 +296,8 @@ class Sampled(MapReply, frozen=True, kw_only=True):
 class Steer(Request, frozen=True, kw_only=True):
     """One tick of a crowd: the velocity nearest to the preferred one that runs into nobody for `horizon_s`.
 
-    All arrays are packed little-endian float32: `positions`, `velocities`, `preferred` n pairs, `radii` and `speeds_max`
-    n values or one for all. In cells and cells a second. With a `map`, nobody is steered into a wall.
+    All arrays are packed little-endian float32: `positions`, `velocities`, `preferred` n pairs, `radii` and
+    `speeds_max` n values or one for all. In cells and cells a second. With a `map`, nobody is steered into a wall.
     """
 
     op: ClassVar[str] = "path.steer"

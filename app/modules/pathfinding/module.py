@@ -6,26 +6,43 @@ from app.core.clock import Clock
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.modules.pathfinding import messages
-from app.modules.pathfinding.handler import Pathfinding
-from app.modules.pathfinding.planner import Planner, warm
+from app.modules.pathfinding.handler import Maps, Pathfinding
+from app.modules.pathfinding.maps import Cartography
+from app.modules.pathfinding.planner import Planner
 from app.modules.pathfinding.settings import Settings
+from app.modules.pathfinding.warming import warm
 from app.world.state import Worlds
 
 
 def build(*, settings: Settings, worlds: Worlds, journal: Journal, clock: Clock) -> Module:
     """The module, ready to answer; its threads start with the first request."""
     planner = Planner(settings, clock)
-    answers = Pathfinding(settings=settings, worlds=worlds, journal=journal, planner=planner)
+    maps = Cartography(settings, worlds, journal, planner)
+    answers = Pathfinding(Maps(settings, worlds, planner))
     ms = settings.deadline_ms
     return Module(
         name="pathfinding",
         handlers=(
-            Handler(messages.Upload, messages.Uploaded, answers.upload, Scope.WRITE, settings.upload_deadline_ms),
+            Handler(
+                messages.Upload,
+                messages.Uploaded,
+                maps.upload,
+                Scope.WRITE,
+                settings.upload_deadline_ms,
+                chunk=messages.UploadProgress,
+            ),
+            Handler(messages.AddObstacles, messages.ObstaclesAccepted, maps.add, Scope.WRITE, ms),
+            Handler(messages.MoveObstacles, messages.ObstaclesAccepted, maps.move, Scope.WRITE, ms),
+            Handler(messages.RemoveObstacles, messages.ObstaclesAccepted, maps.remove, Scope.WRITE, ms),
             Handler(messages.Find, messages.Found, answers.find, Scope.PLAY, ms),
+            Handler(messages.Distance, messages.DistanceAnswer, answers.distance, Scope.PLAY, ms),
             Handler(messages.Reachable, messages.ReachableAnswer, answers.reachable, Scope.PLAY, ms),
-            Handler(messages.Nearest, messages.CellsAnswer, answers.nearest, Scope.PLAY, ms),
-            Handler(messages.RandomPoint, messages.CellsAnswer, answers.random_point, Scope.PLAY, ms),
+            Handler(messages.Nearest, messages.PlacesAnswer, answers.nearest, Scope.PLAY, ms),
+            Handler(messages.Raycast, messages.RaycastAnswer, answers.raycast, Scope.PLAY, ms),
+            Handler(messages.RandomPoint, messages.PlacesAnswer, answers.random_point, Scope.PLAY, ms),
         ),
+        pushes=(messages.PathBlocked,),
+        announce=maps.announce,
         warm=warm,
         close=planner.close,
     )

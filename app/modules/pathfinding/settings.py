@@ -28,8 +28,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     map_cells_max: Annotated[int, msgspec.Meta(ge=1, le=16_777_216)] = 4_194_304
     """Width times height of a map."""
 
-    prepared_cells_max: int = 33_554_432
-    """Cells of all maps that are kept ready, about 30 bytes each; the longest unused goes first."""
+    layers_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    """Layers of a grid."""
+
+    links_max: Annotated[int, msgspec.Meta(ge=0, le=65_536)] = 4_096
+    """Stairs, teleports and drops of a map."""
+
+    vertices_max: Annotated[int, msgspec.Meta(ge=3, le=4_194_304)] = 1_048_576
+    """Vertices of a navmesh, as its file lists them."""
+
+    polygons_max: Annotated[int, msgspec.Meta(ge=1, le=2_097_152)] = 524_288
+    """Polygons of a navmesh."""
+
+    prepared_bytes_max: int = 1_073_741_824
+    """Memory of all maps that are kept ready, some 30 bytes a cell and class; the longest unused goes first."""
+
+    lives_max: Annotated[int, msgspec.Meta(ge=1)] = 256
+    """Maps as they stand in worlds that are kept ready; the longest unused is made anew when asked."""
+
+    walkers_max: Annotated[int, msgspec.Meta(ge=1)] = 16_384
+    """Walkers on one map whose newest way is remembered; the oldest way goes first."""
+
+    obstacles_max: Annotated[int, msgspec.Meta(ge=1)] = 16_384
+    """Obstacles on one map."""
+
+    repair_cells_max: Annotated[int, msgspec.Meta(ge=1)] = 16_384
+    """Changed areas that touch are mended as one up to so many cells."""
 
     maps_max: int = 256
     """Maps in one world."""

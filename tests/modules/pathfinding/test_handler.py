@@ -6,78 +6,16 @@ import asyncio
 import subprocess
 import sys
 import zlib
-from collections.abc import AsyncIterator
-from typing import TypeVar
 
 import msgspec
 import numpy as np
 import pytest
 
-from app.core.clock import Clock, Deadline, SystemClock
 from app.core.errors import Conflict, DeadlineExceeded, Invalid, NotFound, TooLarge
-from app.core.messages import Chunk, Reply, Request
-from app.core.module import Call, Module
-from app.modules.pathfinding import messages, module
+from app.modules.pathfinding import messages
 from app.modules.pathfinding.settings import Settings
-from app.world.state import World, Worlds
-from tests.doubles import ManualClock, RamJournal, SilentLog
-
-MAP = b"..@..\n..@..\n.....\n@@@@@\n....."
-DOOR = b"..@..\n.....\n.....\n@@@@@\n....."
-
-A = TypeVar("A", bound=Reply)
-
-
-class Bench:
-    """A module with everything it stands on."""
-
-    def __init__(self, *, settings: Settings | None = None, clock: Clock | None = None) -> None:
-        self.clock = clock or SystemClock()
-        self.worlds = Worlds()
-        self.worlds.add(World(tenant="studio", id="vale"))
-        self.journal = RamJournal(self.worlds)
-        self.settings = settings or Settings()
-        self.module: Module = self.build()
-        self.notes: dict[str, str | int | float] = {}
-
-    def build(self) -> Module:
-        return module.build(settings=self.settings, worlds=self.worlds, journal=self.journal, clock=self.clock)
-
-    async def ask(self, request: Request, reply: type[A], *, deadline_ms: float = 20_000) -> A:
-        async def send(chunk: Chunk) -> None:
-            raise AssertionError("nothing is streamed")
-
-        handler = next(known for known in self.module.handlers if known.request is type(request))
-        deadline = Deadline.after_ms(deadline_ms, self.clock)
-        call = Call(id="1", tenant="studio", world="vale", deadline=deadline, log=SilentLog(), send=send)
-        answer = await handler.run(call, request)
-        self.notes = call.notes
-        assert isinstance(answer, reply)
-        assert msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=reply) == answer
-        return answer
-
-    async def upload(self, data: bytes = MAP, *, map: str = "valley", key: str = "") -> messages.Uploaded:
-        request = messages.Upload(map=map, format="rows", data=data, key=key)
-        return await self.ask(request, messages.Uploaded)
-
-    async def find(self, *pairs: tuple[messages.Cell, messages.Cell], map: str = "valley") -> messages.Found:
-        starts, goals = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
-        return await self.ask(messages.Find(map=map, starts=starts, goals=goals, format="lists"), messages.Found)
-
-    async def close(self) -> None:
-        assert self.module.close is not None
-        await self.module.close()
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    made = Bench()
-    yield made
-    await made.close()
-
-
-def packed(*cells: messages.Cell) -> bytes:
-    return np.array(cells, "<i2").tobytes()
+from tests.doubles import ManualClock
+from tests.modules.pathfinding.bench import DOOR, MAP, Bench, packed
 
 
 async def test_an_uploaded_map_answers_paths(bench: Bench) -> None:
@@ -179,7 +117,7 @@ async def test_preparing_goes_on_when_the_query_that_began_it_is_late(bench: Ben
 
 
 async def test_maps_beyond_the_memory_limit_are_prepared_again() -> None:
-    bench = Bench(settings=Settings(prepared_cells_max=60))
+    bench = Bench(settings=Settings(prepared_bytes_max=1))
     await bench.upload(MAP, map="a")
     await bench.upload(DOOR, map="b")
     for map, cost in (("a", 4 + 2 * 2**0.5), ("b", 2 + 2 * 2**0.5), ("a", 4 + 2 * 2**0.5)):
@@ -204,7 +142,7 @@ async def test_a_deadline_that_passed_is_an_error_not_a_wait() -> None:
     bench = Bench(clock=ManualClock())
     await bench.upload()
     with pytest.raises(DeadlineExceeded):
-        await bench.ask(messages.Nearest(map="valley", cells=((0, 0),)), messages.CellsAnswer, deadline_ms=0)
+        await bench.ask(messages.Nearest(map="valley", cells=((0, 0),)), messages.PlacesAnswer, deadline_ms=0)
     await bench.close()
 
 
@@ -237,21 +175,21 @@ async def test_reachable_reads_labels(bench: Bench) -> None:
 async def test_nearest_finds_cells_that_can_be_walked_to(bench: Bench) -> None:
     await bench.upload()
     request = messages.Nearest(map="valley", cells=((2, 0), (9, 9), (0, 3)), format="lists")
-    assert (await bench.ask(request, messages.CellsAnswer)).cells == ((1, 0), (4, 4), (0, 2))
+    assert (await bench.ask(request, messages.PlacesAnswer)).cells == ((1, 0), (4, 4), (0, 2))
     request = messages.Nearest(map="valley", cells=((9, 9),), reach_from=(0, 0), format="lists")
-    assert (await bench.ask(request, messages.CellsAnswer)).cells == ((4, 2),)
+    assert (await bench.ask(request, messages.PlacesAnswer)).cells == ((4, 2),)
     with pytest.raises(Invalid, match="is blocked"):
-        await bench.ask(messages.Nearest(map="valley", cells=(), reach_from=(2, 0)), messages.CellsAnswer)
+        await bench.ask(messages.Nearest(map="valley", cells=(), reach_from=(2, 0)), messages.PlacesAnswer)
     with pytest.raises(Invalid, match="outside the map"):
-        await bench.ask(messages.Nearest(map="valley", cells=(), reach_from=(5, 0)), messages.CellsAnswer)
+        await bench.ask(messages.Nearest(map="valley", cells=(), reach_from=(5, 0)), messages.PlacesAnswer)
 
 
 async def test_random_points_repeat_with_their_seed(bench: Bench) -> None:
     await bench.upload()
 
-    async def draw(**fields: object) -> tuple[messages.Cell, ...]:
+    async def draw(**fields: object) -> tuple[messages.Place, ...]:
         request = msgspec.convert({"map": "valley", "count": 200, "format": "lists"} | fields, messages.RandomPoint)
-        cells = (await bench.ask(request, messages.CellsAnswer)).cells
+        cells = (await bench.ask(request, messages.PlacesAnswer)).cells
         assert isinstance(cells, tuple)
         return cells
 
@@ -271,7 +209,7 @@ async def test_requests_beyond_their_limits_are_refused(bench: Bench) -> None:
     with pytest.raises(Invalid, match="max_cost is nan"):
         await bench.ask(endless, messages.Found)
     with pytest.raises(Invalid, match="radius_cells"):
-        await bench.ask(messages.RandomPoint(map="valley", radius_cells=9_999), messages.CellsAnswer)
+        await bench.ask(messages.RandomPoint(map="valley", radius_cells=9_999), messages.PlacesAnswer)
 
 
 async def test_an_empty_batch_gets_an_empty_answer(bench: Bench) -> None:

@@ -103,9 +103,7 @@ def _free(grids: Grids) -> NDArray[np.bool_]:
     return free
 
 
-def _refuse(
-    cells: NDArray[np.bool_], array: str, what: str, hint: str, values: NDArray[Any] | None = None
-) -> None:
+def _refuse(cells: NDArray[np.bool_], array: str, what: str, hint: str, values: NDArray[Any] | None = None) -> None:
     """Raise Invalid naming the first of the cells, (layers, height, width)."""
     if cells.any():
         layer, row, column = (int(index) for index in np.unravel_index(int(cells.argmax()), cells.shape))

@@ -9,18 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.modules.pathfinding import logic
 from app.modules.pathfinding.grids import labels, search, subgoals
 from app.modules.pathfinding.grids.graph import Answers, Graph
 from app.modules.pathfinding.messages import STATUSES
-from app.modules.pathfinding.settings import Settings
 from tests.modules.pathfinding.grids import twin
-
-LIMITS = Settings()
 
 
 def graph_of(rows: twin.Rows) -> Graph:
-    return subgoals.prepare(logic.parse_map("\n".join(rows).encode(), "rows", LIMITS))
+    return subgoals.prepare(np.pad(np.array([[letter == "." for letter in row] for row in rows], np.uint8), 1))
 
 
 def find(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.modules.pathfinding.grids import search, subgoals
 from app.modules.pathfinding.grids.graph import Graph
-from app.modules.pathfinding.grids.repair import Repaired
+from app.modules.pathfinding.grids.mending import Repaired
 from tests.modules.pathfinding.grids import twin
 
 Grid = NDArray[np.uint8]

@@ -1,0 +1,112 @@
+"""A map made ready: what its file holds, and for each class of agents the ground that they walk on.
+
+It knows which engine suits which ground; it does not know threads, worlds or what stands on the map. Its
+functions compile and run kernels, so they are called in worker threads only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from app.core.errors import NotFound, nearest
+from app.modules.pathfinding import formats
+from app.modules.pathfinding.cells import CellGround, Uniform
+from app.modules.pathfinding.formats.agents import ground
+from app.modules.pathfinding.grids import subgoals
+from app.modules.pathfinding.grounds import F32, Ground, Kind, Spots
+from app.modules.pathfinding.messages import Stage
+from app.modules.pathfinding.options import Options
+from app.modules.pathfinding.settings import Settings
+from app.modules.pathfinding.surfaces import AgentClass, Mesh, Surface
+
+Tell = Callable[[Stage, str, float], None]
+"""Is told the stage, the class of agents and the share that is done, from 0 to 1."""
+
+
+class Prepared(NamedTuple):
+    """A version of a map, ready to answer; shared by all worlds that have the same one."""
+
+    grounds: Mapping[str, Ground]
+    """By class of agents; the one without a name is always there."""
+    kind: Kind
+    size: tuple[int, int]
+    """Rows and columns, layers included; (0, 0) for a navmesh."""
+    layers: int
+    polygons: int
+    links: int
+    passable_cells: int
+    components: int
+    terrains: tuple[str, ...]
+    axes: tuple[int, ...]
+    """The two of a place that obstacles call x and y."""
+
+    def flat(self, places: Spots) -> F32:
+        """Places in the plane that obstacles stand in, (n, 2) float32; a cell's is its middle."""
+        plane: F32 = places[:, list(self.axes)].astype(np.float32)
+        return plane + np.float32(0.5) if self.kind == "cells" else plane
+
+    def ground(self, agent_class: str) -> Ground:
+        """The ground of a class; raises NotFound."""
+        found = self.grounds.get(agent_class)
+        if found is None:
+            known = [name for name in self.grounds if name]
+            raise NotFound(
+                f"the map has no class of agents {agent_class!r}",
+                hint=f"{nearest(agent_class, known)}; upload the map with it in agent_classes",
+            )
+        return found
+
+    @property
+    def bytes(self) -> int:
+        """What all tables take in memory."""
+        return sum(ground.bytes for ground in self.grounds.values())
+
+
+def prepare(data: bytes, format: formats.Format, options: Options, limits: Settings, tell: Tell) -> Prepared:
+    """Read a map and prepare it for every class of agents; raises Invalid naming the place and what is wrong."""
+    tell("reading", "", 0.0)
+    content = formats.read(data, format, limits)
+    classes = {"": AgentClass(), **options.agent_classes}
+    grounds: dict[str, Ground] = {}
+    for index, (name, agent) in enumerate(classes.items()):
+        tell("preparing", name, index / len(classes))
+        grounds[name] = _ground(content, agent)
+    tell("preparing", "", 1.0)
+    return _described(content, grounds)
+
+
+def _ground(content: Surface | Mesh, agent: AgentClass) -> Ground:
+    if isinstance(content, Mesh):
+        return _polygons(content, agent)
+    return _cells(content, agent)
+
+
+def _cells(surface: Surface, agent: AgentClass) -> CellGround:
+    walked = ground(surface, agent)
+    single = walked if agent.size == 1 else ground(surface, msgspec.structs.replace(agent, size=1))
+    walkable = single.free.reshape(-1, single.stride)[1:-1, 1:-1]
+    engine = Uniform(subgoals.prepare(walked.free.reshape(-1, walked.stride)), walked.uniform)
+    return CellGround(engine, walkable, agent.size)
+
+
+def _polygons(mesh: Mesh, agent: AgentClass) -> Ground:
+    raise NotImplementedError
+
+
+def _described(content: Surface | Mesh, grounds: Mapping[str, Ground]) -> Prepared:
+    return Prepared(
+        grounds=grounds,
+        kind="cells" if isinstance(content, Surface) else "points",
+        size=(int(content.terrain.shape[0]), content.width) if isinstance(content, Surface) else (0, 0),
+        layers=content.layers if isinstance(content, Surface) else 1,
+        polygons=len(content.areas) if isinstance(content, Mesh) else 0,
+        links=len(content.links),
+        passable_cells=grounds[""].passable_cells,
+        components=grounds[""].components,
+        terrains=tuple(terrain.name for terrain in content.terrains),
+        axes=tuple(axis for axis in range(3) if axis != content.up) if isinstance(content, Mesh) else (0, 1),
+    )

@@ -1,0 +1,72 @@
+"""The module with everything it stands on, and how tests ask it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from app.core.clock import Clock, Deadline, SystemClock
+from app.core.messages import Chunk, Push, Reply, Request
+from app.core.module import Call, Module
+from app.modules.pathfinding import messages, module
+from app.modules.pathfinding.settings import Settings
+from app.world.state import World, Worlds
+from tests.doubles import RamJournal, SilentLog
+
+MAP = b"..@..\n..@..\n.....\n@@@@@\n....."
+DOOR = b"..@..\n.....\n.....\n@@@@@\n....."
+
+A = TypeVar("A", bound=Reply)
+
+
+class Bench:
+    """A module with everything it stands on."""
+
+    def __init__(self, *, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
+        self.worlds = Worlds()
+        self.worlds.add(World(tenant="studio", id="vale"))
+        self.journal = RamJournal(self.worlds)
+        self.settings = settings or Settings()
+        self.module: Module = self.build()
+        self.notes: dict[str, str | int | float] = {}
+        self.chunks: list[Chunk] = []
+
+    def build(self) -> Module:
+        return module.build(settings=self.settings, worlds=self.worlds, journal=self.journal, clock=self.clock)
+
+    async def ask(self, request: Request, reply: type[A], *, deadline_ms: float = 20_000) -> A:
+        async def send(chunk: Chunk) -> None:
+            self.chunks.append(chunk)
+
+        handler = next(known for known in self.module.handlers if known.request is type(request))
+        deadline = Deadline.after_ms(deadline_ms, self.clock)
+        call = Call(id="1", tenant="studio", world="vale", deadline=deadline, log=SilentLog(), send=send)
+        answer = await handler.run(call, request)
+        self.notes = call.notes
+        assert isinstance(answer, reply)
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=reply) == answer
+        return answer
+
+    async def upload(self, data: bytes = MAP, *, map: str = "valley", key: str = "") -> messages.Uploaded:
+        request = messages.Upload(map=map, format="rows", data=data, key=key)
+        return await self.ask(request, messages.Uploaded)
+
+    async def find(self, *pairs: tuple[messages.Place, messages.Place], map: str = "valley") -> messages.Found:
+        starts, goals = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
+        return await self.ask(messages.Find(map=map, starts=starts, goals=goals, format="lists"), messages.Found)
+
+    async def close(self) -> None:
+        assert self.module.close is not None
+        await self.module.close()
+
+    def pushes(self) -> list[Push]:
+        """What clients were told of everything that has happened."""
+        assert self.module.announce is not None
+        return [push for event in self.journal.events for push in self.module.announce(event)]
+
+
+def packed(*cells: messages.Place) -> bytes:
+    return np.array(cells, "<i2").tobytes()
