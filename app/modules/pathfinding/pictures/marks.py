@@ -21,6 +21,8 @@ DASHES_MAX = 96
 """Dashes of one link; on longer links they are longer."""
 DASH_PX, GAP_PX = 6.0, 4.0
 CURVE = np.linspace(0.0, 1.0, 25)[:, None]
+AWAY_PX_MAX = float(1 << 20)
+"""What lies farther outside the picture is drawn as if it lay here, which bounds the work of cutting it off."""
 BULGE, BULGE_PX_MAX = 0.2, 60.0
 """How far a link swings out beside the straight line: share of its length, and at most."""
 
@@ -30,14 +32,15 @@ def points_of(path: object, axes: tuple[int, ...]) -> F64:
     points = np.asarray(path, np.float64)
     if points.ndim != 2 or points.shape[1] <= max(axes) or not np.isfinite(points).all():
         raise Invalid(f"a way has the shape {points.shape!r}", hint="expected finite points, one a row")
-    return points[:, axes].clip(-1e7, 1e7)
+    return points[:, axes]
 
 
 def path_marks(paths: Sequence[F64], width_px: float) -> list[Mark]:
     """Each way in its color on a white casing; the start is a ring, the goal a dot. Raises Invalid."""
     if len(paths) > PATHS_MAX:
         raise Invalid(f"{len(paths)!r} ways in one picture", hint=f"draw at most {PATHS_MAX}")
-    walked = [(PATHS[number % len(PATHS)], points) for number, points in enumerate(paths) if len(points)]
+    kept = [points.clip(-AWAY_PX_MAX, AWAY_PX_MAX) for points in paths]
+    walked = [(PATHS[number % len(PATHS)], points) for number, points in enumerate(kept) if len(points)]
     lines = [(color, points) for color, points in walked if len(points) > 1]
     marks: list[Mark] = [Stroke("casing", (points,), CASING, width_px + 2.5) for _, points in lines]
     marks += [Stroke("path", (points,), color, width_px) for color, points in lines]
@@ -56,7 +59,8 @@ def link_marks(links: Sequence[tuple[F64, Link]], width: float, height: float, w
     Each comes with its ends, (2, 2) in pixels; those that lie outside `width` x `height` pixels are left out.
     """
     marks: list[Mark] = []
-    for ends, link in links[:LINKS_MAX]:
+    for placed, link in links[:LINKS_MAX]:
+        ends = placed.clip(-AWAY_PX_MAX, AWAY_PX_MAX)
         curve = _curve(ends[0], ends[1])
         low, high = curve.min(axis=0), curve.max(axis=0)
         if high[0] < 0 or high[1] < 0 or low[0] > width or low[1] > height:
@@ -119,7 +123,7 @@ def arrow_marks(middles: F64, directions: F64, length_px: float) -> list[Mark]:
     shafts, width_px = tuple(np.stack([tails, necks], axis=1)), max(length_px * 0.08, 1.0)
     return [
         Stroke("casing", shafts, CASING, width_px + 1.5),
-        Area("casing", tuple(middle + (heads - middle) * 1.5), CASING),
+        Area("casing", tuple(middle + (heads - middle) * 1.4), CASING),
         Stroke("field", shafts, ARROW, width_px),
         Area("field", tuple(heads), ARROW),
     ]

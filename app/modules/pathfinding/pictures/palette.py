@@ -21,17 +21,17 @@ FRAME: Color = (176, 171, 163)
 BLOCKED: Color = (58, 55, 52)
 """Where nobody walks: warm charcoal, darker than any ground, cost or island."""
 TERRAINS: tuple[Color, ...] = (
-    (245, 241, 230), (203, 222, 160), (238, 214, 158), (183, 219, 238), (156, 200, 180),
-    (232, 196, 204), (196, 188, 224), (205, 203, 198), (176, 176, 122), (150, 178, 208),
+    (245, 241, 230), (166, 200, 124), (247, 222, 150), (176, 214, 240), (120, 176, 160),
+    (224, 160, 182), (172, 164, 214), (212, 210, 206), (150, 148, 96), (96, 138, 190),
 )  # fmt: skip
 """Passable terrains in their order, again from the first where there are more."""
 ISLANDS: tuple[Color, ...] = (
-    (86, 180, 233), (240, 216, 46), (0, 140, 104), (170, 122, 216), (170, 108, 34), (0, 92, 160),
+    (86, 180, 233), (240, 216, 46), (0, 140, 104), (150, 70, 200), (170, 96, 20), (0, 60, 150),
 )  # fmt: skip
 """Regions out of reach of the main one, in the order of their labels; the main one keeps the colors of its terrain."""
 ISLAND_SHARE = 0.7
 """How much of an island's color is its own hue; the rest is its terrain's."""
-CHEAP_TO_DEAR: tuple[Color, ...] = ((243, 248, 244), (178, 215, 216), (98, 164, 192), (56, 112, 168), (44, 70, 140))
+CHEAP_TO_DEAR: tuple[Color, ...] = ((232, 242, 238), (178, 215, 216), (98, 164, 192), (56, 112, 168), (44, 70, 140))
 """Costs from light to dark, one hue: the order is seen by lightness alone."""
 DANGER: Color = (214, 28, 28)
 DANGER_SHARE_MAX = 0.78

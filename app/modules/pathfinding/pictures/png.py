@@ -18,8 +18,8 @@ from app.modules.pathfinding.pictures.scene import F64, U8, Area, Disc, Mark, Sc
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
-CANVAS_PX_MAX = 1 << 24
-"""Pixels that are drawn before averaging: 4 bytes each in memory, on the map and on the page."""
+CANVAS_PX_MAX = 20_000_000
+"""Pixels that are drawn before averaging, 4 bytes each in memory: the map first, then the page."""
 FINENESS = 4
 """Drawn pixels along a side of each pixel of the picture, where the canvas has room."""
 ANCHORS = {"start": "lm", "middle": "mm", "end": "rm"}
@@ -65,37 +65,33 @@ def _font(size_px: int) -> ImageFont.FreeTypeFont:
 
 
 def _page(scene: Scene) -> Image.Image:
-    from PIL import Image, ImageDraw
+    from PIL import ImageDraw
 
-    fine = max(n for n in (1, 2, FINENESS) if n == 1 or scene.width_px * scene.height_px * n * n <= CANVAS_PX_MAX)
-    page = Image.new("RGB", (scene.width_px * fine, scene.height_px * fine), PAGE)
-    page.paste(_map(scene, fine), (scene.left_px * fine, scene.top_px * fine))
+    left, top = scene.left_px, scene.top_px
+    page = _averaged(scene.width_px, scene.height_px, None, scene.around)
+    page.paste(_averaged(scene.map_width_px, scene.map_height_px, scene.raster, scene.marks), (left, top))
     draw = ImageDraw.Draw(page)
-    left, top = scene.left_px * fine, scene.top_px * fine
-    right, bottom = left + scene.map_width_px * fine, top + scene.map_height_px * fine
-    draw.rectangle((left - fine, top - fine, right + fine - 1, bottom + fine - 1), outline=FRAME, width=fine)
-    for mark in scene.around:
-        _draw(draw, mark, fine)
-    page = page.reduce(fine) if fine > 1 else page
-    draw = ImageDraw.Draw(page)
-    for mark in (*(moved(mark, scene.left_px, scene.top_px) for mark in scene.marks), *scene.around):
+    draw.rectangle((left - 1, top - 1, left + scene.map_width_px, top + scene.map_height_px), outline=FRAME)
+    for mark in (*(moved(mark, left, top) for mark in scene.marks if isinstance(mark, Words)), *scene.around):
         if isinstance(mark, Words):
             draw.text((mark.x, mark.y), mark.text, mark.color, _font(mark.size_px), anchor=ANCHORS[mark.anchor])
     return page
 
 
-def _map(scene: Scene, fine: int) -> Image.Image:
+def _averaged(width: int, height: int, raster: U8 | None, marks: tuple[Mark, ...]) -> Image.Image:
+    """Marks but words over a raster, or over plain paper; what is left of the canvas when it is scaled down."""
     from PIL import Image, ImageDraw
 
-    size = scene.map_width_px * fine, scene.map_height_px * fine
-    if scene.raster is None:
+    fine = max(n for n in (1, 2, FINENESS) if n == 1 or width * height * n * n <= CANVAS_PX_MAX)
+    size = width * fine, height * fine
+    if raster is None:
         canvas = Image.new("RGB", size, PAGE)
     else:
-        canvas = Image.fromarray(scene.raster).resize(size, Image.Resampling.NEAREST)
+        canvas = Image.fromarray(raster).resize(size, Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(canvas)
-    for mark in scene.marks:
+    for mark in marks:
         _draw(draw, mark, fine)
-    return canvas
+    return canvas.reduce(fine) if fine > 1 else canvas
 
 
 def _draw(draw: ImageDraw.ImageDraw, mark: Mark, fine: int) -> None:
