@@ -24,6 +24,7 @@ HEAVY = (
     "pyspark",
     "redis",
     "pulsar",
+    "PIL",
     "argon2",
     "pyotp",
     "webauthn",
