@@ -50,9 +50,15 @@ def check(data: bytes, format: Format) -> None:
     try:
         read = formats.read(data, format, LIMITS)
     except Invalid as error:
-        assert error.message
-        assert error.hint
+        refused = error
+    else:
+        check_read(read)
         return
+    assert refused.message
+    assert refused.hint
+
+
+def check_read(read: Surface | Mesh) -> None:
     assert 2 <= len(read.terrains) <= 256
     if isinstance(read, Surface):
         check_surface(read)

@@ -91,7 +91,7 @@ def test_a_polygon_is_refused_where_a_corner_turns_the_other_way(seed: int, corn
     angles = np.arange(corners) * 2.0 * np.pi / corners + random.uniform(-0.1, 0.1, corners)
     radii = np.full(corners, 5.0)
     if dented and corners > 3:
-        radii[random.integers(corners)] = 0.5
+        radii[random.integers(corners)] = -2.0
     points = [(float(x), float(z)) for x, z in zip(radii * np.cos(angles), radii * np.sin(angles), strict=True)]
     ring = list(range(corners))[:: random.choice([1, -1])]
     if dented and corners > 3:
