@@ -147,10 +147,14 @@ def _check_products(grids: Grids, kinds: U8, terrains: tuple[Terrain, ...]) -> N
 
 
 def _texts(names: NDArray[np.str_]) -> list[str]:
+    """The names, decoded from their bytes: numpy itself fails on numbers that are no characters."""
+    little = names.astype(names.dtype.newbyteorder("<"))
+    size, data = little.dtype.itemsize, little.tobytes()
     try:
-        return [str(name) for name in names.tolist()]
-    except ValueError as error:  # numpy keeps numbers that are no characters
+        texts = [data[start : start + size].decode("utf-32-le") for start in range(0, len(data), size)]
+    except UnicodeDecodeError as error:
         raise wrong("terrains", "text that is not Unicode", "expected an array of str") from error
+    return [text.rstrip("\0") for text in texts]
 
 
 def _scale(grids: Grids, free: NDArray[np.bool_]) -> F32 | None:

@@ -29,6 +29,9 @@ CORNERS_MAX = 255
 AREA_MIN = WELD_UNITS * WELD_UNITS
 """Square world units, seen from above; polygons with less are dropped, as engines export slivers and walls."""
 
+CROSSED_MIN = 1_000.0 * AREA_MIN
+"""Square world units of parts that cancel each other in a polygon, which is then crossed and no sliver."""
+
 DENT_MAX = 2.0 * WELD_UNITS
 """World units that a corner may lie inside the line of its neighbors, as rounding puts it, in a convex polygon."""
 
@@ -95,7 +98,7 @@ def mesh(draft: Draft, places: Places, terrains: tuple[Terrain, ...], links: tup
     same = weld(draft.vertices)
     rings = _without_repeats(Rings(np.arange(len(draft.counts)), draft.counts, same[draft.corners]))
     flat = np.delete(draft.vertices, draft.up, axis=1)  # (vertices, 2)
-    rings = _wound(rings, flat)
+    rings = _wound(rings, flat, places)
     if len(rings.numbers) == 0:
         raise Invalid("the map has no polygon to walk on", hint="expected at least one that has an area from above")
     _check_visits(rings, places)
@@ -148,15 +151,19 @@ def _without_repeats(rings: Rings) -> Rings:
     return Rings(rings.numbers, counts, rings.corners[kept])
 
 
-def _wound(rings: Rings, flat: F64) -> Rings:
-    """The polygons that have an area, all wound one way."""
+def _wound(rings: Rings, flat: F64, places: Places) -> Rings:
+    """The polygons that have an area, all wound one way; raises Invalid for one whose parts cancel each other."""
     rings = rings.only(rings.counts >= 3)
     here = flat[rings.corners] - flat[np.repeat(rings.corners[rings.starts()], rings.counts)]  # near 0: no cancellation
     there = here[rings.following()]
-    twice = np.bincount(
-        rings.owners(), here[:, 0] * there[:, 1] - there[:, 0] * here[:, 1], minlength=len(rings.counts)
-    )
+    each = here[:, 0] * there[:, 1] - there[:, 0] * here[:, 1]
+    twice = np.bincount(rings.owners(), each, minlength=len(rings.counts))
+    parts = np.bincount(rings.owners(), np.abs(each), minlength=len(rings.counts))
     kept = np.abs(twice) >= 2.0 * AREA_MIN
+    crossed = ~kept & (parts >= 2.0 * CROSSED_MIN)
+    if crossed.any():
+        polygon = int(rings.numbers[int(crossed.argmax())])
+        raise wrong(places.polygon(polygon), "a polygon whose edges cross", "split it into simple polygons")
     rings, backward = rings.only(kept), twice[kept] < 0.0
     place = np.arange(len(rings.corners))
     mirrored = np.repeat(2 * rings.starts() + rings.counts - 1, rings.counts) - place

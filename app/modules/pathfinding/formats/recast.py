@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.modules.pathfinding.formats import documents, exports
 from app.modules.pathfinding.formats.letters import misplaced
 from app.modules.pathfinding.formats.limits import Limits, check_count, wrong
-from app.modules.pathfinding.formats.polygons import Draft, Places, mesh
+from app.modules.pathfinding.formats.polygons import CORNERS_MAX, Draft, Places, mesh
 from app.modules.pathfinding.surfaces import Link, Mesh
 
 AREAS_MAX = 64
@@ -85,10 +85,12 @@ def _json(data: bytes, limits: Limits) -> Mesh:
     exports.check_areas("areas", numbers, AREAS_MAX)
     flags = _each(file.flags, "flags", file.npolys, limits)
     doors = _each(file.offMeshConAreas, "offMeshConAreas", 0, limits)
-    used = numbers if doors is None else np.concatenate([numbers, doors])
-    exports.check_areas("offMeshConAreas", used[len(numbers) :], AREAS_MAX)
+    if doors is not None:
+        exports.check_areas("offMeshConAreas", doors, AREAS_MAX)
+    blocked = numbers == NULL_AREA if flags is None else flags == 0
+    used = numbers[~blocked] if doors is None else np.concatenate([numbers[~blocked], doors])
     known = exports.areas(used, file.areaNames, file.areaCosts, DEFAULTS, most=AREAS_MAX)
-    areas = exports.places(known, numbers, numbers == NULL_AREA if flags is None else flags == 0)
+    areas = exports.places(known, numbers, blocked)
     starts = np.cumsum(counts) - counts
     places = Places(
         vertex=lambda vertex: f"verts[{3 * vertex}]",
@@ -167,7 +169,7 @@ def _obj(data: bytes, limits: Limits) -> Mesh:
     counts: list[int] = []
     lines: list[int] = []
     for number, line in enumerate(data.split(b"\n"), start=1):
-        kind, *fields = line.split(None, 64)
+        kind, *fields = line.split(None, CORNERS_MAX + 2) or (b"",)
         if kind == b"v":
             vertices.append(_coordinates(fields, number))
             check_count("v", len(vertices), limits.vertices_max)

@@ -60,8 +60,7 @@ def read(data: bytes, limits: Limits) -> Mesh:
     if len(numbers) != triangles:
         raise wrong("areas", f"{len(numbers)!r} of them for {triangles!r} triangles", "expected one for each")
     exports.check_areas("areas", numbers, AREAS_MAX)
-    known = exports.areas(numbers, file.areaNames, file.areaCosts, DEFAULTS, most=AREAS_MAX)
-    draft = Draft(
-        vertices, np.full(triangles, 3), indices, exports.places(known, numbers, numbers == NOT_WALKABLE), up=1
-    )
+    blocked = numbers == NOT_WALKABLE
+    known = exports.areas(numbers[~blocked], file.areaNames, file.areaCosts, DEFAULTS, most=AREAS_MAX)
+    draft = Draft(vertices, np.full(triangles, 3), indices, exports.places(known, numbers, blocked), up=1)
     return mesh(draft, PLACES, known.terrains, exports.links(file.links, limits, axes=3), limits)
