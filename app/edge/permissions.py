@@ -89,6 +89,14 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource("get", f"{_WORLD}/maps/{{map_name}}", "Read a map as uploaded.", Scope.READ, media=BINARY),
     Resource(
+        "get", f"{_WORLD}/maps/{{map_name}}/preview.png", "Draw a map; twin of path.preview.", Scope.READ,
+        query=shapes.MapPicture, media="image/png", statuses=(504,),
+    ),
+    Resource(
+        "get", f"{_WORLD}/maps/{{map_name}}/preview.svg", "Draw a map; twin of path.preview.", Scope.READ,
+        query=shapes.MapPicture, media="image/svg+xml", statuses=(504,),
+    ),
+    Resource(
         "get", f"{_WORLD}/poll", "Wait for pushes after `after`, at most `wait` milliseconds.", Scope.READ,
         query=shapes.Polling, answer=shapes.Polled,
     ),

@@ -17,7 +17,7 @@ from litestar.response import Stream
 
 from app.control.auth import Authority, Identity
 from app.core.clock import Clock, Deadline
-from app.core.errors import NotFound, Unauthenticated, nearest
+from app.core.errors import Invalid, NotFound, Unauthenticated, nearest
 from app.core.ids import new_id
 from app.core.module import Module, Scope
 from app.core.ports import Places
@@ -46,6 +46,8 @@ from app.world.usage import summary
 LIVE_INTERVAL_S = 0.2
 """Time between two position frames of the live stream."""
 HEARTBEAT_S = 10.0
+PICTURE_CSP = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""A picture of a map in SVG carries its ground as a picture of its own, and no script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Resources:
             self._locations(),
             self._put_map(),
             self._get_map(),
+            self._preview("png", "image/png"),
+            self._preview("svg", "image/svg+xml"),
             self._poll(),
             self._live(),
         ]
@@ -177,11 +181,12 @@ class Resources:
         @put("/v1/worlds/{world:str}/maps/{map_name:str}", status_code=200, request_max_body_size=None)
         async def put_map(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
             identity = await permit(request, self.authority, self.router.limits)
-            format = asked(request, shapes.MapFormat).format
+            query = asked(request, shapes.MapFormat)
             content_type(request, BINARY, "text/plain")
             body = await read_body(request, bytes_max=self.server.map_bytes_max)
             route = self.router.route("path.upload")
-            packed = msgspec.msgpack.encode({"world": world, "map": map_name, "format": format, "data": body})
+            named = {"world": world, "map": map_name, "format": query.format, "data": body}
+            packed = msgspec.msgpack.encode({**named, "agent_classes": _json(query.agent_classes)})
             with self.visits.visit(identity, route.handler.scope):
                 reply = await self.router.dispatch(
                     route,
@@ -210,6 +215,27 @@ class Resources:
             )
 
         return get_map
+
+    def _preview(self, picture: str, media: str) -> HTTPRouteHandler:
+        @get(f"/v1/worlds/{{world:str}}/maps/{{map_name:str}}/preview.{picture}")
+        async def preview(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
+            identity = await permit(request, self.authority, self.router.limits)
+            wanted = msgspec.to_builtins(asked(request, shapes.MapPicture))
+            route = self.router.route("path.preview")
+            packed = msgspec.msgpack.encode({"world": world, "map": map_name, "picture": picture, **wanted})
+            with self.visits.visit(identity, route.handler.scope):
+                reply = await self.router.dispatch(
+                    route,
+                    decode(route, packed, packed=True),
+                    identity=identity,
+                    id=new_id(self.clock.wall_ms()),
+                    deadline_ms=header_deadline_ms(request),
+                    send=_no_chunks,
+                )
+            drawn: Any = reply
+            return Response(drawn.data, media_type=media, headers={**NO_STORE, "Content-Security-Policy": PICTURE_CSP})
+
+        return preview
 
     def _poll(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/poll", before_request=self._elsewhere)
@@ -285,6 +311,15 @@ def _positions(world: World) -> dict[str, Any]:
     seen = float(world.crowd.seen_s.max(initial=0.0))
     rows = np.column_stack((known, np.round(world.crowd.positions[known].astype(np.float64), 1)))  # (npcs, 3)
     return {"game_s": seen, "npcs": rows.tolist()}
+
+
+def _json(text: str) -> Any:
+    """What the `agent_classes` of a query say, of any shape; raises Invalid where it is no JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        hint = 'send an object, such as {"ogre": {"size": 2}}, percent-encoded'
+        raise Invalid(f"agent_classes cannot be read: {error}", hint=hint) from error
 
 
 async def _no_chunks(_chunk: object) -> None:

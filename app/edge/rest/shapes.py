@@ -35,9 +35,21 @@ class InWorld(Message, frozen=True, kw_only=True):
 
 
 class MapFormat(Message, frozen=True, kw_only=True):
-    """How the bytes of a map are to be read, as in path.upload."""
+    """How the bytes of a map are to be read, as in path.upload; `agent_classes` is a JSON object."""
 
-    format: Literal["movingai", "rows"] = "movingai"
+    format: Literal["movingai", "rows", "tiled", "npz", "unity", "godot", "recast"] = "movingai"
+    agent_classes: Annotated[str, msgspec.Meta(max_length=16_384)] = "{}"
+
+
+class MapPicture(Message, frozen=True, kw_only=True):
+    """What a picture of a map shows, as in path.preview."""
+
+    agent_class: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    path: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+    show: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    crop: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    scale_px: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
+    edge_px_max: Annotated[int, msgspec.Meta(ge=64, le=4_096)] = 2_048
 
 
 class Code(Message, frozen=True, kw_only=True):

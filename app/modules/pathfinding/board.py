@@ -57,6 +57,10 @@ class Board:
             touched.append(Rectangle(left, top, left + mask.shape[1], top + mask.shape[0]))
         return touched
 
+    def occupied(self) -> Mask:
+        """Cells that an obstacle blocks or clears, (rows, columns)."""
+        return (self._blocked > 0) | (self._cleared > 0)
+
     def passable(self, base: NDArray[np.uint8], area: Rectangle) -> NDArray[np.uint8]:
         """What can be walked on there, (height, width) uint8; `base` (rows, columns) is the map without obstacles."""
         at = (slice(area.top, area.bottom), slice(area.left, area.right))

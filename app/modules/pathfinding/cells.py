@@ -17,7 +17,7 @@ from app.modules.pathfinding.grids import labels as regions
 from app.modules.pathfinding.grids import search
 from app.modules.pathfinding.grids.graph import I16, I32, U8, Graph
 from app.modules.pathfinding.grids.mending import Repaired
-from app.modules.pathfinding.grounds import EXACT, PARTIAL, Flags, News, Paths, Spots, Wish, joined
+from app.modules.pathfinding.grounds import EXACT, F32, PARTIAL, Flags, News, Paths, Spots, Wish, joined
 from app.modules.pathfinding.turns import Turns
 
 NOWHERE = np.empty((0, 2), np.int16)
@@ -37,6 +37,11 @@ class Search(Protocol):
 
     @property
     def labels(self) -> I32: ...
+
+    @property
+    def costs(self) -> F32:
+        """What a step on each cell costs, (cells,); infinite where blocked."""
+        ...
 
     @property
     def bytes(self) -> int: ...
@@ -84,6 +89,10 @@ class Uniform:
         return self.graph.labels
 
     @property
+    def costs(self) -> F32:
+        return np.where(self.labels > 0, np.float32(self._step_cost), np.float32(np.inf))
+
+    @property
     def bytes(self) -> int:
         return sum(part.nbytes for part in self.graph if isinstance(part, np.ndarray))
 
@@ -103,19 +112,21 @@ class Uniform:
         return logic.same_region(self.labels, self.stride, starts, goals)
 
     def own(self) -> OwnUniform:
-        return OwnUniform(self.graph, self._step_cost)
+        return OwnUniform(self, self._step_cost)
 
 
 class OwnUniform(Uniform):
     """The same over cells that change: the graph is mended where they do."""
 
-    def __init__(self, graph: Graph, step_cost: float) -> None:
-        super().__init__(graph, step_cost)
-        self._repaired = Repaired(graph)
+    def __init__(self, shared: Uniform, step_cost: float) -> None:
+        super().__init__(shared.graph, step_cost)
+        self._shared = shared
+        self._repaired = Repaired(shared.graph)
 
     @property
     def graph(self) -> Graph:
-        return self._repaired.graph
+        """The mended graph, or the one that all share while no cell is other than there."""
+        return self._repaired.graph if self._repaired.differing else self._shared.graph
 
     @property
     def free(self) -> U8:
@@ -146,6 +157,14 @@ class CellGround:
     @property
     def components(self) -> int:
         return int(np.count_nonzero(np.bincount(self.engine.labels)[1:]))
+
+    @property
+    def regions(self) -> I32:
+        return self.engine.labels
+
+    @property
+    def costs(self) -> F32:
+        return self.engine.costs.reshape(-1, self.engine.stride)[1:-1, 1:-1]
 
     @property
     def passable_cells(self) -> int:

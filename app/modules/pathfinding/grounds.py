@@ -83,6 +83,16 @@ class Ground(Protocol):
         ...
 
     @property
+    def regions(self) -> I32:
+        """The region of each cell, (cells,) border included, or of each polygon of the file, (polygons,); 0: none."""
+        ...
+
+    @property
+    def costs(self) -> F32 | None:
+        """What a step on each cell costs, (rows, columns), infinite where blocked; None on a navmesh."""
+        ...
+
+    @property
     def passable_cells(self) -> int:
         """Cells where such an agent may be; 0 on a navmesh."""
         ...

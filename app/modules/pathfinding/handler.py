@@ -16,6 +16,7 @@ from app.modules.pathfinding import logic, messages
 from app.modules.pathfinding.grounds import Ground, Paths, Spots, Wish
 from app.modules.pathfinding.planner import Planner
 from app.modules.pathfinding.settings import Settings
+from app.world.entities import StoredMap
 from app.world.state import Worlds
 
 if TYPE_CHECKING:
@@ -32,14 +33,23 @@ class Maps:
         self._worlds = worlds
         self._planner = planner
 
+    def stored(self, call: Call, name: str) -> StoredMap:
+        """The map's newest version as uploaded; raises NotFound."""
+        maps = self._worlds.get(call.tenant, call.world).state.maps
+        stored = maps.get(name)
+        if stored is None:
+            hint = f"{nearest(name, maps)}; upload one with path.upload"
+            raise NotFound(f"no map {name!r} in world {call.world!r}", hint=hint)
+        return stored
+
     async def live(self, call: Call, name: str) -> Live:
         """The map's newest version with what stands on it; raises NotFound."""
         world = self._worlds.get(call.tenant, call.world)
-        stored = world.state.maps.get(name)
-        if stored is None:
-            hint = f"{nearest(name, world.state.maps)}; upload one with path.upload"
-            raise NotFound(f"no map {name!r} in world {call.world!r}", hint=hint)
-        return await self._planner.live(world, stored, call.deadline)
+        return await self._planner.live(world, self.stored(call, name), call.deadline)
+
+    async def run(self, call: Call, work: Callable[[], T]) -> T:
+        """What `work` returns, from a thread."""
+        return await self._planner.run(work, call.deadline)
 
     async def ask(self, call: Call, request: messages.MapRequest, work: Callable[[Live, Ground], T]) -> T:
         """What `work` makes, in a thread, of the map and of the ground of the request's class of agents."""

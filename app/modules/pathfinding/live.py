@@ -11,6 +11,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.modules.pathfinding.board import Board, Rectangle, merged, raster
 from app.modules.pathfinding.grounds import FOUND, PARTIAL, Ground, News, OwnGround, Paths
 from app.modules.pathfinding.prepared import Prepared
@@ -91,6 +94,12 @@ class Live:
             news = News(self._board, merged(areas, self._settings.repair_cells_max), self._applied)
             for ground in self._own.values():
                 ground.follow(news)
+
+    def obstructed(self) -> NDArray[np.bool_]:
+        """Where obstacles stand, (rows, columns)."""
+        with self._syncing:
+            self._sync()
+            return self._board.occupied()
 
     @property
     def bytes(self) -> int:

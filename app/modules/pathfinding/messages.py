@@ -293,6 +293,32 @@ class Sampled(MapReply, frozen=True, kw_only=True):
     cost: bytes | tuple[float | None, ...]
 
 
+class Preview(Request, frozen=True, kw_only=True):
+    """Draw a map with its regions, costs, obstacles, learned dangers, and ways over it.
+
+    `path` asks for ways as "x1,y1;x2,y2", several separated by "|". `show` lists what to draw, of components, costs,
+    overlay, obstacles and path; `crop` is "x,y,width,height". `scale_px` are pixels of a cell or unit.
+    """
+
+    op: ClassVar[str] = "path.preview"
+
+    map: Id
+    agent_class: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    picture: Literal["png", "svg"] = "png"
+    path: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+    show: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    crop: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    scale_px: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
+    edge_px_max: Annotated[int, msgspec.Meta(ge=64, le=4_096)] = 2_048
+
+
+class Previewed(MapReply, frozen=True, kw_only=True):
+    """The file of the picture."""
+
+    picture: Literal["png", "svg"]
+    data: bytes
+
+
 class Steer(Request, frozen=True, kw_only=True):
     """One tick of a crowd: the velocity nearest to the preferred one that runs into nobody for `horizon_s`.
 

@@ -9,6 +9,7 @@ from app.modules.pathfinding import messages
 from app.modules.pathfinding.handler import Maps, Pathfinding
 from app.modules.pathfinding.maps import Cartography
 from app.modules.pathfinding.planner import Planner
+from app.modules.pathfinding.previews import Previews
 from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.warming import warm
 from app.world.state import Worlds
@@ -18,7 +19,8 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal, clock: Clock)
     """The module, ready to answer; its threads start with the first request."""
     planner = Planner(settings, clock)
     maps = Cartography(settings, worlds, journal, planner)
-    answers = Pathfinding(Maps(settings, worlds, planner))
+    known = Maps(settings, worlds, planner)
+    answers, previews = Pathfinding(known), Previews(known)
     ms = settings.deadline_ms
     return Module(
         name="pathfinding",
@@ -40,6 +42,7 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal, clock: Clock)
             Handler(messages.Nearest, messages.PlacesAnswer, answers.nearest, Scope.PLAY, ms),
             Handler(messages.Raycast, messages.RaycastAnswer, answers.raycast, Scope.PLAY, ms),
             Handler(messages.RandomPoint, messages.PlacesAnswer, answers.random_point, Scope.PLAY, ms),
+            Handler(messages.Preview, messages.Previewed, previews.preview, Scope.READ, settings.preview_deadline_ms),
         ),
         pushes=(messages.PathBlocked,),
         announce=maps.announce,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.errors import NotFound, nearest
 from app.modules.pathfinding import formats
@@ -48,6 +49,14 @@ class Prepared(NamedTuple):
         """Places in the plane that obstacles stand in, (n, 2) float32; a cell's is its middle."""
         plane: F32 = places[:, list(self.axes)].astype(np.float32)
         return plane + np.float32(0.5) if self.kind == "cells" else plane
+
+    def lifted(self, flat: NDArray[np.float64]) -> Spots:
+        """Places given as x and y, (n, 2): cells, or points of a navmesh at height 0."""
+        if self.kind == "cells":
+            return np.clip(np.floor(flat), -32_768, 32_767).astype(np.int16)
+        points = np.zeros((len(flat), 3), np.float32)
+        points[:, list(self.axes)] = flat
+        return points
 
     def ground(self, agent_class: str) -> Ground:
         """The ground of a class; raises NotFound."""

@@ -16,6 +16,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     upload_deadline_ms: int = 30_000
     """For uploads, where the client gives none."""
 
+    preview_deadline_ms: int = 10_000
+    """For pictures, where the client gives none."""
+
     reply_reserve_ms: float = 3.0
     """Kept free before the deadline for writing the reply; queries not started by then are over_budget."""
 

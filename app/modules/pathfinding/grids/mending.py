@@ -38,6 +38,8 @@ class Repaired:
         self.base = base
         self.bounded = True
         """Whether the landmark distances still bound anything."""
+        self.differing = 0
+        """Cells that are other than in the graph that this began with."""
         self.free: U8 = (base.labels > 0).astype(np.uint8)
         """(cells,): what is passable now."""
         self._given = base.regions
@@ -70,6 +72,8 @@ class Repaired:
         if self.bounded and bool((self.base.labels[cells[opened]] == 0).any()):
             self.bounded = False
             self.graph.nodes[:, 2:] = 0
+        away = (self.base.labels[cells] > 0) != opened
+        self.differing += 2 * int(away.sum()) - len(cells)
         self._relabel(cells[opened], cells[~opened])
         box = (left + int(columns.min()), top + int(rows.min()), left + int(columns.max()), top + int(rows.max()))
         self._mend(*box)

@@ -109,3 +109,13 @@ def test_ten_thousand_edits_leave_the_graph_right_and_its_arrays_small() -> None
             assert_same(mended.graph, subgoals.prepare(bordered(grid)))
     assert len(mended.graph.edges) < 300_000
     assert len(mended.graph.nodes) < 10_000
+
+
+def test_it_knows_when_nothing_is_other_than_in_the_beginning() -> None:
+    mended = Repaired(subgoals.prepare(bordered(np.ones((5, 5), np.uint8))))
+    assert mended.differing == 0
+    mended.set_cells(2, 2, np.zeros((2, 2), np.uint8))
+    mended.set_cells(3, 3, np.zeros((2, 2), np.uint8))
+    assert mended.differing == 7
+    mended.set_cells(1, 1, np.ones((5, 5), np.uint8))
+    assert mended.differing == 0
