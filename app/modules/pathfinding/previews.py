@@ -56,7 +56,7 @@ class Previews:
             layers = grid.Layers(
                 labels=ground.regions,
                 costs=ground.costs if "costs" in options.show else None,
-                obstacles=live.obstructed(),
+                obstacles=live.obstructed().astype(np.uint8),
                 paths=tuple(paths),
             )
             return DRAW[request.picture](content, layers, options, title=title)

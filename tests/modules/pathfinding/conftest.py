@@ -6,7 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.modules.pathfinding.warming import warm
 from tests.modules.pathfinding.bench import Bench
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels() -> None:
+    """Compiled before the first test: no deadline may meet that."""
+    warm()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.grids.graph import I32, I64, U8, Graph
 from app.modules.pathfinding.grids.heap import NODE_BITS
 from app.modules.pathfinding.grids.labels import label_components
-from app.modules.pathfinding.grids.regions import block_cells, open_cells
+from app.modules.pathfinding.grids.relabeling import block_cells, open_cells
 from app.modules.pathfinding.grids.subgoals import DX, DY, FAR, connect, extend, is_corner, resized
 
 ROOM = 256
