@@ -84,14 +84,15 @@ def fill(field: Field, free: U8, cost: F32) -> None:
         _spread(field, free)
         return
     cheapest, dearest = _begin(field, free, cost)
-    if not (0.0 < cheapest and dearest < math.inf):
+    if not (cheapest > 0.0 and dearest < math.inf):
         raise Invalid(
             f"the costs of free cells go from {cheapest!r} to {dearest!r}", hint="expected finite costs above 0"
         )
     # A step leads at most sqrt 2 * the greatest cost ahead; one bucket more, because buckets begin anywhere.
     width = STRAIGHT * max(WIDTH * cheapest, dearest * math.sqrt(2.0) / (BUCKETS_MAX - 2))
     buckets = 1 << int(dearest * DIAGONAL / width + 1.0).bit_length()
-    room = max(256, field.goals.size)
+    # A wave front is seldom longer than the map's rim; where it is, there is a next try.
+    room = 4 * (field.stride + free.size // field.stride) + field.goals.size
     order = np.argsort(field.starts, kind="stable")
     while not _settle(field, cost, order, np.empty((buckets, room), np.int32), width):
         room *= 4
@@ -351,7 +352,7 @@ def _settle(field: Field, cost: F32, order: I64, waiting: I32, width: float) -> 
         idle = idle + 1 if count[now] == 0 else 0
         done = 0
         while done < count[now]:
-            cell = np.int64(waiting[now, done])
+            cell = int(waiting[now, done])
             done += 1
             here = reach[cell]
             if here * per_unit < round:

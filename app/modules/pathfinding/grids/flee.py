@@ -53,7 +53,7 @@ def flee(
     danger = build(free, cost, stride, threats, within=sight)
     ground = cost if cost.size else np.ones(1, np.float32)
     limit = radius * STRAIGHT * (1.0 + 1e-7)
-    return Flights(*_flee(danger.reach, danger.limit, ground, stride, danger.goals, agents, limit, steps))
+    return Flights(*_flee(danger.reach, sight * STRAIGHT, ground, stride, danger.goals, agents, limit, steps))
 
 
 @compiled
@@ -74,7 +74,7 @@ def _flee(
     heap = np.empty(1_024, np.int64)
     steps = offsets(stride)
     for agent in range(agents.size):
-        start = np.int64(agents[agent])
+        start = int(agents[agent])
         if danger[start] < 0.0:
             continue
         seen[start] = agent
@@ -82,7 +82,7 @@ def _flee(
         size = push(heap, 0, start)
         best = start
         best_away = -1.0
-        best_straight = np.int64(-1)
+        best_straight = -1
         while size > 0:
             cell = heap[0] & CELL_MASK
             here = walked[cell]
@@ -127,10 +127,10 @@ def _flee(
 @compiled
 def _nearest_squared(threats: I32, danger: F64, stride: int, cell: int) -> int:
     """The square of the straight distance from a cell to the nearest threat on free ground, in cells."""
-    nearest = np.int64(2**62)
+    nearest = 2**62
     for index in range(threats.size):
         if danger[threats[index]] >= 0.0:
             dx = threats[index] % stride - cell % stride
             dy = threats[index] // stride - cell // stride
-            nearest = min(nearest, np.int64(dx * dx + dy * dy))
+            nearest = min(nearest, int(dx * dx + dy * dy))
     return nearest

@@ -34,7 +34,7 @@ def test_no_direction_leads_out_of_a_cell_into_a_wall(seed: int) -> None:
             assert (dx, dy) == (0.0, 0.0)
             continue
         at_x, at_y = x, y
-        while (dx or dy) and (int(math.floor(at_x)), int(math.floor(at_y))) == (int(x), int(y)):
+        while (dx or dy) and (math.floor(at_x), math.floor(at_y)) == (int(x), int(y)):
             at_x, at_y = at_x + 1e-3 * dx, at_y + 1e-3 * dy
         assert ground.free[(math.floor(at_y) + 1) * ground.stride + math.floor(at_x) + 1]
 
