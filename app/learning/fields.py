@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -31,7 +32,7 @@ class _Nodes:
         self.written: list[onnx.NodeProto] = []
         self._prefix = prefix
 
-    def add(self, kind: str, *inputs: str, **attributes: object) -> str:
+    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Write a node with one output; its name."""
         name = f"{self._prefix}{len(self.written)}"
         self.written.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
@@ -42,7 +43,7 @@ class _Graph:
     """What the nodes share: constants, each written once."""
 
     def __init__(self) -> None:
-        self.constants: dict[str, onnx.TensorProto] = {"far": numpy_helper.from_array(np.float32(FAR), "far")}
+        self.constants: dict[str, onnx.TensorProto] = {"far": numpy_helper.from_array(np.array(FAR, np.float32), "far")}
 
     def integers(self, *values: int) -> str:
         """A constant int64 vector; its name."""
@@ -53,7 +54,7 @@ class _Graph:
     def number(self, value: float) -> str:
         """A constant float32; its name."""
         name = f"f{value:.9g}"
-        self.constants.setdefault(name, numpy_helper.from_array(np.float32(value), name))
+        self.constants.setdefault(name, numpy_helper.from_array(np.array(value, np.float32), name))
         return name
 
     def shifted(self, nodes: _Nodes, value: str, x: int, y: int, axes: tuple[int, int]) -> str:
@@ -92,8 +93,8 @@ def build() -> bytes:
     nodes.written.append(helper.make_node("Where", [unreached, "distance", "settled"], ["reached"], "reached"))
     constants = [
         *graph.constants.values(),
-        numpy_helper.from_array(np.int64(ROUNDS_MAX), "rounds_max"),
-        numpy_helper.from_array(np.bool_(True), "go"),
+        numpy_helper.from_array(np.array(ROUNDS_MAX, np.int64), "rounds_max"),
+        numpy_helper.from_array(np.array(True), "go"),
     ]
     flat, deep = ["rows", "columns"], ["fields", "rows", "columns"]
     whole = helper.make_graph(

@@ -60,8 +60,9 @@ def solve(engine: FieldEngine, free: U8, cost: F32, stride: int, goals: Sequence
             raise Invalid(f"goals of field {index!r} are outside the map", hint=f"expected 0 to {free.size - 1}")
         begin[index, cells[free[cells] != 0]] = 0.0
     ground = np.where(free != 0, cost if cost.size else np.float32(1.0), np.float32(1.0)).astype(np.float32)
-    if not ((ground > 0.0) & (ground < FAR)).all():
-        raise Invalid("a cost of a free cell", hint=f"expected above 0 and below {FAR:g}")
+    wrong = ~((ground > 0.0) & (ground < FAR))
+    if wrong.any():
+        raise Invalid(f"a cost of {float(ground[wrong][0])!r}", hint=f"expected above 0 and below {FAR:g}")
     if not len(goals):
         rows = free.size // stride - 2
         return Solved(np.empty((0, rows, stride - 2), np.float32), np.empty((0, rows, stride - 2), np.uint8))

@@ -84,5 +84,5 @@ def test_no_goals_are_no_fields_and_what_cannot_be_is_refused(engine: Engine) ->
         ask(fields.UNIFORM, [goal + 100])
     with pytest.raises(Invalid, match="rows of 4"):
         ask(fields.UNIFORM, [goal], stride=4)
-    with pytest.raises(Invalid, match="a cost"):
+    with pytest.raises(Invalid, match="a cost of nan"):
         ask(np.full(25, math.nan, np.float32), [goal])
