@@ -44,6 +44,16 @@ def read_places(name: str, places: Places, kind: Kind) -> Spots:
     return _cells(np.array(places, np.int16))
 
 
+def read_points(name: str, points: Places) -> NDArray[np.float32]:
+    """Points in cells, (n, 2) float32, packed or listed; raises Invalid."""
+    if isinstance(points, bytes):
+        return read_vectors(name, points)
+    for index, point in enumerate(points):
+        if len(point) != 2:
+            raise Invalid(f"{name}[{index}] is {list(point)!r}", hint="expected [x, y]")
+    return np.array(points, np.float32).reshape(-1, 2)
+
+
 def _is_cell(value: float) -> bool:
     return value == int(value) and -32_768 <= value <= 32_767
 

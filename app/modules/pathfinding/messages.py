@@ -231,65 +231,72 @@ class PlacesAnswer(MapReply, frozen=True, kw_only=True):
 class Flee(MapRequest, frozen=True, kw_only=True):
     """Ask where each agent best runs to: at most `radius_cells` of walking away, as far from all threats as can be.
 
-    Grids only. Nobody runs through a cell that a threat reaches first.
+    Grids only. Nobody runs through a cell that a threat reaches first. Threats farther than `sight_cells` of
+    walking count as that far; `steps` cells of each way are told.
     """
 
     op: ClassVar[str] = "path.flee"
 
     starts: Places
     threats: Places
-    radius_cells: Annotated[float, msgspec.Meta(gt=0, le=1_024)] = 24.0
+    radius_cells: Annotated[float, msgspec.Meta(gt=0, le=256)] = 24.0
+    sight_cells: Annotated[float, msgspec.Meta(gt=0, le=1_024)] = 64.0
+    steps: Annotated[int, msgspec.Meta(ge=0, le=256)] = 16
 
 
 class Fled(MapReply, frozen=True, kw_only=True):
-    """For each agent a refuge and the way there; `offsets` and `waypoints` as in the reply to path.find.
+    """For each agent a refuge, how far the nearest threat walks to it, how far the agent does, and the way's beginning.
 
-    `safety` is the walking distance from the nearest threat to the refuge, n float32; infinite (null) out of reach.
+    `refuge` n cells, (-1, -1) where an agent stands on no passable cell; `away` and `cost` n float32, NaN (null) there;
+    `offsets` and `waypoints` as in the reply to path.find, cell by cell.
     """
 
-    refuge: bytes | tuple[tuple[float, ...], ...]
-    safety: bytes | tuple[float | None, ...]
+    refuge: bytes | tuple[tuple[float | None, ...], ...]
+    away: bytes | tuple[float | None, ...]
+    cost: bytes | tuple[float | None, ...]
     offsets: bytes
     waypoints: bytes | tuple[tuple[tuple[float, ...], ...], ...]
 
 
 class Field(MapRequest, frozen=True, kw_only=True):
-    """Prepare the ways of many to one set of goals; it pays from about 40 agents with the same goals on.
+    """Prepare the ways of many to the nearest of some goals; it pays from about 40 agents with the same goals on.
 
-    Grids only. The field is kept and follows the obstacles until it was not asked for a while.
+    Grids only. `goals` are sets of cells, and each set gets a field, which is kept and follows the obstacles until
+    it was not asked for a while. The same goals are the same field.
     """
 
     op: ClassVar[str] = "path.field"
 
-    goals: Places
+    goals: Annotated[tuple[Places, ...], msgspec.Meta(min_length=1, max_length=64)]
     overlay: Overlay = "none"
 
 
 class FieldReady(MapReply, frozen=True, kw_only=True):
-    """The field's name for path.sample, how many cells can reach a goal, and how long it is kept unused."""
+    """The fields' names for path.sample, how many cells reach a goal in each, and how long one is kept unused."""
 
-    field: str
-    reached_cells: int
+    fields: tuple[str, ...]
+    reached_cells: tuple[int, ...]
     kept_s: float
 
 
 class Sample(Request, frozen=True, kw_only=True):
-    """Ask where to go on from each place, in the field that path.field has named.
+    """Ask where to go on from each point, in a field that path.field has named.
 
-    `places` are cells, or points within cells: packed as pairs of float32.
+    `points` are pairs of float32 in cells, packed or listed; the middle of cell (x, y) is (x + 0.5, y + 0.5).
     """
 
     op: ClassVar[str] = "path.sample"
 
+    map: Id
     field: Id
-    places: Places
+    points: PlaceList | PackedVectors
     format: Shape = "packed"
 
 
 class Sampled(MapReply, frozen=True, kw_only=True):
     """`direction`: n unit vectors, pairs of float32, zero at goals and out of reach; `cost` to the goal: n float32."""
 
-    direction: bytes | tuple[tuple[float, float], ...]
+    direction: bytes | tuple[tuple[float, ...], ...]
     cost: bytes | tuple[float | None, ...]
 
 
