@@ -12,9 +12,7 @@ from app.modules.pathfinding.compiled import inlined
 
 
 @inlined
-def way_out(
-    x: float, y: float, distance: float, horizon_s: float, vx: float, vy: float
-) -> tuple[float, float, float]:
+def way_out(x: float, y: float, distance: float, horizon_s: float, vx: float, vy: float) -> tuple[float, float, float]:
     """The outward normal of the cone where its edge is nearest to velocity (vx, vy), and how deep that lies inside.
 
     Another center at (x, y) must stay `distance` away for `horizon_s`. A negative depth: so far outside.

@@ -13,9 +13,10 @@ import numpy as np
 from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.crowds.cone import way_out
 from app.modules.pathfinding.crowds.crowd import Crowd, Outlook, Walls, check
-from app.modules.pathfinding.crowds.neighbors import nearest, sort_agents
+from app.modules.pathfinding.crowds.neighbors import look_around, nearest, scratch_around, sort_agents
 from app.modules.pathfinding.crowds.program import CLOSE, closest, least_violating
-from app.modules.pathfinding.crowds.walls import CLEARANCE_MAX, LINES_MAX, REACH_MAX, add_walls, slide
+from app.modules.pathfinding.crowds.walls import LINES_MAX, add_walls, slide
+from app.modules.pathfinding.grids.graph import F64
 from app.modules.pathfinding.surfaces import F32, U8
 
 NO_WALLS = Walls(np.zeros(0, np.uint8), 0)
@@ -43,63 +44,84 @@ def steer(crowd: Crowd, walls: Walls | None, outlook: Outlook) -> F32:
 
 @compiled
 def step(crowd: Crowd, free: U8, stride: int, outlook: Outlook) -> F32:
-    """steer without its check; a stride of 0 means that there are no walls."""
-    positions, velocities, preferred, radii, speeds_max = crowd
-    count = positions.shape[0]
+    """What `steer` does after its check; a stride of 0 means that there are no walls."""
+    count = crowd.positions.shape[0]
     safe = np.empty((count, 2), np.float32)
-    most = min(int(outlook.neighbors_max), max(count - 1, 0))
-    found = np.empty(most + 1, np.int32)
-    away = np.empty(most + 1, np.float64)
+    most = int(outlook.neighbors_max)
+    found = np.empty(most, np.int32)
     lines = np.empty((LINES_MAX + most, 3), np.float64)
     scratch = np.empty((LINES_MAX + most, 3), np.float64)
-    buckets = sort_agents(positions, outlook.neighbor_radius)
-    for place in range(count):
-        agent = buckets.order[place]
-        x, y = float(positions[agent, 0]), float(positions[agent, 1])
-        vx, vy = float(velocities[agent, 0]), float(velocities[agent, 1])
-        speed_max = float(speeds_max[agent])
-        walled = stride > 0 and free[(int(y) + 1) * stride + int(x) + 1] != 0
-        hard = 0
-        if walled:
-            clearance = min(float(radii[agent]), CLEARANCE_MAX)
-            reach = min(clearance + speed_max * outlook.obstacle_horizon_s, REACH_MAX)
-            hard = add_walls(free, stride, x, y, vx, vy, clearance, outlook.obstacle_horizon_s, reach, lines)
-        rows = hard
-        for index in range(nearest(buckets, place, outlook.neighbor_radius, most, found, away)):
-            other = buckets.order[found[index]]
-            dx, dy = positions[other, 0] - x, positions[other, 1] - y
-            distance = float(radii[agent]) + radii[other]
-            horizon_s = outlook.horizon_s if away[index] > distance * distance else outlook.dt_s
-            rel_x, rel_y = vx - velocities[other, 0], vy - velocities[other, 1]
-            if rel_x * horizon_s == dx and rel_y * horizon_s == dy:
-                nx, ny = _apart(agent, other)
-                depth = distance / horizon_s
-            else:
-                nx, ny, depth = way_out(dx, dy, distance, horizon_s, rel_x, rel_y)
-            lines[rows, 0] = nx
-            lines[rows, 1] = ny
-            lines[rows, 2] = nx * vx + ny * vy + depth / 2.0
-            rows += 1
-        wish_x, wish_y = float(preferred[agent, 0]), float(preferred[agent, 1])
-        to_x, to_y, met = closest(lines, rows, wish_x, wish_y, speed_max)
-        if met < rows or to_x != wish_x or to_y != wish_y:
-            to_x, to_y, met = closest(
-                lines, rows, wish_x * ASIDE_COS - wish_y * ASIDE_SIN, wish_y * ASIDE_COS + wish_x * ASIDE_SIN, speed_max
-            )
-        if met < rows:
-            to_x, to_y = least_violating(lines, hard, rows, met, to_x, to_y, speed_max, scratch)
-        if walled:
-            end_x, end_y = slide(free, stride, x, y, x + to_x * outlook.dt_s, y + to_y * outlook.dt_s)
-            to_x = (end_x - x) / outlook.dt_s
-            to_y = (end_y - y) / outlook.dt_s
-        safe[agent, 0] = to_x
-        safe[agent, 1] = to_y
+    around = scratch_around()
+    buckets = sort_agents(crowd.positions, outlook.neighbor_radius)
+    for bucket in range(buckets.begin.size - 1):
+        first, last = buckets.begin[bucket], buckets.begin[bucket + 1]
+        if first == last:
+            continue
+        seen = look_around(buckets, crowd.positions, bucket, around)
+        for place in range(first, last):
+            agent = buckets.order[place]
+            x, y = float(crowd.positions[agent, 0]), float(crowd.positions[agent, 1])
+            walled = stride > 0 and free[(int(y) + 1) * stride + int(x) + 1] != 0
+            hard = 0
+            if walled:
+                hard = add_walls(crowd, agent, free, stride, outlook.obstacle_horizon_s, lines)
+            near = nearest(around, seen, place, x, y, outlook.neighbor_radius, most, found)
+            for index in range(near):
+                _add_neighbor(crowd, agent, buckets.order[found[index]], outlook, lines, hard + index)
+            vx, vy = _choose(crowd, agent, lines, hard, hard + near, scratch)
+            if walled:
+                end_x, end_y = slide(free, stride, x, y, x + vx * outlook.dt_s, y + vy * outlook.dt_s)
+                vx = (end_x - x) / outlook.dt_s
+                vy = (end_y - y) / outlook.dt_s
+            safe[agent, 0] = vx
+            safe[agent, 1] = vy
     return safe
 
 
 @inlined
-def _apart(agent: int, other: int) -> tuple[float, float]:
-    """The direction in which an agent leaves another that it cannot be told apart from; the other takes the opposite."""
+def _add_neighbor(crowd: Crowd, agent: int, other: int, outlook: Outlook, lines: F64, row: int) -> None:
+    """Write the half-plane of velocities that do an agent's half of avoiding another."""
+    dx = float(crowd.positions[other, 0]) - crowd.positions[agent, 0]
+    dy = float(crowd.positions[other, 1]) - crowd.positions[agent, 1]
+    vx, vy = float(crowd.velocities[agent, 0]), float(crowd.velocities[agent, 1])
+    relative_x, relative_y = vx - crowd.velocities[other, 0], vy - crowd.velocities[other, 1]
+    distance = float(crowd.radii[agent]) + crowd.radii[other]
+    horizon_s = outlook.horizon_s if dx * dx + dy * dy > distance * distance else outlook.dt_s
+    if relative_x * horizon_s == dx and relative_y * horizon_s == dy:
+        nx, ny = _part(agent, other)
+        depth = distance / horizon_s
+    else:
+        nx, ny, depth = way_out(dx, dy, distance, horizon_s, relative_x, relative_y)
+    lines[row, 0] = nx
+    lines[row, 1] = ny
+    lines[row, 2] = nx * vx + ny * vy + depth / 2.0
+
+
+@inlined
+def _choose(crowd: Crowd, agent: int, lines: F64, hard: int, count: int, scratch: F64) -> tuple[float, float]:
+    """The best velocity under the half-planes, of which the first `hard` must be kept."""
+    speed_max = float(crowd.speeds_max[agent])
+    wish_x, wish_y = float(crowd.preferred[agent, 0]), float(crowd.preferred[agent, 1])
+    square = wish_x * wish_x + wish_y * wish_y
+    if square > speed_max * speed_max:
+        wish_x *= speed_max / math.sqrt(square)
+        wish_y *= speed_max / math.sqrt(square)
+    free_way = True
+    for row in range(count):
+        free_way &= lines[row, 0] * wish_x + lines[row, 1] * wish_y >= lines[row, 2] - CLOSE
+    if free_way:
+        return wish_x, wish_y
+    aside_x = wish_x * ASIDE_COS - wish_y * ASIDE_SIN
+    aside_y = wish_y * ASIDE_COS + wish_x * ASIDE_SIN
+    x, y, met = closest(lines, count, aside_x, aside_y, speed_max)
+    if met < count:
+        x, y = least_violating(lines, hard, count, met, x, y, speed_max, scratch)
+    return x, y
+
+
+@inlined
+def _part(agent: int, other: int) -> tuple[float, float]:
+    """Where an agent turns that another cannot be told apart from; the other turns the opposite way."""
     angle = GOLDEN * (agent + other)
     sign = 1.0 if agent < other else -1.0
     return sign * math.cos(angle), sign * math.sin(angle)

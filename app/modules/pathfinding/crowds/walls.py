@@ -9,6 +9,7 @@ import math
 
 from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.crowds.cone import way_out
+from app.modules.pathfinding.crowds.crowd import Crowd
 from app.modules.pathfinding.grids.graph import F64, U8
 
 CLEARANCE_MAX = 0.4
@@ -23,22 +24,23 @@ LINES_MAX = 4 + 36
 
 
 @compiled
-def add_walls(
-    free: U8, stride: int, x: float, y: float, vx: float, vy: float, clearance: float, horizon_s: float,
-    reach: float, lines: F64,
-) -> int:  # fmt: skip
-    """Write half-planes of safe velocities to `lines`, as program.closest reads them; how many.
+def add_walls(crowd: Crowd, agent: int, free: U8, stride: int, horizon_s: float, lines: F64) -> int:
+    """Write half-planes of an agent's safe velocities to `lines`, as program.closest reads them; how many.
 
-    A wall straight ahead allows what stays `clearance` away from it for `horizon_s`; a corner is
-    passed on either side. Each of them allows standing still.
+    A wall straight ahead allows what stays the agent's radius away from it for `horizon_s`; a corner
+    is passed on either side. Each of them allows standing still.
     """
-    column = int(math.floor(x))
-    row = int(math.floor(y))
+    x, y = float(crowd.positions[agent, 0]), float(crowd.positions[agent, 1])
+    vx, vy = float(crowd.velocities[agent, 0]), float(crowd.velocities[agent, 1])
+    clearance = min(float(crowd.radii[agent]), CLEARANCE_MAX)
+    reach = min(clearance + crowd.speeds_max[agent] * horizon_s, REACH_MAX)
+    column = math.floor(x)
+    row = math.floor(y)
     cell = (row + 1) * stride + column + 1
-    left = max(int(math.floor(x - reach)), -1) - column
-    right = min(int(math.floor(x + reach)), stride - 2) - column
-    above = max(int(math.floor(y - reach)), -1) - row
-    below = min(int(math.floor(y + reach)), free.size // stride - 2) - row
+    left = max(math.floor(x - reach), -1) - column
+    right = min(math.floor(x + reach), stride - 2) - column
+    above = max(math.floor(y - reach), -1) - row
+    below = min(math.floor(y + reach), free.size // stride - 2) - row
     count = 0
     for direction in range(4):
         step = (-1, 1, -stride, stride)[direction]
@@ -92,11 +94,11 @@ def slide(free: U8, stride: int, x: float, y: float, to_x: float, to_y: float) -
 
     The cells that it crosses are looked at in turn. One that is blocked stops the axis that leads into it.
     """
-    column = int(math.floor(x))
-    row = int(math.floor(y))
+    column = math.floor(x)
+    row = math.floor(y)
     while True:
-        aside = int(math.floor(to_x)) - column
-        down = int(math.floor(to_y)) - row
+        aside = math.floor(to_x) - column
+        down = math.floor(to_y) - row
         if aside == 0 and down == 0:
             return _off_walls(free, stride, column, row, to_x, to_y)
         share_x = (column + (aside > 0) - x) / (to_x - x) if aside != 0 else 2.0
