@@ -50,6 +50,14 @@ class Around(NamedTuple):
     """Who is within a circle: the bits of the squared distance, then the place."""
 
 
+def scratch() -> Around:
+    """Room for one thread."""
+    squares = np.empty(LOOKS_MAX + 1, np.float32)
+    xs, ys = np.empty(LOOKS_MAX + 1, np.float32), np.empty(LOOKS_MAX + 1, np.float32)
+    places, keys = np.empty(LOOKS_MAX + 1, np.int32), np.empty(LOOKS_MAX + 1, np.int64)
+    return Around(xs, ys, places, squares, squares.view(np.int32), keys)
+
+
 @compiled
 def sort_agents(positions: F32, radius: float) -> Buckets:
     """Put agents at `positions` (n, 2) into buckets for queries of a radius, by counting."""
@@ -91,16 +99,6 @@ def _sort_bucket(positions: F32, order: I32, first: int, last: int) -> None:
             order[hole] = rival
             hole -= 1
         order[hole] = agent
-
-
-@inlined
-def scratch_around() -> Around:
-    """Room for look_around."""
-    squares = np.empty(LOOKS_MAX + 1, np.float32)
-    return Around(
-        np.empty(LOOKS_MAX + 1, np.float32), np.empty(LOOKS_MAX + 1, np.float32), np.empty(LOOKS_MAX + 1, np.int32),
-        squares, squares.view(np.int32), np.empty(LOOKS_MAX + 1, np.int64),
-    )  # fmt: skip
 
 
 @inlined

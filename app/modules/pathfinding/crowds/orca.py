@@ -13,7 +13,7 @@ import numpy as np
 from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.crowds.cone import way_out
 from app.modules.pathfinding.crowds.crowd import Crowd, Outlook, Walls, check
-from app.modules.pathfinding.crowds.neighbors import look_around, nearest, scratch_around, sort_agents
+from app.modules.pathfinding.crowds.neighbors import Around, look_around, nearest, scratch, sort_agents
 from app.modules.pathfinding.crowds.program import CLOSE, closest, least_violating
 from app.modules.pathfinding.crowds.walls import LINES_MAX, add_walls, slide
 from app.modules.pathfinding.grids.graph import F64
@@ -26,7 +26,7 @@ ASIDE_COS, ASIDE_SIN = math.cos(0.02), math.sin(0.02)
 Without it two agents who meet exactly head-on would slow down and stand before each other for ever.
 """
 GOLDEN = 2.399963
-"""Agents on one spot part in directions this angle from each other."""
+"""Agents who cannot be told apart part in opposite directions; those of pairs are this angle from each other."""
 
 
 def steer(crowd: Crowd, walls: Walls | None, outlook: Outlook) -> F32:
@@ -39,19 +39,18 @@ def steer(crowd: Crowd, walls: Walls | None, outlook: Outlook) -> F32:
     """
     check(crowd, walls, outlook)
     free, stride = walls or NO_WALLS
-    return step(crowd, free, stride, outlook)
+    return step(crowd, free, stride, outlook, scratch())
 
 
 @compiled
-def step(crowd: Crowd, free: U8, stride: int, outlook: Outlook) -> F32:
+def step(crowd: Crowd, free: U8, stride: int, outlook: Outlook, around: Around) -> F32:
     """What `steer` does after its check; a stride of 0 means that there are no walls."""
     count = crowd.positions.shape[0]
     safe = np.empty((count, 2), np.float32)
     most = int(outlook.neighbors_max)
     found = np.empty(most, np.int32)
     lines = np.empty((LINES_MAX + most, 3), np.float64)
-    scratch = np.empty((LINES_MAX + most, 3), np.float64)
-    around = scratch_around()
+    spare = np.empty((LINES_MAX + most, 3), np.float64)
     buckets = sort_agents(crowd.positions, outlook.neighbor_radius)
     for bucket in range(buckets.begin.size - 1):
         first, last = buckets.begin[bucket], buckets.begin[bucket + 1]
@@ -68,7 +67,7 @@ def step(crowd: Crowd, free: U8, stride: int, outlook: Outlook) -> F32:
             near = nearest(around, seen, place, x, y, outlook.neighbor_radius, most, found)
             for index in range(near):
                 _add_neighbor(crowd, agent, buckets.order[found[index]], outlook, lines, hard + index)
-            vx, vy = _choose(crowd, agent, lines, hard, hard + near, scratch)
+            vx, vy = _choose(crowd, agent, lines, hard, hard + near, spare)
             if walled:
                 end_x, end_y = slide(free, stride, x, y, x + vx * outlook.dt_s, y + vy * outlook.dt_s)
                 vx = (end_x - x) / outlook.dt_s
@@ -88,7 +87,8 @@ def _add_neighbor(crowd: Crowd, agent: int, other: int, outlook: Outlook, lines:
     distance = float(crowd.radii[agent]) + crowd.radii[other]
     horizon_s = outlook.horizon_s if dx * dx + dy * dy > distance * distance else outlook.dt_s
     if relative_x * horizon_s == dx and relative_y * horizon_s == dy:
-        nx, ny = _part(agent, other)
+        sign = 1.0 if agent < other else -1.0
+        nx, ny = sign * math.cos(GOLDEN * (agent + other)), sign * math.sin(GOLDEN * (agent + other))
         depth = distance / horizon_s
     else:
         nx, ny, depth = way_out(dx, dy, distance, horizon_s, relative_x, relative_y)
@@ -98,7 +98,7 @@ def _add_neighbor(crowd: Crowd, agent: int, other: int, outlook: Outlook, lines:
 
 
 @inlined
-def _choose(crowd: Crowd, agent: int, lines: F64, hard: int, count: int, scratch: F64) -> tuple[float, float]:
+def _choose(crowd: Crowd, agent: int, lines: F64, hard: int, count: int, spare: F64) -> tuple[float, float]:
     """The best velocity under the half-planes, of which the first `hard` must be kept."""
     speed_max = float(crowd.speeds_max[agent])
     wish_x, wish_y = float(crowd.preferred[agent, 0]), float(crowd.preferred[agent, 1])
@@ -115,13 +115,5 @@ def _choose(crowd: Crowd, agent: int, lines: F64, hard: int, count: int, scratch
     aside_y = wish_y * ASIDE_COS + wish_x * ASIDE_SIN
     x, y, met = closest(lines, count, aside_x, aside_y, speed_max)
     if met < count:
-        x, y = least_violating(lines, hard, count, met, x, y, speed_max, scratch)
+        x, y = least_violating(lines, hard, count, met, x, y, speed_max, spare)
     return x, y
-
-
-@inlined
-def _part(agent: int, other: int) -> tuple[float, float]:
-    """Where an agent turns that another cannot be told apart from; the other turns the opposite way."""
-    angle = GOLDEN * (agent + other)
-    sign = 1.0 if agent < other else -1.0
-    return sign * math.cos(angle), sign * math.sin(angle)

@@ -59,7 +59,7 @@ def closest(lines: F64, count: int, wish_x: float, wish_y: float, speed_max: flo
 
 @compiled
 def least_violating(
-    lines: F64, hard: int, count: int, met: int, x: float, y: float, speed_max: float, scratch: F64
+    lines: F64, hard: int, count: int, met: int, x: float, y: float, speed_max: float, spare: F64
 ) -> tuple[float, float]:
     """The velocity whose worst violation of the half-planes from `hard` on is least, those before it being kept.
 
@@ -67,7 +67,8 @@ def least_violating(
     than any before, the answer lies where it is violated as much as another one, or at a hard limit.
     """
     for row in range(hard):
-        scratch[row] = lines[row]
+        for column in range(3):
+            spare[row, column] = lines[row, column]
     worst = 0.0
     for new in range(met, count):
         nx, ny, least = lines[new, 0], lines[new, 1], lines[new, 2]
@@ -80,11 +81,11 @@ def least_violating(
             dy = lines[old, 1] - ny
             length = math.sqrt(dx * dx + dy * dy)
             if length > CLOSE:
-                scratch[rows, 0] = dx / length
-                scratch[rows, 1] = dy / length
-                scratch[rows, 2] = (lines[old, 2] - least) / length
+                spare[rows, 0] = dx / length
+                spare[rows, 1] = dy / length
+                spare[rows, 2] = (lines[old, 2] - least) / length
                 rows += 1
-        best_x, best_y, fits = closest(scratch, rows, AFAR * speed_max * nx, AFAR * speed_max * ny, speed_max)
+        best_x, best_y, fits = closest(spare, rows, AFAR * speed_max * nx, AFAR * speed_max * ny, speed_max)
         if fits == rows:
             x = best_x
             y = best_y

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 
-from app.modules.pathfinding.compiled import compiled, inlined
+from app.modules.pathfinding.compiled import compiled
 from app.modules.pathfinding.crowds.cone import way_out
-from app.modules.pathfinding.crowds.crowd import Crowd
+from app.modules.pathfinding.crowds.crowd import STRIDE_MAX, Crowd
 from app.modules.pathfinding.grids.graph import F64, U8
 
 CLEARANCE_MAX = 0.4
@@ -82,28 +82,24 @@ def add_walls(crowd: Crowd, agent: int, free: U8, stride: int, horizon_s: float,
     return count
 
 
-@inlined
-def margin(at: float) -> float:
-    """How far a step ends before a wall, so that float32 does not round it into it: a few units in the last place."""
-    return 1e-5 + 3e-7 * at
-
-
 @compiled
 def slide(free: U8, stride: int, x: float, y: float, to_x: float, to_y: float) -> tuple[float, float]:
     """Where the straight step from (x, y) to (to_x, to_y) ends if it slides along walls; it starts on a free cell.
 
-    The cells that it crosses are looked at in turn. One that is blocked stops the axis that leads into it.
+    The cells that it crosses are looked at in turn. One that is blocked stops the axis that leads into it,
+    a few units in the last place before it, so that float32 does not round the end into it.
     """
     column = math.floor(x)
     row = math.floor(y)
+    rim = 1e-5 + 3e-7 * (max(column, row) + STRIDE_MAX)
     while True:
         aside = math.floor(to_x) - column
         down = math.floor(to_y) - row
+        cell = (row + 1) * stride + column + 1
         if aside == 0 and down == 0:
-            return _off_walls(free, stride, column, row, to_x, to_y)
+            break
         share_x = (column + (aside > 0) - x) / (to_x - x) if aside != 0 else 2.0
         share_y = (row + (down > 0) - y) / (to_y - y) if down != 0 else 2.0
-        cell = (row + 1) * stride + column + 1
         if share_x <= share_y:
             step = 1 if aside > 0 else -1
             if free[cell + step] != 0:
@@ -111,7 +107,7 @@ def slide(free: U8, stride: int, x: float, y: float, to_x: float, to_y: float) -
                 x = column + (step > 0)
                 column += step
             else:
-                to_x = column + 1 - margin(column) if step > 0 else column + margin(column)
+                to_x = column + 1 - rim if step > 0 else column + rim
         else:
             step = 1 if down > 0 else -1
             if free[cell + step * stride] != 0:
@@ -119,18 +115,12 @@ def slide(free: U8, stride: int, x: float, y: float, to_x: float, to_y: float) -
                 y = row + (step > 0)
                 row += step
             else:
-                to_y = row + 1 - margin(row) if step > 0 else row + margin(row)
-
-
-@inlined
-def _off_walls(free: U8, stride: int, column: int, row: int, x: float, y: float) -> tuple[float, float]:
-    """The point of the cell nearest to (x, y) that is a margin away from blocked cells beside it."""
-    cell = (row + 1) * stride + column + 1
-    aside = -1 if x - column < margin(column) else int(column + 1 - x < margin(column))
-    down = -1 if y - row < margin(row) else int(row + 1 - y < margin(row))
-    corner = free[cell + aside + down * stride] == 0
-    if aside != 0 and (free[cell + aside] == 0 or (corner and free[cell + down * stride] != 0)):
-        x = column + margin(column) if aside < 0 else column + 1 - margin(column)
+                to_y = row + 1 - rim if step > 0 else row + rim
+    aside = -1 if to_x - column < rim else int(column + 1 - to_x < rim)
+    down = -1 if to_y - row < rim else int(row + 1 - to_y < rim)
     if down != 0 and free[cell + down * stride] == 0:
-        y = row + margin(row) if down < 0 else row + 1 - margin(row)
-    return x, y
+        to_y = row + rim if down < 0 else row + 1 - rim
+        down = 0
+    if aside != 0 and free[cell + down * stride + aside] == 0:
+        to_x = column + rim if aside < 0 else column + 1 - rim
+    return to_x, to_y
