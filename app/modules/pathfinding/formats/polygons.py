@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import Invalid
 from app.modules.pathfinding.formats.limits import Limits, check_count, wrong
+from app.modules.pathfinding.formats.seams import splits
 from app.modules.pathfinding.formats.weld import WELD_UNITS, weld
 from app.modules.pathfinding.surfaces import Link, Mesh, Terrain
 
@@ -103,6 +104,8 @@ def mesh(draft: Draft, places: Places, terrains: tuple[Terrain, ...], links: tup
         raise Invalid("the map has no polygon to walk on", hint="expected at least one that has an area from above")
     _check_visits(rings, places)
     _check_convex(rings, flat, places)
+    rings = _joined(rings, flat, draft)
+    _check_corners(rings.counts, rings.numbers, places)
     _check_edges(rings, len(draft.vertices), places)
     used, corners = np.unique(rings.corners, return_inverse=True)
     return Mesh(
@@ -130,11 +133,7 @@ def _check(draft: Draft, places: Places, limits: Limits) -> None:
     if far.any():
         vertex = int(far.argmax())
         check_point(places.vertex(vertex), tuple(draft.vertices[vertex].tolist()))
-    odd = (draft.counts < 3) | (draft.counts > CORNERS_MAX)
-    if odd.any():
-        polygon = int(odd.argmax())
-        count = int(draft.counts[polygon])
-        raise wrong(places.polygon(polygon), f"{count!r} corners", f"expected 3 to {CORNERS_MAX} in a polygon")
+    _check_corners(draft.counts, np.arange(len(draft.counts)), places)
     outside = (draft.corners < 0) | (draft.corners >= len(draft.vertices))
     if outside.any():
         corner = int(outside.argmax())
@@ -142,6 +141,14 @@ def _check(draft: Draft, places: Places, limits: Limits) -> None:
         count = len(draft.vertices)
         hint = f"expected 0 to {count - 1}" if count else "expected vertices first"
         raise wrong(places.corner(polygon, corner), f"no vertex {int(draft.corners[corner])!r}", hint)
+
+
+def _check_corners(counts: I64, numbers: I64, places: Places) -> None:
+    odd = (counts < 3) | (counts > CORNERS_MAX)
+    if odd.any():
+        polygon = int(odd.argmax())
+        what = f"{int(counts[polygon])!r} corners"
+        raise wrong(places.polygon(int(numbers[polygon])), what, f"expected 3 to {CORNERS_MAX} in a polygon")
 
 
 def _without_repeats(rings: Rings) -> Rings:
@@ -197,6 +204,31 @@ def _check_convex(rings: Rings, flat: F64, places: Places) -> None:
         place = int(owners[int(dented.argmax())]) if dented.any() else int((turns > 3.0 * np.pi).argmax())
         polygon = int(rings.numbers[place])
         raise wrong(places.polygon(polygon), "a polygon that is not convex", "split it into convex ones, or triangles")
+
+
+def _joined(rings: Rings, flat: F64, draft: Draft) -> Rings:
+    """The polygons with further corners where edges of others end on theirs."""
+    there = rings.corners[rings.following()]
+    alone = _alone(rings.corners, there, len(flat))
+    edges = np.stack([rings.corners[alone], there[alone]], axis=1)
+    found = splits(flat, draft.vertices[:, draft.up], edges)
+    if len(found.edges) == 0:
+        return rings
+    every = rings.owners()
+    owners = every[alone[found.edges]]
+    split = np.zeros(len(rings.counts), bool)
+    split[owners] = True
+    some = np.flatnonzero(split[every])
+    other = ~np.isin(owners * len(flat) + found.vertices, every[some] * len(flat) + rings.corners[some])
+    corners = np.insert(rings.corners, alone[found.edges[other]] + 1, found.vertices[other])
+    return Rings(rings.numbers, rings.counts + np.bincount(owners[other], minlength=len(rings.counts)), corners)
+
+
+def _alone(here: I64, there: I64, vertices: int) -> I64:
+    """The places of edges that one polygon has alone."""
+    edge = np.minimum(here, there) * vertices + np.maximum(here, there)
+    _, inverse, counts = np.unique(edge, return_inverse=True, return_counts=True)
+    return np.flatnonzero(counts[inverse] == 1)
 
 
 def _check_edges(rings: Rings, vertices: int, places: Places) -> None:
