@@ -83,6 +83,12 @@ class Rings(NamedTuple):
         after[(self.starts() + self.counts - 1)[some]] = self.starts()[some]
         return after
 
+    def edges(self) -> I64:
+        """A number for each corner's edge to the next one, the same from both sides, (corners,)."""
+        there = self.corners[self.following()]
+        edges: I64 = (np.minimum(self.corners, there) << 32) | np.maximum(self.corners, there)
+        return edges
+
     def only(self, kept: NDArray[np.bool_]) -> Rings:
         """Those of the polygons, (polygons,)."""
         return Rings(self.numbers[kept], self.counts[kept], self.corners[np.repeat(kept, self.counts)])
@@ -104,9 +110,8 @@ def mesh(draft: Draft, places: Places, terrains: tuple[Terrain, ...], links: tup
         raise Invalid("the map has no polygon to walk on", hint="expected at least one that has an area from above")
     _check_visits(rings, places)
     _check_convex(rings, flat, places)
-    rings = _joined(rings, flat, draft)
-    _check_corners(rings.counts, rings.numbers, places)
-    _check_edges(rings, len(draft.vertices), places)
+    _check_edges(rings, places)
+    rings = _joined(rings, flat, draft.vertices[:, draft.up])
     used, corners = np.unique(rings.corners, return_inverse=True)
     return Mesh(
         vertices=draft.vertices[used].astype(np.float32),
@@ -133,7 +138,11 @@ def _check(draft: Draft, places: Places, limits: Limits) -> None:
     if far.any():
         vertex = int(far.argmax())
         check_point(places.vertex(vertex), tuple(draft.vertices[vertex].tolist()))
-    _check_corners(draft.counts, np.arange(len(draft.counts)), places)
+    odd = (draft.counts < 3) | (draft.counts > CORNERS_MAX)
+    if odd.any():
+        polygon = int(odd.argmax())
+        count = int(draft.counts[polygon])
+        raise wrong(places.polygon(polygon), f"{count!r} corners", f"expected 3 to {CORNERS_MAX} in a polygon")
     outside = (draft.corners < 0) | (draft.corners >= len(draft.vertices))
     if outside.any():
         corner = int(outside.argmax())
@@ -141,14 +150,6 @@ def _check(draft: Draft, places: Places, limits: Limits) -> None:
         count = len(draft.vertices)
         hint = f"expected 0 to {count - 1}" if count else "expected vertices first"
         raise wrong(places.corner(polygon, corner), f"no vertex {int(draft.corners[corner])!r}", hint)
-
-
-def _check_corners(counts: I64, numbers: I64, places: Places) -> None:
-    odd = (counts < 3) | (counts > CORNERS_MAX)
-    if odd.any():
-        polygon = int(odd.argmax())
-        what = f"{int(counts[polygon])!r} corners"
-        raise wrong(places.polygon(int(numbers[polygon])), what, f"expected 3 to {CORNERS_MAX} in a polygon")
 
 
 def _without_repeats(rings: Rings) -> Rings:
@@ -206,39 +207,46 @@ def _check_convex(rings: Rings, flat: F64, places: Places) -> None:
         raise wrong(places.polygon(polygon), "a polygon that is not convex", "split it into convex ones, or triangles")
 
 
-def _joined(rings: Rings, flat: F64, draft: Draft) -> Rings:
-    """The polygons with further corners where edges of others end on theirs."""
+def _joined(rings: Rings, flat: F64, height: F64) -> Rings:
+    """The polygons with further corners where edges of others end on theirs.
+
+    One that would then have too many corners, or an edge of two others, stays as it was.
+    """
+    edge, every = rings.edges(), rings.owners()
+    order = np.argsort(edge, kind="stable")
+    repeats = np.diff(edge[order]) == 0
+    alone = np.sort(order[~(np.append(repeats, False) | np.append(False, repeats))])
     there = rings.corners[rings.following()]
-    alone = _alone(rings.corners, there, len(flat))
-    edges = np.stack([rings.corners[alone], there[alone]], axis=1)
-    found = splits(flat, draft.vertices[:, draft.up], edges)
-    if len(found.edges) == 0:
-        return rings
-    every = rings.owners()
+    found = splits(flat, height, np.stack([rings.corners[alone], there[alone]], axis=1))
     owners = every[alone[found.edges]]
     split = np.zeros(len(rings.counts), bool)
     split[owners] = True
     some = np.flatnonzero(split[every])
-    other = ~np.isin(owners * len(flat) + found.vertices, every[some] * len(flat) + rings.corners[some])
-    corners = np.insert(rings.corners, alone[found.edges[other]] + 1, found.vertices[other])
-    return Rings(rings.numbers, rings.counts + np.bincount(owners[other], minlength=len(rings.counts)), corners)
+    kept = ~np.isin(owners * len(flat) + found.vertices, every[some] * len(flat) + rings.corners[some])
+    while kept.any():
+        corners = np.insert(rings.corners, alone[found.edges[kept]] + 1, found.vertices[kept])
+        counts = rings.counts + np.bincount(owners[kept], minlength=len(rings.counts))
+        joined = Rings(rings.numbers, counts, corners)
+        spoiled = counts > CORNERS_MAX
+        spoiled[joined.owners()[_thirds(joined).ravel()]] = True
+        if not spoiled[owners[kept]].any():
+            return joined
+        kept &= ~spoiled[owners]
+    return rings
 
 
-def _alone(here: I64, there: I64, vertices: int) -> I64:
-    """The places of edges that one polygon has alone."""
-    edge = np.minimum(here, there) * vertices + np.maximum(here, there)
-    _, inverse, counts = np.unique(edge, return_inverse=True, return_counts=True)
-    return np.flatnonzero(counts[inverse] == 1)
-
-
-def _check_edges(rings: Rings, vertices: int, places: Places) -> None:
-    """Raise Invalid for an edge of more than two polygons."""
-    there = rings.corners[rings.following()]
-    edge = np.minimum(rings.corners, there) * vertices + np.maximum(rings.corners, there)
+def _thirds(rings: Rings) -> I64:
+    """The places of three corners whose edges are one and the same, (cases, 3)."""
+    edge = rings.edges()
     order = np.argsort(edge, kind="stable")
-    third = edge[order][2:] == edge[order][:-2]
-    if third.any():
-        at = int(third.argmax())
-        numbers = sorted(rings.numbers[rings.owners()[order[at : at + 3]]].tolist())
+    case = np.flatnonzero(edge[order][2:] == edge[order][:-2])
+    return np.stack([order[case], order[case + 1], order[case + 2]], axis=1)
+
+
+def _check_edges(rings: Rings, places: Places) -> None:
+    """Raise Invalid for an edge of more than two polygons."""
+    thirds = _thirds(rings)
+    if len(thirds):
+        numbers = sorted(rings.numbers[rings.owners()[thirds[0]]].tolist())
         first, *others = (places.polygon(number) for number in numbers)
         raise wrong(first, f"an edge that it shares with {' and '.join(others)}", "an edge may join two polygons")

@@ -6,6 +6,7 @@ the same way while it runs, by how far their border edges overlap (dtNavMesh::co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ CLIMB_MAX = 0.5
 """World units that it may lie above or below that edge."""
 
 PAIRS_MAX = 33_554_432
-"""Edges times vertices near them that are looked at, which takes some seconds."""
+"""Edges times vertices near them that are looked at, which takes some seconds; real worlds have a hundredth."""
 
 CHUNK_PAIRS = 1_048_576
 
@@ -38,54 +39,68 @@ class Splits(NamedTuple):
 
 
 class Near(NamedTuple):
-    """For each edge the vertices whose coordinate on one axis lies within its span."""
+    """Runs of vertices that lie near edges: those in one row of a lattice, within the edge's span across."""
 
     order: I64
-    """All vertices, by that coordinate."""
+    """All vertices, by row and then across."""
+    edges: I64
+    """(runs,)."""
     low: I64
-    """(edges,): the place of the first one in `order`."""
+    """(runs,): the place of the first vertex in `order`."""
     counts: I64
-    """(edges,)."""
+    """(runs,)."""
 
 
 def splits(flat: F64, height: F64, edges: I64) -> Splits:
     """Which vertices split which edges; `edges` (edges, 2) are ends, and only these ends split others.
 
     `flat` (vertices, 2) are points seen from above, `height` (vertices,) is the third axis.
-    Raises Invalid when so many edges span so many vertices that looking at them would take minutes.
+    Raises Invalid when edges span so many vertices that looking at them would take minutes.
     """
-    ends = np.unique(edges)
-    axes = [_near(flat[:, axis], edges, ends) for axis in (0, 1)]
-    fewer = axes[0].counts <= axes[1].counts
-    if int(np.where(fewer, axes[0].counts, axes[1].counts).sum()) > PAIRS_MAX:
-        raise Invalid("the map has too many long edges that no two polygons share", hint="split it into several maps")
     found = [np.empty((3, 0))]
-    for near, mine in zip(axes, (np.flatnonzero(fewer), np.flatnonzero(~fewer)), strict=True):
-        for edge, vertex in _pairs(near, mine):
-            part = _part(flat, height, edges[edge], vertex)
-            on = ~np.isnan(part)
-            found.append(np.stack([edge[on], part[on], vertex[on]]))
+    for edge, vertex in _pairs(_near(flat, edges)) if len(edges) else ():
+        part = _part(flat, height, edges[edge], vertex)
+        on = ~np.isnan(part)
+        found.append(np.stack([edge[on], part[on], vertex[on]]))
     edge, part, vertex = np.concatenate(found, axis=1)
     order = np.lexsort((vertex, part, edge))
     return Splits(edge[order].astype(np.int64), vertex[order].astype(np.int64))
 
 
-def _near(values: F64, edges: I64, ends: I64) -> Near:
-    order = ends[np.argsort(values[ends], kind="stable")]
-    span = np.sort(values[edges], axis=1)  # (edges, 2)
-    low = np.searchsorted(values[order], span[:, 0] - OFF_MAX, side="left")
-    high = np.searchsorted(values[order], span[:, 1] + OFF_MAX, side="right")
-    return Near(order, low, high - low)
+def _near(flat: F64, edges: I64) -> Near:
+    """The vertices near each edge, over a lattice of as many rows as it has vertices in a row on the average."""
+    ends = np.unique(edges)
+    corner, extent = flat[ends].min(axis=0), np.ptp(flat[ends], axis=0)
+    rows = math.isqrt(len(ends))
+    wide, tall = (extent + 4.0 * OFF_MAX) / (1, rows)
+    x, y = (flat[ends] - corner).T
+    keys = np.floor(y / tall) * wide + x
+    order = np.argsort(keys, kind="stable")
+    span = np.sort(flat[edges] - corner, axis=1)  # (edges, 2, 2): least and greatest, by axis
+    left, right = np.maximum(span[:, 0, 0] - OFF_MAX, 0.0), np.minimum(span[:, 1, 0] + OFF_MAX, extent[0])
+    first = np.floor(np.maximum(span[:, 0, 1] - OFF_MAX, 0.0) / tall)
+    counts = (np.floor((span[:, 1, 1] + OFF_MAX) / tall) - first).astype(np.int64) + 1
+    _check_total(counts)
+    edge = np.repeat(np.arange(len(edges)), counts)
+    row = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(len(edge))
+    low = np.searchsorted(keys[order], row * wide + left[edge], side="left")
+    high = np.searchsorted(keys[order], row * wide + right[edge], side="right")
+    _check_total(high - low)
+    return Near(ends[order], edge, low, high - low)
 
 
-def _pairs(near: Near, mine: I64) -> Iterator[tuple[I64, I64]]:
-    """Some edges with the vertices near them, (pairs,) each, a chunk at a time."""
-    done = np.cumsum(near.counts[mine])
-    for some in np.split(mine, np.flatnonzero(np.diff(done // CHUNK_PAIRS)) + 1):
+def _check_total(counts: I64) -> None:
+    if int(counts.sum()) > PAIRS_MAX:
+        raise Invalid("the map has too many long edges that no two polygons share", hint="split it into several maps")
+
+
+def _pairs(near: Near) -> Iterator[tuple[I64, I64]]:
+    """Edges with the vertices near them, (pairs,) each, a chunk at a time."""
+    chunk = np.cumsum(near.counts) // CHUNK_PAIRS
+    for some in np.split(np.arange(len(chunk)), np.flatnonzero(np.diff(chunk)) + 1):
         counts = near.counts[some]
-        edge = np.repeat(some, counts)
-        place = np.arange(len(edge)) + np.repeat(near.low[some] - (np.cumsum(counts) - counts), counts)
-        yield edge, near.order[place]
+        place = np.repeat(near.low[some] - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
+        yield np.repeat(near.edges[some], counts), near.order[place]
 
 
 def _part(flat: F64, height: F64, edge: I64, vertex: I64) -> F64:

@@ -169,3 +169,17 @@ def test_a_map_with_more_overlaps_than_can_be_looked_at_is_refused(monkeypatch: 
     monkeypatch.setattr(seams, "PAIRS_MAX", 3)
     with pytest.raises(Invalid, match="too many long edges"):
         join(on_plane([(0, 0), (1, 0), (0.5, 1)]), [[0, 1, 2]])
+
+
+def test_a_polygon_that_would_share_an_edge_with_two_others_stays_as_it_was() -> None:
+    """A long edge passes over two short ones that are one edge already."""
+    points = on_plane([(0, 0), (9, 0), (4, 5), (3, 0), (6, 0), (4, -5), (5, 4)])
+    read = join(points, [[0, 1, 2], [3, 4, 5], [4, 3, 6]])
+    assert neighbors(read) == {(1, 2)}
+    assert [len(ring) for ring in polygons(read)] == [3, 3, 3]
+    assert [len(ring) for ring in polygons(join(points, [[0, 1, 2], [3, 4, 5]]))] == [5, 3]
+
+
+def test_a_sliver_is_not_split_by_its_own_corner() -> None:
+    points = on_plane([(0, 0), (10, 0), (5, 0.001), (5, -3)])
+    assert sorted(len(ring) for ring in polygons(join(points, [[0, 1, 2]]))) == [3]
