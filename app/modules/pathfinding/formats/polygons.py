@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import Invalid
 from app.modules.pathfinding.formats.limits import Limits, check_count, wrong
+from app.modules.pathfinding.formats.seams import splits
 from app.modules.pathfinding.formats.weld import WELD_UNITS, weld
 from app.modules.pathfinding.surfaces import Link, Mesh, Terrain
 
@@ -82,6 +83,12 @@ class Rings(NamedTuple):
         after[(self.starts() + self.counts - 1)[some]] = self.starts()[some]
         return after
 
+    def edges(self) -> I64:
+        """A number for each corner's edge to the next one, the same from both sides, (corners,)."""
+        there = self.corners[self.following()]
+        edges: I64 = (np.minimum(self.corners, there) << 32) | np.maximum(self.corners, there)
+        return edges
+
     def only(self, kept: NDArray[np.bool_]) -> Rings:
         """Those of the polygons, (polygons,)."""
         return Rings(self.numbers[kept], self.counts[kept], self.corners[np.repeat(kept, self.counts)])
@@ -103,7 +110,8 @@ def mesh(draft: Draft, places: Places, terrains: tuple[Terrain, ...], links: tup
         raise Invalid("the map has no polygon to walk on", hint="expected at least one that has an area from above")
     _check_visits(rings, places)
     _check_convex(rings, flat, places)
-    _check_edges(rings, len(draft.vertices), places)
+    _check_edges(rings, places)
+    rings = _joined(rings, flat, draft.vertices[:, draft.up])
     used, corners = np.unique(rings.corners, return_inverse=True)
     return Mesh(
         vertices=draft.vertices[used].astype(np.float32),
@@ -199,14 +207,46 @@ def _check_convex(rings: Rings, flat: F64, places: Places) -> None:
         raise wrong(places.polygon(polygon), "a polygon that is not convex", "split it into convex ones, or triangles")
 
 
-def _check_edges(rings: Rings, vertices: int, places: Places) -> None:
-    """Raise Invalid for an edge of more than two polygons."""
-    there = rings.corners[rings.following()]
-    edge = np.minimum(rings.corners, there) * vertices + np.maximum(rings.corners, there)
+def _joined(rings: Rings, flat: F64, height: F64) -> Rings:
+    """The polygons with further corners where edges of others end on theirs.
+
+    One that would then have too many corners, or an edge of two others, stays as it was.
+    """
+    edge, every = rings.edges(), rings.owners()
     order = np.argsort(edge, kind="stable")
-    third = edge[order][2:] == edge[order][:-2]
-    if third.any():
-        at = int(third.argmax())
-        numbers = sorted(rings.numbers[rings.owners()[order[at : at + 3]]].tolist())
+    repeats = np.diff(edge[order]) == 0
+    alone = np.sort(order[~(np.append(repeats, False) | np.append(False, repeats))])
+    there = rings.corners[rings.following()]
+    found = splits(flat, height, np.stack([rings.corners[alone], there[alone]], axis=1))
+    owners = every[alone[found.edges]]
+    split = np.zeros(len(rings.counts), bool)
+    split[owners] = True
+    some = np.flatnonzero(split[every])
+    kept = ~np.isin(owners * len(flat) + found.vertices, every[some] * len(flat) + rings.corners[some])
+    while kept.any():
+        corners = np.insert(rings.corners, alone[found.edges[kept]] + 1, found.vertices[kept])
+        counts = rings.counts + np.bincount(owners[kept], minlength=len(rings.counts))
+        joined = Rings(rings.numbers, counts, corners)
+        spoiled = counts > CORNERS_MAX
+        spoiled[joined.owners()[_thirds(joined).ravel()]] = True
+        if not spoiled[owners[kept]].any():
+            return joined
+        kept &= ~spoiled[owners]
+    return rings
+
+
+def _thirds(rings: Rings) -> I64:
+    """The places of three corners whose edges are one and the same, (cases, 3)."""
+    edge = rings.edges()
+    order = np.argsort(edge, kind="stable")
+    case = np.flatnonzero(edge[order][2:] == edge[order][:-2])
+    return np.stack([order[case], order[case + 1], order[case + 2]], axis=1)
+
+
+def _check_edges(rings: Rings, places: Places) -> None:
+    """Raise Invalid for an edge of more than two polygons."""
+    thirds = _thirds(rings)
+    if len(thirds):
+        numbers = sorted(rings.numbers[rings.owners()[thirds[0]]].tolist())
         first, *others = (places.polygon(number) for number in numbers)
         raise wrong(first, f"an edge that it shares with {' and '.join(others)}", "an edge may join two polygons")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import Invalid
+from app.modules.pathfinding.formats import seams
 from app.modules.pathfinding.formats.polygons import Draft, Places, mesh
 from app.modules.pathfinding.formats.weld import WELD_UNITS, weld
 from app.modules.pathfinding.surfaces import Mesh, Terrain
@@ -129,3 +131,55 @@ def test_floors_above_each_other_stay_apart() -> None:
     points = [(float(x), float(y), float(z)) for y in (0, 3) for x, z in square]
     read = join(points, [[0, 1, 2, 3], [4, 5, 6, 7]])
     assert (len(read.vertices), neighbors(read)) == (8, set())
+
+
+def test_edges_of_neighboring_tiles_are_split_where_they_overlap_and_joined() -> None:
+    """Two tiles whose squares are offset along the border x = 2, at slightly different heights."""
+    left = [(0.0, 0.0, float(z)) for z in (0, 2, 4)] + [(2.0, 0.1, float(z)) for z in (0, 2, 4)]
+    right = [(2.0, 0.0, float(z)) for z in (-1, 1, 3)] + [(4.0, 0.0, float(z)) for z in (-1, 1, 3)]
+    read = join([*left, *right], [[0, 3, 4, 1], [1, 4, 5, 2], [6, 9, 10, 7], [7, 10, 11, 8]])
+    assert neighbors(read) == {(0, 1), (2, 3), (0, 2), (0, 3), (1, 3)}
+    assert [len(ring) for ring in polygons(read)] == [5, 5, 5, 5]
+    read = join([*left, *((x, y + 1.0, z) for x, y, z in right)], [[0, 3, 4, 1], [6, 9, 10, 7]])
+    assert (neighbors(read), [len(ring) for ring in polygons(read)]) == (set(), [4, 4])
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), turn=st.sampled_from([0.0, 0.3, math.pi / 2]))
+def test_strips_cut_at_random_places_join_wherever_they_overlap(seed: int, turn: float) -> None:
+    random = np.random.default_rng(seed)
+    cuts = [[0, *sorted(random.choice(np.arange(1, 40), random.integers(0, 8), replace=False)), 40] for _ in range(3)]
+    vertices, rings, spans = [], [], []
+    for row, places in enumerate(cuts):
+        for low, high in itertools.pairwise(places):
+            rings.append([len(vertices) + place for place in range(4)])
+            spans.append((row, low, high))
+            for x, z in ((low, row), (high, row), (high, row + 1), (low, row + 1)):
+                vertices.append((x * math.cos(turn) - z * math.sin(turn), 0.0, x * math.sin(turn) + z * math.cos(turn)))
+    expected = {
+        (a, b)
+        for a, (row, low, high) in enumerate(spans)
+        for b, (other, start, end) in enumerate(spans)
+        if (row == other and high == start) or (other == row + 1 and low < end and start < high)
+    }
+    assert neighbors(join(vertices, rings)) == expected
+
+
+def test_a_map_with_more_overlaps_than_can_be_looked_at_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seams, "PAIRS_MAX", 3)
+    with pytest.raises(Invalid, match="too many long edges"):
+        join(on_plane([(0, 0), (1, 0), (0.5, 1)]), [[0, 1, 2]])
+
+
+def test_a_polygon_that_would_share_an_edge_with_two_others_stays_as_it_was() -> None:
+    """A long edge passes over two short ones that are one edge already."""
+    points = on_plane([(0, 0), (9, 0), (4, 5), (3, 0), (6, 0), (4, -5), (5, 4)])
+    read = join(points, [[0, 1, 2], [3, 4, 5], [4, 3, 6]])
+    assert neighbors(read) == {(1, 2)}
+    assert [len(ring) for ring in polygons(read)] == [3, 3, 3]
+    assert [len(ring) for ring in polygons(join(points, [[0, 1, 2], [3, 4, 5]]))] == [5, 3]
+
+
+def test_a_sliver_is_not_split_by_its_own_corner() -> None:
+    points = on_plane([(0, 0), (10, 0), (5, 0.001), (5, -3)])
+    assert sorted(len(ring) for ring in polygons(join(points, [[0, 1, 2]]))) == [3]
