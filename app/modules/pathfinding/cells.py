@@ -6,18 +6,22 @@ obstacles is shared by everyone; `own` makes one that follows the obstacles of a
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
 
 from app.core.clock import Deadline
+from app.core.errors import Conflict
 from app.modules.pathfinding import logic
 from app.modules.pathfinding.board import Board, Rectangle
+from app.modules.pathfinding.crowds.crowd import Walls
+from app.modules.pathfinding.grids import flee as flight
 from app.modules.pathfinding.grids import labels as regions
-from app.modules.pathfinding.grids import search
+from app.modules.pathfinding.grids import search, sight
 from app.modules.pathfinding.grids.graph import I16, I32, U8, Graph
 from app.modules.pathfinding.grids.mending import Repaired
-from app.modules.pathfinding.grounds import EXACT, F32, PARTIAL, Flags, News, Paths, Spots, Wish, joined
+from app.modules.pathfinding.grounds import EXACT, F32, PARTIAL, Flags, Ground, News, Paths, Spots, Wish, joined
 from app.modules.pathfinding.turns import Turns
 
 NOWHERE = np.empty((0, 2), np.int16)
@@ -46,6 +50,16 @@ class Search(Protocol):
     @property
     def bytes(self) -> int: ...
 
+    @property
+    def weights(self) -> F32:
+        """What a step on each cell costs in units of `step_cost`, (cells,); empty where that is 1 everywhere."""
+        ...
+
+    @property
+    def step_cost(self) -> float:
+        """What a straight step of weight 1 costs."""
+        ...
+
     def find(self, starts: I16, goals: I16, wish: Wish) -> Paths: ...
 
     def reachable(self, starts: I16, goals: I16) -> Flags: ...
@@ -68,9 +82,15 @@ class Uniform:
 
     name = "subgoals"
 
+    weights = np.empty(0, np.float32)
+
     def __init__(self, graph: Graph, step_cost: float) -> None:
         self._graph = graph
         self._step_cost = step_cost
+
+    @property
+    def step_cost(self) -> float:
+        return self._step_cost
 
     @property
     def graph(self) -> Graph:
@@ -183,7 +203,75 @@ class CellGround:
         return joined(parts, len(starts), NOWHERE)
 
     def _smoothed(self, found: Paths) -> Paths:
-        return found
+        """The same ways pulled straight; what is promised of a way by legal steps is not promised of these."""
+        engine = self.engine
+        costs = engine.weights if engine.weights.size else None
+        taut = sight.smooth(engine.free, costs, engine.stride, found.offsets, found.waypoints)
+        bound = np.full(len(found.bound), np.nan, np.float32)
+        return found._replace(
+            cost=taut.cost * engine.step_cost, bound=bound, offsets=taut.offsets, waypoints=taut.waypoints
+        )
+
+    def raycast(self, starts: Spots, ends: Spots) -> tuple[Flags, Spots]:
+        """Lines from middle to middle of cells: whether each is clear, and the last free cell on it."""
+        lines = np.hstack([starts, ends]).astype(np.float32) + np.float32(0.5)  # (n, 4)
+        with self._turns.reading():
+            rays = sight.cast(self.engine.free, self.engine.stride, lines)
+        return rays.clear > 0, rays.cells
+
+    def flee(
+        self, agents: Spots, threats: Spots, *, radius: float, sight_steps: float, steps: int
+    ) -> tuple[Spots, F32, F32, I32, Spots]:
+        """Refuges (n, 2), the nearest threat's and the agent's own cost to each, and the ways' first cells.
+
+        Agents outside the map and on blocked cells have none; threats there do not count.
+        """
+        with self._turns.reading():
+            free, weights, stride = self.open()
+            here = self.cells(agents)
+            found = flight.flee(
+                free, weights, stride, self.cells(threats), here, radius=radius, sight=sight_steps, steps=steps
+            )
+        counts = np.count_nonzero(found.paths >= 0, axis=1)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        unit = np.float32(self.engine.step_cost)
+        way = self.places(found.paths[found.paths >= 0])
+        return self.places(found.targets), found.away * unit, found.length * unit, offsets, way
+
+    def walls(self) -> Walls:
+        """Where the centers of agents of this size may not be."""
+        return Walls(self.engine.free, self.engine.stride)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Hold off changes of the cells."""
+        return self._turns.reading()
+
+    def anchors(self, area: Rectangle) -> Rectangle:
+        """The cells of the bordered grid that are other for agents of this size when cells of an area are."""
+        rows = self.engine.labels.size // self.engine.stride - 2
+        grown = area.grown(self.size // 2, (self.size - 1) // 2, self.engine.stride - 2, rows)
+        return Rectangle(grown.left + 1, grown.top + 1, grown.right + 1, grown.bottom + 1)
+
+    def open(self) -> tuple[U8, F32, int]:
+        """Passable cells (cells,), their weights (empty where all are 1), and the stride, as fields take them."""
+        return self.engine.free, self.engine.weights, self.engine.stride
+
+    @property
+    def step_cost(self) -> float:
+        return self.engine.step_cost
+
+    def cells(self, places: Spots) -> I32:
+        """Places (n, 2) as cells of the bordered grid; those outside the map as the blocked cell 0."""
+        x, y = places[:, 0].astype(np.int32), places[:, 1].astype(np.int32)
+        rows = self.engine.labels.size // self.engine.stride - 2
+        inside = (x >= 0) & (x < self.engine.stride - 2) & (y >= 0) & (y < rows)
+        return np.where(inside, (y + 1) * self.engine.stride + x + 1, 0).astype(np.int32)
+
+    def places(self, cells: I32) -> Spots:
+        """Cells of the bordered grid as places (n, 2) int16, (-1, -1) for none."""
+        rows, columns = np.divmod(cells, self.engine.stride)
+        places = np.stack([columns - 1, rows - 1], axis=-1)
+        return np.where(cells[:, None] < 0, -1, places).astype(np.int16)
 
     def reachable(self, starts: Spots, goals: Spots) -> Flags:
         with self._turns.reading():
@@ -218,12 +306,13 @@ class OwnCells(CellGround):
         board = news.board
         with self._turns.writing():
             for area in news.areas:
-                anchors = area.grown(self.size // 2, (self.size - 1) // 2, board.columns, board.rows)
-                self._own_engine.set_cells(anchors.left + 1, anchors.top + 1, self._room(board, anchors))
+                anchors = self.anchors(area)
+                self._own_engine.set_cells(anchors.left, anchors.top, self._room(board, anchors))
 
     def _room(self, board: Board, anchors: Rectangle) -> U8:
-        """Where in an area an agent of this size has room, (height, width) uint8."""
+        """Where in an area of the bordered grid an agent of this size has room, (height, width) uint8."""
         before, after = (self.size - 1) // 2, self.size // 2
+        anchors = Rectangle(*(edge - 1 for edge in anchors))
         covered = anchors.grown(before, after, board.columns, board.rows)
         width, height = anchors.right - anchors.left, anchors.bottom - anchors.top
         window = np.zeros((height + self.size - 1, width + self.size - 1), np.uint8)
@@ -235,3 +324,10 @@ class OwnCells(CellGround):
             for right in range(self.size):
                 room &= window[down : down + height, right : right + width]
         return room
+
+
+def cells_of(ground: Ground) -> CellGround:
+    """The ground as cells; raises Conflict for a navmesh."""
+    if not isinstance(ground, CellGround):
+        raise Conflict("this map is a navmesh", hint="fields, flights and walls are there on grids only")
+    return ground

@@ -60,13 +60,17 @@ class Fields:
     def _one(self, agent_class: str, overlay: str, goals: Spots) -> Kept:
         said = b"\0".join([agent_class.encode(), overlay.encode(), np.unique(goals, axis=0).tobytes()])
         name = hashlib.sha256(said).hexdigest()[:24]
-        ground = self._ground_of(agent_class, overlay)
-        with self._lock:
-            kept = self._kept.get(name)
-            if kept is None:
-                kept = Kept(name, agent_class, overlay, ground, ground.cells(goals))
-            self._touch(kept)
-        return kept
+        while True:
+            ground = self._ground_of(agent_class, overlay)
+            with ground.reading(), self._lock:
+                kept = self._kept.get(name)
+                if kept is None:
+                    kept = Kept(name, agent_class, overlay, ground, ground.cells(goals))
+                self._touch(kept)
+            if self._ground_of(agent_class, overlay) is ground:
+                return kept
+            with self._lock:  # the first obstacle came meanwhile, and this field has not heard of it
+                self._kept.pop(name, None)
 
     def sample(self, name: str, points: F32) -> tuple[F32, F32]:
         """Directions (n, 2) and costs (n,) at points in cells; raises NotFound for a field that is not kept."""
@@ -101,9 +105,9 @@ class Fields:
 
     def mend(self, agent_class: str, overlay: str, ground: CellGround, areas: Sequence[Rectangle]) -> None:
         """Bring fields to the ground as it is now, which has changed in these areas of cells."""
-        free, cost, stride = ground.open()
+        free, cost, _ = ground.open()
         with self._lock:
             for kept in self._kept.values():
                 if (kept.agent_class, kept.overlay) == (agent_class, overlay):
                     for area in areas:
-                        repair(kept.field, free, cost, area)
+                        repair(kept.field, free, cost, ground.anchors(area))

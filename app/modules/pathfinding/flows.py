@@ -5,21 +5,15 @@ It knows worlds' maps and the planner; it does not compute on the event loop its
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from app.core.errors import Conflict, Invalid
 from app.core.module import Call
 from app.modules.pathfinding import logic, messages
 from app.modules.pathfinding.grounds import Ground, Spots
 from app.modules.pathfinding.handler import Maps
 
 if TYPE_CHECKING:
-    from app.modules.pathfinding.cells import CellGround
     from app.modules.pathfinding.live import Live
-
-T = TypeVar("T")
 
 
 class Flows:
@@ -33,7 +27,6 @@ class Flows:
         """Fill a field for each set of goals, or find the one that is there."""
 
         def work(live: Live, ground: Ground) -> messages.FieldReady:
-            cells_of(ground)
             goals = [
                 self._cells(live, f"goals[{index}]", places, request.format)
                 for index, places in enumerate(request.goals)
@@ -73,10 +66,12 @@ class Flows:
         """Find each agent a refuge."""
 
         def work(live: Live, ground: Ground) -> messages.Fled:
+            from app.modules.pathfinding.cells import cells_of
+
             agents = self._cells(live, "starts", request.starts, request.format)
             threats = self._cells(live, "threats", request.threats, request.format)
             refuge, away, cost, offsets, waypoints = cells_of(ground).flee(
-                agents, threats, radius=request.radius_cells, sight=request.sight_cells, steps=request.steps
+                agents, threats, radius=request.radius_cells, sight_steps=request.sight_cells, steps=request.steps
             )
             call.notes["queries"] = len(agents)
             rows, places = logic.pack_ways(offsets, waypoints, request.format)
@@ -97,6 +92,7 @@ class Flows:
         live = await self._maps.live(call, request.map) if request.map else None
 
         def work() -> messages.Steered:
+            from app.modules.pathfinding.cells import cells_of
             from app.modules.pathfinding.crowds.crowd import Crowd, Outlook
             from app.modules.pathfinding.crowds.orca import steer
 
@@ -128,12 +124,3 @@ class Flows:
         read = logic.read_places(name, places, live.prepared.kind)
         logic.check_count(len(read), listed, self._settings)
         return read
-
-
-def cells_of(ground: Ground) -> CellGround:
-    """The ground as cells; raises Conflict for a navmesh."""
-    from app.modules.pathfinding.cells import CellGround
-
-    if not isinstance(ground, CellGround):
-        raise Conflict("this map is a navmesh", hint="fields, flights and walls are there on grids only")
-    return ground

@@ -14,7 +14,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.clock import Clock
 from app.modules.pathfinding.board import Board, Rectangle, merged, raster
+from app.modules.pathfinding.cells import CellGround, cells_of
+from app.modules.pathfinding.fields import Fields
 from app.modules.pathfinding.grounds import FOUND, PARTIAL, Ground, News, OwnGround, Paths
 from app.modules.pathfinding.prepared import Prepared
 from app.modules.pathfinding.settings import Settings
@@ -37,7 +40,9 @@ class Standing(Protocol):
 class Live:
     """One map of one world, from the first question about it on."""
 
-    def __init__(self, stored: StoredMap, prepared: Prepared, standing: Standing, settings: Settings) -> None:
+    def __init__(
+        self, stored: StoredMap, prepared: Prepared, standing: Standing, settings: Settings, clock: Clock
+    ) -> None:
         self.name, self.version = stored.name, stored.version
         self.prepared = prepared
         self.walkers = Walkers(settings.walkers_max)
@@ -51,6 +56,7 @@ class Live:
         self._applied: dict[str, Obstacle] = {}
         self._board = Board(*prepared.size)
         self._own: dict[str, OwnGround] = {}
+        self.fields = Fields(self._cells, settings, clock)
 
     def touch(self, ids: tuple[str, ...]) -> None:
         """Note that one change was committed, and which obstacles it added, moved or removed."""
@@ -61,13 +67,18 @@ class Live:
         shared = self.prepared.ground(agent_class)
         with self._syncing:
             self._sync()
-            if not self._applied and not self._own:
-                return shared
-            if agent_class not in self._own:
-                whole = Rectangle(0, 0, self._board.columns, self._board.rows)
-                own = self._own[agent_class] = shared.own()
-                own.follow(News(self._board, [whole], self._applied))
-            return self._own[agent_class]
+            return self._followed(agent_class) if self._applied or self._own else shared
+
+    def _followed(self, agent_class: str) -> OwnGround:
+        """The ground of a class with tables that follow the obstacles."""
+        if agent_class not in self._own:
+            whole = Rectangle(0, 0, self._board.columns, self._board.rows)
+            own = self._own[agent_class] = self.prepared.ground(agent_class).own()
+            own.follow(News(self._board, [whole], self._applied))
+        return self._own[agent_class]
+
+    def _cells(self, agent_class: str, overlay: str) -> CellGround:
+        return cells_of(self.ground(agent_class))
 
     def sync(self) -> None:
         """Bring every table that is in use to the obstacles as they are."""
@@ -94,6 +105,8 @@ class Live:
             news = News(self._board, merged(areas, self._settings.repair_cells_max), self._applied)
             for ground in self._own.values():
                 ground.follow(news)
+            for agent_class, overlay in self.fields.used():
+                self.fields.mend(agent_class, overlay, cells_of(self._followed(agent_class)), news.areas)
 
     def obstructed(self) -> NDArray[np.bool_]:
         """Where obstacles stand, (rows, columns)."""

@@ -6,6 +6,7 @@ from app.core.clock import Clock
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.modules.pathfinding import messages
+from app.modules.pathfinding.flows import Flows
 from app.modules.pathfinding.handler import Maps, Pathfinding
 from app.modules.pathfinding.maps import Cartography
 from app.modules.pathfinding.planner import Planner
@@ -20,7 +21,7 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal, clock: Clock)
     planner = Planner(settings, clock)
     maps = Cartography(settings, worlds, journal, planner)
     known = Maps(settings, worlds, planner)
-    answers, previews = Pathfinding(known), Previews(known)
+    answers, flows, previews = Pathfinding(known), Flows(known), Previews(known)
     ms = settings.deadline_ms
     return Module(
         name="pathfinding",
@@ -42,6 +43,10 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal, clock: Clock)
             Handler(messages.Nearest, messages.PlacesAnswer, answers.nearest, Scope.PLAY, ms),
             Handler(messages.Raycast, messages.RaycastAnswer, answers.raycast, Scope.PLAY, ms),
             Handler(messages.RandomPoint, messages.PlacesAnswer, answers.random_point, Scope.PLAY, ms),
+            Handler(messages.Flee, messages.Fled, flows.flee, Scope.PLAY, ms),
+            Handler(messages.Field, messages.FieldReady, flows.field, Scope.PLAY, ms),
+            Handler(messages.Sample, messages.Sampled, flows.sample, Scope.PLAY, ms),
+            Handler(messages.Steer, messages.Steered, flows.steer, Scope.PLAY, ms),
             Handler(messages.Preview, messages.Previewed, previews.preview, Scope.READ, settings.preview_deadline_ms),
         ),
         pushes=(messages.PathBlocked,),

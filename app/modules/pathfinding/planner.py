@@ -143,7 +143,7 @@ class Planner:
     ) -> Live:
         from app.modules.pathfinding.live import Live
 
-        live = Live(stored, prepared, Standing(world, stored.name), self._settings)
+        live = Live(stored, prepared, Standing(world, stored.name), self._settings, self._clock)
         if former is not None:
             live.walkers = former.walkers
         self._lives[key] = (world, live)

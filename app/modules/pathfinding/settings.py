@@ -55,6 +55,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     obstacles_max: Annotated[int, msgspec.Meta(ge=1)] = 16_384
     """Obstacles on one map."""
 
+    fields_max: Annotated[int, msgspec.Meta(ge=1)] = 64
+    """Fields of one map that are kept, 17 bytes a cell each; the longest unused goes first."""
+
+    field_idle_s: float = 30.0
+    """A field that nobody asks is kept so long."""
+
     repair_cells_max: Annotated[int, msgspec.Meta(ge=1)] = 16_384
     """Changed areas that touch are mended as one up to so many cells."""
 

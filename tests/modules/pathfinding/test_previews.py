@@ -30,7 +30,7 @@ async def test_a_way_leads_around_what_stands_on_the_map(bench: Bench) -> None:
     await bench.ask(messages.AddObstacles(map="valley", obstacles=(wall,)), messages.ObstaclesAccepted)
     around = await draw(bench, path="0,4;11,4", picture="svg")
     lines = [
-        [node for node in ElementTree.fromstring(drawn.data).iter() if "path" in node.get("class", "")]
+        [node for node in ElementTree.fromstring(drawn.data).iter() if "path" in node.get("class", "")]  # noqa: S314
         for drawn in (direct, around)
     ]
     points = [len(found[-1].get("points", found[-1].get("d", "")).replace("M", " ").split()) for found in lines]
