@@ -130,9 +130,7 @@ class Tally:
         inside = (places >= 0.0).all(axis=1) & (places[:, 0] < self.columns) & (places[:, 1] < self.rows)
         if not inside.all():
             wrong = tuple(places[int(np.argmin(inside))].tolist())
-            raise Invalid(
-                f"cell {wrong!r} is outside the map", hint=f"the map has {self.columns} x {self.rows} cells"
-            )
+            raise Invalid(f"cell {wrong!r} is outside the map", hint=f"the map has {self.columns} x {self.rows} cells")
         if len(places) == 0:
             return
         self._advance(at_s)
@@ -166,7 +164,7 @@ class Tally:
         return np.asarray(self._counts * np.float32(2.0**-ages), np.float32)
 
     def since(self, at_s: float) -> F32:
-        """Game seconds since each tile last saw harm, (tile rows, tile columns) float32; infinite where it never did."""
+        """Game seconds since each tile last saw harm, (tile rows, tile columns) float32; infinite where none."""
         return np.maximum(at_s - self._harmed_s, 0.0).astype(np.float32)
 
     def saved(self) -> SavedTally:
@@ -213,4 +211,4 @@ def entered(waypoints: NDArray[np.generic]) -> NDArray[np.int64]:
     cells = np.concatenate([corners[:1], corners[0] + np.cumsum(moves, axis=0)])
     at = cells // TILE
     new = np.concatenate([[True], (at[1:] != at[:-1]).any(axis=1)])
-    return cells[new]
+    return np.asarray(cells[new], np.int64)

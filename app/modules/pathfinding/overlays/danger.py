@@ -61,7 +61,7 @@ def chances(ground: Ground, counts: F32, belief: Belief = BELIEF) -> F32:
     near = smoothed(events * there, belief.beside)
     seen = np.maximum(smoothed(visits * there, belief.beside), near)
     found = (near + belief.visits * usual) / (seen + belief.visits)
-    return np.clip(found, CHANCE_MIN, CHANCE_MAX).astype(np.float32)
+    return np.asarray(np.clip(found, CHANCE_MIN, CHANCE_MAX), np.float32)
 
 
 def smoothed(layers: F32, beside: float) -> F32:
@@ -87,10 +87,10 @@ def multiplier(risk: F32, caution: float, limits: OverlaySettings) -> F32:
 def settled(wanted: F32, before: Levels | None) -> Levels:
     """The level of each multiplier; one that moved too little to matter keeps the level that it had before."""
     exact = np.log2(wanted) * STEPS_PER_OCTAVE
-    levels = np.rint(exact).astype(np.int8)
+    levels = np.asarray(np.rint(exact), np.int8)
     if before is None:
         return levels
-    return np.where(np.abs(exact - before) <= 0.5 + SLACK, before, levels)
+    return np.asarray(np.where(np.abs(exact - before) <= 0.5 + SLACK, before, levels), np.int8)
 
 
 def worth(levels: Levels, limits: OverlaySettings) -> F32:
@@ -115,7 +115,7 @@ def rectangles(changed: NDArray[np.bool_], rows: int, columns: int, most: int) -
         tall, wide = -(-changed.shape[0] // side), -(-changed.shape[1] // side)
         blocks = np.zeros((tall * side, wide * side), bool)
         blocks[: changed.shape[0], : changed.shape[1]] = changed
-        found = _runs(blocks.reshape(tall, side, wide, side).any(axis=(1, 3)))
+        found = _runs(np.asarray(blocks.reshape(tall, side, wide, side).any(axis=(1, 3))))
     cells = np.array(found, np.int64).reshape(-1, 4) * (side * TILE)
     corner = np.minimum(cells[:, :2] + cells[:, 2:], (columns, rows))
     return np.concatenate([cells[:, :2], corner - cells[:, :2]], axis=1).astype(np.int32)

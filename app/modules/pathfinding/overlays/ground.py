@@ -103,7 +103,7 @@ def _windows(layer: F32, side: int) -> F32:
     """The square of tiles around each tile, 0 beyond the map: (tile rows, tile columns, ..., side, side)."""
     reach = side // 2
     padding = ((reach, reach), (reach, reach), *((0, 0) for _ in layer.shape[2:]))
-    return sliding_window_view(np.pad(layer, padding), (side, side), axis=(0, 1))  # type: ignore[call-overload,no-any-return]
+    return sliding_window_view(np.pad(layer, padding), (side, side), axis=(0, 1))
 
 
 def _chosen(layer: F32, side: int, chosen: NDArray[np.intp]) -> F32:
