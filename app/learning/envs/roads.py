@@ -89,7 +89,7 @@ def draw(seed: int, *, slices: int, slice_s: float) -> Country:
     )  # fmt: skip
 
 
-REPORTED = {"visit": 0.85, "ambush": 0.75, "flee": 0.5, "stuck": 0.8}
+REPORTED = {"visit": 0.9, "ambush": 0.75, "flee": 0.5, "stuck": 0.8}
 WALKERS = (3.0, 6.0, 12.0, 25.0, 50.0)
 
 

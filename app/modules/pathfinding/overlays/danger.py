@@ -22,20 +22,22 @@ DANGERS = ("death", "stuck")
 
 
 class Belief(NamedTuple):
-    """How counts become chances. Defaults were fitted to simulated worlds; see `app/learning/dangers.py`."""
+    """How counts become chances. Defaults are the best of a grid over 80 made-up countries (`app/learning/risks.py`)."""
 
-    death: float = 0.6
-    """Deaths that a recorded death stands for, beside the ambush that is often recorded with it."""
+    death: float = 1.0
     ambush: float = 0.15
-    flee: float = 0.05
+    """Deaths that an ambush stands for, whether or not it ended in one."""
+    flee: float = 0.03
     beside: float = 0.3
     """Weight of the four tiles beside one, its own being 1; those at its corners have the square of it."""
-    visits: float = 12.0
+    visits: float = 6.0
     """Visits that the map's usual chance weighs as much as, before a tile's own count."""
     usual: float = 0.004
     """The chance on a map where nothing is known."""
-    usual_visits: float = 200.0
+    usual_visits: float = 1_000.0
     """Visits that this weighs as much as, before the map's own count."""
+    untold: float = 40.0
+    """Visits that each tile is taken to have had on a map with fewer visits than events: nobody tells its traffic."""
 
 
 BELIEF = Belief()
@@ -54,10 +56,12 @@ def chances(ground: Ground, counts: F32, belief: Belief = BELIEF) -> F32:
     """
     harm = belief.death * counts[:, :, DEATH] + belief.ambush * counts[:, :, AMBUSH] + belief.flee * counts[:, :, FLEE]
     events = np.stack([harm, counts[:, :, STUCK]], axis=2)
+    there = (ground.share > 0).astype(np.float32)[:, :, None]
     visits = counts[:, :, VISIT, None]
+    if visits.sum() < events.sum():
+        visits = visits + belief.untold * there
     total = np.maximum(visits.sum(axis=(0, 1)), events.sum(axis=(0, 1)))
     usual = (events.sum(axis=(0, 1)) + belief.usual * belief.usual_visits) / (total + belief.usual_visits)
-    there = (ground.share > 0).astype(np.float32)[:, :, None]
     near = smoothed(events * there, belief.beside)
     seen = np.maximum(smoothed(visits * there, belief.beside), near)
     found = (near + belief.visits * usual) / (seen + belief.visits)
@@ -72,15 +76,17 @@ def smoothed(layers: F32, beside: float) -> F32:
     return np.asarray(wide[:, 1:-1] + beside * (wide[:, :-2] + wide[:, 2:]), np.float32)
 
 
-def multiplier(risk: F32, caution: float, limits: OverlaySettings) -> F32:
+def multiplier(risk: F32, ground: Ground, caution: float, limits: OverlaySettings) -> F32:
     """What the cost of a tile's cells is multiplied with, (tile rows, tile columns) in [1, multiplier_max].
 
     An agent that walks a tile's length and there risks death with chance p pays as much as for
-    TILE + p * death_cells steps, so the cheapest way is the one with the least length and risk together.
-    `caution` 1 is as the settings say, 0 fears no death, 3 fears it three times as much; being stuck is no matter
-    of courage. `risk` (tile rows, tile columns, dangers).
+    TILE + p * death_cells steps, so the cheapest way is the one with the least length and risk together. The median
+    risk of the map costs nothing, because no way avoids it. `caution` 1 is as the settings say, 0 fears no death,
+    3 fears it three times as much; being stuck is no matter of courage. `risk` (tile rows, tile columns, dangers).
     """
-    extra = (caution * limits.death_cells * risk[:, :, 0] + limits.stuck_cells * risk[:, :, 1]) / TILE
+    there = risk[ground.share > 0]  # (n, dangers)
+    above = np.maximum(risk - (np.median(there, axis=0) if len(there) else 1.0), 0.0)
+    extra = (caution * limits.death_cells * above[:, :, 0] + limits.stuck_cells * above[:, :, 1]) / TILE
     return np.minimum(1.0 + extra, limits.multiplier_max).astype(np.float32)
 
 

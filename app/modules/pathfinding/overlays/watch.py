@@ -101,7 +101,7 @@ class Watch:
 
     def levels(self, risk: F32, before: Levels | None) -> Levels:
         """The cost of each tile as a level, held where it hardly moved."""
-        return danger.settled(danger.multiplier(risk, self.caution, self._limits), before)
+        return danger.settled(danger.multiplier(risk, self.ground, self.caution, self._limits), before)
 
     def cost(self, levels: Levels) -> F32:
         """The multiplier of each cell, (rows, columns)."""
