@@ -6,12 +6,14 @@ It is given the eyes and the fingerprint of their features, since it knows no mo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,6 +31,7 @@ VISITS_MAX = 8.0
 HELD_OUT = 9_000
 """Countries from this number on are never learned from."""
 
+Columns = NDArray[np.intp]
 Tell = Callable[[float, str], None]
 """(share done in [0, 1], a few words) -> shown to whoever waits."""
 
@@ -62,12 +65,13 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def train(
-    *, seed: int, countries: int, epochs: int, out: Path, eyes: Eyes, fingerprint: str, held_out: int = 60,
-    tell: Tell | None = None,
+    *, seed: int, countries: int, epochs: int, out: Path, eyes: Eyes, symmetries: Columns, fingerprint: str,
+    held_out: int = 60, tell: Tell | None = None,
 ) -> Trained:  # fmt: skip
     """Draw `countries`, learn `epochs` times over them, score `held_out` others, and write everything into `out`.
 
-    Leaves `danger.onnx` and `danger.json`. The same arguments give the same network on the same machine.
+    `symmetries` (ways, features) are columns to take that turn or mirror what a row shows. Leaves `danger.onnx`
+    and `danger.json`. The same arguments give the same network on the same machine.
     """
     tell = tell if tell is not None else lambda share, words: None
     out.mkdir(parents=True, exist_ok=True)
@@ -75,12 +79,11 @@ def train(
     for index in range(countries):
         tell(0.6 * index / countries, "living")
         lessons.append(risks.learn(seed * 10_000 + index, eyes))
-    weights = fit(lessons, seed=seed, epochs=epochs, tell=lambda share, words: tell(0.6 + 0.3 * share, words))
+    weights = fit(lessons, symmetries, seed=seed, epochs=epochs, tell=functools.partial(_later, tell))
     tell(0.9, "measuring")
     held = [risks.learn(seed * 10_000 + HELD_OUT + index, eyes) for index in range(held_out)]
-    sha256 = export(
-        weights, out / "danger.onnx", {"fingerprint": fingerprint, "seed": str(seed)}, graph="danger"
-    )  # fmt: skip
+    metadata = {"fingerprint": fingerprint, "seed": str(seed)}
+    sha256 = export(weights, out / "danger.onnx", metadata, graph="danger")
     trained = Trained(
         model="danger.onnx", sha256=sha256, fingerprint=fingerprint, seed=seed, countries=countries,
         tiles=sum(len(lesson.rows) for lesson in lessons),
@@ -91,7 +94,11 @@ def train(
     return trained
 
 
-def fit(lessons: Sequence[Lesson], *, seed: int, epochs: int, tell: Tell) -> dict[str, F32]:
+def _later(tell: Tell, share: float, words: str) -> None:
+    tell(0.6 + 0.3 * share, words)
+
+
+def fit(lessons: Sequence[Lesson], symmetries: Columns, *, seed: int, epochs: int, tell: Tell) -> dict[str, F32]:
     """Weights by layer, as `export` takes them, that fit the lessons: cross-entropy with the true chances.
 
     Features are standardized while learning; the scale is then folded into the first layer.
@@ -102,6 +109,7 @@ def fit(lessons: Sequence[Lesson], *, seed: int, epochs: int, tell: Tell) -> dic
         (one.rows, one.risk, one.visits) for one in lessons), strict=True))  # fmt: skip
     mean, scale = rows.mean(0), rows.std(0).clamp_min(1e-3)
     weight = UNVISITED + (visits / visits.mean()).clamp_max(VISITS_MAX)
+    ways = torch.from_numpy(symmetries)
     network = Network(rows.shape[1])
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     batches = -(-len(rows) // ROWS)
@@ -109,12 +117,14 @@ def fit(lessons: Sequence[Lesson], *, seed: int, epochs: int, tell: Tell) -> dic
     dice = torch.Generator().manual_seed(seed)
     for epoch in range(epochs):
         total = 0.0
-        for chosen in torch.randperm(len(rows), generator=dice).split(ROWS):
-            logits = network((rows[chosen] - mean) / scale)
+        order = torch.randperm(len(rows), generator=dice)
+        for chosen in (order[at : at + ROWS] for at in range(0, len(rows), ROWS)):
+            way = ways[int(torch.randint(len(ways), (1,), generator=dice))]
+            logits = network(((rows[chosen] - mean) / scale)[:, way])
             losses = functional.binary_cross_entropy_with_logits(logits, risk[chosen], reduction="none")
             loss = (losses.sum(1) * weight[chosen]).mean()
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
             total += float(loss.detach())

@@ -45,7 +45,7 @@ class Watching(Protocol):
 
     def record(self, kind: str, cells: NDArray[np.generic], at_s: float) -> None: ...
     def look(self, at_s: float) -> Seen: ...
-    def risk(self, sight: Seen, logits: F32 | None) -> F32: ...
+    def risk(self, logits: F32 | None) -> F32: ...
     def cost(self, risk: F32) -> F32: ...
 
 
@@ -93,24 +93,27 @@ def live(country: Country, watched: Watching, plan: Callable[[float], F32 | None
         stuck = np.minimum(0.5, country.bugs.ravel() + country.crowding * crowd * narrow.ravel()).astype(np.float32)
         cost = plan(at_s)
         base = country.free.astype(np.float32) * (cost if cost is not None else np.float32(1.0))
-        happened, deaths, paths, steps = [], 0, 0, 0
+        happened, paths, steps = [], 0, 0
         for town in country.towns.tolist():
             whim = np.exp(random.normal(0.0, 0.15, (TILES, TILES))).astype(np.float32)
             onward, _ = walks.way_home((base * np.kron(whim, np.ones((TILE, TILE), np.float32))).ravel(), SIDE, town)
             count = int(random.poisson(country.walkers / TOWNS))
-            starts = np.where(random.random(count) < 0.5, random.choice(country.towns, count), random.choice(cells, count))
+            coins, places = random.random(count), (random.choice(country.towns, count), random.choice(cells, count))
+            starts = np.where(coins < 0.5, *places)
             dice = random.random((count, TILES_ENTERED_MAX, 2), np.float32)
-            events, died, went = walks.walk(onward, SIDE, starts.astype(np.int32), attack, death, stuck, dice)
+            events, went = walks.walk(onward, SIDE, starts.astype(np.int32), attack, death, stuck, dice)
             happened.append(events)
-            deaths, paths, steps = deaths + died, paths + count, steps + went
+            paths, steps = paths + count, steps + went
         events = np.concatenate(happened)
         _tell(country, watched, events, at_s + SLICE_S / 2.0, random)
-        found = [_by_tile(events, sort) for sort in (walks.VISITED, walks.KILLED, walks.STUCK)]
-        crowd = found[0]
-        yield Slice(*found, death, stuck, paths, steps)
+        visits, killed, halted = (_by_tile(events, sort) for sort in (walks.VISITED, walks.KILLED, walks.STUCK))
+        crowd = visits
+        yield Slice(visits, killed, halted, death, stuck, paths, steps)
 
 
-def _tell(country: Country, watched: Watching, events: NDArray[np.int32], at_s: float, random: np.random.Generator) -> None:
+def _tell(
+    country: Country, watched: Watching, events: NDArray[np.int32], at_s: float, random: np.random.Generator
+) -> None:
     """Report what this game reports."""
     spots = np.stack([events[:, 0] % SIDE, events[:, 0] // SIDE], axis=1)
     attacked = spots[events[:, 1] == walks.ATTACKED]
@@ -138,7 +141,7 @@ def learn(seed: int, eyes: Eyes) -> Lesson:
 
     def plan(at_s: float) -> F32 | None:
         sights.append(watched.look(at_s))
-        return watched.cost(watched.risk(sights[-1], None)) if country.heeded else None
+        return watched.cost(watched.risk(None)) if country.heeded else None
 
     slices = list(live(country, watched, plan, seed))
     parts = []
@@ -165,8 +168,7 @@ class Foresight(NamedTuple):
 
 def foresight(lessons: Sequence[Lesson], judge: Judge | None) -> Foresight:
     """The scores of a judge, or without one those of the counts."""
-    rows = [lesson.counted[:, 0] if judge is None else 1.0 / (1.0 + np.exp(-judge(lesson.rows)[:, 0])) for lesson in lessons]
-    said = np.clip(np.concatenate(rows).astype(np.float64), 1e-5, 0.95)
+    said = np.clip(np.concatenate([_said(lesson, judge) for lesson in lessons]).astype(np.float64), 1e-5, 0.95)
     visits, died, true = (
         np.concatenate(part).astype(np.float64)
         for part in zip(*((one.visits, one.ended[:, 0], one.risk[:, 0]) for one in lessons), strict=True)
@@ -175,6 +177,13 @@ def foresight(lessons: Sequence[Lesson], judge: Judge | None) -> Foresight:
     brier = (died * (1.0 - said) ** 2 + (visits - died) * said**2).sum() / paid
     log_loss = -(died * np.log(said) + (visits - died) * np.log1p(-said)).sum() / paid
     return Foresight(float(brier), float(log_loss), float(1e6 * (visits * (said - true) ** 2).sum() / paid))
+
+
+def _said(lesson: Lesson, judge: Judge | None) -> F32:
+    """The chance of a death on each tile of a lesson, (n,)."""
+    if judge is None:
+        return lesson.counted[:, 0]
+    return np.asarray(1.0 / (1.0 + np.exp(-judge(lesson.rows)[:, 0])), np.float32)
 
 
 class Toll(NamedTuple):
@@ -193,7 +202,7 @@ def toll(seed: int, eyes: Eyes, judge: Judge | None, *, heed: bool = True) -> To
         if not heed:
             return None
         sight = watched.look(at_s)
-        return watched.cost(watched.risk(sight, judge(sight.rows) if judge is not None else None))
+        return watched.cost(watched.risk(judge(sight.rows) if judge is not None else None))
 
     slices = list(live(country, watched, plan, seed))
     paths = max(1, sum(one.walks for one in slices))

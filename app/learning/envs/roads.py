@@ -64,8 +64,8 @@ class Country(NamedTuple):
             if one.begin_s <= at_s < one.end_s:
                 attack = attack + one.shape * np.float32(one.attack)
                 death = death + one.shape * np.float32(one.attack * one.kill)
-        most = np.minimum(attack, 0.8)
-        return most, death * (most / attack)
+        most = np.asarray(np.minimum(attack, 0.8), np.float32)
+        return most, np.asarray(death * (most / attack), np.float32)
 
 
 def draw(seed: int, *, slices: int, slice_s: float) -> Country:

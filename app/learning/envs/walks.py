@@ -55,17 +55,15 @@ def way_home(cost: F32, side: int, goal: int) -> tuple[I32, F64]:
 
 
 @compiled
-def walk(
-    onward: I32, side: int, starts: I32, attack: F32, death: F32, stuck: F32, chance: F32
-) -> tuple[I32, int, int]:
-    """Walk from each start along `onward` (cells,); what happened, who died, and cells walked.
+def walk(onward: I32, side: int, starts: I32, attack: F32, death: F32, stuck: F32, chance: F32) -> tuple[I32, int]:
+    """Walk from each start along `onward` (cells,); what happened, and cells walked.
 
     The first is (events, 2) int32 of a cell and what happened there. `attack`, `death`, `stuck` (tiles,) are the
     chances of each tile entered; `chance` (walks, tiles entered, 2) are the dice, and a walk ends with them.
     """
     tiles = side // TILE
     events = np.empty((starts.size * chance.shape[1] * 4, 2), np.int32)
-    count, deaths, steps = 0, 0, 0
+    count, steps = 0, 0
     for index in range(starts.size):
         cell = starts[index]
         last, entered = -1, 0
@@ -85,9 +83,8 @@ def walk(
                 if fate < death[tile]:
                     events[count, 0], events[count, 1] = cell, KILLED
                     count += 1
-                    deaths += 1
                     break
                 entered += 1
             steps += 1
             cell = onward[cell]
-    return events[:count], deaths, steps
+    return events[:count], steps

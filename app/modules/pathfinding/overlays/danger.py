@@ -22,7 +22,7 @@ DANGERS = ("death", "stuck")
 
 
 class Belief(NamedTuple):
-    """How counts become chances. Defaults are the best of a grid over 80 made-up countries (`app/learning/risks.py`)."""
+    """How counts become chances. The defaults are about the best for 80 countries of `app/learning/envs/roads.py`."""
 
     death: float = 1.0
     ambush: float = 0.15
@@ -87,7 +87,7 @@ def multiplier(risk: F32, ground: Ground, caution: float, limits: OverlaySetting
     there = risk[ground.share > 0]  # (n, dangers)
     above = np.maximum(risk - (np.median(there, axis=0) if len(there) else 1.0), 0.0)
     extra = (caution * limits.death_cells * above[:, :, 0] + limits.stuck_cells * above[:, :, 1]) / TILE
-    return np.minimum(1.0 + extra, limits.multiplier_max).astype(np.float32)
+    return np.asarray(np.minimum(1.0 + extra, limits.multiplier_max), np.float32)
 
 
 def settled(wanted: F32, before: Levels | None) -> Levels:

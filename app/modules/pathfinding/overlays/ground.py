@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from app.core.errors import Invalid
-from app.modules.pathfinding.overlays.counts import F32, KINDS, SIDE_CELLS_MAX, TILE, tiles
+from app.modules.pathfinding.overlays.counts import AMBUSH, DEATH, F32, KINDS, SIDE_CELLS_MAX, TILE, VISIT, tiles
 
 AROUND = 5
 """Tiles on a side of the square whose counts the network sees."""
@@ -21,12 +21,20 @@ NEAR = 3
 """The same for ground and the time since harm."""
 CLEARANCE_MAX = 8
 """Cells to the nearest wall, from which on ground is simply open."""
+REGION = 13
+"""Tiles on a side of the square within which tiles as wide as one tell of it."""
+WIDTHS = (0.25, 0.5)
+"""Clearance, as a share of CLEARANCE_MAX, up to which a tile counts as narrow, and as middling; beyond as open."""
 LAYOUT = (
-    ("counted", 2), ("counts", AROUND * AROUND * len(KINDS)), ("recent", 2),
-    ("share", NEAR * NEAR), ("clearance", NEAR * NEAR), ("tightness", NEAR * NEAR), ("map", 3),
+    ("counted", 2), ("recent", 2), ("sums", 2 * len(KINDS)), ("alike", 4), ("map", 3),
+    ("counts", AROUND * AROUND * len(KINDS)),
+    ("share", NEAR * NEAR), ("clearance", NEAR * NEAR), ("tightness", NEAR * NEAR),
 )  # fmt: skip
+SQUARES = (*(AROUND for _ in KINDS), NEAR, NEAR, NEAR)
+"""The sides of the squares of tiles that the last features of a row are."""
 FEATURES = sum(width for _, width in LAYOUT)
-FINGERPRINT = hashlib.sha256(repr((LAYOUT, KINDS, TILE, AROUND, NEAR, CLEARANCE_MAX)).encode()).hexdigest()[:16]
+_MEANT = repr((LAYOUT, KINDS, TILE, AROUND, NEAR, CLEARANCE_MAX, REGION, WIDTHS))
+FINGERPRINT = hashlib.sha256(_MEANT.encode()).hexdigest()[:16]
 """Of the layout that a network was trained for; it stands in the network's metadata."""
 
 
@@ -80,14 +88,59 @@ def features(ground: Ground, counts: F32, since_half_lives: F32, counted: F32) -
     odds = np.log(counted) - np.log1p(-counted)  # (tile rows, tile columns, 2)
     recent = np.exp2(-since_half_lives)
     lately = _windows(recent, NEAR).max(axis=(2, 3))
+    sums = np.concatenate([_boxed(counts, NEAR), _boxed(counts, AROUND)], axis=2)
     parts = [
         odds.reshape(-1, 2)[chosen],
-        _chosen(np.log1p(counts), AROUND, chosen),
         np.stack([recent.ravel()[chosen], lately.ravel()[chosen]], axis=1),
-        *(_chosen(part, NEAR, chosen) for part in (ground.share, ground.clearance, ground.tightness)),
+        np.log1p(sums).reshape(-1, 2 * len(KINDS))[chosen],
+        _alike(ground, counts).reshape(-1, 4)[chosen],
         np.broadcast_to(_whole(ground, counts, odds), (len(chosen), 3)),
+        _chosen(np.log1p(counts), AROUND, chosen),
+        *(_chosen(part, NEAR, chosen) for part in (ground.share, ground.clearance, ground.tightness)),
     ]
     return np.concatenate(parts, axis=1, dtype=np.float32), chosen
+
+
+def symmetries() -> NDArray[np.intp]:
+    """The eight ways to turn and mirror a row's squares, as columns to take: (8, FEATURES); the first changes none."""
+    first = FEATURES - sum(side * side for side in SQUARES)
+    ways = []
+    for turns in range(4):
+        for mirrored in (False, True):
+            way, at = [np.arange(first)], first
+            for side in SQUARES:
+                square = np.rot90(np.arange(at, at + side * side).reshape(side, side), turns)
+                way.append((square.T if mirrored else square).ravel())
+                at += side * side
+            ways.append(np.concatenate(way))
+    return np.array(ways, np.intp)
+
+
+def _alike(ground: Ground, counts: F32) -> F32:
+    """What happened, on the map and in the region, on tiles as wide as each: (tile rows, tile columns, 4).
+
+    Log odds of an attack or a death for each visit, and how many visits tell of it, first in the region.
+    """
+    told = np.stack([counts[:, :, DEATH] + counts[:, :, AMBUSH], counts[:, :, VISIT]], axis=2)
+    found = np.zeros((*ground.share.shape, 4), np.float32)
+    width_of = np.digitize(ground.clearance, WIDTHS, right=True)
+    for width in range(len(WIDTHS) + 1):
+        mine = (width_of == width) & (ground.share > 0)
+        masked = told * mine[:, :, None]
+        for place, sums in enumerate((_boxed(masked, REGION), masked.sum(axis=(0, 1), keepdims=True))):
+            harm, visits = sums[:, :, 0], sums[:, :, 1]
+            layers = (np.log((harm + 0.02) / (visits + 5.0)), np.log1p(visits))
+            for offset, layer in enumerate(layers):
+                found[:, :, 2 * place + offset] = np.where(mine, layer, found[:, :, 2 * place + offset])
+    return found
+
+
+def _boxed(layers: F32, side: int) -> F32:
+    """The sum over the square of tiles around each tile, (tile rows, tile columns, n)."""
+    reach = side // 2
+    sums = np.pad(layers.astype(np.float64), ((reach + 1, reach), (reach + 1, reach), (0, 0))).cumsum(0).cumsum(1)
+    boxes = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    return np.asarray(np.maximum(boxes, 0.0), np.float32)
 
 
 def _whole(ground: Ground, counts: F32, odds: F32) -> F32:
@@ -95,7 +148,7 @@ def _whole(ground: Ground, counts: F32, odds: F32) -> F32:
     passable = ground.share > 0
     if not passable.any():
         return np.zeros(3, np.float32)
-    visits = counts[:, :, KINDS.index("visit")][passable].mean()
+    visits = counts[:, :, VISIT][passable].mean()
     return np.array([*np.median(odds[passable], axis=0), np.log1p(visits)], np.float32)
 
 

@@ -29,11 +29,12 @@ class Trial:
 
     def look(self, at_s: float) -> Sight:
         """What a network is asked at that time."""
-        return self._watch.see(self._watch.snapshot(at_s))
+        self._seen = self._watch.see(self._watch.snapshot(at_s))
+        return self._seen
 
-    def risk(self, sight: Sight, logits: F32 | None) -> F32:
-        """The chances, (tile rows, tile columns, dangers): the network's, or without its logits the counts'."""
-        return self._watch.judge(sight, logits)
+    def risk(self, logits: F32 | None) -> F32:
+        """The chances by the last look, (tile rows, tile columns, dangers): the network's, or without it the counts'."""
+        return self._watch.judge(self._seen, logits)
 
     def cost(self, risk: F32) -> F32:
         """The multiplier of each cell, (rows, columns)."""
