@@ -9,7 +9,6 @@ import hashlib
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from app.core.errors import Invalid
@@ -87,18 +86,25 @@ def features(ground: Ground, counts: F32, since_half_lives: F32, counted: F32) -
     chosen = np.flatnonzero(ground.share)
     odds = np.log(counted) - np.log1p(-counted)  # (tile rows, tile columns, 2)
     recent = np.exp2(-since_half_lives)
-    lately = _windows(recent, NEAR).max(axis=(2, 3))
-    sums = np.concatenate([_boxed(counts, NEAR), _boxed(counts, AROUND)], axis=2)
-    parts = [
-        odds.reshape(-1, 2)[chosen],
-        np.stack([recent.ravel()[chosen], lately.ravel()[chosen]], axis=1),
-        np.log1p(sums).reshape(-1, 2 * len(KINDS))[chosen],
-        _alike(ground, counts).reshape(-1, 4)[chosen],
-        np.broadcast_to(_whole(ground, counts, odds), (len(chosen), 3)),
-        _chosen(np.log1p(counts), AROUND, chosen),
-        *(_chosen(part, NEAR, chosen) for part in (ground.share, ground.clearance, ground.tightness)),
-    ]
-    return np.concatenate(parts, axis=1, dtype=np.float32), chosen
+    padded = np.pad(recent, 1)
+    lately = np.max([padded[y : y + recent.shape[0], x : x + recent.shape[1]] for y, x in np.ndindex(3, 3)], axis=0)
+    logs = np.log1p(counts)
+    layers: list[F32] = [odds[:, :, 0], odds[:, :, 1], recent, lately]
+    layers += [np.log1p(sums) for side in (NEAR, AROUND) for sums in _boxed(np.moveaxis(counts, 2, 0), side)]
+    layers += _alike(ground, counts)
+    whole = _whole(ground, counts, odds)
+    squares = [*np.moveaxis(logs, 2, 0), ground.share, ground.clearance, ground.tightness]
+    by_feature = np.empty((FEATURES, len(chosen)), np.float32)  # filled along memory, then turned
+    for place, layer in enumerate(layers):
+        by_feature[place] = layer.ravel()[chosen]
+    at = len(layers) + len(whole)
+    by_feature[len(layers) : at] = whole[:, None]
+    for layer, side in zip(squares, SQUARES, strict=True):
+        wide = np.pad(layer, side // 2)
+        for y, x in np.ndindex(side, side):
+            by_feature[at] = wide[y : y + layer.shape[0], x : x + layer.shape[1]].ravel()[chosen]
+            at += 1
+    return np.ascontiguousarray(by_feature.T), chosen
 
 
 def symmetries() -> NDArray[np.intp]:
@@ -116,30 +122,29 @@ def symmetries() -> NDArray[np.intp]:
     return np.array(ways, np.intp)
 
 
-def _alike(ground: Ground, counts: F32) -> F32:
-    """What happened, on the map and in the region, on tiles as wide as each: (tile rows, tile columns, 4).
+def _alike(ground: Ground, counts: F32) -> list[F32]:
+    """What happened in the region and on the map on tiles as wide as each, four of (tile rows, tile columns).
 
-    Log odds of an attack or a death for each visit, and how many visits tell of it, first in the region.
+    Log odds of an attack or a death for each visit, and how many visits tell of it; first in the region.
     """
-    told = np.stack([counts[:, :, DEATH] + counts[:, :, AMBUSH], counts[:, :, VISIT]], axis=2)
-    found = np.zeros((*ground.share.shape, 4), np.float32)
+    told = np.stack([counts[:, :, DEATH] + counts[:, :, AMBUSH], counts[:, :, VISIT]])  # (2, tile rows, tile columns)
+    found = [np.zeros(ground.share.shape, np.float32) for _ in range(4)]
     width_of = np.digitize(ground.clearance, WIDTHS, right=True)
     for width in range(len(WIDTHS) + 1):
         mine = (width_of == width) & (ground.share > 0)
-        masked = told * mine[:, :, None]
-        for place, sums in enumerate((_boxed(masked, REGION), masked.sum(axis=(0, 1), keepdims=True))):
-            harm, visits = sums[:, :, 0], sums[:, :, 1]
-            layers = (np.log((harm + 0.02) / (visits + 5.0)), np.log1p(visits))
-            for offset, layer in enumerate(layers):
-                found[:, :, 2 * place + offset] = np.where(mine, layer, found[:, :, 2 * place + offset])
+        masked = told * mine
+        everywhere = np.broadcast_to(masked.sum(axis=(1, 2), keepdims=True), told.shape)
+        for place, (harm, visits) in enumerate((_boxed(masked, REGION), everywhere)):
+            found[2 * place][mine] = np.log((harm[mine] + 0.02) / (visits[mine] + 5.0))
+            found[2 * place + 1][mine] = np.log1p(visits[mine])
     return found
 
 
 def _boxed(layers: F32, side: int) -> F32:
-    """The sum over the square of tiles around each tile, (tile rows, tile columns, n)."""
+    """The sum over the square of tiles around each tile, (n, tile rows, tile columns)."""
     reach = side // 2
-    sums = np.pad(layers.astype(np.float64), ((reach + 1, reach), (reach + 1, reach), (0, 0))).cumsum(0).cumsum(1)
-    boxes = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    sums = np.pad(layers.astype(np.float64), ((0, 0), (reach + 1, reach), (reach + 1, reach))).cumsum(1).cumsum(2)
+    boxes = sums[:, side:, side:] - sums[:, :-side, side:] - sums[:, side:, :-side] + sums[:, :-side, :-side]
     return np.asarray(np.maximum(boxes, 0.0), np.float32)
 
 
@@ -150,17 +155,3 @@ def _whole(ground: Ground, counts: F32, odds: F32) -> F32:
         return np.zeros(3, np.float32)
     visits = counts[:, :, VISIT][passable].mean()
     return np.array([*np.median(odds[passable], axis=0), np.log1p(visits)], np.float32)
-
-
-def _windows(layer: F32, side: int) -> F32:
-    """The square of tiles around each tile, 0 beyond the map: (tile rows, tile columns, ..., side, side)."""
-    reach = side // 2
-    padding = ((reach, reach), (reach, reach), *((0, 0) for _ in layer.shape[2:]))
-    return sliding_window_view(np.pad(layer, padding), (side, side), axis=(0, 1))
-
-
-def _chosen(layer: F32, side: int, chosen: NDArray[np.intp]) -> F32:
-    """The squares around some tiles, flat: (n, ... * side * side)."""
-    windows = _windows(layer, side)
-    rows, columns = np.divmod(chosen, windows.shape[1])
-    return windows[rows, columns].reshape(len(chosen), -1)

@@ -33,7 +33,7 @@ class Trial:
         return self._seen
 
     def risk(self, logits: F32 | None) -> F32:
-        """The chances by the last look, (tile rows, tile columns, dangers): the network's, or without it the counts'."""
+        """The chances by the last look, (tile rows, tile columns, dangers): the network's, or else the counts'."""
         return self._watch.judge(self._seen, logits)
 
     def cost(self, risk: F32) -> F32:
