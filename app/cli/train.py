@@ -55,6 +55,32 @@ def behavior(minutes: float, seed: int, threads: int, out: Path) -> None:
     _print(trained, out)
 
 
+@train.command()
+@click.option("--countries", type=click.IntRange(1, 9_000), default=600, show_default=True, help="Made-up worlds.")
+@click.option("--epochs", type=click.IntRange(1, 1_000), default=20, show_default=True, help="Times over all lessons.")
+@click.option("--seed", type=click.IntRange(0, 100_000), default=1, show_default=True, help="Of countries and weights.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs/dangers"), show_default=True,
+    help="Where danger.onnx and danger.json go.",
+)  # fmt: skip
+def dangers(countries: int, epochs: int, seed: int, out: Path) -> None:
+    """Teach the network that foresees danger on a map, and score it beside plain counts."""
+    try:
+        from app.learning.dangers import train as learn
+    except ModuleNotFoundError as error:
+        raise EngineDown(f"the package {error.name!r} is not installed", hint="uv sync --extra train") from error
+    from app.modules.pathfinding.overlays import ground
+    from app.modules.pathfinding.overlays.trial import Trial
+
+    trained = learn(
+        seed=seed, countries=countries, epochs=epochs, out=out, eyes=Trial, symmetries=ground.symmetries(),
+        fingerprint=ground.FINGERPRINT,
+    )  # fmt: skip
+    for name, scores in (("network", trained.network), ("counts", trained.counts)):
+        click.echo(f"{name}: Brier {scores.brier:.6f}, log loss {scores.log_loss:.6f}, miss {scores.miss:.1f}")
+    click.echo(f"{trained.tiles:,} tiles of {countries} countries; in {out}: danger.onnx, danger.json")
+
+
 def _print(trained: Trained, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""From a trained policy to an ONNX file: three layers, the intents and slots as logits, the schema in its metadata.
+"""From trained weights to an ONNX file: three layers, logits, and in its metadata the layout that it was trained for.
 
 The graph is written node by node, so the same weights give the same bytes. It knows onnx and numpy, not torch.
 """
@@ -19,11 +19,13 @@ OPSET = 17
 LAYERS = ("first", "second", "heads")
 
 
-def export(weights: Mapping[str, NDArray[np.float32]], path: Path, metadata: Mapping[str, str]) -> str:
+def export(
+    weights: Mapping[str, NDArray[np.float32]], path: Path, metadata: Mapping[str, str], *, graph: str = "behavior"
+) -> str:
     """Write `path` and return its sha256.
 
     `weights` holds `<layer>.weight` (out, in) and `<layer>.bias` (out,) of LAYERS. Input `obs` (rows, features)
-    float32, output `logits` (rows, intents + slots) float32.
+    float32, output `logits` (rows, outputs) float32; `graph` names the graph.
     """
     nodes, tensors = [], []
     value = "obs"
@@ -38,14 +40,14 @@ def export(weights: Mapping[str, NDArray[np.float32]], path: Path, metadata: Map
             value = f"{layer}.out"
             nodes.append(helper.make_node("Relu", [out], [value], f"{layer}.relu"))
     features, outputs = weights["first.weight"].shape[1], weights["heads.weight"].shape[0]
-    graph = helper.make_graph(
+    body = helper.make_graph(
         nodes,
-        "behavior",
+        graph,
         [helper.make_tensor_value_info("obs", TensorProto.FLOAT, ["rows", features])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["rows", outputs])],
         tensors,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
     helper.set_model_props(model, dict(sorted(metadata.items())))
     onnx.checker.check_model(model)
     data = model.SerializeToString(deterministic=True)

@@ -1,0 +1,1 @@
+"""Learned costs: which ground is deadly or jammed, from what happened there. Plain numpy, no kernels."""
