@@ -21,7 +21,40 @@ FOUND, PARTIAL, UNREACHABLE, INVALID, OVER_BUDGET = 0, 1, 2, 3, 4
 """Places in messages.STATUSES."""
 
 LANDMARKS = 8
-"""Vertices with known distances to all others."""
+"""Corners with known distances to all others."""
+
+
+ALL = -2
+"""In place of a vertex that bounds a cone of sight: its root is that end of the edge itself, nothing is cut off."""
+
+
+class Sights(NamedTuple):
+    """What sees what; all empty where a mesh has too many sights, and until they are looked for."""
+
+    nodes: I32
+    """(nodes, 3): corners around which paths bend: vertex, and its neighbors along the rim (-1: it bends anyhow)."""
+    places: F64
+    """(nodes, 2): where they are in the plane."""
+    distances: F64
+    """(nodes, LANDMARKS): lengths of the ways from landmarks."""
+    starts: I32
+    """(nodes + 1,): the edges of node n are starts[n] .. starts[n + 1]."""
+    onto: I32
+    """(edges,): the node that each leads to."""
+    turns: U8
+    """(edges,): the sides on which the rim lies; see sights.py."""
+    spans: F64
+    """(edges,): lengths."""
+    seen_first: I32
+    """(polygons + 1,): the sights into polygon p are seen[seen_first[p]] .. seen[seen_first[p + 1]]."""
+    seen: I32
+    """(sights, 3): a node, and the vertices of the left and right ray between which it sees the polygon."""
+
+
+BLIND = Sights(
+    np.empty((0, 3), np.int32), np.empty((0, 2)), np.empty((0, LANDMARKS)), np.zeros(1, np.int32),
+    np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0), np.zeros(1, np.int32), np.empty((0, 3), np.int32),
+)  # fmt: skip
 
 
 class Prepared(NamedTuple):
@@ -66,8 +99,6 @@ class Prepared(NamedTuple):
     """(vertices,): 0 where no shortest path bends, 1 where one may around beside[v], 2 where one may anyhow."""
     beside: I32
     """(vertices, 2): the vertices before and after along the rim of the mesh."""
-    distances: F64
-    """(vertices, LANDMARKS): length of the shortest path from each landmark; NaN where there is none; may be empty."""
     exits: I32
     """(links, 2): the polygons that each way of a link leads from and to, in the order of the first."""
     exits_first: I32
@@ -80,6 +111,7 @@ class Prepared(NamedTuple):
     """(rows, columns + 1): the polygons around cell (r, c) are touching[cells_first[r, c]] .. [cells_first[r, c + 1]]."""
     touching: I32
     """(...,): polygons, by cell."""
+    sights: Sights
     uniform: bool
     """Whether all ground costs the same and no link exists: the exact search applies."""
 

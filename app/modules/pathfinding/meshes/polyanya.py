@@ -15,12 +15,10 @@ import numpy as np
 from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.grids.heap import NODE_BITS, NODE_MASK, pop, push
 from app.modules.pathfinding.meshes.geometry import away, side
-from app.modules.pathfinding.meshes.graph import F64, I32, I64, LANDMARKS, Prepared
+from app.modules.pathfinding.meshes.graph import ALL, F64, I32, I64, Prepared
 
 TURNED = -1
 """In place of a vertex: the ray goes on straight from the root before, through the root."""
-ALL = -2
-"""In place of a vertex: the root is that end of the edge itself, everything on its side is seen."""
 SLACK = 1.0 + 1e-12
 """Ways to a root that are equal but for rounding are all followed."""
 
@@ -42,17 +40,17 @@ class Scratch(NamedTuple):
     vacant: I32
     """(room,): nodes that may be used again."""
     reached: F64
-    """(vertices + 1, 2): length of the best way to a root, and the least length from there to the goal."""
+    """(vertices + 1,): length of the best way to a root."""
     came: I32
     """(vertices + 1, 2): the root before on that way, and the query that it belongs to."""
     wanted: I32
     """(polygons,): the query whose goal lies in or behind a polygon that is part of a dead end."""
-    seen: F64
-    """(vertices,): length of a way to each vertex that came into view; empty where nobody wants to know."""
+    chain: I32
+    """(vertices + 2,): the vertices of a path, from its end."""
 
 
 @compiled
-def scratch(mesh: Prepared, seen: F64) -> Scratch:
+def scratch(mesh: Prepared) -> Scratch:
     """Room for searches over a mesh."""
     vertices, room = mesh.points.shape[0], 2 * mesh.owner.size + 256
     return Scratch(
@@ -61,10 +59,10 @@ def scratch(mesh: Prepared, seen: F64) -> Scratch:
         np.empty(room, np.int64),
         np.empty(room, np.float64),
         np.empty(room, np.int32),
-        np.empty((vertices + 1, 2), np.float64),
+        np.empty(vertices + 1, np.float64),
         np.zeros((vertices + 1, 2), np.int32),
         np.zeros(mesh.shut.size, np.int32),
-        seen,
+        np.empty(vertices + 2, np.int32),
     )
 
 
@@ -76,7 +74,7 @@ def _grown(scratch: Scratch) -> Scratch:
     heap, vacant = np.empty(2 * room, np.int64), np.empty(2 * room, np.int32)
     nodes[:room], worth[:room], lengths[:room] = scratch.nodes, scratch.worth, scratch.lengths
     heap[:room], vacant[:room] = scratch.heap, scratch.vacant
-    return Scratch(nodes, worth, heap, lengths, vacant, scratch.reached, scratch.came, scratch.wanted, scratch.seen)
+    return Scratch(nodes, worth, heap, lengths, vacant, scratch.reached, scratch.came, scratch.wanted, scratch.chain)
 
 
 @compiled
@@ -88,17 +86,18 @@ def search(
 
     Returns the scratch (which may have grown), the length (infinite: none), the last root of the
     path and the vertex between it and the goal (-1: none), and how many nodes were expanded: more
-    than `expansions_max` where that ended the search. Without a target (-1) all of the region is
-    searched and scratch.seen is filled.
+    than `expansions_max` where that ended the search.
     """
     points, first, corners, twins, owner = mesh.points, mesh.first, mesh.corners, mesh.twins, mesh.owner
     reached, came = scratch.reached, scratch.came
     nodes, worth, heap, lengths, vacant = scratch.nodes, scratch.worth, scratch.heap, scratch.lengths, scratch.vacant
     bits = worth.view(np.int64)
-    bound = np.empty((2, LANDMARKS))
-    _bound_goal(mesh, scratch, query, gx, gy, target, bound)
+    polygon = target
+    while polygon >= 0:  # the dead ends that hold the goal
+        scratch.wanted[polygon] = query
+        polygon = mesh.stems[polygon]
     start = points.shape[0]
-    reached[start, 0], reached[start, 1] = 0.0, 0.0
+    reached[start] = 0.0
     came[start, 0], came[start, 1] = start, query
     ends = np.full(1, limit)
     ends_bits = ends.view(np.int64)
@@ -122,7 +121,7 @@ def search(
             polygon = owner[entered]
             vacant[vacancies] = node
             vacancies += 1
-            if lengths[node] > reached[root, 0] * SLACK:
+            if lengths[node] > reached[root] * SLACK:
                 continue  # a better way to the root was found since
         expanded += 1
         if expanded > expansions_max:
@@ -135,7 +134,7 @@ def search(
             bits = worth.view(np.int64)
         rx, ry = _place(points, root, x, y)
         ox, oy = _place(points, origin, x, y)
-        length = reached[root, 0]
+        length = reached[root]
         # The rays, as directions from the root.
         lx, ly = _ray(points, left, rx, ry, ox, oy)
         hx, hy = _ray(points, right, rx, ry, ox, oy)
@@ -146,9 +145,9 @@ def search(
             half = entered + 1 if entered + 1 < end else begin
             tail, count = corners[entered], end - begin - 1
             if left == tail:
-                turn_left = _bends(mesh, scratch, query, root, rx, ry, left, 1.0, gx, gy, bound, target)
+                turn_left = _bends(mesh, scratch, query, root, rx, ry, left, 1.0)
             if right == corners[half]:
-                turn_right = _bends(mesh, scratch, query, root, rx, ry, right, -1.0, gx, gy, bound, target)
+                turn_right = _bends(mesh, scratch, query, root, rx, ry, right, -1.0)
         c = corners[half]
         head = c
         cx, cy = points[c, 0], points[c, 1]
@@ -160,16 +159,9 @@ def search(
             nx, ny = points[n, 0], points[n, 1]
             n_right = 1.0 if right == ALL else hx * (ny - ry) - hy * (nx - rx)
             n_left = -1.0 if left == ALL else lx * (ny - ry) - ly * (nx - rx)
-            if target < 0:
-                if n_right >= 0.0 and n_left <= 0.0:
-                    scratch.seen[n] = min(scratch.seen[n], length + away(rx, ry, nx, ny))
-                if turn_left:
-                    scratch.seen[n] = min(scratch.seen[n], reached[left, 0] + away(points[left, 0], points[left, 1], nx, ny))
-                if turn_right:
-                    scratch.seen[n] = min(scratch.seen[n], reached[right, 0] + away(points[right, 0], points[right, 1], nx, ny))
             twin = twins[half]
             other = owner[twin] if twin >= 0 else -1
-            passes = other >= 0 and _enters(mesh, scratch, query, polygon, other, source, root == start, target)
+            passes = other >= 0 and _enters(mesh, scratch, query, polygon, other, source, root == start)
             # What is seen of the edge, then what lies around the right and the left end of the edge entered.
             for part in range(3 if passes else 0):
                 if part == 0:
@@ -209,7 +201,7 @@ def search(
                         bend = n if to_left == n else ALL
                     if bend == ALL:
                         continue  # the goal lies out of sight, and another cone has what lies between
-                    whole = reached[to_root, 0]
+                    whole = reached[to_root]
                     if bend >= 0:
                         whole += away(tx, ty, points[bend, 0], points[bend, 1])
                         tx, ty = points[bend, 0], points[bend, 1]
@@ -218,14 +210,10 @@ def search(
                         best, last, via = whole, to_root, bend
                         ends[0] = best
                     continue
-                f = reached[to_root, 0]
-                if target >= 0:
-                    onward = away(tx, ty, gx, gy)
-                    if to_left != ALL and to_right != ALL:
-                        onward = _onward(
-                            tx, ty, kx, ky, to_left == n, jx, jy, to_right == c, cx, cy, nx, ny, gx, gy
-                        )
-                    f += max(reached[to_root, 1], onward)
+                onward = away(tx, ty, gx, gy)
+                if to_left != ALL and to_right != ALL:
+                    onward = _onward(tx, ty, kx, ky, to_left == n, jx, jy, to_right == c, cx, cy, nx, ny, gx, gy)
+                f = reached[to_root] + onward
                 if f >= best:
                     continue
                 if vacancies > 0:
@@ -237,7 +225,7 @@ def search(
                 nodes[node, ROOT], nodes[node, ORIGIN] = to_root, to_origin
                 nodes[node, LEFT], nodes[node, RIGHT] = to_left, to_right
                 nodes[node, ENTERED] = twin
-                worth[node], lengths[node] = f, reached[to_root, 0]
+                worth[node], lengths[node] = f, reached[to_root]
                 if held < 0:
                     held = node
                     continue
@@ -269,19 +257,18 @@ def _ray(points: F64, vertex: int, rx: float, ry: float, ox: float, oy: float) -
 
 @inlined
 def _enters(
-    mesh: Prepared, scratch: Scratch, query: int, polygon: int, other: int, source: int, at_start: bool, target: int
+    mesh: Prepared, scratch: Scratch, query: int, polygon: int, other: int, source: int, at_start: bool
 ) -> bool:
     """Whether a shortest path may go from a polygon to its neighbor: into a dead end only where the goal is in it."""
     if mesh.shut[other] != 0 or (at_start and other == source):
         return False
-    return target < 0 or mesh.stems[other] != polygon or scratch.wanted[other] == query
+    return mesh.stems[other] != polygon or scratch.wanted[other] == query
 
 
 @inlined
 def _bends(
-    mesh: Prepared, scratch: Scratch, query: int, root: int, rx: float, ry: float, vertex: int, turn: float,
-    gx: float, gy: float, bound: F64, target: int,
-) -> bool:  # fmt: skip
+    mesh: Prepared, scratch: Scratch, query: int, root: int, rx: float, ry: float, vertex: int, turn: float
+) -> bool:
     """Whether a shortest path from a root may turn around a vertex (1: to the left, -1: to the right); notes it so."""
     points, reached, came = mesh.points, scratch.reached, scratch.came
     kind = mesh.bends[vertex]
@@ -294,51 +281,28 @@ def _bends(
             rim = mesh.beside[vertex, place]
             if side(rx, ry, vx, vy, points[rim, 0], points[rim, 1]) * turn < 0.0:
                 return False
-    length = reached[root, 0] + away(rx, ry, vx, vy)
+    length = reached[root] + away(rx, ry, vx, vy)
     if came[vertex, 1] == query:
-        if length > reached[vertex, 0] * SLACK:
+        if length > reached[vertex] * SLACK:
             return False
-        if length >= reached[vertex, 0]:
+        if length >= reached[vertex]:
             return True
-    else:
-        reached[vertex, 1] = _least(mesh, vertex, gx, gy, bound) if target >= 0 else 0.0
-    reached[vertex, 0] = length
+    reached[vertex] = length
     came[vertex, 0], came[vertex, 1] = root, query
     return True
 
 
 @inlined
-def _bound_goal(mesh: Prepared, scratch: Scratch, query: int, gx: float, gy: float, target: int, bound: F64) -> None:
-    """Mark the dead ends that hold the goal, and bound its distance from each landmark: least and most."""
-    bound[:] = np.nan
-    if target < 0:
-        return
-    polygon = target
-    while polygon >= 0:
-        scratch.wanted[polygon] = query
-        polygon = mesh.stems[polygon]
-    if mesh.distances.shape[0] == 0:
-        return
-    for half in range(mesh.first[target], mesh.first[target + 1]):
-        vertex = mesh.corners[half]
-        far = away(mesh.points[vertex, 0], mesh.points[vertex, 1], gx, gy)
-        for column in range(LANDMARKS):
-            known = mesh.distances[vertex, column]
-            if not known - far <= bound[0, column]:
-                bound[0, column] = known - far
-            if not known + far >= bound[1, column]:
-                bound[1, column] = known + far
-
-
-@inlined
-def _least(mesh: Prepared, vertex: int, gx: float, gy: float, bound: F64) -> float:
-    """A lower bound of the way from a vertex to the goal: straight, or by landmarks (Goldberg, Harrelson 2005)."""
-    least = away(mesh.points[vertex, 0], mesh.points[vertex, 1], gx, gy)
-    if mesh.distances.shape[0] > 0:
-        for column in range(LANDMARKS):
-            known = mesh.distances[vertex, column]
-            least = max(least, (known - bound[1, column]) / SLACK, (bound[0, column] - known) / SLACK)
-    return least
+def _cut(
+    tx: float, ty: float, jx: float, jy: float, px: float, py: float, cx: float, cy: float, nx: float, ny: float
+) -> tuple[float, float]:
+    """Where a ray from a root meets the line through c and n; (px, py) where it runs along it."""
+    ex, ey = nx - cx, ny - cy
+    across = ex * jy - ey * jx
+    if across >= 0.0:
+        return px, py
+    share = (ey * (tx - cx) - ex * (ty - cy)) / across
+    return tx + share * jx, ty + share * jy
 
 
 @inlined
@@ -353,57 +317,9 @@ def _onward(
         scale = 2.0 * over / (ex * ex + ey * ey)
         gx, gy = gx + scale * ey, gy - scale * ex
     if jx * (gy - ty) - jy * (gx - tx) < 0.0:
-        px, py, whole = cx, cy, right_whole
+        px, py = (cx, cy) if right_whole else _cut(tx, ty, jx, jy, cx, cy, cx, cy, nx, ny)
     elif kx * (gy - ty) - ky * (gx - tx) > 0.0:
-        px, py, whole = nx, ny, left_whole
-        jx, jy = kx, ky
+        px, py = (nx, ny) if left_whole else _cut(tx, ty, kx, ky, nx, ny, cx, cy, nx, ny)
     else:
         return away(tx, ty, gx, gy)
-    if not whole:
-        across = ex * jy - ey * jx
-        if across >= 0.0:
-            return away(tx, ty, gx, gy)
-        share = (ey * (tx - cx) - ex * (ty - cy)) / across
-        px, py = tx + share * jx, ty + share * jy
     return away(tx, ty, px, py) + away(px, py, gx, gy)
-
-
-@compiled
-def measure(mesh: Prepared) -> F64:
-    """Distances from landmarks to all vertices, (vertices, LANDMARKS), NaN where they are not known.
-
-    In each column every region has a landmark of its own: the vertex farthest from those before. A
-    round ahead of the first column finds a vertex at the rim to begin with.
-    """
-    vertices = mesh.points.shape[0]
-    distances = np.full((vertices, LANDMARKS), np.nan)
-    nearest = np.full(vertices, np.inf)
-    region = np.zeros(vertices, np.int32)
-    for half in range(mesh.owner.size):
-        vertex, label = mesh.corners[half], mesh.labels[mesh.owner[half]]
-        # Where two regions touch at a vertex, its distance belongs to neither.
-        region[vertex] = label if region[vertex] == 0 or region[vertex] == label else -1
-    room = scratch(mesh, np.empty(vertices))
-    picked = np.empty(mesh.labels.max() + 1, np.int32)
-    query = 0
-    for column in range(-1, LANDMARKS):
-        picked[:] = -1
-        room.seen[:] = np.inf
-        for half in range(mesh.owner.size):
-            vertex, label = mesh.corners[half], mesh.labels[mesh.owner[half]]
-            if picked[label] < 0 or nearest[vertex] > nearest[mesh.corners[picked[label]]]:
-                picked[label] = half
-        for label in range(1, picked.size):
-            query += 1
-            vertex, source = mesh.corners[picked[label]], mesh.owner[picked[label]]
-            x, y = mesh.points[vertex, 0], mesh.points[vertex, 1]
-            room.seen[vertex] = 0.0
-            room = search(mesh, room, query, x, y, source, x, y, -1, np.inf, 2**40)[0]
-        for vertex in range(vertices):
-            if region[vertex] > 0 and room.seen[vertex] < np.inf:
-                if column >= 0:
-                    distances[vertex, column] = room.seen[vertex]
-                    nearest[vertex] = min(nearest[vertex], room.seen[vertex])
-                else:
-                    nearest[vertex] = room.seen[vertex]
-    return distances

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import Invalid
-from app.modules.pathfinding.meshes import index, linking, merging, polyanya, regions
-from app.modules.pathfinding.meshes.graph import F64, I32, LANDMARKS, U8, Prepared
+from app.modules.pathfinding.meshes import index, linking, merging, regions, sights
+from app.modules.pathfinding.meshes.graph import BLIND, F64, I32, U8, Prepared
 from app.modules.pathfinding.surfaces import BLOCKED, AgentClass, Mesh
 
+SIGHTS_MAX = 4_000_000
+"""Sights of one mesh, 12 bytes each; a mesh with more is searched without."""
 NOTHING = np.empty(0, np.int32)
 
 
@@ -52,7 +54,7 @@ def prepare(mesh: Mesh, agent: AgentClass, apart: I32 = NOTHING) -> Prepared:
     source = np.full(len(mesh.first) - 1, -1, np.int32)
     source[kept] = place
     merged = shapes._replace(first=first, corners=corners, cost=cost, apart=shut_able)
-    return with_landmarks(linking.link(assemble(merged, mesh.up, source), mesh, agent))
+    return with_sights(linking.link(assemble(merged, mesh.up, source), mesh, agent))
 
 
 def outlines(mesh: Mesh, agent: AgentClass, apart: I32) -> tuple[Shapes, NDArray[np.int64]]:
@@ -208,13 +210,13 @@ def assemble(shapes: Shapes, up: int, source: I32) -> Prepared:
         reach=np.empty((0, 0), np.uint8),
         bends=bends,
         beside=beside,
-        distances=np.empty((0, LANDMARKS)),
         exits=np.empty((0, 2), np.int32),
         exits_first=np.zeros(polygons + 1, np.int32),
         ends=np.empty((0, 7)),
         corner=corner,
         cells_first=cells_first,
         touching=touching,
+        sights=BLIND,
         uniform=bool((shapes.cost == shapes.cost[:1]).all()),
     )
 
@@ -246,8 +248,8 @@ def rim(shapes: Shapes, twins: I32) -> tuple[U8, I32]:
     return bends.astype(np.uint8), beside
 
 
-def with_landmarks(prepared: Prepared) -> Prepared:
-    """The same with distances from landmarks, where the exact search will use them."""
-    if not prepared.uniform or len(prepared.owner) == 0:
-        return prepared
-    return prepared._replace(distances=polyanya.measure(prepared))
+def with_sights(mesh: Prepared, entries_max: int = SIGHTS_MAX) -> Prepared:
+    """The same with its sights, where the exact search will use them."""
+    if not mesh.uniform or len(mesh.owner) == 0:
+        return mesh
+    return mesh._replace(sights=sights.look(mesh, entries_max))

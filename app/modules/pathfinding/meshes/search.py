@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from app.modules.pathfinding.compiled import compiled
-from app.modules.pathfinding.meshes import polyanya
+from app.modules.pathfinding.compiled import compiled, inlined
+from app.modules.pathfinding.meshes import polyanya, taut
 from app.modules.pathfinding.meshes.geometry import away, height_at
 from app.modules.pathfinding.meshes.graph import (
     F32, F64, FOUND, I32, INVALID, OVER_BUDGET, PARTIAL, U8, UNREACHABLE, Answers, Prepared,
@@ -30,10 +30,11 @@ def find_paths(
     waypoints = np.empty((16 * pairs + 64, 3), np.float32)
     u, v = axes(mesh.up)
     up = mesh.up
-    room = polyanya.scratch(mesh, np.empty(0))
+    room = polyanya.scratch(mesh)
+    table = taut.desk(mesh)
+    sighted = mesh.sights.nodes.shape[0] > 0
     total = 0
     rate = mesh.cost[0] if mesh.cost.size > 0 else 1.0
-    start = mesh.points.shape[0]
     for query in range(pairs):
         offsets[query + 1] = total
         x, y, h = float(starts[query, u]), float(starts[query, v]), float(starts[query, up])
@@ -55,45 +56,70 @@ def find_paths(
             target, tx, ty = nearest(mesh, gx, gy, gh, np.inf, mesh.labels[source])
         gx, gy = tx, ty
         limit = max_cost / rate * (1.0 + 1e-9)
-        length, last, via, expanded = away(x, y, gx, gy), start, -1, 0
-        if source != target:
+        length, last, via, expanded = away(x, y, gx, gy), -1, -1, 0
+        solved = source == target
+        if not solved and sighted:
+            length, last, expanded = taut.search(
+                mesh, table, query + 1, x, y, source, gx, gy, target, limit, expansions_max
+            )
+            solved=True
+        elif not solved:
             room, length, last, via, expanded = polyanya.search(
                 mesh, room, query + 1, x, y, source, gx, gy, target, limit, expansions_max
             )
         expansions[query] = expanded
-        if last < 0 or length * rate > max_cost or expanded > expansions_max:
+        if not length < np.inf or length * rate > max_cost or expanded > expansions_max:
             status[query] = OVER_BUDGET
             continue
         status[query] = code
         cost[query] = length * rate
-        steps = 2
-        root = last
-        while root != start:
-            steps += 1
-            root = room.came[root, 0]
-        steps += via >= 0
-        if total + steps > waypoints.shape[0]:
-            more = np.empty((2 * (total + steps), 3), np.float32)
+        count = _trace(mesh, room, table, sighted, last, via)
+        if total + count + 2 > waypoints.shape[0]:
+            more = np.empty((2 * (total + count + 2), 3), np.float32)
             more[:total] = waypoints[:total]
             waypoints = more
-        place = total + steps - 1
-        waypoints[place, u], waypoints[place, v] = gx, gy
-        waypoints[place, up] = height_at(mesh.planes, target, gx, gy)
-        place -= 1
-        root = via if via >= 0 else last
-        while root != start:
-            waypoints[place, u], waypoints[place, v] = mesh.points[root, 0], mesh.points[root, 1]
-            waypoints[place, up] = mesh.heights[root]
-            place -= 1
-            root = last if root == via else room.came[root, 0]
-        waypoints[place, u], waypoints[place, v] = x, y
-        waypoints[place, up] = height_at(mesh.planes, source, x, y)
-        total += steps
+        _put(waypoints, total, u, v, up, x, y, height_at(mesh.planes, source, x, y))
+        total += 1
+        for place in range(count - 1, -1, -1):
+            vertex = room.chain[place]
+            px, py = mesh.points[vertex, 0], mesh.points[vertex, 1]
+            if (px != x or py != y) and (px != gx or py != gy):
+                _put(waypoints, total, u, v, up, px, py, mesh.heights[vertex])
+                total += 1
+        if gx != x or gy != y:
+            _put(waypoints, total, u, v, up, gx, gy, height_at(mesh.planes, target, gx, gy))
+            total += 1
         offsets[query + 1] = total
     return status, cost, expansions, offsets, waypoints[:total].copy()
+
+
+@inlined
+def _put(waypoints: F32, row: int, u: int, v: int, up: int, x: float, y: float, height: float) -> None:
+    waypoints[row, u], waypoints[row, v], waypoints[row, up] = x, y, height
+
+
+@inlined
+def _trace(mesh: Prepared, room: polyanya.Scratch, table: taut.Desk, sighted: bool, last: int, via: int) -> int:
+    """Write the vertices of the path found last to room.chain, from its end; how many."""
+    count = 0
+    if sighted:
+        while last >= 0:
+            room.chain[count] = mesh.sights.nodes[last, 0]
+            count += 1
+            last = table.came[last, 0]
+        return count
+    if via >= 0:
+        room.chain[count] = via
+        count += 1
+    while last >= 0 and last != mesh.points.shape[0]:
+        room.chain[count] = last
+        count += 1
+        last = room.came[last, 0]
+    return count
 
 
 def answers(
     mesh: Prepared, starts: F32, goals: F32, max_cost: float, partial: bool, expansions_max: int, snap: float
 ) -> Answers:
+    """find_paths with its result named."""
     return Answers(*find_paths(mesh, starts, goals, max_cost, partial, expansions_max, snap))
