@@ -20,7 +20,7 @@ I64 = NDArray[np.int64]
 FOUND, PARTIAL, UNREACHABLE, INVALID, OVER_BUDGET = 0, 1, 2, 3, 4
 """Places in messages.STATUSES."""
 
-LANDMARKS = 8
+LANDMARKS = 4
 """Corners with known distances to all others."""
 
 
@@ -34,7 +34,7 @@ class Sights(NamedTuple):
     nodes: I32
     """(nodes, 3): corners around which paths bend: vertex, and its neighbors along the rim (-1: it bends anyhow)."""
     places: F64
-    """(nodes, 2): where they are in the plane."""
+    """(nodes, 6): where each is in the plane, and its neighbors along the rim; not a number where it bends anyhow."""
     distances: F64
     """(nodes, LANDMARKS): lengths of the ways from landmarks."""
     starts: I32
@@ -48,12 +48,15 @@ class Sights(NamedTuple):
     seen_first: I32
     """(polygons + 1,): the sights into polygon p are seen[seen_first[p]] .. seen[seen_first[p + 1]]."""
     seen: I32
-    """(sights, 3): a node, and the vertices of the left and right ray between which it sees the polygon."""
+    """(sights,): a node that sees a part of the polygon."""
+    rays: F32
+    """(sights, 4): points of the left and right ray between which it does; not a number where nothing is cut off."""
 
 
 BLIND = Sights(
-    np.empty((0, 3), np.int32), np.empty((0, 2)), np.empty((0, LANDMARKS)), np.zeros(1, np.int32),
-    np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0), np.zeros(1, np.int32), np.empty((0, 3), np.int32),
+    np.empty((0, 3), np.int32), np.empty((0, 6)), np.empty((0, LANDMARKS)), np.zeros(1, np.int32),
+    np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0), np.zeros(1, np.int32), np.empty(0, np.int32),
+    np.empty((0, 4), np.float32),
 )  # fmt: skip
 
 
@@ -112,6 +115,8 @@ class Prepared(NamedTuple):
     touching: I32
     """(...,): polygons, by cell."""
     sights: Sights
+    cheapest: float
+    """The least cost of a unit of length, links included."""
     uniform: bool
     """Whether all ground costs the same and no link exists: the exact search applies."""
 

@@ -47,8 +47,11 @@ def nearest(mesh: Prepared, x: float, y: float, height: float, radius: float, re
     column, row = math.floor((x - left) / side), math.floor((y - low) / side)
     least = max(max(-column, column - columns + 1), max(-row, row - rows + 1), 0)
     most = max(max(abs(column), abs(columns - 1 - column)), max(abs(row), abs(rows - 1 - row)))
+    # To the nearest border of the point's own cell; nothing where it lies outside of all.
+    inner_x, inner_y = x - left - column * side, y - low - row * side
+    inner = min(min(inner_x, side - inner_x), min(inner_y, side - inner_y))
     for ring in range(least, most + 1):
-        if (ring - 1) * side > best:
+        if ring > 0 and inner + (ring - 1) * side > best:
             break
         for r in range(max(row - ring, 0), min(row + ring, rows - 1) + 1):
             step = 1 if abs(r - row) == ring else max(2 * ring, 1)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.modules.pathfinding.compiled import compiled, inlined
-from app.modules.pathfinding.grids.heap import NODE_BITS, NODE_MASK, pop, push
+from app.modules.pathfinding.grids.heap import NODE_MASK, pop, push
 from app.modules.pathfinding.meshes.geometry import away, side
 from app.modules.pathfinding.meshes.graph import ALL, F64, I32, I64, Prepared
 

@@ -54,7 +54,7 @@ def prepare(mesh: Mesh, agent: AgentClass, apart: I32 = NOTHING) -> Prepared:
     source = np.full(len(mesh.first) - 1, -1, np.int32)
     source[kept] = place
     merged = shapes._replace(first=first, corners=corners, cost=cost, apart=shut_able)
-    return with_sights(linking.link(assemble(merged, mesh.up, source), mesh, agent))
+    return with_sights(linking.link(assemble(merged, mesh.up, source), mesh))
 
 
 def outlines(mesh: Mesh, agent: AgentClass, apart: I32) -> tuple[Shapes, NDArray[np.int64]]:
@@ -217,6 +217,7 @@ def assemble(shapes: Shapes, up: int, source: I32) -> Prepared:
         cells_first=cells_first,
         touching=touching,
         sights=BLIND,
+        cheapest=float(shapes.cost.min(initial=np.inf)),
         uniform=bool((shapes.cost == shapes.cost[:1]).all()),
     )
 

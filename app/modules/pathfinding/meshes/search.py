@@ -10,10 +10,20 @@ import math
 import numpy as np
 
 from app.modules.pathfinding.compiled import compiled, inlined
-from app.modules.pathfinding.meshes import polyanya, taut
+from app.modules.pathfinding.meshes import corridors, polyanya, taut
 from app.modules.pathfinding.meshes.geometry import away, height_at
 from app.modules.pathfinding.meshes.graph import (
-    F32, F64, FOUND, I32, INVALID, OVER_BUDGET, PARTIAL, U8, UNREACHABLE, Answers, Prepared,
+    F32,
+    F64,
+    FOUND,
+    I32,
+    INVALID,
+    OVER_BUDGET,
+    PARTIAL,
+    U8,
+    UNREACHABLE,
+    Answers,
+    Prepared,
 )  # fmt: skip
 from app.modules.pathfinding.meshes.places import ANY, axes, leads, nearest
 
@@ -30,11 +40,12 @@ def find_paths(
     waypoints = np.empty((16 * pairs + 64, 3), np.float32)
     u, v = axes(mesh.up)
     up = mesh.up
-    room = polyanya.scratch(mesh)
+    exact = polyanya.scratch(mesh)
     table = taut.desk(mesh)
+    bent = corridors.walkway(mesh)
     sighted = mesh.sights.nodes.shape[0] > 0
     total = 0
-    rate = mesh.cost[0] if mesh.cost.size > 0 else 1.0
+    rate = mesh.cost[0] if mesh.uniform and mesh.cost.size > 0 else 1.0
     for query in range(pairs):
         offsets[query + 1] = total
         x, y, h = float(starts[query, u]), float(starts[query, v]), float(starts[query, up])
@@ -56,46 +67,51 @@ def find_paths(
             target, tx, ty = nearest(mesh, gx, gy, gh, np.inf, mesh.labels[source])
         gx, gy = tx, ty
         limit = max_cost / rate * (1.0 + 1e-9)
-        length, last, via, expanded = away(x, y, gx, gy), -1, -1, 0
-        solved = source == target
-        if not solved and sighted:
-            length, last, expanded = taut.search(
+        spent, last, via, expanded, count = away(x, y, gx, gy), -1, -1, 0, 0
+        if not mesh.uniform:
+            spent, count, expanded = corridors.search(
+                mesh, bent, query + 1, x, y, source, gx, gy, target, limit, expansions_max
+            )
+        elif source != target and sighted:
+            spent, last, expanded = taut.search(
                 mesh, table, query + 1, x, y, source, gx, gy, target, limit, expansions_max
             )
-            solved=True
-        elif not solved:
-            room, length, last, via, expanded = polyanya.search(
-                mesh, room, query + 1, x, y, source, gx, gy, target, limit, expansions_max
+        elif source != target:
+            exact, spent, last, via, expanded = polyanya.search(
+                mesh, exact, query + 1, x, y, source, gx, gy, target, limit, expansions_max
             )
+        spent *= rate
         expansions[query] = expanded
-        if not length < np.inf or length * rate > max_cost or expanded > expansions_max:
+        if not spent < np.inf or spent > max_cost or expanded > expansions_max:
             status[query] = OVER_BUDGET
             continue
         status[query] = code
-        cost[query] = length * rate
-        count = _trace(mesh, room, table, sighted, last, via)
+        cost[query] = spent
+        if mesh.uniform:
+            count = _trace(mesh, exact, table, sighted, last, via)
         if total + count + 2 > waypoints.shape[0]:
             more = np.empty((2 * (total + count + 2), 3), np.float32)
             more[:total] = waypoints[:total]
             waypoints = more
-        _put(waypoints, total, u, v, up, x, y, height_at(mesh.planes, source, x, y))
+        if not mesh.uniform:
+            for place in range(count):
+                waypoints[total, u], waypoints[total, v] = bent.path[place, 0], bent.path[place, 1]
+                waypoints[total, up] = bent.path[place, 2]
+                total += 1
+            offsets[query + 1] = total
+            continue
+        waypoints[total, u], waypoints[total, v], waypoints[total, up] = x, y, height_at(mesh.planes, source, x, y)
         total += 1
         for place in range(count - 1, -1, -1):
-            vertex = room.chain[place]
+            vertex = exact.chain[place]
             px, py = mesh.points[vertex, 0], mesh.points[vertex, 1]
             if (px != x or py != y) and (px != gx or py != gy):
-                _put(waypoints, total, u, v, up, px, py, mesh.heights[vertex])
+                waypoints[total, u], waypoints[total, v], waypoints[total, up] = px, py, mesh.heights[vertex]
                 total += 1
-        if gx != x or gy != y:
-            _put(waypoints, total, u, v, up, gx, gy, height_at(mesh.planes, target, gx, gy))
-            total += 1
+        waypoints[total, u], waypoints[total, v], waypoints[total, up] = gx, gy, height_at(mesh.planes, target, gx, gy)
+        total += 1
         offsets[query + 1] = total
     return status, cost, expansions, offsets, waypoints[:total].copy()
-
-
-@inlined
-def _put(waypoints: F32, row: int, u: int, v: int, up: int, x: float, y: float, height: float) -> None:
-    waypoints[row, u], waypoints[row, v], waypoints[row, up] = x, y, height
 
 
 @inlined

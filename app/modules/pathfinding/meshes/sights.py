@@ -12,9 +12,9 @@ import math
 import numpy as np
 
 from app.modules.pathfinding.compiled import compiled, inlined
-from app.modules.pathfinding.grids.heap import NODE_BITS, NODE_MASK, pop, push
-from app.modules.pathfinding.meshes.geometry import away, side
-from app.modules.pathfinding.meshes.graph import ALL, F64, I32, I64, LANDMARKS, U8, Prepared, Sights
+from app.modules.pathfinding.grids.heap import NODE_MASK, pop, push
+from app.modules.pathfinding.meshes.geometry import side
+from app.modules.pathfinding.meshes.graph import ALL, F64, I32, LANDMARKS, U8, Prepared, Sights
 
 # Bits of Sights.turns: on which side of an edge the rim lies, at its tail and at its head.
 TAIL_LEFT, TAIL_RIGHT, HEAD_LEFT, HEAD_RIGHT = 1, 2, 4, 8
@@ -23,17 +23,21 @@ TAIL_LEFT, TAIL_RIGHT, HEAD_LEFT, HEAD_RIGHT = 1, 2, 4, 8
 def look(mesh: Prepared, entries_max: int) -> Sights:
     """The sights of a mesh; none where they would take more than `entries_max` entries."""
     node_at, nodes = find_corners(mesh)
-    starts, onto, turns, seen = _scan(mesh, node_at, nodes, entries_max)
+    places = np.hstack([mesh.points[nodes[:, column]] for column in range(3)])
+    places[nodes[:, 1] < 0, 2:] = np.nan
+    starts, onto, turns, seen = _scan(mesh, node_at, nodes, places, entries_max)
     if len(starts) == 0:
         return mesh.sights
     order = np.argsort(seen[:, 0], kind="stable")
     seen_first = np.searchsorted(seen[order, 0], np.arange(len(mesh.cost) + 1)).astype(np.int32)
-    places = mesh.points[nodes[:, 0]]
     tails = np.repeat(np.arange(len(nodes)), np.diff(starts))
-    spans = np.sqrt(((places[onto] - places[tails]) ** 2).sum(axis=1))
+    spans = np.sqrt(((places[onto, :2] - places[tails, :2]) ** 2).sum(axis=1))
     distances = _measure(starts, onto, spans)
+    seen = seen[order]
+    rays = mesh.points[seen[:, 2:]].reshape(-1, 4).astype(np.float32)
+    rays[seen[:, 2] == ALL] = np.nan
     return Sights(
-        nodes, places, distances, starts, onto, turns, spans, seen_first, np.ascontiguousarray(seen[order, 1:])
+        nodes, places, distances, starts, onto, turns, spans, seen_first, np.ascontiguousarray(seen[:, 1]), rays
     )
 
 
@@ -95,18 +99,15 @@ def find_corners(mesh: Prepared) -> tuple[I32, I32]:
 
 
 @inlined
-def rim_sides(points: F64, nodes: I32, node: int, ax: float, ay: float, bx: float, by: float) -> int:
+def rim_sides(places: F64, node: int, ax: float, ay: float, bx: float, by: float) -> int:
     """Whether the rim at a node lies all to the left (1) or right (2) of the line from a to b, both, or neither (0)."""
-    p, q = nodes[node, 1], nodes[node, 2]
-    if p < 0:
-        return 3
-    one = side(ax, ay, bx, by, points[p, 0], points[p, 1])
-    two = side(ax, ay, bx, by, points[q, 0], points[q, 1])
-    return (1 if one >= 0.0 and two >= 0.0 else 0) + (2 if one <= 0.0 and two <= 0.0 else 0)
+    one = side(ax, ay, bx, by, places[node, 2], places[node, 3])
+    two = side(ax, ay, bx, by, places[node, 4], places[node, 5])
+    return (0 if min(one, two) < 0.0 else 1) + (0 if max(one, two) > 0.0 else 2)
 
 
 @compiled
-def _scan(mesh: Prepared, node_at: I32, nodes: I32, entries_max: int) -> tuple[I32, I32, U8, I32]:
+def _scan(mesh: Prepared, node_at: I32, nodes: I32, places: F64, entries_max: int) -> tuple[I32, I32, U8, I32]:
     """Edges between corners and sights into polygons; all empty where these are more than `entries_max`.
 
     Edges: (nodes + 1,) where those of each begin, (edges,) where they lead, (edges,) turns. Sights:
@@ -179,9 +180,9 @@ def _scan(mesh: Prepared, node_at: I32, nodes: I32, entries_max: int) -> tuple[I
                     n_right = 1.0 if right == ALL else hx * ny - hy * nx
                     n_left = -1.0 if left == ALL else lx * ny - ly * nx
                     if step == 0 and left == ALL and node_at[half] >= 0 and met[node_at[half]] != node:
-                        edges = _join(points, nodes, node, node_at[half], x, y, onto, turns, edges, met)
+                        edges = _join(places, node, node_at[half], x, y, onto, turns, edges, met)
                     if n_right >= 0.0 and n_left <= 0.0 and node_at[after] >= 0 and met[node_at[after]] != node:
-                        edges = _join(points, nodes, node, node_at[after], x, y, onto, turns, edges, met)
+                        edges = _join(places, node, node_at[after], x, y, onto, turns, edges, met)
                     twin = twins[half]
                     # From the corner itself, the edges that begin and end there lead to its other polygons.
                     edge = left != ALL or (step < end - begin - 2 and c != vertex and n != vertex)
@@ -208,14 +209,13 @@ def _splits(dx: float, dy: float, px: float, py: float, qx: float, qy: float) ->
 
 @inlined
 def _join(
-    points: F64, nodes: I32, node: int, other: int, x: float, y: float, onto: I32, turns: U8, edges: int, met: I32
+    places: F64, node: int, other: int, x: float, y: float, onto: I32, turns: U8, edges: int, met: I32
 ) -> int:
     """Add the edge between two corners that see each other, if a path may turn around both; how many there are."""
     met[other] = node
-    vertex = nodes[other, 0]
-    tx, ty = points[vertex, 0], points[vertex, 1]
-    tail = rim_sides(points, nodes, node, x, y, tx, ty)
-    head = rim_sides(points, nodes, other, x, y, tx, ty)
+    tx, ty = places[other, 0], places[other, 1]
+    tail = rim_sides(places, node, x, y, tx, ty)
+    head = rim_sides(places, other, x, y, tx, ty)
     if tail == 0 or head == 0:
         return edges
     onto[edges] = other

@@ -12,7 +12,7 @@ import numpy as np
 from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.grids.heap import NODE_MASK, pop, push
 from app.modules.pathfinding.meshes.geometry import away, holds, side
-from app.modules.pathfinding.meshes.graph import ALL, F64, I32, I64, LANDMARKS, Prepared
+from app.modules.pathfinding.meshes.graph import F64, I32, I64, LANDMARKS, Prepared
 from app.modules.pathfinding.meshes.sights import rim_sides
 
 AROUND_MAX = 32
@@ -114,14 +114,11 @@ def walk(mesh: Prepared, polygon: int, x: float, y: float, gx: float, gy: float,
 @inlined
 def _in_sight(mesh: Prepared, entry: int, x: float, y: float) -> bool:
     """Whether a point of a polygon is seen by the corner of an entry of its sights."""
-    sights, points = mesh.sights, mesh.points
-    node, left, right = sights.seen[entry, 0], sights.seen[entry, 1], sights.seen[entry, 2]
-    if left == ALL:
-        return True
-    wx, wy = sights.places[node, 0], sights.places[node, 1]
-    if side(wx, wy, points[left, 0], points[left, 1], x, y) > 0.0:
+    rays, node = mesh.sights.rays, mesh.sights.seen[entry]
+    wx, wy = mesh.sights.places[node, 0], mesh.sights.places[node, 1]
+    if side(wx, wy, float(rays[entry, 0]), float(rays[entry, 1]), x, y) > 0.0:
         return False
-    return side(wx, wy, points[right, 0], points[right, 1], x, y) >= 0.0
+    return not side(wx, wy, float(rays[entry, 2]), float(rays[entry, 3]), x, y) < 0.0
 
 
 @compiled
@@ -134,7 +131,7 @@ def search(
     Returns its length (infinite: none), the last corner (-1: straight) and how many corners were
     expanded: more than `expansions_max` where that ended the search.
     """
-    sights, points, reached, came, heap, worth = mesh.sights, mesh.points, desk.reached, desk.came, desk.heap, desk.worth
+    sights, reached, came, heap, worth = mesh.sights, desk.reached, desk.came, desk.heap, desk.worth
     starts = around(mesh, source, x, y, desk.near[0])
     goals = around(mesh, target, gx, gy, desk.near[1])
     straight = away(x, y, gx, gy)
@@ -147,11 +144,11 @@ def search(
     for place in range(goals):
         polygon = desk.near[1, place]
         for entry in range(sights.seen_first[polygon], sights.seen_first[polygon + 1]):
-            node = sights.seen[entry, 0]
+            node = sights.seen[entry]
             if came[node, 4] == query or not _in_sight(mesh, entry, gx, gy):
                 continue
             wx, wy = sights.places[node, 0], sights.places[node, 1]
-            rim = rim_sides(points, sights.nodes, node, wx, wy, gx, gy)
+            rim = rim_sides(sights.places, node, wx, wy, gx, gy)
             if rim == 0:
                 continue
             came[node, 3], came[node, 4] = rim, query
@@ -166,11 +163,11 @@ def search(
     for place in range(starts):
         polygon = desk.near[0, place]
         for entry in range(sights.seen_first[polygon], sights.seen_first[polygon + 1]):
-            node = sights.seen[entry, 0]
+            node = sights.seen[entry]
             if came[node, 2] == query or not _in_sight(mesh, entry, x, y):
                 continue
             wx, wy = sights.places[node, 0], sights.places[node, 1]
-            rim = rim_sides(points, sights.nodes, node, x, y, wx, wy)
+            rim = rim_sides(sights.places, node, x, y, wx, wy)
             if rim == 0:
                 continue
             came[node, 0], came[node, 1], came[node, 2] = -1, rim, query
