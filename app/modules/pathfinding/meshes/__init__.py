@@ -1,0 +1,1 @@
+"""Navmeshes: from convex polygons to the arrays that are searched, and the searches."""
