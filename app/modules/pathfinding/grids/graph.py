@@ -17,6 +17,31 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
 
+class Hubs(NamedTuple):
+    """Every shortest path between nodes, as hub labels; all arrays are empty until they are computed.
+
+    The label of a node is a list of hubs, each with its distance and the next node on the way to it.
+    Any two nodes of a region share a hub that lies on a shortest path between them.
+    """
+
+    links: I16 = np.empty((0, 8), np.int16)
+    """(cells, 8): diagonal steps from a cell to the next one that sees a subgoal straight aside, 0 for none.
+
+    Column 2 * k + s: in the diagonal direction between k and k + 1, seen towards k + s. A subgoal as
+    far aside as that seen from the cell itself, or farther, does not count.
+    """
+    first: I32 = np.empty((0, 10), np.int32)
+    """(nodes, 10): in the label of node n, the way to hubs first[n, d + 1] .. first[n, d + 2] begins in compass
+    direction d. The first hub, first[n, 0], is the node itself if it is a hub to itself."""
+    labels: I32 = np.empty((0, 2), np.int32)
+    """(entries, 2): a hub by its rank, and its distance."""
+    ways: I32 = np.empty((0, 2), np.int32)
+    """(entries, 2): the node of an entry, and the entry of the next node on the way to the hub; a hub's is its own."""
+
+
+NO_HUBS = Hubs()
+
+
 class Graph(NamedTuple):
     """A grid with a blocked border of one cell, and the subgoal graph over it.
 
@@ -30,7 +55,7 @@ class Graph(NamedTuple):
     labels: I32
     """(cells,): the region of each cell from 1 on, 0 where blocked."""
     clear: I16
-    """(cells, 8): free steps by direction, see kernels.measure_clearance."""
+    """(cells, 8): free steps by direction, see subgoals.measure_clearance."""
     node_of: I32
     """(cells,): the node on each cell, -1 for none."""
     nodes: I32
@@ -42,6 +67,8 @@ class Graph(NamedTuple):
     """
     edges: I32
     """(edges, 2): direction << 24 | the node that an edge leads to, and its cost."""
+    hubs: Hubs = NO_HUBS
+    """Valid for exactly these nodes and edges: who changes those goes on with NO_HUBS."""
 
     @property
     def width(self) -> int:
