@@ -17,6 +17,10 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
 
+LINK_BITS = 15
+LINK_MASK = (1 << LINK_BITS) - 1
+
+
 class Hubs(NamedTuple):
     """Every shortest path between nodes, as hub labels; all arrays are empty until they are computed.
 
@@ -24,11 +28,12 @@ class Hubs(NamedTuple):
     Any two nodes of a region share a hub that lies on a shortest path between them.
     """
 
-    links: I16 = np.empty((0, 8), np.int16)
-    """(cells, 8): diagonal steps from a cell to the next one that sees a subgoal straight aside, 0 for none.
+    links: I32 = np.empty((0, 8), np.int32)
+    """(cells, 8): where diagonal steps from a cell next meet one that sees a subgoal straight aside, 0 for nowhere.
 
-    Column 2 * k + s: in the diagonal direction between k and k + 1, seen towards k + s. A subgoal as
-    far aside as that seen from the cell itself, or farther, does not count.
+    Column 2 * k + t: on the diagonal between the directions k and k + 1, aside towards k + t. The value is
+    steps | straight steps from there to the subgoal << LINK_BITS | whether a link goes on there << 2 * LINK_BITS. A
+    subgoal that is farther aside than one met before does not count: it is reached as cheaply through that one.
     """
     first: I32 = np.empty((0, 10), np.int32)
     """(nodes, 10): in the label of node n, the way to hubs first[n, d + 1] .. first[n, d + 2] begins in compass
@@ -36,7 +41,8 @@ class Hubs(NamedTuple):
     labels: I32 = np.empty((0, 2), np.int32)
     """(entries, 2): a hub by its rank, and its distance."""
     ways: I32 = np.empty((0, 2), np.int32)
-    """(entries, 2): the node of an entry, and the entry of the next node on the way to the hub; a hub's is its own."""
+    """(entries, 2): the column << 16 | row of an entry's node, border included, and the entry of the next node on the
+    way to the hub; the hub's own entry names itself."""
 
 
 NO_HUBS = Hubs()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.modules.pathfinding.compiled import compiled, inlined
-from app.modules.pathfinding.grids.graph import I32, I64, Graph
+from app.modules.pathfinding.grids.graph import I32, I64, LINK_BITS, LINK_MASK, Graph
 from app.modules.pathfinding.grids.octile import ANYWHERE, octile, onward
 from app.modules.pathfinding.grids.subgoals import DIAGONAL, DX, DY, STRAIGHT
 
@@ -28,7 +28,7 @@ class Reach(NamedTuple):
 
     hubs: I64
     ahead: I32
-    """(room, 4): nodes joined to the start, their costs, compass directions, and costs to the goal at least."""
+    """(room, 4): subgoals joined to the start as cells, their costs, compass directions, and costs to the goal at least."""
     behind: I32
     """(room, 4): the same from the goal."""
 
@@ -58,27 +58,34 @@ def look_up(graph: Graph, reach: Reach, chain: I32, start: int, goal: int, left:
     ways = graph.hubs.ways
     chain[0, 0] = goal % graph.stride
     chain[0, 1] = goal // graph.stride
-    steps = 1
     forth = int(reach.hubs[graph.hubs.labels[entry, 0], 1])
+    steps = 1
     while True:
-        chain[steps, 0] = graph.nodes[ways[entry, 0], 0]
-        chain[steps, 1] = graph.nodes[ways[entry, 0], 1]
-        steps += 1
+        steps = _step(ways, chain, steps, entry)
         if ways[entry, 1] == entry:
             break
         entry = ways[entry, 1]
-    after = steps
+    middle = steps
     while ways[forth, 1] != forth:
-        after += 1
+        steps = _step(ways, chain, steps, forth)
         forth = ways[forth, 1]
-    forth = int(reach.hubs[graph.hubs.labels[entry, 0], 1])
-    for place in range(after - 1, steps - 1, -1):
-        chain[place, 0] = graph.nodes[ways[forth, 0], 0]
-        chain[place, 1] = graph.nodes[ways[forth, 0], 1]
-        forth = ways[forth, 1]
-    chain[after, 0] = start % graph.stride
-    chain[after, 1] = start // graph.stride
-    return after + 1
+    low, high = middle, steps - 1
+    while low < high:
+        for column in range(2):
+            chain[low, column], chain[high, column] = chain[high, column], chain[low, column]
+        low += 1
+        high -= 1
+    chain[steps, 0] = start % graph.stride
+    chain[steps, 1] = start // graph.stride
+    return steps + 1
+
+
+@inlined
+def _step(ways: I32, chain: I32, steps: int, entry: int) -> int:
+    """Write the node of an entry to `chain`; the number written so far."""
+    chain[steps, 0] = ways[entry, 0] >> 16
+    chain[steps, 1] = ways[entry, 0] & 0xFFFF
+    return steps + 1
 
 
 @inlined
@@ -87,50 +94,49 @@ def _join(graph: Graph, cell: int, target: int, near: I32) -> int:
 
     Or the cell itself at no cost where it is a subgoal.
     """
-    stride, clear, node_of, links = graph.stride, graph.clear, graph.node_of, graph.hubs.links
+    stride, clear, links = graph.stride, graph.clear, graph.hubs.links
+    dx = cell % stride - target % stride
+    dy = cell // stride - target // stride
+    if graph.node_of[cell] >= 0:
+        return _add(near, 0, cell, 0, ANYWHERE, dx, dy)
     count = 0
-    if node_of[cell] >= 0:
-        count = _add(graph, near, count, node_of[cell], 0, ANYWHERE, target)
-    else:
-        for quadrant in range(4):
-            steps = clear[cell, quadrant]
-            if steps > 0:
-                node = node_of[cell + steps * (DX[quadrant] + DY[quadrant] * stride)]
-                count = _add(graph, near, count, node, steps * STRAIGHT, 2 * quadrant, target)
-            step = DX[4 + quadrant] + DY[4 + quadrant] * stride
-            steps = clear[cell, 4 + quadrant]
-            if steps > 0:
-                node = node_of[cell + steps * step]
-                count = _add(graph, near, count, node, steps * DIAGONAL, 2 * quadrant + 1, target)
-            for turn in range(2):
-                side = (quadrant + turn) & 3
-                across = DX[side] + DY[side] * stride
-                at = cell
-                taken = 0
-                while True:
-                    steps = links[at, 2 * quadrant + turn]
-                    if steps == 0:
-                        break
-                    taken += steps
-                    at += steps * step
-                    seen = clear[at, side]
-                    cost = taken * DIAGONAL + seen * STRAIGHT
-                    count = _add(graph, near, count, node_of[at + seen * across], cost, 2 * quadrant + 1, target)
+    for quadrant in range(4):
+        right, down = DX[quadrant], DY[quadrant]
+        seen = clear[cell, quadrant]
+        if seen > 0:
+            there = cell + seen * (right + down * stride)
+            count = _add(near, count, there, seen * STRAIGHT, 2 * quadrant, dx + seen * right, dy + seen * down)
+        right, down = DX[4 + quadrant], DY[4 + quadrant]
+        seen = clear[cell, 4 + quadrant]
+        if seen > 0:
+            there = cell + seen * (right + down * stride)
+            count = _add(near, count, there, seen * DIAGONAL, 2 * quadrant + 1, dx + seen * right, dy + seen * down)
+        for turn in range(2):
+            side = (quadrant + turn) & 3
+            taken = 0
+            link = links[cell, 2 * quadrant + turn]
+            while link > 0:
+                taken += link & LINK_MASK
+                seen = link >> LINK_BITS & LINK_MASK
+                at = cell + taken * (right + down * stride)
+                there = at + seen * (DX[side] + DY[side] * stride)
+                x = dx + taken * right + seen * DX[side]
+                y = dy + taken * down + seen * DY[side]
+                count = _add(near, count, there, taken * DIAGONAL + seen * STRAIGHT, 2 * quadrant + 1, x, y)
+                link = links[at, 2 * quadrant + turn] if link >> 2 * LINK_BITS else 0
     return count
 
 
 @inlined
-def _add(graph: Graph, near: I32, count: int, node: int, cost: int, direction: int, target: int) -> int:
-    """Write one node to `near`, in the first row if it is the most promising; the new count."""
-    dx = abs(graph.nodes[node, 0] - target % graph.stride)
-    dy = abs(graph.nodes[node, 1] - target // graph.stride)
-    least = cost + octile(dx, dy)
+def _add(near: I32, count: int, cell: int, cost: int, direction: int, dx: int, dy: int) -> int:
+    """Write one subgoal to `near`, in the first row if it is the most promising; the new count."""
+    least = cost + octile(abs(dx), abs(dy))
     place = count
     if count > 0 and least < near[0, 3]:
         for column in range(4):
             near[count, column] = near[0, column]
         place = 0
-    near[place, 0] = node
+    near[place, 0] = cell
     near[place, 1] = cost
     near[place, 2] = direction
     near[place, 3] = least
@@ -144,7 +150,7 @@ def _scatter(graph: Graph, reach: Reach, count: int, mark: int, best: int) -> No
     for index in range(count):
         if mark | reach.ahead[index, 3] >= best:
             continue
-        node = reach.ahead[index, 0]
+        node = graph.node_of[reach.ahead[index, 0]]
         cost = mark | reach.ahead[index, 1]
         low, high = onward(reach.ahead[index, 2])
         for part in range(2):
@@ -165,7 +171,7 @@ def _gather(graph: Graph, reach: Reach, count: int, best: int, found: int) -> tu
     for index in range(count):
         if mark | reach.behind[index, 3] >= best:
             continue
-        node = reach.behind[index, 0]
+        node = graph.node_of[reach.behind[index, 0]]
         low, high = onward(reach.behind[index, 2])
         for part in range(2):
             begin = first[node, low + 1] if part == 0 else first[node, 0]
