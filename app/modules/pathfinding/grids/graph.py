@@ -19,6 +19,37 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 
+LINK_BITS = 15
+LINK_MASK = (1 << LINK_BITS) - 1
+
+
+class Hubs(NamedTuple):
+    """Every shortest path between nodes, as hub labels; all arrays are empty until they are computed.
+
+    The label of a node is a list of hubs, each with its distance and the next node on the way to it.
+    Any two nodes of a region share a hub that lies on a shortest path between them.
+    """
+
+    links: I32 = np.empty((0, 8), np.int32)
+    """(cells, 8): where diagonal steps from a cell next meet one that sees a subgoal straight aside, 0 for nowhere.
+
+    Column 2 * k + t: on the diagonal between the directions k and k + 1, aside towards k + t. The value is
+    steps | straight steps from there to the subgoal << LINK_BITS | whether a link goes on there << 2 * LINK_BITS. A
+    subgoal that is farther aside than one met before does not count: it is reached as cheaply through that one.
+    """
+    first: I32 = np.empty((0, 10), np.int32)
+    """(nodes, 10): in the label of node n, the way to hubs first[n, d + 1] .. first[n, d + 2] begins in compass
+    direction d. The first hub, first[n, 0], is the node itself if it is a hub to itself."""
+    labels: I32 = np.empty((0, 2), np.int32)
+    """(entries, 2): a hub by its rank, and its distance."""
+    ways: I32 = np.empty((0, 2), np.int32)
+    """(entries, 2): the column << 16 | row of an entry's node, border included, and the entry of the next node on the
+    way to the hub; the hub's own entry names itself."""
+
+
+NO_HUBS = Hubs()
+
+
 class Graph(NamedTuple):
     """A grid with a blocked border of one cell, and the subgoal graph over it.
 
@@ -32,7 +63,7 @@ class Graph(NamedTuple):
     labels: I32
     """(cells,): the region of each cell from 1 on, 0 where blocked."""
     clear: I16
-    """(cells, 8): free steps by direction, see kernels.measure_clearance."""
+    """(cells, 8): free steps by direction, see subgoals.measure_clearance."""
     node_of: I32
     """(cells,): the node on each cell, -1 for none."""
     nodes: I32
@@ -44,6 +75,8 @@ class Graph(NamedTuple):
     """
     edges: I32
     """(edges, 2): direction << 24 | the node that an edge leads to, and its cost."""
+    hubs: Hubs = NO_HUBS
+    """Valid for exactly these nodes and edges: who changes those goes on with NO_HUBS."""
 
     @property
     def width(self) -> int:

@@ -13,15 +13,15 @@ from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.grids.graph import F64, I16, I32, I64, U8, Answers, Graph
 from app.modules.pathfinding.grids.heap import NODE_BITS, NODE_MASK, pop, push
 from app.modules.pathfinding.grids.labels import nearest_cell
-from app.modules.pathfinding.grids.subgoals import DIAGONAL, DX, DY, FAR, LANDMARKS, STRAIGHT, connect, resized
+from app.modules.pathfinding.grids.lookup import Reach, look_up, new_reach
+from app.modules.pathfinding.grids.octile import connect_or_be, octile, onward, sees
+from app.modules.pathfinding.grids.subgoals import FAR, LANDMARKS, STRAIGHT, resized
 
 SQRT_2 = 2.0**0.5
 
 FOUND, PARTIAL, UNREACHABLE, INVALID, OVER_BUDGET = 0, 1, 2, 3, 4
 """Places in messages.STATUSES."""
 
-ANYWHERE = 8
-"""In place of a compass direction: a path that starts on a subgoal may go on anywhere."""
 ROOT = 16 << NODE_BITS
 """Marks a subgoal that was reached from the start, not from another one."""
 
@@ -43,6 +43,7 @@ class Scratch(NamedTuple):
     """(room, 3): nodes joined to one cell, their costs and their compass directions."""
     chain: I32
     """(nodes + 2, 2): the path from goal to start, as columns and rows."""
+    reach: Reach
 
 
 @compiled
@@ -62,11 +63,13 @@ def find_paths(
     waypoints = np.empty((32 * pairs + 64, 2), np.int16)
     count = graph.nodes.shape[0]
     room = 8 * (graph.stride + graph.labels.size // graph.stride)
+    searched = 0 if graph.hubs.first.shape[0] > 0 else count
     scratch = Scratch(
-        np.zeros((count, 4), np.int64),
+        np.zeros((searched, 4), np.int64),
         np.empty(graph.edges.shape[0] + room, np.int64),
         np.empty((room, 3), np.int32),
         np.empty((count + 2, 2), np.int32),
+        new_reach(graph),
     )
     # Integer costs differ from true ones by less than one part in 10**7; the exact test comes after.
     limit = int(min(max_cost, 2.0**26) * STRAIGHT * (1.0 + 1e-7)) + 1
@@ -75,8 +78,12 @@ def find_paths(
         code, start, goal = _settle(graph, starts[query], goals[query], partial)
         steps = 0
         if code <= PARTIAL:
-            steps, expanded = _chain(graph, scratch, start, goal, query + 1, limit, expansions_max)
-            expansions[query] = expanded
+            if sees(start, goal, graph.stride, graph.clear):
+                steps = _join_ends(graph, scratch.chain, start, goal)
+            elif graph.hubs.first.shape[0] > 0:
+                steps = look_up(graph, scratch.reach, scratch.chain, start, goal, pairs - query)
+            else:
+                steps, expansions[query] = _chain(graph, scratch, start, goal, query + 1, limit, expansions_max)
             if steps == 0:
                 code = OVER_BUDGET
         if steps > 0:
@@ -116,26 +123,34 @@ def _settle(graph: Graph, start: I16, goal: I16, partial: bool) -> tuple[int, in
 
 
 @inlined
+def _join_ends(graph: Graph, chain: I32, start: int, goal: int) -> int:
+    """Write goal and start to `chain`; how many they are."""
+    chain[0, 0] = goal % graph.stride
+    chain[0, 1] = goal // graph.stride
+    chain[1, 0] = start % graph.stride
+    chain[1, 1] = start // graph.stride
+    return 2
+
+
+@inlined
 def _chain(
     graph: Graph, scratch: Scratch, start: int, goal: int, query: int, limit: int, expansions_max: int
 ) -> tuple[int, int]:
     """Write goal, subgoals and start to scratch.chain; how many (0: over budget), and nodes expanded."""
     chain = scratch.chain
+    node, expanded = _search(graph, scratch, start, goal, query, limit, expansions_max)
+    if node < 0:
+        return 0, expanded
     chain[0, 0] = goal % graph.stride
     chain[0, 1] = goal // graph.stride
     steps = 1
-    expanded = 0
-    if not _sees(start, goal, graph.stride, graph.clear):
-        node, expanded = _search(graph, scratch, start, goal, query, limit, expansions_max)
-        if node < 0:
-            return 0, expanded
-        while True:
-            chain[steps, 0] = graph.nodes[node, 0]
-            chain[steps, 1] = graph.nodes[node, 1]
-            steps += 1
-            if scratch.trail[node, PARENT] & ROOT:
-                break
-            node = scratch.trail[node, PARENT] & NODE_MASK
+    while True:
+        chain[steps, 0] = graph.nodes[node, 0]
+        chain[steps, 1] = graph.nodes[node, 1]
+        steps += 1
+        if scratch.trail[node, PARENT] & ROOT:
+            break
+        node = scratch.trail[node, PARENT] & NODE_MASK
     chain[steps, 0] = start % graph.stride
     chain[steps, 1] = start // graph.stride
     return steps + 1, expanded
@@ -152,7 +167,7 @@ def _search(
     away = np.empty(2 + LANDMARKS, np.int64)
     _mark_goal(graph, trail, near, goal, mark, away)
     size = 0
-    for index in range(_connect_or_be(start, graph.stride, graph.clear, graph.node_of, near)):
+    for index in range(connect_or_be(start, graph.stride, graph.clear, graph.node_of, near)):
         node = near[index, 0]
         trail[node, PARENT] = mark | ROOT | near[index, 2] << NODE_BITS
         trail[node, SO_FAR] = near[index, 1]
@@ -176,7 +191,7 @@ def _search(
         if trail[node, LAST_LEG] >> 32 == query and here + (trail[node, LAST_LEG] & 0xFFFFFFFF) < best:
             best = here + (trail[node, LAST_LEG] & 0xFFFFFFFF)
             last = node
-        low, high = _onward(trail[node, PARENT] >> NODE_BITS & 15)
+        low, high = onward(trail[node, PARENT] >> NODE_BITS & 15)
         for part in range(2):
             begin = first[node, low] if part == 0 else first[node, 0]
             end = first[node, 8] if part == 0 and low > high else first[node, high + 1]
@@ -197,49 +212,10 @@ def _search(
 
 
 @inlined
-def _sees(start: int, goal: int, stride: int, clear: I16) -> bool:
-    """Whether diagonal steps and then straight ones lead from start to goal past no subgoal and no wall."""
-    dx = goal % stride - start % stride
-    dy = goal // stride - start // stride
-    slanted = min(abs(dx), abs(dy))
-    straight = max(abs(dx), abs(dy)) - slanted
-    quadrant = (0 if dy < 0 else 1) if dx > 0 else (2 if dy > 0 else 3)
-    side = (1 if dx > 0 else 3) if abs(dx) > abs(dy) else (2 if dy > 0 else 0)
-    bend = start + slanted * (DX[4 + quadrant] + DY[4 + quadrant] * stride)
-    if slanted > abs(clear[start, 4 + quadrant]):
-        return False
-    return bool(straight <= abs(clear[bend, side]))
-
-
-@inlined
-def _onward(arrival: int) -> tuple[int, int]:
-    """The compass directions, first and last, that a shortest path can take on from a subgoal.
-
-    One that came north-east goes on between north and east, one that came north between west and
-    east, never back in x or in y: it would have met a cell beside the subgoal at a lower cost.
-    """
-    if arrival == ANYWHERE:
-        return 0, 7
-    turn = 1 if arrival & 1 else 2
-    return (arrival - turn) & 7, (arrival + turn) & 7
-
-
-@inlined
-def _connect_or_be(cell: int, stride: int, clear: I16, node_of: I32, near: I32) -> int:
-    """_connect, or the cell itself at no cost where it is a subgoal."""
-    if node_of[cell] < 0:
-        return connect(cell, stride, clear, node_of, near)
-    near[0, 0] = node_of[cell]
-    near[0, 1] = 0
-    near[0, 2] = ANYWHERE
-    return 1
-
-
-@inlined
 def _mark_goal(graph: Graph, trail: I64, near: I32, goal: int, mark: int, away: I64) -> None:
     """Write the last legs, and to `away` the goal's column, row and distances from the landmarks."""
     away[:] = FAR
-    for index in range(_connect_or_be(goal, graph.stride, graph.clear, graph.node_of, near)):
+    for index in range(connect_or_be(goal, graph.stride, graph.clear, graph.node_of, near)):
         node = near[index, 0]
         trail[node, LAST_LEG] = mark | near[index, 1]
         for column in range(2, away.size):
@@ -255,12 +231,6 @@ def _lower_bound(nodes: I32, node: int, away: I64) -> int:
     for column in range(2, nodes.shape[1]):
         least = max(least, abs(nodes[node, column] - away[column]))
     return least
-
-
-@inlined
-def octile(dx: int, dy: int) -> int:
-    """Cost of a way as if nothing stood in it; `dx` and `dy` are not negative."""
-    return STRAIGHT * abs(dx - dy) + DIAGONAL * min(dx, dy)
 
 
 @compiled
