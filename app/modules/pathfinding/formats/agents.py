@@ -58,6 +58,8 @@ def _costs(surface: Surface, agent: AgentClass) -> F32:
     for name in (*agent.costs, *agent.forbidden):
         if name not in names:
             raise Invalid(f"the map has no terrain {name!r}", hint=nearest(name, names))
+    if names[BLOCKED] in agent.costs:
+        raise Invalid(f"terrain {names[BLOCKED]!r} has a cost", hint="nobody walks on it: give another terrain a cost")
     costs = np.array([agent.costs.get(terrain.name, terrain.cost) for terrain in surface.terrains], np.float32)
     costs[[names.index(name) for name in agent.forbidden]] = np.inf
     costs[BLOCKED] = np.inf

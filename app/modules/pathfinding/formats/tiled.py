@@ -24,6 +24,9 @@ GROUPS_MAX = 16
 TILE_LAYERS_MAX = 64
 """Tile layers of one map."""
 
+STACKED_MAX = 8
+"""Tiles of all layers together, in maps of the greatest size: unpacking takes a moment for each."""
+
 EMPTY = msgspec.Raw(b"")
 Pixels = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 Side = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -77,11 +80,12 @@ DECODER = msgspec.json.Decoder(Map)
 
 
 class Placed(NamedTuple):
-    """A layer with its path in the file and the floor that it, or a group around it, names."""
+    """A layer with its path in the file, and the floor and collision that it, or a group around it, names."""
 
     layer: Layer
     path: str
     floor: int
+    collision: bool | None
 
 
 def read(data: bytes, limits: Limits) -> Surface:
@@ -94,7 +98,7 @@ def read(data: bytes, limits: Limits) -> Surface:
     file = documents.decode(DECODER, data)
     if file.orientation != "orthogonal":
         raise wrong("orientation", f"{file.orientation!r}", "only orthogonal maps are grids of squares")
-    placed = list(_placed(file.layers, "layers", 0, 1))
+    placed = list(_placed(file.layers, "layers", (0, None), 1))
     drawn = [each for each in placed if each.layer.type == "tilelayer"]
     if not drawn:
         raise wrong("layers", "no tile layer", "expected at least one")
@@ -102,6 +106,8 @@ def read(data: bytes, limits: Limits) -> Surface:
     area = _area(file, drawn)
     floors = sorted({each.floor for each in drawn})
     check_size(area.height, area.width, limits, layers=len(floors))
+    covered = len(drawn) * area.height * area.width
+    check_count("the tiles of all layers", covered, STACKED_MAX * limits.map_cells_max)
     known = tiles(file.tilesets)
     empty = value(file.properties, "empty_passable", FLAG, "its top")
     surface = combined([_cells(drawn, floor, area) for floor in floors], known, area, empty_passable=empty is True)
@@ -110,18 +116,19 @@ def read(data: bytes, limits: Limits) -> Surface:
     return surface._replace(links=tuple(grid_link(path, surface.terrain, link) for path, link in links))
 
 
-def _placed(layers: list[Layer], path: str, floor: int, depth: int) -> Iterator[Placed]:
-    """All layers that are no groups, bottom first."""
+def _placed(layers: list[Layer], path: str, around: tuple[int, bool | None], depth: int) -> Iterator[Placed]:
+    """All layers that are no groups, bottom first; `around` are the floor and collision of their group."""
     if depth > GROUPS_MAX:
         raise wrong(path, "groups within groups", f"expected at most {GROUPS_MAX}")
     for place, layer in enumerate(layers):
         here = f"{path}[{place}]"
-        named = value(layer.properties, "floor", INTEGER, here)
-        own = floor if named is None else named
+        floor = value(layer.properties, "floor", INTEGER, here)
+        collision = value(layer.properties, "collision", FLAG, here)
+        own = around[0] if floor is None else floor, around[1] if collision is None else collision
         if layer.type == "group":
             yield from _placed(layer.layers, f"{here}.layers", own, depth + 1)
         else:
-            yield Placed(layer, here, own)
+            yield Placed(layer, here, *own)
 
 
 def _area(file: Map, drawn: list[Placed]) -> Area:
@@ -138,7 +145,7 @@ def _area(file: Map, drawn: list[Placed]) -> Area:
 
 def _cells(drawn: list[Placed], floor: int, area: Area) -> Iterator[tuple[Stored, bool | None]]:
     """The tile numbers of a floor's layers, bottom first, and what each layer says of collision."""
-    for layer, path, own in drawn:
+    for layer, path, own, collision in drawn:
         if own == floor:
             packed = (layer.encoding, layer.compression)
             chunks = layer.chunks
@@ -147,7 +154,6 @@ def _cells(drawn: list[Placed], floor: int, area: Area) -> Iterator[tuple[Stored
                 paths = [f"{path}.data"]
             else:
                 paths = [f"{path}.chunks[{place}].data" for place in range(len(chunks))]
-            collision = value(layer.properties, "collision", FLAG, path)
             yield Stored(fill(chunks, paths, packed, area), path, tuple(chunks), tuple(paths)), collision
 
 
@@ -155,7 +161,7 @@ def _links(file: Map, placed: list[Placed], floors: list[int], area: Area) -> li
     """The objects of class `link`, from their own cell to that of their target, each with its path."""
     ends: dict[int, tuple[float, float]] = {}
     links: list[tuple[str, Thing]] = []
-    for layer, path, floor in placed:
+    for layer, path, floor, _ in placed:
         for place, thing in enumerate(layer.objects):
             here = f"{path}.objects[{place}]"
             is_link = "link" in (thing.type, thing.class_)

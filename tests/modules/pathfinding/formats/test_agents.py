@@ -112,6 +112,11 @@ def test_an_unknown_terrain_is_refused_with_the_nearest_known(agent: AgentClass)
     assert caught.value.hint == "did you mean 'swamp'?"
 
 
+def test_a_cost_for_the_blocked_terrain_is_refused() -> None:
+    with pytest.raises(Invalid, match="terrain 'blocked' has a cost"):
+        ground(Surface(np.ones((1, 1), np.uint8), TERRAINS, None), AgentClass(costs={"blocked": 2.0}))
+
+
 def test_costs_that_are_out_of_range_together_are_refused_with_the_cell() -> None:
     surface = Surface(np.ones((2, 3), np.uint8), TERRAINS, np.array([[1, 1, 1], [1, 2, 1]], np.float32))
     with pytest.raises(Invalid, match=r"'ground' costs 1200.0 at cell \(1, 1\)"):

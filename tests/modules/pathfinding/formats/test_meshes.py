@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
+from app.core.errors import Invalid
+from app.modules.pathfinding import formats
 from app.modules.pathfinding.formats import Format
 from app.modules.pathfinding.surfaces import BLOCKED, Link, Mesh, Terrain
-from tests.modules.pathfinding.formats.cases import fixture, mesh, neighbors, polygons, refusal
+from tests.modules.pathfinding.formats.cases import LIMITS, fixture, mesh, neighbors, polygons, refusal
 
 UNITY = json.loads(fixture("unity.json"))
 GODOT = json.loads(fixture("godot3d.json"))
@@ -108,6 +111,19 @@ def test_the_lines_of_an_obj_are_read() -> None:
     read = mesh(fixture("recast.obj"), "recast")
     assert (len(read.vertices), neighbors(read), named(read)) == (4, {(0, 1)}, ["walkable"] * 2)
     assert len(mesh(b"v 0 0 0\nv 1 0 0 1.0\r\nv 1 0 1\nf 1/2/3 2//1 3\n", "recast").areas) == 1
+
+
+@pytest.mark.parametrize("item", [b"{},", b"[],", b"1,", b'"",'])
+@pytest.mark.parametrize("field", ["vertices", "indices", "areas", "areaNames", "areaCosts", "links"])
+def test_an_export_with_millions_of_items_is_counted_and_not_read(field: str, item: bytes) -> None:
+    data = json.dumps(UNITY | {field: "HERE"}).encode().replace(b'"HERE"', b"[" + item * 2_000_000 + item[:-1] + b"]")
+    tracemalloc.start()
+    try:
+        with pytest.raises(Invalid):
+            formats.read(data, "unity", LIMITS)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(data)
+    finally:
+        tracemalloc.stop()
 
 
 def unity(**fields: Any) -> bytes:

@@ -92,6 +92,8 @@ def test_any_collision_blocks_and_the_topmost_cost_and_terrain_win() -> None:
 def test_a_layer_says_whether_its_tiles_collide() -> None:
     assert costs(grid(tiled(layer([1, 1]), layer([0, 1], **prop("collision", True))), "tiled")) == [[1.0, 0.0]]
     assert costs(grid(tiled(layer([1, 2], **prop("collision", False))), "tiled")) == [[1.0, 1.0]]
+    group = {"type": "group", "layers": [layer([0, 1])], **prop("collision", True)}
+    assert costs(grid(tiled(layer([1, 1]), group), "tiled")) == [[1.0, 0.0]]
 
 
 def test_a_tile_with_shapes_collides_unless_it_says_no() -> None:
@@ -157,6 +159,13 @@ def test_numbers_beyond_a_layer_s_size_are_counted_and_not_read(numbers: bytes) 
         assert tracemalloc.get_traced_memory()[1] < 2 * len(data) + 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_more_layers_than_can_be_unpacked_in_a_moment_are_refused() -> None:
+    assert (
+        "the tiles of all layers"
+        in refusal(tiled(*(layer([]) for _ in range(17)), width=64, height=16), "tiled").message
+    )
 
 
 def link(**fields: Any) -> dict[str, Any]:
