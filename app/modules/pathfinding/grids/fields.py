@@ -82,20 +82,18 @@ def fill(field: Field, free: U8, cost: F32) -> None:
     """Compute the whole field anew in its own arrays; raises Invalid, and then the field reaches nothing."""
     if cost.size == 0:
         _spread(field, free)
-        return
-    cheapest, dearest = _begin(field, free, cost)
-    if not (cheapest > 0.0 and dearest < math.inf):
-        raise Invalid(
-            f"the costs of free cells go from {cheapest!r} to {dearest!r}", hint="expected finite costs above 0"
-        )
-    # A step leads at most sqrt 2 * the greatest cost ahead; one bucket more, because buckets begin anywhere.
-    width = STRAIGHT * max(WIDTH * cheapest, dearest * math.sqrt(2.0) / (BUCKETS_MAX - 2))
-    buckets = 1 << int(dearest * DIAGONAL / width + 1.0).bit_length()
-    # A wave front is seldom longer than the map's rim; where it is, there is a next try.
-    room = 4 * (field.stride + free.size // field.stride) + field.goals.size
-    order = np.argsort(field.starts, kind="stable")
-    while not _settle(field, cost, order, np.empty((buckets, room), np.int32), width):
-        room *= 4
+        _direct(field)
+    else:
+        steps = offsets(field.stride)
+        _settle_all(field, free, cost, steps)
+        _direct_weighted(field, cost, steps)
+    stop_at_goals(field)
+
+
+def stop_at_goals(field: Field) -> None:
+    """Take the direction from goals that nothing is nearer than."""
+    there = field.reach[field.goals] == field.starts
+    field.flow[field.goals[there]] = NONE
 
 
 def distances(field: Field) -> F32:
@@ -128,6 +126,23 @@ def _empty(free: U8, cost: F32, stride: int, goals: I32, starts: F32 | None, wit
     return Field(stride, goals.astype(np.int32), units, limit, np.empty(free.size), np.empty(free.size, np.uint8))
 
 
+def _settle_all(field: Field, free: U8, cost: F32, steps: I64) -> None:
+    """Choose buckets by the costs that there are, and fill a field of weighted ground out of them; raises Invalid."""
+    cheapest, dearest = _begin(field, free, cost)
+    if not (cheapest > 0.0 and dearest < math.inf):
+        raise Invalid(
+            f"the costs of free cells go from {cheapest!r} to {dearest!r}", hint="expected finite costs above 0"
+        )
+    # A step leads at most sqrt 2 * the greatest cost ahead; one bucket more, because buckets begin anywhere.
+    width = STRAIGHT * max(WIDTH * cheapest, dearest * math.sqrt(2.0) / (BUCKETS_MAX - 2))
+    buckets = 1 << int(dearest * DIAGONAL / width + 1.0).bit_length()
+    # A wave front is seldom longer than the map's rim; where it is, there is a next try.
+    room = 4 * (field.stride + free.size // field.stride) + field.goals.size
+    order = np.argsort(field.starts, kind="stable")
+    while not _settle(field, cost, steps, order, np.empty((buckets, room), np.int32), width):
+        room *= 4
+
+
 @inlined
 def ways(reach: F64, cell: int, stride: int) -> int:
     """The steps that are open from a cell, a bit each by direction; their far ends may still be blocked.
@@ -142,13 +157,9 @@ def ways(reach: F64, cell: int, stride: int) -> int:
     return straight | (north & east) << 4 | (south & east) << 5 | (south & west) << 6 | (north & west) << 7
 
 
-@inlined
 def offsets(stride: int) -> I64:
-    """What the cell number changes by, by direction."""
-    steps = np.empty(8, np.int64)
-    for direction in range(8):
-        steps[direction] = DX[direction] + DY[direction] * stride
-    return steps
+    """What the cell number changes by, by direction, (8,) int64."""
+    return np.array(DX, np.int64) + np.array(DY, np.int64) * stride
 
 
 @compiled
@@ -210,7 +221,6 @@ def _spread(field: Field, free: U8) -> None:
                         size = push(heap, size, np.int64(there) << CELL_BITS | at)
                     break
                 reach[at] = there
-    _direct(field)
 
 
 @compiled
@@ -260,14 +270,12 @@ def _direct(field: Field) -> None:
         way = np.uint8(1) if east[cell] == straight else way
         way = np.uint8(0) if north[cell] == straight else way
         inner[cell] = way if (straight >= 0.0) & (straight < np.inf) else np.uint8(NONE)
-    stop_at_goals(field)
 
 
 @compiled
-def _direct_weighted(field: Field, cost: F32) -> None:
+def _direct_weighted(field: Field, cost: F32, steps: I64) -> None:
     """The same over weighted ground."""
     reach, stride, flow = field.reach, field.stride, field.flow
-    steps = offsets(stride)
     flow[:] = NONE
     here, mine, inner = reach[stride + 1 :], cost[stride + 1 :], flow[stride + 1 :]
     count = reach.size - 2 * stride - 2
@@ -281,7 +289,6 @@ def _direct_weighted(field: Field, cost: F32) -> None:
             open = (ahead[cell] >= 0.0) & (beside[cell] >= 0.0) & (along[cell] >= 0.0)
             good = open & (there == here[cell]) & (there < np.inf)
             inner[cell] = np.uint8(direction) if good else inner[cell]
-    stop_at_goals(field)
 
 
 @compiled
@@ -291,15 +298,6 @@ def widened(heap: I64) -> I64:
     for place in range(heap.size):
         wider[place] = heap[place]
     return wider
-
-
-@inlined
-def stop_at_goals(field: Field) -> None:
-    """Take the direction from goals that nothing is nearer than."""
-    for index in range(field.goals.size):
-        goal = field.goals[index]
-        if field.reach[goal] == field.starts[index]:
-            field.flow[goal] = NONE
 
 
 @compiled
@@ -318,16 +316,15 @@ def _begin(field: Field, free: U8, cost: F32) -> tuple[float, float]:
 
 
 @compiled
-def _settle(field: Field, cost: F32, order: I64, waiting: I32, width: float) -> bool:
+def _settle(field: Field, cost: F32, steps: I64, order: I64, waiting: I32, width: float) -> bool:
     """Fill a field of weighted ground out of buckets `width` units wide, or say that they are too small.
 
     `waiting` (buckets, room): cells by distance, in a ring of a power of two. A cell that is
     improved waits again; the old entry finds it nearer than its bucket, or does the work for both.
-    `order` (goals,): the goals by what they cost to start with.
+    `order` (goals,): the goals by what they cost to start with; `steps`: offsets.
     """
     reach, limit = field.reach, field.limit
     ring = waiting.shape[0] - 1
-    steps = offsets(field.stride)
     count = np.zeros(ring + 1, np.int64)
     for cell in range(reach.size):
         reach[cell] = np.inf if reach[cell] >= 0.0 else BLOCKED
@@ -371,5 +368,4 @@ def _settle(field: Field, cost: F32, order: I64, waiting: I32, width: float) -> 
                         return False
         count[now] = 0
         round += 1
-    _direct_weighted(field, cost)
     return True

@@ -13,7 +13,7 @@ import numpy as np
 from app.core.errors import Invalid
 from app.modules.pathfinding.compiled import compiled
 from app.modules.pathfinding.grids.fields import CELL_BITS, CELL_MASK, UNITS_MAX, build, offsets, ways, widened
-from app.modules.pathfinding.grids.graph import F64, I32, U8
+from app.modules.pathfinding.grids.graph import F64, I32, I64, U8
 from app.modules.pathfinding.grids.heap import pop, push
 from app.modules.pathfinding.grids.repair import step_cost
 from app.modules.pathfinding.grids.subgoals import STRAIGHT
@@ -53,12 +53,12 @@ def flee(
     danger = build(free, cost, stride, threats, within=sight)
     ground = cost if cost.size else np.ones(1, np.float32)
     limit = radius * STRAIGHT * (1.0 + 1e-7)
-    return Flights(*_flee(danger.reach, sight * STRAIGHT, ground, stride, danger.goals, agents, limit, steps))
+    return Flights(*_flee(danger.reach, sight * STRAIGHT, ground, offsets(stride), danger.goals, agents, limit, steps))
 
 
 @compiled
 def _flee(
-    danger: F64, sight: float, ground: F32, stride: int, threats: I32, agents: I32, limit: float, steps_max: int
+    danger: F64, sight: float, ground: F32, steps: I64, threats: I32, agents: I32, limit: float, steps_max: int
 ) -> tuple[I32, F32, F32, I32]:
     """Flights.
 
@@ -72,7 +72,7 @@ def _flee(
     walked = np.empty(danger.size, np.float64)
     came = np.empty(danger.size, np.uint8)
     heap = np.empty(1_024, np.int64)
-    steps = offsets(stride)
+    stride = steps[2]  # south
     for agent in range(agents.size):
         start = int(agents[agent])
         if danger[start] < 0.0:

@@ -58,10 +58,39 @@ def repair(field: Field, free: U8, cost: F32, rectangle: Rectangle) -> int:
         wrong = ~((changed > 0.0) & (changed < np.inf)) & (free.reshape(rows, stride)[top:bottom, left:right] != 0)
         if wrong.any():
             raise Invalid(f"a cost of {float(changed[wrong][0])!r}", hint="expected finite costs above 0")
-    count = int(_mend(field, free, cost, left, top, right, bottom))
+    _open_and_close(field, free, rectangle)
+    around = _around(field, rectangle)
+    touched = np.empty(around.size + free.size, np.int64)
+    touched[: around.size] = around
+    ground, steps = cost if cost.size else np.ones(1, np.float32), offsets(stride)
+    count = _forget(field, ground, steps, touched, around.size)
     if count < 0:
         fill(field, free, cost)
-    return count if count >= 0 else free.size
+        return free.size
+    count = _redirect(field, ground, steps, touched, _improve(field, ground, steps, touched, count))
+    stop_at_goals(field)
+    return count
+
+
+def _open_and_close(field: Field, free: U8, rectangle: Rectangle) -> None:
+    """Make newly blocked cells of the rectangle BLOCKED, and newly free ones not reached."""
+    left, top, right, bottom = rectangle
+    part = (slice(top, bottom), slice(left, right))
+    reach, flow = field.reach.reshape(-1, field.stride)[part], field.flow.reshape(-1, field.stride)[part]
+    standing = free.reshape(-1, field.stride)[part] != 0
+    reach[standing & (reach < 0.0)] = np.inf
+    reach[~standing] = BLOCKED
+    flow[~standing] = NONE
+
+
+def _around(field: Field, rectangle: Rectangle) -> I64:
+    """The free cells whose steps may have changed, (n,): diagonals pass the rectangle beside it as well."""
+    left, top, right, bottom = rectangle
+    rows = np.arange(max(top - 1, 1), min(bottom + 1, field.reach.size // field.stride - 1))
+    columns = np.arange(max(left - 1, 1), min(right + 1, field.stride - 1))
+    cells = (rows[:, None] * field.stride + columns).ravel()
+    free: I64 = cells[field.reach[cells] >= 0.0]
+    return free
 
 
 @inlined
@@ -87,35 +116,7 @@ def _explain(reach: F64, ground: F32, stride: int, steps: I64, cell: int) -> int
 
 
 @compiled
-def _mend(field: Field, free: U8, cost: F32, left: int, top: int, right: int, bottom: int) -> int:
-    """Mend the field; how many cells it had to look at, -1 where they were too many and all must be filled anew."""
-    reach, stride = field.reach, field.stride
-    ground = cost if cost.size > 0 else np.ones(1, np.float32)
-    touched = np.empty(reach.size, np.int64)
-    for row in range(top, bottom):
-        for cell in range(row * stride + left, row * stride + right):
-            if free[cell] == 0:
-                reach[cell] = BLOCKED
-                field.flow[cell] = NONE
-            elif reach[cell] < 0.0:
-                reach[cell] = np.inf
-    # Steps change beside the rectangle as well, where a diagonal passes it.
-    around = 0
-    for row in range(max(top - 1, 1), min(bottom + 1, reach.size // stride - 1)):
-        for cell in range(row * stride + max(left - 1, 1), row * stride + min(right + 1, stride - 1)):
-            if reach[cell] >= 0.0:
-                touched[around] = cell
-                around += 1
-    count = _forget(field, ground, touched, around)
-    if count < 0:
-        return -1
-    count = _improve(field, ground, touched, count)
-    _redirect(field, ground, touched, count)
-    return count
-
-
-@compiled
-def _forget(field: Field, ground: F32, touched: I64, around: int) -> int:
+def _forget(field: Field, ground: F32, steps: I64, touched: I64, around: int) -> int:
     """Take their distance from cells that have lost their way, beginning with touched[:around].
 
     A cell whose direction no longer explains its distance looks for another that does; where there is none,
@@ -123,7 +124,6 @@ def _forget(field: Field, ground: F32, touched: I64, around: int) -> int:
     `touched`, now the first ones and the lost ones, all STALE; -1 where too many are lost.
     """
     reach, flow, stride = field.reach, field.flow, field.stride
-    steps = offsets(stride)
     stack = np.empty(around + 1_024, np.int64)
     for place in range(around):
         stack[place] = touched[place]
@@ -162,13 +162,12 @@ def _forget(field: Field, ground: F32, touched: I64, around: int) -> int:
 
 
 @compiled
-def _improve(field: Field, ground: F32, touched: I64, count: int) -> int:
+def _improve(field: Field, ground: F32, steps: I64, touched: I64, count: int) -> int:
     """Let stale cells take the best that their neighbors offer, and spread what that improves; as Dijkstra.
 
     Returns the length of `touched` with the improved cells, all STALE.
     """
     reach, flow, stride, limit = field.reach, field.flow, field.stride, field.limit
-    steps = offsets(stride)
     heap = np.empty(count + field.goals.size + 1_024, np.int64)
     size = 0
     for place in range(count):
@@ -215,10 +214,9 @@ def _improve(field: Field, ground: F32, touched: I64, count: int) -> int:
 
 
 @compiled
-def _redirect(field: Field, ground: F32, touched: I64, count: int) -> None:
-    """Find the directions of stale cells and of their neighbors."""
+def _redirect(field: Field, ground: F32, steps: I64, touched: I64, count: int) -> int:
+    """Find the directions of stale cells and of their neighbors, and how many these are."""
     reach, flow, stride = field.reach, field.flow, field.stride
-    steps = offsets(stride)
     stale = count
     for place in range(stale):
         for direction in range(8):
@@ -229,4 +227,4 @@ def _redirect(field: Field, ground: F32, touched: I64, count: int) -> None:
                 count += 1
     for place in range(count):
         flow[touched[place]] = _explain(reach, ground, stride, steps, touched[place])
-    stop_at_goals(field)
+    return count
