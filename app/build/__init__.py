@@ -318,7 +318,15 @@ async def build(
             policy=policy,
             rungs=profile.ladder["behavior"],
         ),
-        pathfinding_module.build(settings=settings["pathfinding"], worlds=worlds, journal=journal, clock=clock),
+        pathfinding_module.build(
+            settings=settings["pathfinding"],
+            worlds=worlds,
+            journal=journal,
+            history=journal,
+            danger=open_network("danger", profile, engines, root=root),
+            clock=clock,
+            log=log,
+        ),
         dialogue_module.build(
             settings=settings["dialogue"],
             worlds=worlds,
@@ -331,6 +339,9 @@ async def build(
         ),
         quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),
     )
+    for module in modules:
+        if module.observe is not None:
+            stream.subscribe(module.observe)
     journal.reactions = [module.react for module in modules if module.react is not None]
     closers.extend(module.close for module in modules if module.close is not None)
 

@@ -94,6 +94,8 @@ class Module:
     pushes: tuple[type[Push], ...] = ()
     announce: Callable[[Event], Sequence[Push]] | None = None
     """What clients of the world are told of an event; pure and quick."""
+    observe: Callable[[Any, Sequence[Event]], None] | None = None
+    """(world, committed events, in order); quick, and with no events when a world has come from another process."""
     react: Callable[[Any, Event], Sequence[Change]] | None = None
     """(world, event) -> further changes, committed with the event; pure and quick."""
     warm: Callable[[], None] | None = None

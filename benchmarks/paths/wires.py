@@ -33,7 +33,9 @@ def requests(count: int) -> list[bytes]:
         chosen = short[random.integers(0, len(short), BATCH)]
         starts, goals = chosen[:, :2].tobytes(), chosen[:, 2:].tobytes()
         data = {"map": MAP, "starts": starts, "goals": goals}
-        frames.append(msgspec.msgpack.encode({"id": str(number), "op": "path.find", "deadline_ms": 1_000, "data": data}))
+        frames.append(
+            msgspec.msgpack.encode({"id": str(number), "op": "path.find", "deadline_ms": 1_000, "data": data})
+        )
     return frames
 
 

@@ -6,154 +6,26 @@ obstacles is shared by everyone; `own` makes one that follows the obstacles of a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
 
 import numpy as np
 
 from app.core.clock import Deadline
-from app.core.errors import Conflict
+from app.core.errors import Broken, Conflict
 from app.modules.pathfinding import logic
 from app.modules.pathfinding.board import Board, Rectangle
 from app.modules.pathfinding.crowds.crowd import Walls
+from app.modules.pathfinding.grids import costs, sight
 from app.modules.pathfinding.grids import flee as flight
 from app.modules.pathfinding.grids import labels as regions
-from app.modules.pathfinding.grids import search, sight
-from app.modules.pathfinding.grids.graph import I16, I32, U8, Graph
-from app.modules.pathfinding.grids.mending import Repaired
-from app.modules.pathfinding.grounds import EXACT, F32, PARTIAL, Flags, Ground, News, Paths, Spots, Wish, joined
+from app.modules.pathfinding.grids.graph import I32, U8
+from app.modules.pathfinding.grounds import F32, Flags, Ground, News, Paths, Spots, Wish, joined
+from app.modules.pathfinding.searches import OwnSearch, OwnWeighed, Search, Weighed
+from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.turns import Turns
 
 NOWHERE = np.empty((0, 2), np.int16)
-
-
-class Search(Protocol):
-    """An engine over cells; `free` and `labels` are (cells,), border included."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def stride(self) -> int: ...
-
-    @property
-    def free(self) -> U8: ...
-
-    @property
-    def labels(self) -> I32: ...
-
-    @property
-    def costs(self) -> F32:
-        """What a step on each cell costs, (cells,); infinite where blocked."""
-        ...
-
-    @property
-    def bytes(self) -> int: ...
-
-    @property
-    def weights(self) -> F32:
-        """What a step on each cell costs in units of `step_cost`, (cells,); empty where that is 1 everywhere."""
-        ...
-
-    @property
-    def step_cost(self) -> float:
-        """What a straight step of weight 1 costs."""
-        ...
-
-    def find(self, starts: I16, goals: I16, wish: Wish) -> Paths: ...
-
-    def reachable(self, starts: I16, goals: I16) -> Flags: ...
-
-    def own(self) -> OwnSearch:
-        """A copy whose cells may change."""
-        ...
-
-
-class OwnSearch(Search, Protocol):
-    """An engine over cells that change."""
-
-    def set_cells(self, left: int, top: int, free: U8) -> None:
-        """Make the cells from there on, border included, be as `free` (height, width) says."""
-        ...
-
-
-class Uniform:
-    """Every step costs the same: subgoals and landmarks, exact."""
-
-    name = "subgoals"
-
-    weights = np.empty(0, np.float32)
-
-    def __init__(self, graph: Graph, step_cost: float) -> None:
-        self._graph = graph
-        self._step_cost = step_cost
-
-    @property
-    def step_cost(self) -> float:
-        return self._step_cost
-
-    @property
-    def graph(self) -> Graph:
-        return self._graph
-
-    @property
-    def stride(self) -> int:
-        return self.graph.stride
-
-    @property
-    def free(self) -> U8:
-        return (self.graph.labels > 0).astype(np.uint8)
-
-    @property
-    def labels(self) -> I32:
-        return self.graph.labels
-
-    @property
-    def costs(self) -> F32:
-        return np.where(self.labels > 0, np.float32(self._step_cost), np.float32(np.inf))
-
-    @property
-    def bytes(self) -> int:
-        return sum(part.nbytes for part in self.graph if isinstance(part, np.ndarray))
-
-    def find(self, starts: I16, goals: I16, wish: Wish) -> Paths:
-        """Shortest paths, in the costs of this ground."""
-        found = search.answers(
-            self.graph, starts, goals, wish.max_cost / self._step_cost, wish.partial, wish.expansions_max
-        )
-        rung = np.full(len(starts), EXACT, np.uint8)
-        bound = np.where(found.status <= PARTIAL, np.float32(1.0), np.float32(np.nan))
-        return Paths(
-            found.status, found.cost * self._step_cost, found.expansions, rung, bound, found.offsets, found.waypoints
-        )
-
-    def reachable(self, starts: I16, goals: I16) -> Flags:
-        """Whether both ends lie in one region."""
-        return logic.same_region(self.labels, self.stride, starts, goals)
-
-    def own(self) -> OwnUniform:
-        return OwnUniform(self, self._step_cost)
-
-
-class OwnUniform(Uniform):
-    """The same over cells that change: the graph is mended where they do."""
-
-    def __init__(self, shared: Uniform, step_cost: float) -> None:
-        super().__init__(shared.graph, step_cost)
-        self._shared = shared
-        self._repaired = Repaired(shared.graph)
-
-    @property
-    def graph(self) -> Graph:
-        """The mended graph, or the one that all share while no cell is other than there."""
-        return self._repaired.graph if self._repaired.differing else self._shared.graph
-
-    @property
-    def free(self) -> U8:
-        return self._repaired.free
-
-    def set_cells(self, left: int, top: int, free: U8) -> None:
-        self._repaired.set_cells(left, top, free)
 
 
 class CellGround:
@@ -205,8 +77,8 @@ class CellGround:
     def _smoothed(self, found: Paths) -> Paths:
         """The same ways pulled straight; what is promised of a way by legal steps is not promised of these."""
         engine = self.engine
-        costs = engine.weights if engine.weights.size else None
-        taut = sight.smooth(engine.free, costs, engine.stride, found.offsets, found.waypoints)
+        weights = engine.weights if engine.weights.size else None
+        taut = sight.smooth(engine.free, weights, engine.stride, found.offsets, found.waypoints)
         bound = np.full(len(found.bound), np.nan, np.float32)
         return found._replace(
             cost=taut.cost * engine.step_cost, bound=bound, offsets=taut.offsets, waypoints=taut.waypoints
@@ -241,6 +113,9 @@ class CellGround:
     def walls(self) -> Walls:
         """Where the centers of agents of this size may not be."""
         return Walls(self.engine.free, self.engine.stride)
+
+    def refine(self, limits: Settings) -> None:
+        self.engine.refine(limits)
 
     def reading(self) -> AbstractContextManager[None]:
         """Hold off changes of the cells."""
@@ -293,6 +168,14 @@ class CellGround:
     def own(self) -> OwnCells:
         return OwnCells(self.engine.own(), self.walkable, self.size)
 
+    def weighable(self) -> OwnCells:
+        """The same ground with tables of its own in which every cell may have a cost of its own."""
+        engine = self.engine
+        if not isinstance(engine, Weighed):
+            prices = np.where(engine.labels > 0, np.float32(engine.step_cost), np.float32(0.0))
+            engine = Weighed(costs.prepare(engine.free, prices, engine.stride))
+        return OwnCells(engine.own(), self.walkable, self.size)
+
 
 class OwnCells(CellGround):
     """The same over the cells of one world's map, whose obstacles come and go."""
@@ -300,6 +183,16 @@ class OwnCells(CellGround):
     def __init__(self, engine: OwnSearch, walkable: U8, size: int) -> None:
         super().__init__(engine, walkable, size)
         self._own_engine = engine
+
+    def weigh(self, multiplier: F32, areas: Sequence[Rectangle]) -> None:
+        """Take over learned costs, (rows, columns) factors of at least 1, in the areas where they differ."""
+        engine = self._own_engine
+        if not isinstance(engine, OwnWeighed):
+            raise Broken("ground of one cost cannot be weighed", hint="begin from `weighable`")
+        with self._turns.writing():
+            for area in areas:
+                part = multiplier[area.top : area.bottom, area.left : area.right]
+                engine.set_danger(area.left + 1, area.top + 1, part)
 
     def follow(self, news: News) -> None:
         """Take over what stands on the board in the areas that may differ."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.clock import Clock, Deadline
+from app.core.clock import Clock
 from app.core.errors import Error
 from app.core.messages import Event
 from app.core.ports import History, Log, Network
@@ -96,7 +97,7 @@ class Dangers:
             for changed in await known.overlays.refresh(known.world.state.game_s):
                 live = known.lives.get(changed.map)
                 if live is not None:
-                    await self._planner.prepare(lambda live=live, changed=changed: live.weigh(changed))
+                    await self._planner.prepare(partial(live.weigh, changed))
         except Error as error:
             self._log.warning("dangers.not_weighed", world=known.world.id, reason=error.message)
 
@@ -104,7 +105,7 @@ class Dangers:
         """Survey the maps that are asked for and new, or new versions."""
         for name, live in list(known.lives.items()):
             if known.laid.get(name) is not live:
-                ground: Ground = await self._planner.prepare(lambda live=live: survey(live.prepared.walkable()))
+                ground = await self._planner.prepare(partial(_surveyed, live))
                 known.overlays.lay(name, ground, {key: agent.caution for key, agent in live.prepared.classes.items()})
                 known.laid[name] = live
 
@@ -126,3 +127,7 @@ class Dangers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _surveyed(live: Live) -> Ground:
+    return survey(live.prepared.walkable())

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from app.core.clock import Deadline
 from app.modules.pathfinding.board import Board, Rectangle
 from app.modules.pathfinding.grids.graph import F64, I32, U8
+from app.modules.pathfinding.settings import Settings
 from app.world.entities import Obstacle
 
 F32 = NDArray[np.float32]
@@ -95,6 +96,10 @@ class Ground(Protocol):
     @property
     def passable_cells(self) -> int:
         """Cells where such an agent may be; 0 on a navmesh."""
+        ...
+
+    def refine(self, limits: Settings) -> None:
+        """Spend time, bounded by the limits, on tables that make answers quicker."""
         ...
 
     def own(self) -> OwnGround:

@@ -7,12 +7,14 @@ past the call's deadline.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 from app.core.errors import Invalid, NotFound, nearest
 from app.core.ids import stable_hash
 from app.core.module import Call
 from app.modules.pathfinding import logic, messages
+from app.modules.pathfinding.dangers import Dangers
 from app.modules.pathfinding.grounds import Ground, Paths, Spots, Wish
 from app.modules.pathfinding.planner import Planner
 from app.modules.pathfinding.settings import Settings
@@ -28,10 +30,17 @@ T = TypeVar("T")
 class Maps:
     """The maps of all worlds, each as it stands."""
 
-    def __init__(self, settings: Settings, worlds: Worlds, planner: Planner) -> None:
+    def __init__(self, settings: Settings, worlds: Worlds, planner: Planner, dangers: Dangers) -> None:
         self.settings = settings
         self._worlds = worlds
         self._planner = planner
+        self._dangers = dangers
+
+    def walked(self, call: Call, request: messages.Find, paths: Paths) -> None:
+        """Let the visits of newly found ways count where dangers are learned."""
+        ways = [paths.waypoints[begin:end] for begin, end in pairwise(paths.offsets.tolist()) if end > begin]
+        world = self._worlds.get(call.tenant, call.world)
+        self._dangers.walked(world, request.map, request.agent_class, ways)
 
     def stored(self, call: Call, name: str) -> StoredMap:
         """The map's newest version as uploaded; raises NotFound."""
@@ -54,9 +63,12 @@ class Maps:
     async def ask(self, call: Call, request: messages.MapRequest, work: Callable[[Live, Ground], T]) -> T:
         """What `work` makes, in a thread, of the map and of the ground of the request's class of agents."""
         live = await self.live(call, request.map)
+        overlay: messages.Overlay = getattr(request, "overlay", "none")
+        if overlay == "danger":
+            self._dangers.ask(self._worlds.get(call.tenant, call.world), live)
 
         def answer() -> T:
-            ground = live.ground(request.agent_class)
+            ground = live.ground(request.agent_class, overlay)
             call.notes.update(rung="exact", engine=ground.engine_name)
             return work(live, ground)
 
@@ -75,7 +87,7 @@ class Pathfinding:
         wish = self._wish(request.max_cost, request.weight, partial=request.partial, smooth=request.smooth)
         stop = call.deadline.less_ms(self._settings.reply_reserve_ms)
 
-        def work(live: Live, ground: Ground) -> messages.Found:
+        def work(live: Live, ground: Ground) -> tuple[Paths, messages.Found]:
             starts, goals = self._pairs(live, request.starts, request.goals, request.format)
             if request.walkers and len(request.walkers) != len(starts):
                 raise Invalid(
@@ -85,9 +97,16 @@ class Pathfinding:
             if request.walkers:
                 live.walk(request.walkers, paths)
             call.notes.update(queries=len(starts), rung=_worst(paths))
-            return logic.found(paths, request.format, map=live.name, version=live.version)
+            overlay = live.overlay(request.agent_class) if request.overlay == "danger" else None
+            version = overlay.version if overlay else 0
+            return paths, logic.found(
+                paths, request.format, map=live.name, version=live.version, overlay_version=version
+            )
 
-        return await self._maps.ask(call, request, work)
+        paths, answer = await self._maps.ask(call, request, work)
+        if request.walkers:
+            self._maps.walked(call, request, paths)
+        return answer
 
     async def distance(self, call: Call, request: messages.Distance) -> messages.DistanceAnswer:
         """As find, with the costs alone."""

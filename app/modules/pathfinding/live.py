@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from app.core.clock import Clock
 from app.modules.pathfinding.board import Board, Rectangle, merged, raster
-from app.modules.pathfinding.cells import CellGround, cells_of
+from app.modules.pathfinding.cells import CellGround, OwnCells, cells_of
 from app.modules.pathfinding.fields import Fields
 from app.modules.pathfinding.grounds import FOUND, PARTIAL, Ground, News, OwnGround, Paths
+from app.modules.pathfinding.overlays.watch import Overlay
 from app.modules.pathfinding.prepared import Prepared
 from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.walkers import Walkers
@@ -55,30 +56,55 @@ class Live:
         self._walking = threading.Lock()
         self._applied: dict[str, Obstacle] = {}
         self._board = Board(*prepared.size)
+        self._whole = Rectangle(0, 0, self._board.columns, self._board.rows)
         self._own: dict[str, OwnGround] = {}
+        self._weighed: dict[str, tuple[Overlay, OwnCells]] = {}
         self.fields = Fields(self._cells, settings, clock)
 
     def touch(self, ids: tuple[str, ...]) -> None:
         """Note that one change was committed, and which obstacles it added, moved or removed."""
         self._touched.append(ids)
 
-    def ground(self, agent_class: str) -> Ground:
-        """What agents of that class walk on now; raises NotFound."""
+    def ground(self, agent_class: str, overlay: str = "none") -> Ground:
+        """What agents of that class walk on now, with learned dangers where they are ready; raises NotFound."""
         shared = self.prepared.ground(agent_class)
         with self._syncing:
             self._sync()
+            if overlay == "danger" and agent_class in self._weighed:
+                return self._weighed[agent_class][1]
             return self._followed(agent_class) if self._applied or self._own else shared
+
+    def overlay(self, agent_class: str) -> Overlay | None:
+        """The learned dangers that `ground` has, if any."""
+        known = self._weighed.get(agent_class)
+        return known[0] if known else None
+
+    def weigh(self, overlay: Overlay) -> None:
+        """Take over learned dangers; they are in the next query when this returns."""
+        known = self._weighed.get(overlay.agents)
+        if known is None:
+            own = cells_of(self.prepared.ground(overlay.agents)).weighable()
+            own.weigh(overlay.multiplier, [self._whole])
+            with self._syncing:
+                self._sync()
+                own.follow(News(self._board, [self._whole], self._applied))
+                self._weighed[overlay.agents] = (overlay, own)
+            return
+        areas = [Rectangle(x, y, x + width, y + height) for x, y, width, height in overlay.changed.tolist()]
+        known[1].weigh(overlay.multiplier, areas)
+        self._weighed[overlay.agents] = (overlay, known[1])
+        if (overlay.agents, "danger") in self.fields.used():
+            self.fields.mend(overlay.agents, "danger", known[1], areas)
 
     def _followed(self, agent_class: str) -> OwnGround:
         """The ground of a class with tables that follow the obstacles."""
         if agent_class not in self._own:
-            whole = Rectangle(0, 0, self._board.columns, self._board.rows)
             own = self._own[agent_class] = self.prepared.ground(agent_class).own()
-            own.follow(News(self._board, [whole], self._applied))
+            own.follow(News(self._board, [self._whole], self._applied))
         return self._own[agent_class]
 
     def _cells(self, agent_class: str, overlay: str) -> CellGround:
-        return cells_of(self.ground(agent_class))
+        return cells_of(self.ground(agent_class, overlay))
 
     def sync(self) -> None:
         """Bring every table that is in use to the obstacles as they are."""
@@ -103,10 +129,12 @@ class Live:
                 areas += self._board.change(before, after)
         if areas:
             news = News(self._board, merged(areas, self._settings.repair_cells_max), self._applied)
-            for ground in self._own.values():
+            for ground in (*self._own.values(), *(weighed for _, weighed in self._weighed.values())):
                 ground.follow(news)
             for agent_class, overlay in self.fields.used():
-                self.fields.mend(agent_class, overlay, cells_of(self._followed(agent_class)), news.areas)
+                known = self._weighed.get(agent_class) if overlay == "danger" else None
+                cells = known[1] if known else cells_of(self._followed(agent_class))
+                self.fields.mend(agent_class, overlay, cells, news.areas)
 
     def obstructed(self) -> NDArray[np.bool_]:
         """Where obstacles stand, (rows, columns)."""

@@ -213,7 +213,7 @@ def pack_ways(offsets: I32, waypoints: Spots, format: Shape) -> tuple[bytes, byt
     return b"", tuple(places[begin:end] for begin, end in pairwise(ends))
 
 
-def found(paths: Paths, format: Shape, *, map: str, version: int) -> Found:
+def found(paths: Paths, format: Shape, *, map: str, version: int, overlay_version: int) -> Found:
     """The reply to path.find."""
     offsets, waypoints = pack_ways(paths.offsets, paths.waypoints, format)
     rung = paths.rung.tobytes() if format == "packed" else tuple(RUNGS[code] for code in paths.rung.tolist())
@@ -221,6 +221,7 @@ def found(paths: Paths, format: Shape, *, map: str, version: int) -> Found:
         map=map,
         version=version,
         queries=len(paths.status),
+        overlay_version=overlay_version,
         status=pack_status(paths.status, format),
         cost=pack_numbers(paths.cost, format),
         expansions=pack(paths.expansions) if format == "packed" else tuple(paths.expansions.tolist()),

@@ -104,7 +104,8 @@ class Find(MapRequest, frozen=True, kw_only=True):
     A way longer than `max_cost` is over_budget. With `partial`, a goal out of reach is replaced by
     the reachable place nearest to it in a straight line. A start on a blocked cell and a cell
     outside the map are invalid; a blocked goal is unreachable. `overlay` adds what was learned of
-    dangers. `weight` above 1 allows a way up to so many times as long as the shortest. With `smooth` the
+    dangers, as far as that is ready. `weight` allows a way up to so many times as dear as the cheapest, which is
+    found sooner where costs differ; 1 asks for the cheapest. With `smooth` the
     way on a grid is pulled straight past the corners and its cost is its length. `walkers` name who walks,
     one for each start: they are told (`path.blocked`) when an obstacle comes into their newest way.
     """
@@ -115,7 +116,7 @@ class Find(MapRequest, frozen=True, kw_only=True):
     goals: Places
     overlay: Overlay = "none"
     max_cost: float | None = None
-    weight: Annotated[float, msgspec.Meta(ge=1.0, le=3.0)] = 1.0
+    weight: Annotated[float, msgspec.Meta(ge=1.0, le=3.0)] = 1.05
     partial: bool = False
     smooth: bool = False
     walkers: Annotated[tuple[Id, ...], msgspec.Meta(max_length=16_384)] = ()
@@ -131,10 +132,12 @@ class Found(MapReply, frozen=True, kw_only=True):
     cost and no bound; `offsets` is then empty and `waypoints` has one list for each query. Between two
     waypoints the way is straight or diagonal, or any straight line where it was smoothed.
 
-    `bound` is how many times the shortest way's cost the cost is at most, NaN where nothing is promised.
+    `bound` is how many times the cheapest way's cost the cost is at most, NaN where nothing is promised.
+    `overlay_version` numbers the learned dangers that were taken into account, 0 for none.
     """
 
     queries: int
+    overlay_version: int
     status: bytes | tuple[Status, ...]
     cost: bytes | tuple[float | None, ...]
     expansions: bytes | tuple[int, ...]
@@ -153,7 +156,7 @@ class Distance(MapRequest, frozen=True, kw_only=True):
     goals: Places
     overlay: Overlay = "none"
     max_cost: float | None = None
-    weight: Annotated[float, msgspec.Meta(ge=1.0, le=3.0)] = 1.0
+    weight: Annotated[float, msgspec.Meta(ge=1.0, le=3.0)] = 1.05
 
 
 class DistanceAnswer(MapReply, frozen=True, kw_only=True):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from app.core.clock import Clock
 from app.core.module import Handler, Module, Scope
-from app.core.ports import Journal
+from app.core.ports import History, Journal, Log, Network
 from app.modules.pathfinding import messages
+from app.modules.pathfinding.dangers import Dangers
 from app.modules.pathfinding.flows import Flows
 from app.modules.pathfinding.handler import Maps, Pathfinding
 from app.modules.pathfinding.maps import Cartography
@@ -16,13 +17,28 @@ from app.modules.pathfinding.warming import warm
 from app.world.state import Worlds
 
 
-def build(*, settings: Settings, worlds: Worlds, journal: Journal, clock: Clock) -> Module:
-    """The module, ready to answer; its threads start with the first request."""
+def build(
+    *,
+    settings: Settings,
+    worlds: Worlds,
+    journal: Journal,
+    history: History,
+    danger: Network | None,
+    clock: Clock,
+    log: Log,
+) -> Module:
+    """The module, ready to answer; its threads start with the first request. Without a network counts tell dangers."""
     planner = Planner(settings, clock)
+    dangers = Dangers(settings, planner=planner, history=history, network=danger, clock=clock, log=log)
     maps = Cartography(settings, worlds, journal, planner)
-    known = Maps(settings, worlds, planner)
+    known = Maps(settings, worlds, planner, dangers)
     answers, flows, previews = Pathfinding(known), Flows(known), Previews(known)
     ms = settings.deadline_ms
+
+    async def close() -> None:
+        await dangers.close()
+        await planner.close()
+
     return Module(
         name="pathfinding",
         handlers=(
@@ -52,5 +68,6 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal, clock: Clock)
         pushes=(messages.PathBlocked,),
         announce=maps.announce,
         warm=warm,
-        close=planner.close,
+        observe=dangers.observe,
+        close=close,
     )

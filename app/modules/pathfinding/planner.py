@@ -77,6 +77,8 @@ class Planner:
         self._searching = ThreadPoolExecutor(settings.threads_max, thread_name_prefix="path-search")
         # A thread of its own: a big upload must not keep queries waiting.
         self._preparing = ThreadPoolExecutor(1, thread_name_prefix="path-prepare")
+        # Another for what only makes answers better: it may take seconds.
+        self._refining = ThreadPoolExecutor(1, thread_name_prefix="path-refine")
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()
         self._pending: dict[str, asyncio.Future[Prepared]] = {}
         self._lives: OrderedDict[tuple[str, str, str], tuple[World, Live]] = OrderedDict()
@@ -84,6 +86,10 @@ class Planner:
     async def run(self, work: Callable[[], T], deadline: Deadline) -> T:
         """What `work` returns, from a thread; raises DeadlineExceeded. Work not begun by then never is."""
         return await _within(asyncio.get_running_loop().run_in_executor(self._searching, work), deadline)
+
+    async def prepare(self, work: Callable[[], T]) -> T:
+        """What `work` returns, from a thread that nobody's query waits for."""
+        return await asyncio.get_running_loop().run_in_executor(self._refining, work)
 
     def start(self, work: Callable[[], object]) -> None:
         """Let `work` run in a thread; nobody waits for it."""
@@ -174,6 +180,7 @@ class Planner:
     def _keep(self, sha256: str, prepared: Prepared) -> None:
         self._prepared[sha256] = prepared
         self._prepared.move_to_end(sha256)
+        self._refining.submit(prepared.refine, self._settings)
         held = sum(kept.bytes for kept in self._prepared.values())
         while held > self._settings.prepared_bytes_max and len(self._prepared) > 1:
             _, dropped = self._prepared.popitem(last=False)
@@ -183,6 +190,7 @@ class Planner:
         """Drop work that has not begun and let the threads end."""
         self._searching.shutdown(wait=False, cancel_futures=True)
         self._preparing.shutdown(wait=False, cancel_futures=True)
+        self._refining.shutdown(wait=False, cancel_futures=True)
 
 
 async def _within(work: Awaitable[T], deadline: Deadline) -> T:

@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from app.core.errors import NotFound, nearest
 from app.modules.pathfinding import formats
-from app.modules.pathfinding.cells import CellGround, Uniform
+from app.modules.pathfinding.cells import CellGround, cells_of
+from app.modules.pathfinding.formats.agents import Ground as Walked
 from app.modules.pathfinding.formats.agents import ground
-from app.modules.pathfinding.grids import subgoals
+from app.modules.pathfinding.grids import costs, subgoals
 from app.modules.pathfinding.grounds import F32, Ground, Kind, Spots
 from app.modules.pathfinding.messages import Stage
 from app.modules.pathfinding.options import Options
+from app.modules.pathfinding.searches import Search, Uniform, Weighed
 from app.modules.pathfinding.settings import Settings
-from app.modules.pathfinding.surfaces import AgentClass, Mesh, Surface
+from app.modules.pathfinding.surfaces import U8, AgentClass, Mesh, Surface
 
 Tell = Callable[[Stage, str, float], None]
 """Is told the stage, the class of agents and the share that is done, from 0 to 1."""
@@ -33,6 +35,7 @@ class Prepared(NamedTuple):
 
     grounds: Mapping[str, Ground]
     """By class of agents; the one without a name is always there."""
+    classes: Mapping[str, AgentClass]
     kind: Kind
     size: tuple[int, int]
     """Rows and columns, layers included; (0, 0) for a navmesh."""
@@ -69,10 +72,19 @@ class Prepared(NamedTuple):
             )
         return found
 
+    def walkable(self) -> U8:
+        """Where an agent of size 1 may be, (rows, columns); raises Conflict for a navmesh."""
+        return cells_of(self.ground("")).walkable
+
+    def refine(self, limits: Settings) -> None:
+        """Spend time on tables that make answers quicker."""
+        for known in self.grounds.values():
+            known.refine(limits)
+
     @property
     def bytes(self) -> int:
         """What all tables take in memory."""
-        return sum(ground.bytes for ground in self.grounds.values())
+        return sum(known.bytes for known in self.grounds.values())
 
 
 def prepare(data: bytes, format: formats.Format, options: Options, limits: Settings, tell: Tell) -> Prepared:
@@ -85,7 +97,7 @@ def prepare(data: bytes, format: formats.Format, options: Options, limits: Setti
         tell("preparing", name, index / len(classes))
         grounds[name] = _ground(content, agent)
     tell("preparing", "", 1.0)
-    return _described(content, grounds)
+    return _described(content, grounds, classes)
 
 
 def _ground(content: Surface | Mesh, agent: AgentClass) -> Ground:
@@ -98,17 +110,35 @@ def _cells(surface: Surface, agent: AgentClass) -> CellGround:
     walked = ground(surface, agent)
     single = walked if agent.size == 1 else ground(surface, msgspec.structs.replace(agent, size=1))
     walkable = single.free.reshape(-1, single.stride)[1:-1, 1:-1]
-    engine = Uniform(subgoals.prepare(walked.free.reshape(-1, walked.stride)), walked.uniform)
-    return CellGround(engine, walkable, agent.size)
+    return CellGround(_engine(surface, walked), walkable, agent.size)
+
+
+def _engine(surface: Surface, walked: Walked) -> Search:
+    """Subgoals where every step costs the same and nothing leads past the cells; gates elsewhere."""
+    if walked.cost is None and not surface.links:
+        return Uniform(subgoals.prepare(walked.free.reshape(-1, walked.stride)), walked.uniform)
+    prices = walked.free * np.float32(walked.uniform) if walked.cost is None else walked.cost
+    return Weighed(costs.prepare(walked.free, prices, walked.stride, links=_links(surface, walked)))
+
+
+def _links(surface: Surface, walked: Walked) -> costs.Links:
+    """The links of which both ends have room for such an agent."""
+    ends = np.array([[*link.start, *link.end] for link in surface.links], np.int64).reshape(-1, 4)
+    starts, goals = ((ends[:, at + 1] + 1) * walked.stride + ends[:, at] + 1 for at in (0, 2))
+    kept = (walked.free[starts] > 0) & (walked.free[goals] > 0) & (starts != goals)
+    prices = np.array([link.cost for link in surface.links], np.float64)
+    one_way = np.array([link.one_way for link in surface.links], np.uint8)
+    return costs.Links(starts[kept].astype(np.int32), goals[kept].astype(np.int32), prices[kept], one_way[kept])
 
 
 def _polygons(mesh: Mesh, agent: AgentClass) -> Ground:
     raise NotImplementedError
 
 
-def _described(content: Surface | Mesh, grounds: Mapping[str, Ground]) -> Prepared:
+def _described(content: Surface | Mesh, grounds: Mapping[str, Ground], classes: Mapping[str, AgentClass]) -> Prepared:
     return Prepared(
         grounds=grounds,
+        classes=classes,
         kind="cells" if isinstance(content, Surface) else "points",
         size=(int(content.terrain.shape[0]), content.width) if isinstance(content, Surface) else (0, 0),
         layers=content.layers if isinstance(content, Surface) else 1,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from app.modules.pathfinding.overlays.settings import OverlaySettings
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Read from `[modules.pathfinding]` of the profile."""
@@ -60,6 +62,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     field_idle_s: float = 30.0
     """A field that nobody asks is kept so long."""
+
+    hub_entries_max: Annotated[int, msgspec.Meta(ge=0)] = 4_000_000
+    """Hub labels of one map and class, 16 bytes each; a map that would need more is searched instead."""
+
+    hub_settled_nodes_max: Annotated[int, msgspec.Meta(ge=0)] = 2_000
+    """Work spent on hub labels, in nodes settled for each node of the map."""
+
+    walks_counted_max: Annotated[int, msgspec.Meta(ge=0)] = 64
+    """Ways of one answer whose visits count where dangers are learned."""
+
+    history_events_max: Annotated[int, msgspec.Meta(ge=0)] = 20_000
+    """Events of the log that dangers are learned from when they are first asked for."""
+
+    dangers: OverlaySettings = OverlaySettings()
 
     repair_cells_max: Annotated[int, msgspec.Meta(ge=1)] = 16_384
     """Changed areas that touch are mended as one up to so many cells."""

@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 
 from app.core.clock import Clock, Deadline, SystemClock
-from app.core.messages import Chunk, Push, Reply, Request
+from app.core.messages import Change, Chunk, Event, Push, Reply, Request
 from app.core.module import Call, Module
+from app.core.ports import Network
 from app.modules.pathfinding import messages, module
 from app.modules.pathfinding.settings import Settings
 from app.world.state import World, Worlds
@@ -21,21 +22,48 @@ DOOR = b"..@..\n.....\n.....\n@@@@@\n....."
 A = TypeVar("A", bound=Reply)
 
 
+class Log:
+    """What has happened, as the log of a world tells it."""
+
+    def __init__(self, journal: RamJournal) -> None:
+        self._journal = journal
+
+    async def newest_seq(self, tenant: str, world: str) -> int:
+        return len(self._journal.events)
+
+    async def events_after(
+        self, tenant: str, world: str, seq: int, until_seq: int | None, *, events_max: int
+    ) -> list[Event]:
+        until = len(self._journal.events) if until_seq is None else until_seq
+        return [event for event in self._journal.events if seq < event.seq <= until][-events_max:]
+
+
 class Bench:
     """A module with everything it stands on."""
 
-    def __init__(self, *, settings: Settings | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, *, settings: Settings | None = None, clock: Clock | None = None, danger: Network | None = None
+    ) -> None:
         self.clock = clock or SystemClock()
         self.worlds = Worlds()
         self.worlds.add(World(tenant="studio", id="vale"))
         self.journal = RamJournal(self.worlds)
         self.settings = settings or Settings()
+        self.danger = danger
         self.module: Module = self.build()
         self.notes: dict[str, str | int | float] = {}
         self.chunks: list[Chunk] = []
 
     def build(self) -> Module:
-        return module.build(settings=self.settings, worlds=self.worlds, journal=self.journal, clock=self.clock)
+        return module.build(
+            settings=self.settings,
+            worlds=self.worlds,
+            journal=self.journal,
+            history=Log(self.journal),
+            danger=self.danger,
+            clock=self.clock,
+            log=SilentLog(),
+        )
 
     async def ask(self, request: Request, reply: type[A], *, deadline_ms: float = 20_000) -> A:
         async def send(chunk: Chunk) -> None:
@@ -44,11 +72,23 @@ class Bench:
         handler = next(known for known in self.module.handlers if known.request is type(request))
         deadline = Deadline.after_ms(deadline_ms, self.clock)
         call = Call(id="1", tenant="studio", world="vale", deadline=deadline, log=SilentLog(), send=send)
+        before = len(self.journal.events)
         answer = await handler.run(call, request)
+        self.observe(before)
         self.notes = call.notes
         assert isinstance(answer, reply)
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=reply) == answer
         return answer
+
+    async def tell(self, *changes: Change, game_s: float | None = None) -> None:
+        """Let something happen in the world."""
+        before = len(self.journal.events)
+        await self.journal.append("studio", "vale", changes, game_s=game_s)
+        self.observe(before)
+
+    def observe(self, before: int) -> None:
+        assert self.module.observe is not None
+        self.module.observe(self.worlds.get("studio", "vale"), self.journal.events[before:])
 
     async def upload(self, data: bytes = MAP, *, map: str = "valley", key: str = "") -> messages.Uploaded:
         request = messages.Upload(map=map, format="rows", data=data, key=key)

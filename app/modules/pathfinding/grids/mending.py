@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from app.modules.pathfinding.compiled import compiled, inlined
-from app.modules.pathfinding.grids.graph import I32, I64, U8, Graph
+from app.modules.pathfinding.grids.graph import I32, I64, NO_HUBS, U8, Graph
 from app.modules.pathfinding.grids.heap import NODE_BITS
 from app.modules.pathfinding.grids.labels import label_components
 from app.modules.pathfinding.grids.relabeling import block_cells, open_cells
@@ -54,6 +54,7 @@ class Repaired:
             nodes=_longer(base.nodes, ROOM),
             first=_longer(base.first, ROOM),
             edges=_longer(base.edges, ROOM),
+            hubs=NO_HUBS,
         )
 
     def set_cells(self, left: int, top: int, free: U8) -> int:
