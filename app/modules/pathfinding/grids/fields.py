@@ -136,8 +136,8 @@ def _settle_all(field: Field, free: U8, cost: F32, steps: I64) -> None:
     # A step leads at most sqrt 2 * the greatest cost ahead; one bucket more, because buckets begin anywhere.
     width = STRAIGHT * max(WIDTH * cheapest, dearest * math.sqrt(2.0) / (BUCKETS_MAX - 2))
     buckets = 1 << int(dearest * DIAGONAL / width + 1.0).bit_length()
-    # A wave front is seldom longer than the map's rim; where it is, there is a next try.
-    room = 4 * (field.stride + free.size // field.stride) + field.goals.size
+    # A wave front is seldom longer than the map's rim; where it is, or goals are more, there is a next try.
+    room = 4 * (field.stride + free.size // field.stride)
     order = np.argsort(field.starts, kind="stable")
     while not _settle(field, cost, steps, order, np.empty((buckets, room), np.int32), width):
         room *= 4
