@@ -5,6 +5,8 @@ It knows one field and the rectangle that changed; the result equals a field bui
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from app.core.errors import Invalid
@@ -48,6 +50,8 @@ def repair(field: Field, free: U8, cost: F32, rectangle: Rectangle) -> int:
     left, top, right, bottom = rectangle
     if not (1 <= left <= right < stride and 1 <= top <= bottom < rows):
         raise Invalid(f"a change in {rectangle!r}", hint=f"expected columns 1 to {stride - 1}, rows 1 to {rows - 1}")
+    if math.isnan(field.limit):
+        raise Invalid("a field that was solved elsewhere cannot be mended", hint="build it anew")
     if free.size != field.reach.size or cost.size not in (0, free.size):
         raise Invalid(
             f"{free.size!r} cells with {cost.size!r} costs for a field of {field.reach.size!r}",
