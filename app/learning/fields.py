@@ -16,8 +16,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
-STRIDES = (1, 2, 4, 8, 16, 32)
-"""Steps taken at once along a line: a round covers any straight run of up to 63."""
+STRIDES = (1, 2, 4, 8)
+"""Steps taken at once along a line: a round covers any straight run of up to 15.
+
+More strides cost more than the rounds that they save.
+"""
 DIRECTIONS = ((1, -1), (1, 1), (-1, 1), (-1, -1), (0, -1), (1, 0), (0, 1), (-1, 0))
 """(x, y). Diagonals first, so that one round covers a diagonal run with a straight one after it."""
 FAR = 1e9

@@ -103,6 +103,18 @@ def distances(field: Field) -> F32:
     return steps
 
 
+def from_distances(distances: F32, flow: U8, free: U8, goals: I32) -> Field:
+    """A field solved elsewhere, for reading only: one of batch_fields.Solved, each (rows, columns).
+
+    `free` (cells,) and `goals` are what it was solved for. Its distances are not exact, so that repair
+    refuses it (its limit is NaN); build it anew instead.
+    """
+    reach = np.pad(distances.astype(np.float64) * STRAIGHT, 1).ravel()
+    reach[free == 0] = BLOCKED
+    around = np.pad(flow, 1, constant_values=NONE)
+    return Field(around.shape[1], goals, np.zeros(goals.size), math.nan, reach, around.ravel())
+
+
 def _empty(free: U8, cost: F32, stride: int, goals: I32, starts: F32 | None, within: float) -> Field:
     """A field of the right size with nothing in it, its inputs checked."""
     if not (3 <= stride <= free.size // 3 and free.size % stride == 0 and free.size <= CELL_MASK):
@@ -136,8 +148,8 @@ def _settle_all(field: Field, free: U8, cost: F32, steps: I64) -> None:
     # A step leads at most sqrt 2 * the greatest cost ahead; one bucket more, because buckets begin anywhere.
     width = STRAIGHT * max(WIDTH * cheapest, dearest * math.sqrt(2.0) / (BUCKETS_MAX - 2))
     buckets = 1 << int(dearest * DIAGONAL / width + 1.0).bit_length()
-    # A wave front is seldom longer than the map's rim; where it is, there is a next try.
-    room = 4 * (field.stride + free.size // field.stride) + field.goals.size
+    # A wave front is seldom longer than the map's rim; where it is, or goals are more, there is a next try.
+    room = 4 * (field.stride + free.size // field.stride)
     order = np.argsort(field.starts, kind="stable")
     while not _settle(field, cost, steps, order, np.empty((buckets, room), np.int32), width):
         room *= 4

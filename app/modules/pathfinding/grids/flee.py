@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.core.errors import Invalid
-from app.modules.pathfinding.compiled import compiled
+from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.grids.fields import CELL_BITS, CELL_MASK, UNITS_MAX, build, offsets, ways, widened
 from app.modules.pathfinding.grids.graph import F64, I32, I64, U8
 from app.modules.pathfinding.grids.heap import pop, push
@@ -53,12 +53,14 @@ def flee(
     danger = build(free, cost, stride, threats, within=sight)
     ground = cost if cost.size else np.ones(1, np.float32)
     limit = radius * STRAIGHT * (1.0 + 1e-7)
-    return Flights(*_flee(danger.reach, sight * STRAIGHT, ground, offsets(stride), danger.goals, agents, limit, steps))
+    standing = danger.goals[danger.reach[danger.goals] >= 0.0]
+    places = np.stack(np.divmod(standing, stride), axis=1)  # (threats, 2): row and column
+    return Flights(*_flee(danger.reach, sight * STRAIGHT, ground, offsets(stride), places, agents, limit, steps))
 
 
 @compiled
 def _flee(
-    danger: F64, sight: float, ground: F32, steps: I64, threats: I32, agents: I32, limit: float, steps_max: int
+    danger: F64, sight: float, ground: F32, steps: I64, places: I32, agents: I32, limit: float, steps_max: int
 ) -> tuple[I32, F32, F32, I32]:
     """Flights.
 
@@ -92,7 +94,7 @@ def _flee(
                 continue
             distance = min(danger[cell], sight)
             if distance >= best_away:
-                straight = _nearest_squared(threats, danger, stride, cell)
+                straight = _nearest_squared(places, cell // stride, cell % stride)
                 ahead = straight > best_straight or (straight == best_straight and cell < best)
                 if distance > best_away or ahead:
                     best, best_away, best_straight = cell, distance, straight
@@ -124,13 +126,12 @@ def _flee(
     return targets, away, length, paths
 
 
-@compiled
-def _nearest_squared(threats: I32, danger: F64, stride: int, cell: int) -> int:
-    """The square of the straight distance from a cell to the nearest threat on free ground, in cells."""
+@inlined
+def _nearest_squared(places: I32, row: int, column: int) -> int:
+    """The square of the straight distance to the nearest of `places`, in cells."""
     nearest = 2**62
-    for index in range(threats.size):
-        if danger[threats[index]] >= 0.0:
-            dx = threats[index] % stride - cell % stride
-            dy = threats[index] // stride - cell // stride
-            nearest = min(nearest, int(dx * dx + dy * dy))
+    for index in range(places.shape[0]):
+        down = places[index, 0] - row
+        across = places[index, 1] - column
+        nearest = min(nearest, int(down * down + across * across))
     return nearest

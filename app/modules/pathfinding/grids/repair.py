@@ -5,6 +5,8 @@ It knows one field and the rectangle that changed; the result equals a field bui
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from app.core.errors import Invalid
@@ -29,8 +31,9 @@ from app.modules.pathfinding.surfaces import F32
 
 STALE = 254
 """In place of a direction while a field is mended: find it anew."""
-SHARE_MAX = 8
-"""Where one cell in so many has lost its way, filling the field anew is as quick."""
+LOST_MAX = 1_024
+UNIFORM_SHARE, WEIGHTED_SHARE = 128, 16
+"""Where more cells than these, and more than one of so many, have another way, filling the field anew is as quick."""
 
 Rectangle = tuple[int, int, int, int]
 """Columns and rows of the bordered grid: left, top, and right and bottom, which are the first outside."""
@@ -48,6 +51,8 @@ def repair(field: Field, free: U8, cost: F32, rectangle: Rectangle) -> int:
     left, top, right, bottom = rectangle
     if not (1 <= left <= right < stride and 1 <= top <= bottom < rows):
         raise Invalid(f"a change in {rectangle!r}", hint=f"expected columns 1 to {stride - 1}, rows 1 to {rows - 1}")
+    if math.isnan(field.limit):
+        raise Invalid("a field that was solved elsewhere cannot be mended", hint="build it anew")
     if free.size != field.reach.size or cost.size not in (0, free.size):
         raise Invalid(
             f"{free.size!r} cells with {cost.size!r} costs for a field of {field.reach.size!r}",
@@ -63,11 +68,14 @@ def repair(field: Field, free: U8, cost: F32, rectangle: Rectangle) -> int:
     touched = np.empty(around.size + free.size, np.int64)
     touched[: around.size] = around
     ground, steps = cost if cost.size else np.ones(1, np.float32), offsets(stride)
-    count = _forget(field, ground, steps, touched, around.size)
+    most = max(LOST_MAX, free.size // (WEIGHTED_SHARE if cost.size else UNIFORM_SHARE))
+    count = _forget(field, ground, steps, touched, around.size, most)
+    if count >= 0:
+        count = _improve(field, ground, steps, touched, count, most)
     if count < 0:
         fill(field, free, cost)
         return free.size
-    count = _redirect(field, ground, steps, touched, _improve(field, ground, steps, touched, count))
+    count = _redirect(field, ground, steps, touched, count)
     stop_at_goals(field)
     return count
 
@@ -116,12 +124,12 @@ def _explain(reach: F64, ground: F32, stride: int, steps: I64, cell: int) -> int
 
 
 @compiled
-def _forget(field: Field, ground: F32, steps: I64, touched: I64, around: int) -> int:
+def _forget(field: Field, ground: F32, steps: I64, touched: I64, around: int, most: int) -> int:
     """Take their distance from cells that have lost their way, beginning with touched[:around].
 
     A cell whose direction no longer explains its distance looks for another that does; where there is none,
     it loses its distance, and those who came through it look in turn. Returns the length of
-    `touched`, now the first ones and the lost ones, all STALE; -1 where too many are lost.
+    `touched`, now the first ones and the lost ones, all STALE; -1 where more than `most` are lost.
     """
     reach, flow, stride = field.reach, field.flow, field.stride
     stack = np.empty(around + 1_024, np.int64)
@@ -138,7 +146,7 @@ def _forget(field: Field, ground: F32, steps: I64, touched: I64, around: int) ->
         if way != NONE:
             flow[cell] = way
             continue
-        if count >= around + reach.size // SHARE_MAX:
+        if count >= around + most:
             return -1
         reach[cell] = np.inf
         flow[cell] = STALE
@@ -162,11 +170,12 @@ def _forget(field: Field, ground: F32, steps: I64, touched: I64, around: int) ->
 
 
 @compiled
-def _improve(field: Field, ground: F32, steps: I64, touched: I64, count: int) -> int:
+def _improve(field: Field, ground: F32, steps: I64, touched: I64, count: int, most: int) -> int:
     """Let stale cells take the best that their neighbors offer, and spread what that improves; as Dijkstra.
 
-    Returns the length of `touched` with the improved cells, all STALE.
+    Returns the length of `touched` with the improved cells, all STALE; -1 where it grows by more than `most`.
     """
+    most += count
     reach, flow, stride, limit = field.reach, field.flow, field.stride, field.limit
     heap = np.empty(count + field.goals.size + 1_024, np.int64)
     size = 0
@@ -197,6 +206,8 @@ def _improve(field: Field, ground: F32, steps: I64, touched: I64, count: int) ->
         size = pop(heap, size)
         if old:
             continue
+        if count > most:
+            return -1
         if size + 8 > heap.size:
             heap = widened(heap)
         open = ways(reach, cell, stride)

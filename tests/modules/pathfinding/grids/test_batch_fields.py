@@ -11,7 +11,7 @@ import pytest
 from app.core.errors import Invalid, TooLarge
 from app.engines import catalog
 from app.engines.onnx import Engine, open_onnx
-from app.modules.pathfinding.grids import batch_fields, fields
+from app.modules.pathfinding.grids import batch_fields, fields, flow, repair
 from tests.modules.pathfinding.grids.test_fields import Ground, ground_of
 
 MODELS = Path(__file__).resolve().parents[4] / "models"
@@ -86,3 +86,20 @@ def test_no_goals_are_no_fields_and_what_cannot_be_is_refused(engine: Engine) ->
         ask(fields.UNIFORM, [goal], stride=4)
     with pytest.raises(Invalid, match="a cost of nan"):
         ask(np.full(25, math.nan, np.float32), [goal])
+
+
+def test_a_field_of_the_network_is_read_as_the_kernels_and_cannot_be_mended(engine: Engine) -> None:
+    ground = ground_of(5, weighted=False, side_max=40)
+    goals = goals_of(ground, 2, 5)
+    solved = batch_fields.solve(engine, ground.free, ground.cost, ground.stride, goals, cells_max=CELLS)
+    random = np.random.default_rng(1)
+    for index, cells in enumerate(goals):
+        ours = fields.build(ground.free, ground.cost, ground.stride, cells)
+        theirs = fields.from_distances(solved.distances[index], solved.flow[index], ground.free, cells)
+        assert ((theirs.reach < 0) == (ours.reach < 0)).all()
+        points = (random.random((200, 2)) * (ground.stride - 2, ground.free.size // ground.stride - 2)).astype("f4")
+        there, expected = flow.sample(theirs, points), flow.sample(ours, points)
+        np.testing.assert_allclose(there.distances, expected.distances, rtol=1e-5)
+        assert ((np.hypot(*there.directions.T) > 0.5) == (np.hypot(*expected.directions.T) > 0.5)).all()
+        with pytest.raises(Invalid, match="solved elsewhere"):
+            repair.repair(theirs, ground.free, ground.cost, (1, 1, 2, 2))

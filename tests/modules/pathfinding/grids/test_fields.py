@@ -230,3 +230,37 @@ def test_a_change_that_cannot_be_is_refused_and_changes_nothing() -> None:
     with pytest.raises(Invalid, match="a cost of nan"):
         repair.repair(field, free, cost, (1, 1, 4, 4))
     np.testing.assert_array_equal(field.reach, before)
+
+
+@pytest.mark.parametrize("cost", [fields.UNIFORM, np.full(302 * 302, 1.5, np.float32)])
+def test_a_big_map_is_mended_where_a_door_opens_to_half_of_it(cost: NDArray[np.float32]) -> None:
+    free = np.pad(np.random.default_rng(5).random((300, 300)) > 0.2, 1).astype(np.uint8)
+    free[:, 250] = 0
+    ground = Ground(free.ravel(), cost, 302)
+    starts = {302 * 40 + 40: 0.0}
+    field = built(ground, starts)
+    for open_cells in (0, 1, 0):
+        free[100:103, 249:252] = open_cells
+        repair.repair(field, ground.free, cost, (249, 100, 252, 103))
+        fresh = built(ground, starts)
+        np.testing.assert_array_equal(field.reach, fresh.reach)
+        np.testing.assert_array_equal(field.flow, fresh.flow)
+
+
+def test_a_field_of_many_goals_on_noise_equals_the_same_on_ground_where_all_costs_are_one() -> None:
+    random = np.random.default_rng(8)
+    free = np.pad(random.random((400, 400)) > 0.25, 1).astype(np.uint8).ravel()
+    goals = random.choice(np.flatnonzero(free), 3_000, replace=False).astype(np.int32)
+    starts = random.random(3_000).astype(np.float32) * 50
+    uniform = fields.build(free, fields.UNIFORM, 402, goals, starts)
+    weighted = fields.build(free, np.ones(free.size, np.float32), 402, goals, starts)
+    np.testing.assert_array_equal(uniform.reach, weighted.reach)
+    np.testing.assert_array_equal(uniform.flow, weighted.flow)
+
+
+def test_buckets_that_are_too_small_are_told_apart_from_a_finished_field() -> None:
+    free = np.pad(np.ones((30, 30), np.uint8), 1).ravel()
+    field = fields.build(free, fields.UNIFORM, 32, np.array([33], np.int32))
+    room = np.empty((4, 8), np.int32)
+    cost, order = np.ones(free.size, np.float32), np.zeros(1, np.int64)
+    assert not fields._settle(field, cost, fields.offsets(32), order, room, 3.0 * STRAIGHT)

@@ -180,3 +180,12 @@ def test_a_batch_flees_as_each_agent_does_alone(count: int) -> None:
     together, alone = ask(agents), [ask(agents[i : i + 1]) for i in range(count)]
     assert together.targets.tolist() == [one.targets[0] for one in alone]
     assert together.paths.tolist() == [one.paths[0].tolist() for one in alone]
+
+
+def test_a_long_flight_over_open_ground_ends_in_the_farthest_corner() -> None:
+    free = np.pad(np.ones((120, 120), np.uint8), 1).ravel()
+    threat, agent = np.array([122 * 2 + 2], np.int32), np.array([122 * 20 + 20], np.int32)
+    found = flee.flee(free, fields.UNIFORM, 122, threat, agent, radius=500, sight=500, steps=200)
+    assert found.targets[0] == 122 * 120 + 120
+    assert found.length[0] == pytest.approx(100 * math.sqrt(2), rel=1e-6)
+    assert (found.paths[0] >= 0).sum() == 100
