@@ -55,8 +55,11 @@ class Tree(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Trees in one pool: for each place its node, its parent's place, the nodes below it that no hub covers, the
-    place after its tree, and the next place of the same node, -1 for none; `places` (nodes,) are the first of these."""
+    """Trees in one pool.
+
+    For each place its node, its parent's place, the nodes below it that no hub covers, the place after its tree,
+    and the next place of the same node, -1 for none; `places` (nodes,) are the first of these.
+    """
 
     node: I32
     parent: I32
@@ -352,9 +355,11 @@ def pack_labels(nodes: I32, spans: I32, entries: I32, total: int) -> tuple[I32, 
 def refine(graph: Graph, entries_max: int, settled_max: int) -> Graph:
     """The same map with hub labels, for answers in a fraction of the time; the same graph where they cost too much.
 
-    Takes 16 bytes an entry and 32 a cell to keep, about 50 an entry while it works, and up to a microsecond a node settled.
+    `entries_max` bounds the labels' memory: 16 bytes an entry to keep, up to 130 while it works, and 32 a cell to keep.
+    `settled_max` bounds the time: nodes settled by all its searches, about 1 microsecond each.
     """
     spans, entries, total = label_nodes(graph.first, graph.edges, entries_max, settled_max)
     if total < 0:
         return graph
-    return graph._replace(hubs=Hubs(link_cells(graph.stride, graph.clear), *pack_labels(graph.nodes, spans, entries, total)))
+    packed = pack_labels(graph.nodes, spans, entries, total)
+    return graph._replace(hubs=Hubs(link_cells(graph.stride, graph.clear), *packed))
