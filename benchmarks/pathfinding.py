@@ -21,15 +21,22 @@ import numpy as np
 import report
 from numpy.typing import NDArray
 
+<<<<<<< HEAD
 from app.modules.pathfinding import formats
 from app.modules.pathfinding.formats.agents import ground
 from app.modules.pathfinding.grids import search, subgoals
+=======
+from app.modules.pathfinding import logic
+from app.modules.pathfinding.grids import hubs, search, subgoals
+>>>>>>> uniform
 from app.modules.pathfinding.grids.graph import Answers, Graph
 from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.surfaces import AgentClass
 
 GOALS_US = {"AR0011SR": 4, "brc202d": 20, "AcrosstheCape": 35, "32room_000": 12, "maze512-8-0": 25}
 GOALS_PER_S = {"AR0011SR": 450_000, "brc202d": 80_000, "AcrosstheCape": 50_000}
+LABEL_ENTRIES_MAX = 4_000_000
+LABEL_READS_MAX = 50_000_000
 SQUARE_512 = ("AR0011SR", "32room_000", "maze512-8-0")
 LATER = {
     "weighted_us.AR0011SR": ("us", 150), "weighted_us.AcrosstheCape": ("us", 500),
@@ -56,6 +63,11 @@ class Problems:
         solvable = np.flatnonzero((self.lengths > 0) | (self.starts == self.goals).all(axis=1))
         chosen = solvable[np.linspace(0, len(solvable) - 1, count).astype(int)]
         return Problems(self.name, self.free, self.graph, self.starts[chosen], self.goals[chosen], self.lengths[chosen])
+
+    def labeled(self) -> Problems:
+        """The same problems, answered by hub labels."""
+        graph = hubs.refine(self.graph, LABEL_ENTRIES_MAX, LABEL_READS_MAX)
+        return Problems(self.name, self.free, graph, self.starts, self.goals, self.lengths)
 
     def solve(self) -> Answers:
         """All of them in one batch."""
@@ -154,13 +166,13 @@ def compare(
     told.add(id, ratio, "ratio", "lower", goal=1, peer=f"{peer} us", peer_value=theirs_us, ratio=ratio)
 
 
-def time_paths(told: report.Report, problems: Problems, *, rounds: int) -> None:
-    """Microseconds a path on one thread, and paths a second on two."""
+def time_paths(told: report.Report, problems: Problems, *, stage: str, rounds: int) -> None:
+    """Microseconds a path on one thread, and paths a second on two; `stage` ends the figures' names."""
     many = max(1, 20_000 // len(problems.starts))
     problems.solve()
     one = statistics.median(report.seconds(problems.solve) for _ in range(rounds)) / len(problems.starts)
     goal = GOALS_US.get(problems.name)
-    told.add(f"us_per_path.{problems.name}", one * 1e6, "us", "lower", goal=goal)
+    told.add(f"us_per_path.{problems.name}{stage}", one * 1e6, "us", "lower", goal=goal)
     if problems.name not in GOALS_PER_S:
         return
 
@@ -173,7 +185,8 @@ def time_paths(told: report.Report, problems: Problems, *, rounds: int) -> None:
             report.seconds(lambda: list(threads.map(repeat, range(2)))) for _ in range(max(3, rounds // 2))
         )
     per_s = 2 * many * len(problems.starts) / both
-    told.add(f"paths_per_s_2_threads.{problems.name}", per_s, "paths/s", "higher", goal=GOALS_PER_S[problems.name])
+    goal = GOALS_PER_S[problems.name]
+    told.add(f"paths_per_s_2_threads.{problems.name}{stage}", per_s, "paths/s", "higher", goal=goal)
 
 
 def time_unreachable(told: report.Report, problems: Problems, *, rounds: int) -> None:
@@ -206,6 +219,9 @@ def time_preprocessing(told: report.Report, maps: dict[str, Problems], *, rounds
     told.add("preprocess_ms", max(taken[name] for name in SQUARE_512), "ms", "lower", goal=50)
     for name, ms in taken.items():
         told.add(f"preprocess_ms.{name}", ms, "ms", "lower")
+    for name, problems in maps.items():
+        ms = 1e3 * statistics.median(report.seconds(problems.labeled) for _ in range(3))
+        told.add(f"label_ms.{name}", ms, "ms", "lower")
 
 
 def time_warming(told: report.Report) -> None:
@@ -235,10 +251,13 @@ def main() -> None:
             told.add(id, None, "", "lower", why="no maps in ../shared/data")
     else:
         maps = {name: read(name) for name in (*GOALS_US, "arena")}
-        for problems in maps.values():
-            time_paths(told, problems, rounds=rounds)
-        right = sum(problems.solved_optimally(problems.solve()) for problems in maps.values())
-        total = sum(len(problems.starts) for problems in maps.values())
+        labeled = {name: problems.labeled() for name, problems in maps.items()}
+        for name, problems in maps.items():
+            time_paths(told, problems, stage="", rounds=rounds)
+            time_paths(told, labeled[name], stage=".labeled", rounds=rounds)
+        both = [*maps.values(), *labeled.values()]
+        right = sum(problems.solved_optimally(problems.solve()) for problems in both)
+        total = sum(len(problems.starts) for problems in both)
         told.add("optimal_share", right / total, f"of {total} problems", "higher", goal=1)
         time_unreachable(told, maps["AcrosstheCape"], rounds=rounds)
         time_preprocessing(told, maps, rounds=rounds)

@@ -55,8 +55,11 @@ class Tree(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Trees in one pool: for each place its node, its parent's place, the nodes below it that no hub covers, the
-    place after its tree, and the next place of the same node, -1 for none; `places` (nodes,) are the first of these."""
+    """Trees in one pool.
+
+    For each place its node, its parent's place, the nodes below it that no hub covers, the place after its tree,
+    and the next place of the same node, -1 for none; `places` (nodes,) are the first of these.
+    """
 
     node: I32
     parent: I32
@@ -97,11 +100,11 @@ def link_cells(stride: int, clear: I16) -> I32:
 
 
 @compiled
-def label_nodes(first: I32, edges: I32, entries_max: int, settled_max: int) -> tuple[I32, I32, int]:
+def label_nodes(first: I32, edges: I32, entries_max: int, reads_max: int) -> tuple[I32, I32, int]:
     """Labels.spans and entries of all nodes, and how many entries there are.
 
-    -1 where that takes more than `entries_max` entries or settles more than `settled_max` nodes, or where a
-    distance is over FAR. It goes in rounds: sample trees, then take hubs until half of the sampled paths lead
+    -1 where that takes more than `entries_max` entries or more than `reads_max` reads of edges and entries, or where
+    a distance is over FAR. It goes in rounds: sample trees, then take hubs until half of the sampled paths lead
     through one. The more is covered the smaller are the trees; the last round has a tree from every node.
     """
     count = first.shape[0]
@@ -116,7 +119,7 @@ def label_nodes(first: I32, edges: I32, entries_max: int, settled_max: int) -> t
     rank = 0
     used = 0
     total = 0
-    settled = 0
+    reads = 0
     while rank < count:
         sample.places[:] = -1
         sample.score[:] = 0
@@ -126,10 +129,10 @@ def label_nodes(first: I32, edges: I32, entries_max: int, settled_max: int) -> t
             root = (root + stride) % count
             tried += 1
             if is_hub[root] == 0:
-                nodes = _grow(root, first, edges, labels, tree)
+                nodes, read = _grow(root, first, edges, labels, tree)
                 _add_tree(tree, nodes, sample, sampled, place_of)
                 sampled += nodes
-        settled += sampled
+                reads += read
         size = 0
         for node in range(count):
             if sample.score[node] > 0:
@@ -143,10 +146,10 @@ def label_nodes(first: I32, edges: I32, entries_max: int, settled_max: int) -> t
                 if sample.score[node] > 0:
                     size = push(queue, size, (UNSEEN - (sample.score[node] << NODE_BITS)) | node)
                 continue
-            nodes = _grow(node, first, edges, labels, tree)
-            settled += nodes
+            nodes, read = _grow(node, first, edges, labels, tree)
+            reads += read
             total += nodes
-            if total > entries_max or settled > settled_max or tree.distance[tree.order[nodes - 1]] > FAR:
+            if total > entries_max or reads > reads_max or tree.distance[tree.order[nodes - 1]] > FAR:
                 return labels.spans, labels.entries, -1
             if used + 2 * total + 8 * nodes > labels.entries.shape[0]:
                 labels = Labels(labels.spans, _resized(labels.entries, used, 2 * (used + 2 * total + 8 * nodes)))
@@ -190,9 +193,9 @@ def _stride_over(count: int) -> int:
         step += 1
 
 
-@inlined
-def _grow(root: int, first: I32, edges: I32, labels: Labels, tree: Tree) -> int:
-    """Dijkstra from `root` that stops at nodes whose distance the labels give; how many it settled."""
+@compiled
+def _grow(root: int, first: I32, edges: I32, labels: Labels, tree: Tree) -> tuple[int, int]:
+    """Dijkstra from `root` that stops at nodes whose distance the labels give; how many it settled, and its reads."""
     distance, parent, met, heap = tree.distance, tree.parent, tree.met, tree.heap
     spans, entries = labels.spans, labels.entries
     known = 0
@@ -206,6 +209,7 @@ def _grow(root: int, first: I32, edges: I32, labels: Labels, tree: Tree) -> int:
     met[0] = root
     known = 1
     settled = 0
+    reads = 0
     size = push(heap, 0, root)
     while size > 0:
         key = heap[0]
@@ -218,6 +222,7 @@ def _grow(root: int, first: I32, edges: I32, labels: Labels, tree: Tree) -> int:
         end = entry + spans[node, 1]
         while entry < end and tree.to_hub[entries[entry, HUB]] + entries[entry, DISTANCE] > here:
             entry += 1
+        reads += entry - spans[node, 0]
         if entry < end:
             continue
         tree.order[settled] = node
@@ -226,6 +231,7 @@ def _grow(root: int, first: I32, edges: I32, labels: Labels, tree: Tree) -> int:
         for part in range(2):
             begin = first[node, low] if part == 0 else first[node, 0]
             stop = first[node, 8] if part == 0 and low > high else first[node, high + 1]
+            reads += stop - begin
             for edge in range(begin, stop):
                 other = edges[edge, 0] & NODE_MASK
                 there = here + edges[edge, 1]
@@ -241,7 +247,7 @@ def _grow(root: int, first: I32, edges: I32, labels: Labels, tree: Tree) -> int:
     met[known] = -1
     for entry in range(spans[root, 0], spans[root, 0] + spans[root, 1]):
         tree.to_hub[entries[entry, HUB]] = UNSEEN
-    return settled
+    return settled, reads
 
 
 @inlined
@@ -349,12 +355,14 @@ def pack_labels(nodes: I32, spans: I32, entries: I32, total: int) -> tuple[I32, 
     return first, labels, ways
 
 
-def refine(graph: Graph, entries_max: int, settled_max: int) -> Graph:
+def refine(graph: Graph, entries_max: int, reads_max: int) -> Graph:
     """The same map with hub labels, for answers in a fraction of the time; the same graph where they cost too much.
 
-    Takes 16 bytes an entry and 32 a cell to keep, about 50 an entry while it works, and up to a microsecond a node settled.
+    `entries_max` bounds the labels' memory: 16 bytes an entry to keep, up to 130 while it works, and 32 a cell to keep.
+    `reads_max` bounds the time: edges and entries read by all its searches, some nanoseconds each.
     """
-    spans, entries, total = label_nodes(graph.first, graph.edges, entries_max, settled_max)
+    spans, entries, total = label_nodes(graph.first, graph.edges, entries_max, reads_max)
     if total < 0:
         return graph
-    return graph._replace(hubs=Hubs(link_cells(graph.stride, graph.clear), *pack_labels(graph.nodes, spans, entries, total)))
+    packed = pack_labels(graph.nodes, spans, entries, total)
+    return graph._replace(hubs=Hubs(link_cells(graph.stride, graph.clear), *packed))

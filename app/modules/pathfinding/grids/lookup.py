@@ -28,7 +28,7 @@ class Reach(NamedTuple):
 
     hubs: I64
     ahead: I32
-    """(room, 4): subgoals joined to the start as cells, their costs, compass directions, and costs to the goal at least."""
+    """(room, 4): subgoals joined to the start: cell, cost, compass direction, and the whole path's least cost."""
     behind: I32
     """(room, 4): the same from the goal."""
 
@@ -154,8 +154,7 @@ def _scatter(graph: Graph, reach: Reach, count: int, mark: int, best: int) -> No
         cost = mark | reach.ahead[index, 1]
         low, high = onward(reach.ahead[index, 2])
         for part in range(2):
-            begin = first[node, low + 1] if part == 0 else first[node, 0]
-            end = first[node, 9] if part == 0 and low > high else first[node, high + 2 if part == 0 or low > high else 1]
+            begin, end = _part(first, node, low, high, part)
             for entry in range(begin, end):
                 hub = labels[entry, 0]
                 if cost + labels[entry, 1] < reach.hubs[hub, 0]:
@@ -174,11 +173,21 @@ def _gather(graph: Graph, reach: Reach, count: int, best: int, found: int) -> tu
         node = graph.node_of[reach.behind[index, 0]]
         low, high = onward(reach.behind[index, 2])
         for part in range(2):
-            begin = first[node, low + 1] if part == 0 else first[node, 0]
-            end = first[node, 9] if part == 0 and low > high else first[node, high + 2 if part == 0 or low > high else 1]
+            begin, end = _part(first, node, low, high, part)
             for entry in range(begin, end):
                 cost = reach.hubs[labels[entry, 0], 0] + reach.behind[index, 1] + labels[entry, 1]
                 if cost < best:
                     best = cost
                     found = entry
     return best, found
+
+
+@inlined
+def _part(first: I32, node: int, low: int, high: int, part: int) -> tuple[int, int]:
+    """The entries whose ways begin between two directions: part 0 from `low` on, part 1 from north on if that wraps.
+
+    Part 1 begins with the node itself as a hub.
+    """
+    if part == 0:
+        return first[node, low + 1], first[node, 9 if low > high else high + 2]
+    return first[node, 0], first[node, high + 2 if low > high else 1]

@@ -1,6 +1,7 @@
 """Shortest paths over a subgoal graph: A* with landmark lower bounds (Goldberg, Harrelson 2005).
 
-It knows the arrays of graph.py and answers batches; it does not know messages, maps by name or deadlines.
+Where the graph has hub labels, lookup.py stands in for the search. It knows the arrays of graph.py
+and answers batches; it does not know messages, maps by name or deadlines.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def find_paths(
     """Shortest paths from `starts` to `goals`, each (n, 2) int16 of x, y; the fields of Answers.
 
     A path longer than `max_cost` is over budget, and so is one whose search expands more than
-    `expansions_max` nodes. With `partial`, a goal out of reach gives way to the nearest cell in reach.
+    `expansions_max` nodes; hub labels take no search. With `partial`, a goal out of reach gives way to the
+    nearest cell in reach.
     """
     pairs = starts.shape[0]
     status = np.empty(pairs, np.uint8)
