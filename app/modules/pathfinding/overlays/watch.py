@@ -68,7 +68,8 @@ class Sight(NamedTuple):
 class Watch:
     """A map's ground, the tallies that matter to one class of agents, and the newest overlay.
 
-    `tallies` are added up: those of the class itself and those of all agents. They have the map's size.
+    `tallies` are added up: those of the class itself and those of all agents. They have the map's
+    size; without any, nothing ever happened.
     """
 
     def __init__(
@@ -79,8 +80,9 @@ class Watch:
 
     def snapshot(self, at_s: float) -> Snapshot:
         """The tallies now; for the thread that records."""
-        counts = sum((tally.decayed(at_s) for tally in self.tallies[1:]), self.tallies[0].decayed(at_s))
-        since = np.min([tally.since(at_s) for tally in self.tallies], axis=0)
+        tallies = self.tallies or (Tally(self.ground.rows, self.ground.columns, self._limits.half_life_s),)
+        counts = sum((tally.decayed(at_s) for tally in tallies[1:]), tallies[0].decayed(at_s))
+        since = np.min([tally.since(at_s) for tally in tallies], axis=0)
         return Snapshot(at_s, counts, np.asarray(since / np.float32(self._limits.half_life_s), np.float32))
 
     def see(self, taken: Snapshot) -> Sight:
