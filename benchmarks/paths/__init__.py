@@ -1,0 +1,1 @@
+"""Figures of path finding by part; each file has one `measure`."""
