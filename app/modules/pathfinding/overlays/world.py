@@ -166,7 +166,8 @@ class Overlays:
                 break
             taken, epoch = watch.snapshot(now_s), self._epochs.get(key[0], 0)
             if feared or not taken.harmless:
-                seen[same] = _Looked(key, epoch, watch, taken, await asyncio.to_thread(watch.see, taken))
+                look = watch.see if self._network is not None else watch.reckon
+                seen[same] = _Looked(key, epoch, watch, taken, await asyncio.to_thread(look, taken))
                 looked.append(seen[same])
         return looked
 
@@ -229,13 +230,10 @@ class Overlays:
         """The tally of that class, made where it is new; the longest unused ones make room."""
         key = (map, agents)
         if key not in self._tallies:
-            self._tallies[key] = self._blank(map)
+            self._tallies[key] = Tally(*self._sizes[map], self._limits.half_life_s)
+            self._bound()
         self._tallies.move_to_end(key)
-        self._bound()
         return self._tallies[key]
-
-    def _blank(self, map: str) -> Tally:
-        return Tally(*self._sizes[map], self._limits.half_life_s)
 
     def _bound(self) -> None:
         def size() -> int:
