@@ -21,14 +21,9 @@ import numpy as np
 import report
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
 from app.modules.pathfinding import formats
 from app.modules.pathfinding.formats.agents import ground
-from app.modules.pathfinding.grids import search, subgoals
-=======
-from app.modules.pathfinding import logic
 from app.modules.pathfinding.grids import hubs, search, subgoals
->>>>>>> uniform
 from app.modules.pathfinding.grids.graph import Answers, Graph
 from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.surfaces import AgentClass

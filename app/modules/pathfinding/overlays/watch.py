@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from app.modules.pathfinding.overlays import danger
 from app.modules.pathfinding.overlays.counts import F32, HARMS, STUCK, Tally
 from app.modules.pathfinding.overlays.danger import CHANCE_MAX, CHANCE_MIN, DANGERS, I32, Levels
-from app.modules.pathfinding.overlays.ground import Ground, features
+from app.modules.pathfinding.overlays.ground import FEATURES, Ground, features
 from app.modules.pathfinding.overlays.settings import OverlaySettings
 
 Rung = Literal["network", "counts"]
@@ -68,7 +68,8 @@ class Sight(NamedTuple):
 class Watch:
     """A map's ground, the tallies that matter to one class of agents, and the newest overlay.
 
-    `tallies` are added up: those of the class itself and those of all agents. They have the map's size.
+    `tallies` are added up: those of the class itself and those of all agents. They have the map's
+    size; without any, nothing ever happened.
     """
 
     def __init__(
@@ -79,14 +80,20 @@ class Watch:
 
     def snapshot(self, at_s: float) -> Snapshot:
         """The tallies now; for the thread that records."""
-        counts = sum((tally.decayed(at_s) for tally in self.tallies[1:]), self.tallies[0].decayed(at_s))
-        since = np.min([tally.since(at_s) for tally in self.tallies], axis=0)
+        tallies = self.tallies or (Tally(self.ground.rows, self.ground.columns, self._limits.half_life_s),)
+        counts = sum((tally.decayed(at_s) for tally in tallies[1:]), tallies[0].decayed(at_s))
+        since = np.min([tally.since(at_s) for tally in tallies], axis=0)
         return Snapshot(at_s, counts, np.asarray(since / np.float32(self._limits.half_life_s), np.float32))
 
     def see(self, taken: Snapshot) -> Sight:
-        """What there is to judge; for a worker thread."""
+        """What a network is asked, and what the counts say; for a worker thread."""
         counted = danger.chances(self.ground, taken.counts)
         return Sight(*features(self.ground, taken.counts, taken.since, counted), counted)
+
+    def reckon(self, taken: Snapshot) -> Sight:
+        """What the counts say, and no rows to ask about; for a worker thread, where there is no network."""
+        nothing = np.empty((0, FEATURES), np.float32), np.empty(0, np.intp)
+        return Sight(*nothing, danger.chances(self.ground, taken.counts))
 
     def judge(self, sight: Sight, logits: F32 | None) -> F32:
         """The chances, (tile rows, tile columns, dangers): the network's for the tiles it saw, or the counts'.

@@ -129,20 +129,18 @@ class Overlays:
             looked = await self._look(now_s)
             if not looked:
                 return ()
-            answers = await self._ask([one.sight.rows for one in looked])
-            rung: Rung = "network" if answers is not None else "counts"
+            answers = await self._ask(looked)
             changed = []
-            for place, one in enumerate(looked):
-                logits = answers[place] if answers is not None else None
+            for one in looked:
                 before = self._overlays.get(one.key)
-                fresh = await asyncio.to_thread(_weighed, one, logits, before, rung)
+                fresh = await asyncio.to_thread(_weighed, one, answers.get(id(one.sight)), before)
                 self._refreshed_s[one.key] = now_s
                 forgotten = self._epochs.get(one.key[0], 0) != one.epoch
                 if fresh is not None and not forgotten:
                     self._version += 1
                     self._overlays[one.key] = fresh._replace(version=self._version)
                     changed.append(self._overlays[one.key])
-            return changed
+            return tuple(changed)
         finally:
             self._busy = False
 
@@ -151,51 +149,71 @@ class Overlays:
         keys = [(map, agents) for map, (_, cautions) in self._grounds.items() for agents in cautions]
         keys.sort(key=lambda key: (self._refreshed_s.get(key, -math.inf), key))
         looked: list[_Looked] = []
+        seen: dict[tuple[int, ...], _Looked] = {}
         rows = 0
         for key in keys:
-            surveyed, cautions = self._grounds[key[0]]
-            found = [self._tallies.get((key[0], agents)) for agents in dict.fromkeys((ALL, key[1]))]
-            tallies = [tally for tally in found if tally is not None]
-            if not tallies and key not in self._overlays:
+            before = self._overlays.get(key)
+            feared = before is not None and bool(before.levels.any())  # it is weighed until it costs nothing
+            watch = self._watch(key)
+            if watch is None or not (watch.tallies or feared):
                 continue
-            rows += int(np.count_nonzero(surveyed.share))
+            same = (id(watch.ground), *map(id, watch.tallies))  # classes that know the same see the same
+            if same in seen:
+                looked.append(seen[same]._replace(key=key, watch=watch))
+                continue
+            rows += int(np.count_nonzero(watch.ground.share))
             if looked and rows > self._limits.rows_max:
                 break
-            before = self._overlays.get(key)
-            feared = before is not None and bool(before.levels.any())
-            watch = Watch(surveyed, tallies or [self._blank(key[0])], self._limits, caution=cautions[key[1]])
             taken, epoch = watch.snapshot(now_s), self._epochs.get(key[0], 0)
             if feared or not taken.harmless:
-                looked.append(_Looked(key, epoch, watch, taken, await asyncio.to_thread(watch.see, taken)))
+                look = watch.see if self._network is not None else watch.reckon
+                seen[same] = _Looked(key, epoch, watch, taken, await asyncio.to_thread(look, taken))
+                looked.append(seen[same])
         return looked
 
-    async def _ask(self, rows: list[F32]) -> list[F32] | None:
-        """The network's logits for each map's rows, in one run; None where it cannot say."""
-        if self._network is None:
+    def _watch(self, key: tuple[str, str]) -> Watch | None:
+        """The map as that class sees it now; None where it is not laid."""
+        if key[0] not in self._grounds:
             return None
-        joined = np.concatenate(rows)  # (tiles of all maps, features)
+        surveyed, cautions = self._grounds[key[0]]
+        found = [self._tallies.get((key[0], agents)) for agents in dict.fromkeys((ALL, key[1]))]
+        tallies = [tally for tally in found if tally is not None]
+        return Watch(surveyed, tallies, self._limits, caution=cautions.get(key[1], 1.0))
+
+    async def _ask(self, looked: Sequence[_Looked]) -> Mapping[int, F32]:
+        """The network's logits by the id of each sight, in one run; nothing where it cannot say."""
+        if self._network is None:
+            return {}
+        sights = {id(one.sight): one.sight.rows for one in looked}
+        joined = np.concatenate([*sights.values()])  # (tiles of all maps, features)
         try:
             deadline = Deadline.after_ms(self._limits.network_ms, self._clock)
             logits = np.asarray((await self._network.run({"obs": joined}, deadline))["logits"])
             if logits.shape != (len(joined), len(danger.DANGERS)) or not np.isfinite(logits).all():
                 raise EngineDown(f"the network gave shape {logits.shape!r} or no numbers", hint="check the catalog")
         except Unavailable:
-            return None
-        return np.split(logits.astype(np.float32, copy=False), np.cumsum([len(part) for part in rows])[:-1])
+            return {}
+        ends = np.cumsum([len(rows) for rows in sights.values()])[:-1]
+        return dict(zip(sights, np.split(logits.astype(np.float32, copy=False), ends), strict=True))
 
     def saved(self) -> bytes:
         """All tallies, for a store; overlays follow from them."""
         return _encoder.encode(_Saved(tuple((*key, tally.saved()) for key, tally in self._tallies.items())))
 
     def restore(self, data: bytes) -> None:
-        """Take saved tallies in place of those known; raises Invalid and changes nothing when they cannot be read."""
+        """Take saved tallies in place of those known; raises Invalid and changes nothing when they cannot be read.
+
+        What was saved of a map that has other sides now is left out.
+        """
         try:
             saved = _decoder.decode(data)
         except msgspec.DecodeError as error:
             raise Invalid(f"saved tallies: {error}", hint="forget them; events rebuild what the log tells") from error
-        tallies = OrderedDict(((map, agents), counts.restored(one)) for map, agents, one in saved.tallies)
-        self._tallies = tallies
-        self._sizes |= {map: (tally.rows, tally.columns) for (map, _), tally in tallies.items()}
+        tallies = [((map, agents), counts.restored(one)) for map, agents, one in saved.tallies]
+        self._tallies.clear()
+        for key, tally in tallies:
+            if self._sizes.setdefault(key[0], (tally.rows, tally.columns)) == (tally.rows, tally.columns):
+                self._tallies[key] = tally
         self._bound()
 
     def _resize(self, map: str, rows: int, columns: int) -> None:
@@ -212,13 +230,10 @@ class Overlays:
         """The tally of that class, made where it is new; the longest unused ones make room."""
         key = (map, agents)
         if key not in self._tallies:
-            self._tallies[key] = self._blank(map)
+            self._tallies[key] = Tally(*self._sizes[map], self._limits.half_life_s)
+            self._bound()
         self._tallies.move_to_end(key)
-        self._bound()
         return self._tallies[key]
-
-    def _blank(self, map: str) -> Tally:
-        return Tally(*self._sizes[map], self._limits.half_life_s)
 
     def _bound(self) -> None:
         def size() -> int:
@@ -230,7 +245,7 @@ class Overlays:
             self._tallies.popitem(last=False)
 
 
-def _weighed(one: _Looked, logits: F32 | None, before: Overlay | None, rung: Rung) -> Overlay | None:
+def _weighed(one: _Looked, logits: F32 | None, before: Overlay | None) -> Overlay | None:
     """The overlay of a map as it is now, or None where its levels are those of the one before; for a thread."""
     old = before.levels if before is not None else None
     levels = one.watch.levels(one.watch.judge(one.sight, logits), old)
@@ -241,4 +256,5 @@ def _weighed(one: _Looked, logits: F32 | None, before: Overlay | None, rung: Run
     changed = one.watch.changed(levels, unchanged)
     for array in (levels, multiplier, changed):
         array.setflags(write=False)
+    rung: Rung = "counts" if logits is None else "network"
     return Overlay(*one.key, 0, rung, one.taken.at_s, levels, multiplier, changed)
