@@ -59,7 +59,7 @@ def _spread(weighted: Weighted, origin: I32, sources: I64, distance: F64, heap: 
             wide, tall = DX[direction], DY[direction] * stride
             other = cell + wide + tall
             if free[other] & free[cell + wide] & free[cell + tall] != 0:
-                there = here + 0.5 * LENGTH[direction] * (cost[cell] + cost[other])
+                there = here + 0.5 * LENGTH[direction] * (np.float64(cost[cell]) + cost[other])
                 if there < distance[other]:
                     distance[other] = there
                     size = push(heap, size, key_of(there, other))

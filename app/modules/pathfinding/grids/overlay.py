@@ -207,7 +207,7 @@ def choose_gates(weighted: Weighted, boxes: I32, begin: int, end: int, changed: 
     rows = weighted.free.size // stride
     across, _ = boxes_of(stride, rows)
     for index in range(begin, end):
-        box = boxes[index]
+        box = int(boxes[index])
         left, top, wide, tall = _extent(box, stride, rows)
         corner = top * stride + left
         if top > 0 and _choose(weighted, corner, 1, min(SIDE, wide)):
@@ -265,7 +265,7 @@ def fill_boxes(
     pool, pool_lengths, pool_steps = weighted.edges, weighted.lengths, weighted.steps
     most = 1
     for index in range(begin, end):
-        box = boxes[index]
+        box = int(boxes[index])
         most = max(most, term_first[box + 1] - term_first[box])
     moves = np.empty(AREA, np.uint8)
     ground = np.empty(AREA, np.float64)
@@ -279,11 +279,11 @@ def fill_boxes(
     steps = np.empty(edges.size, np.int64)
     ends = np.empty(most, np.int32)
     for index in range(begin, end):
-        box = boxes[index]
+        box = int(boxes[index])
         corner = copy_box(box, stride, free, cost, moves, ground)
         count = 0
         for term in range(term_first[box], term_first[box + 1]):
-            place = in_box(cells[terms[term]], corner, stride)
+            place = in_box(int(cells[terms[term]]), corner, stride)
             if moves[place] != 0 and gates[terms[term]] != 0:
                 places[count] = place
                 nodes[count] = terms[term]

@@ -79,7 +79,7 @@ def _walk(
                 other = cell + wide + tall
                 if free[other] & free[cell + wide] & free[cell + tall] == 0:
                     continue
-                there = here + 0.5 * LENGTH[way] * (cost[cell] + cost[other])
+                there = here + 0.5 * LENGTH[way] * (np.float64(cost[cell]) + cost[other])
                 how = way
             else:
                 other = cells[links[begin + way - 8]]
@@ -154,7 +154,7 @@ def _write(weighted: Weighted, path: I32, count: int, waypoints: I16, total: int
             least = FAR
             if max(abs(wide), abs(tall)) == 1 and free[before + wide] & free[before + tall * stride] != 0:
                 length = LENGTH[4] if wide != 0 and tall != 0 else LENGTH[0]
-                least = 0.5 * length * (cost[before] + cost[cell])
+                least = 0.5 * length * (np.float64(cost[before]) + cost[cell])
             ahead = cell - before
             node = node_of[before] if links.size > 0 else -1
             if node >= 0:

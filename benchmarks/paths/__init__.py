@@ -1,0 +1,1 @@
+"""The figures of each part of pathfinding; benchmarks/pathfinding.py takes them."""
