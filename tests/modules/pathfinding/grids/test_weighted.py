@@ -258,7 +258,7 @@ def test_a_batch_answers_as_its_queries_do_alone_and_with_used_scratch() -> None
 def test_bad_input_is_told_and_changes_nothing() -> None:
     free, cost, stride = flat(np.full((4, 4), 2.0))
     prepared = costs.prepare(free, cost, stride)
-    with pytest.raises(Invalid, match="costs 0.0"):
+    with pytest.raises(Invalid, match=r"costs 0\.0"):
         costs.repair(prepared, (0, 0, 2, 2), free, np.zeros_like(cost))
     with pytest.raises(Invalid, match="does not lie on the map"):
         costs.repair(prepared, (3, 3, 2, 2), free, cost)
@@ -273,7 +273,7 @@ def test_bad_input_is_told_and_changes_nothing() -> None:
         costs.prepare(free.astype(np.int64), cost, stride)  # type: ignore[arg-type]
     with pytest.raises(Invalid, match="link 0 leads"):
         costs.prepare(free, cost, stride, links=costs.Links(*(np.ones(1, a.dtype) for a in costs.NO_LINKS)))
-    with pytest.raises(Invalid, match="weight is 0.5"):
+    with pytest.raises(Invalid, match=r"weight is 0\.5"):
         find(prepared, [((0, 0), (1, 1))], weight=0.5)
 
 

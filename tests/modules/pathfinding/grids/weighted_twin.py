@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -60,7 +61,7 @@ def costs_from(field: Field, links: list[Link], start: Cell) -> dict[Cell, float
 def walk(field: Field, links: list[Link], waypoints: list[Cell]) -> float:
     """The cost of walking along the waypoints; fails on a leg that is neither straight, diagonal nor a link."""
     total = 0.0
-    for here, there in zip(waypoints, waypoints[1:], strict=False):
+    for here, there in itertools.pairwise(waypoints):
         wide, tall = there[0] - here[0], there[1] - here[1]
         jumps = [cost for cell, cost in ways(field, links, here) if cell == there]
         if wide == 0 or tall == 0 or abs(wide) == abs(tall):
