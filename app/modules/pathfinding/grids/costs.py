@@ -54,9 +54,7 @@ def _silent(done: int, total: int) -> None:
     """Tell nobody."""
 
 
-def prepare(
-    free: U8, cost: F32, stride: int, *, links: Links = NO_LINKS, progress: Progress = _silent
-) -> Weighted:
+def prepare(free: U8, cost: F32, stride: int, *, links: Links = NO_LINKS, progress: Progress = _silent) -> Weighted:
     """A weighted grid over flat bordered `free` (cells,) uint8 and `cost` (cells,) float32, both copied.
 
     `progress(done, total)` is called between groups of boxes and between landmarks. Raises Invalid.
@@ -101,15 +99,20 @@ def repair(weighted: Weighted, rect: tuple[int, int, int, int], free: U8, cost: 
     if min(x, y) < 0 or min(width, height) < 1 or x + width > stride - 2 or y + height > rows - 2:
         raise Invalid(f"the rectangle {rect!r} does not lie on the map", hint=f"the map is {stride - 2} x {rows - 2}")
     if free.shape != weighted.free.shape or cost.shape != weighted.cost.shape:
-        raise Invalid(f"the grid has {weighted.free.size} cells, not {free.size} and {cost.size}", hint="give all of it")
+        raise Invalid(
+            f"the grid has {weighted.free.size} cells, not {free.size} and {cost.size}", hint="give all of it"
+        )
     part = np.s_[y + 1 : y + 1 + height, x + 1 : x + 1 + width]
-    old_free, old_cost, floor = (_square(array, stride)[part] for array in (weighted.free, weighted.cost, weighted.floor))
+    old_free = _square(weighted.free, stride)[part]
+    old_cost, floor = _square(weighted.cost, stride)[part], _square(weighted.floor, stride)[part]
     new_free = _square(free, stride)[part] != 0
     new_cost = _square(cost, stride)[part]
     _check_costs(new_cost[new_free])
     if ((old_free != 0) == new_free).all() and (old_cost == new_cost)[new_free].all():
         return weighted
-    weighted.state[STALE] += int((new_free & (new_cost < floor)).sum()) - int(((old_free != 0) & (old_cost < floor)).sum())
+    weighted.state[STALE] += int((new_free & (new_cost < floor)).sum()) - int(
+        ((old_free != 0) & (old_cost < floor)).sum()
+    )
     old_free[...] = new_free
     old_cost[...] = new_cost
     weighted.state[OCTILE] = min(weighted.state[OCTILE], new_cost[new_free].min(initial=np.inf))
@@ -121,9 +124,10 @@ def repair(weighted: Weighted, rect: tuple[int, int, int, int], free: U8, cost: 
     changed = np.zeros(weighted.rooms.shape[0], np.uint8)
     overlay.choose_gates(weighted, touched, 0, touched.size, changed)
     changed[touched] = 1
-    if not (_fits(width, height) and keep_regions(
-        weighted.labels, weighted.free, stride, x + 1, y + 1, width, height, MARGIN
-    )):
+    if not (
+        _fits(width, height)
+        and keep_regions(weighted.labels, weighted.free, stride, x + 1, y + 1, width, height, MARGIN)
+    ):
         labels, regions = label_components(weighted.free, stride)
         weighted = weighted._replace(labels=labels, port_of=np.full(regions + 1, -1, np.int32))
     return _fill(_join_regions(weighted), np.flatnonzero(changed).astype(np.int32), lambda done: None)
@@ -156,8 +160,11 @@ def _fill(weighted: Weighted, boxes: I32, told: Callable[[int], None]) -> Weight
         reached = overlay.fill_boxes(weighted, boxes, done, end, SPARE)
         if reached < end:
             room = weighted.edges.size * 3 // 2
-            grown = [_grown(array, room) for array in (weighted.edges, weighted.lengths, weighted.steps)]
-            weighted = weighted._replace(edges=grown[0], lengths=grown[1], steps=grown[2])
+            weighted = weighted._replace(
+                edges=_grown(weighted.edges, room),
+                lengths=_grown(weighted.lengths, room),
+                steps=_grown(weighted.steps, room),
+            )
         done = reached
         told(done)
     return weighted
@@ -165,9 +172,7 @@ def _fill(weighted: Weighted, boxes: I32, told: Callable[[int], None]) -> Weight
 
 def _grown(array: T, room: int) -> T:
     """The array with room for more behind it."""
-    grown = np.empty(room, array.dtype)
-    grown[: array.size] = array
-    return grown
+    return np.concatenate([array, np.empty(room - array.size, array.dtype)])
 
 
 def _square(array: Array, stride: int) -> Array:
@@ -260,7 +265,9 @@ def _check_costs(costs: F32) -> None:
 def _check_links(free: U8, stride: int, links: Links) -> None:
     count = links.starts.size
     if count > LINKS_MAX or any(array.shape != (count,) for array in links):
-        raise Invalid(f"{count} links in arrays of {[a.shape for a in links]!r}", hint=f"at most {LINKS_MAX}, equally long")
+        raise Invalid(
+            f"{count} links in arrays of {[a.shape for a in links]!r}", hint=f"at most {LINKS_MAX}, equally long"
+        )
     for place, (start, end, cost) in enumerate(
         zip(links.starts.tolist(), links.ends.tolist(), links.costs.tolist(), strict=True)
     ):

@@ -13,7 +13,20 @@ from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.grids.graph import F64, I32, I64, U8, U16
 from app.modules.pathfinding.grids.heap import NODE_MASK, pop, push
 from app.modules.pathfinding.grids.overlay import (
-    DX, DY, FAR, LANDMARKS, LENGTH, OCTILE, ROW, SIDE, UNIT, Weighted, boxes_of, copy_box, in_box,
+    DX,
+    DY,
+    FAR,
+    LANDMARKS,
+    LENGTH,
+    OCTILE,
+    SIDE,
+    UNIT,
+    Weighted,
+    boxes_of,
+    copy_box,
+    downhill,
+    in_box,
+    measure_box,
 )  # fmt: skip
 
 # Columns of Scratch.trail and Scratch.hops, then of Scratch.back, then places in Scratch.counts.
@@ -41,13 +54,11 @@ class Scratch(NamedTuple):
     route: I32
     """(nodes,): the gates of a path, backwards."""
     moves: U8
-    """(AREA,): a box copied out, see overlay.copy_box."""
+    """(2, AREA): the start's box and the goal's copied out, see overlay.copy_box."""
     ground: F64
-    """(AREA,)"""
+    """(2, AREA)"""
     leaving: F64
-    """(2, AREA): costs in the start's box and in the goal's."""
-    turns: U8
-    """(2, AREA): the compass direction that each cell was reached by."""
+    """(2, AREA): costs from the start and to the goal inside those boxes."""
 
 
 @inlined
@@ -68,13 +79,17 @@ def least_cost(away: U16, stride: int, octile: float, unit: float, cell: int, go
 
     `octile` is the least cost of a step. Landmark distances may be off by a unit either way.
     """
-    dx = abs(cell % stride - goal % stride)
-    dy = abs(cell // stride - goal // stride)
-    least = (max(dx, dy) + (LENGTH[4] - 1.0) * min(dx, dy)) * octile
+    # Rows by multiplication, exact for less than 2**24 cells: a division takes ten times as long.
+    row = int((cell + 0.5) * (1.0 / stride))
+    goal_row = int((goal + 0.5) * (1.0 / stride))
+    dy = abs(row - goal_row)
+    dx = abs(cell - row * stride - goal + goal_row * stride)
+    least: float = (max(dx, dy) + (LENGTH[4] - 1.0) * min(dx, dy)) * octile
     if unit > 0.0:
-        units = 0
+        units = np.int32(0)
         for column in range(LANDMARKS):
-            units = max(units, abs(np.int32(away[cell, column]) - np.int32(away[goal, column])))
+            apart = np.int32(away[cell, column]) - np.int32(away[goal, column])
+            units = max(units, max(apart, -apart))
         least = max(least, (units - 1) * unit)
     return least
 
@@ -87,43 +102,6 @@ def box_of(cell: int, stride: int, rows: int) -> int:
 
 
 @compiled
-def flood(
-    cell: int, corner: int, stride: int, node_of: I32, gates: U8, moves: U8, ground: F64,
-    distance: F64, turns: U8, heap: I64,
-) -> None:  # fmt: skip
-    """Measure a box that is copied out, from one cell of it: `distance` and `turns`, both (AREA,).
-
-    Dijkstra that ends when all that is left would be reached over a gate; such cells may stay at FAR.
-    """
-    distance[:] = FAR
-    place = in_box(cell, corner, stride)
-    distance[place] = 0.0
-    size = push(heap, 0, key_of(0.0, place << 1))
-    pure = 1
-    while pure > 0:
-        key = heap[0]
-        size = pop(heap, size)
-        over = key & 1
-        pure -= 1 - over
-        at = (key & NODE_MASK) >> 1
-        here = distance[at]
-        if key_of(here, 0) != key & ~NODE_MASK:
-            continue
-        node = node_of[corner + (at // ROW - 1) * stride + at % ROW - 1]
-        if node >= 0 and gates[node] != 0 and at != place:
-            over = 1
-        for direction in range(8):
-            if moves[at] >> direction & 1:
-                other = at + DX[direction] + DY[direction] * ROW
-                value = here + LENGTH[direction] * (ground[at] + ground[other])
-                if value < distance[other]:
-                    distance[other] = value
-                    turns[other] = direction
-                    size = push(heap, size, key_of(value, other << 1 | over))
-                    pure += 1 - over
-
-
-@compiled
 def through_gates(
     weighted: Weighted, scratch: Scratch, start: int, goal: int, max_cost: float, expansions_max: int
 ) -> tuple[float, int]:
@@ -131,8 +109,8 @@ def through_gates(
 
     The cells are left in scratch.path; the cost is FAR where there is no path within max_cost and expansions_max.
     """
-    stride, free, node_of, cells, gates = (
-        weighted.stride, weighted.free, weighted.node_of, weighted.cells, weighted.gates,
+    stride, free, cells, gates = (
+        weighted.stride, weighted.free, weighted.cells, weighted.gates,
     )  # fmt: skip
     joins, terms, spans, edges, lengths = (
         weighted.joins, weighted.terms, weighted.spans, weighted.edges, weighted.lengths,
@@ -147,26 +125,27 @@ def through_gates(
     best = FAR
     last = -1
     box_there = box_of(goal, stride, rows)
-    corner_there = copy_box(box_there, stride, free, weighted.cost, scratch.moves, scratch.ground)
-    leaving = scratch.leaving[1]
-    flood(goal, corner_there, stride, node_of, gates, scratch.moves, scratch.ground, leaving, scratch.turns[1], heap)
+    box = box_of(start, stride, rows)
+    place = np.empty(1, np.int32)
+    corner_there = copy_box(box_there, stride, free, weighted.cost, scratch.moves[1], scratch.ground[1])
+    place[0] = in_box(goal, corner_there, stride)
+    measure_box(scratch.moves[1], scratch.ground[1], place, 1, scratch.leaving[1])
+    corner = copy_box(box, stride, free, weighted.cost, scratch.moves[0], scratch.ground[0])
+    place[0] = in_box(start, corner, stride)
+    measure_box(scratch.moves[0], scratch.ground[0], place, 1, scratch.leaving[0])
     for term in range(weighted.term_first[box_there], weighted.term_first[box_there + 1]):
         node = terms[term]
-        distance = leaving[in_box(cells[node], corner_there, stride)]
-        if distance < FAR and gates[node] != 0:
+        distance = scratch.leaving[1, in_box(int(cells[node]), corner_there, stride)] if gates[node] != 0 else FAR
+        if distance < FAR:
             back[node, ENDING] = query
             hops[node, LAST_LEG] = distance
-    box = box_of(start, stride, rows)
-    corner = copy_box(box, stride, free, weighted.cost, scratch.moves, scratch.ground)
-    leaving = scratch.leaving[0]
-    flood(start, corner, stride, node_of, gates, scratch.moves, scratch.ground, leaving, scratch.turns[0], heap)
     if box == box_there:
-        best = leaving[in_box(goal, corner, stride)]
+        best = scratch.leaving[0, in_box(goal, corner, stride)]
     size = 0
     for term in range(weighted.term_first[box], weighted.term_first[box + 1]):
         node = terms[term]
-        distance = leaving[in_box(cells[node], corner, stride)]
-        if distance < FAR and gates[node] != 0:
+        distance = scratch.leaving[0, in_box(int(cells[node]), corner, stride)] if gates[node] != 0 else FAR
+        if distance < FAR:
             back[node, SEEN] = query
             back[node, FROM] = -1
             hops[node, SO_FAR] = distance
@@ -220,7 +199,8 @@ def through_gates(
     if best >= FAR or best > max_cost:
         return FAR, 0
     count = _unfold(
-        stride, cells, weighted.steps, scratch.path, scratch.route, back, scratch.turns, start, goal, corner,
+        stride, cells, weighted.steps, scratch.path, scratch.route, back, scratch.moves, scratch.ground,
+        scratch.leaving, start, goal, corner,
         corner_there, last,
     )  # fmt: skip
     return best, count
@@ -228,7 +208,8 @@ def through_gates(
 
 @compiled
 def _unfold(
-    stride: int, cells: I32, steps: I64, path: I32, route: I32, back: I32, turns: U8, start: int, goal: int,
+    stride: int, cells: I32, steps: I64, path: I32, route: I32, back: I32,
+    moves: U8, ground: F64, leaving: F64, start: int, goal: int,
     corner_here: int, corner_there: int, last: int,
 ) -> int:  # fmt: skip
     """Write the cells of the path whose last gate is `last` (-1: all in one box); how many."""
@@ -244,8 +225,8 @@ def _unfold(
     while cell != start:
         path[total] = cell
         total += 1
-        direction = turns[0, in_box(cell, corner_here, stride)]
-        cell -= DX[direction] + DY[direction] * stride
+        direction, _ = downhill(moves[0], ground[0], leaving[0], in_box(cell, corner_here, stride), 1, 0)
+        cell += DX[direction] + DY[direction] * stride
     path[total] = start
     total += 1
     for low in range(total // 2):
@@ -268,8 +249,8 @@ def _unfold(
                 path[total] = cell
                 total += 1
     while cell != goal:
-        direction = turns[1, in_box(cell, corner_there, stride)]
-        cell -= DX[direction] + DY[direction] * stride
+        direction, _ = downhill(moves[1], ground[1], leaving[1], in_box(cell, corner_there, stride), 1, 0)
+        cell += DX[direction] + DY[direction] * stride
         path[total] = cell
         total += 1
     return total

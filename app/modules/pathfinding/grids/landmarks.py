@@ -12,8 +12,8 @@ import numpy as np
 
 from app.modules.pathfinding.compiled import compiled
 from app.modules.pathfinding.grids.graph import F32, F64, I32, I64, U16
-from app.modules.pathfinding.grids.hierarchy import key_of
 from app.modules.pathfinding.grids.heap import NODE_MASK, pop, push
+from app.modules.pathfinding.grids.hierarchy import key_of
 from app.modules.pathfinding.grids.overlay import DX, DY, FAR, LANDMARKS, LENGTH, UNKNOWN, Weighted
 
 UNITS = 65_000
@@ -59,7 +59,7 @@ def _spread(weighted: Weighted, origin: I32, sources: I64, distance: F64, heap: 
             wide, tall = DX[direction], DY[direction] * stride
             other = cell + wide + tall
             if free[other] & free[cell + wide] & free[cell + tall] != 0:
-                there = here + 0.5 * LENGTH[direction] * (cost[cell] + cost[other])
+                there = here + 0.5 * LENGTH[direction] * (np.float64(cost[cell]) + cost[other])
                 if there < distance[other]:
                     distance[other] = there
                     size = push(heap, size, key_of(there, other))
@@ -102,8 +102,7 @@ def measure(weighted: Weighted, group_of: I32, progress: Progress) -> Landmarks:
     """
     fixed = weighted._replace(free=weighted.free.copy(), cost=weighted.cost.copy(), labels=weighted.labels.copy())
     cells = fixed.free.size
-    origin = np.repeat(np.arange(fixed.cells.size), np.diff(fixed.link_first))
-    origin = np.ascontiguousarray(fixed.cells[origin]) if fixed.links.size else np.empty(0, np.int32)
+    origin: I32 = np.repeat(fixed.cells, np.diff(fixed.link_first))
     distance, nearest = np.empty(cells), np.full(cells, FAR)
     heap = np.empty(9 * cells, np.int64)
     chosen = np.empty(int(group_of.max()) + 1, np.int64)

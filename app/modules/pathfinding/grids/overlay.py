@@ -16,12 +16,12 @@ import numpy as np
 from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.grids.graph import F32, F64, I32, I64, U8, U16
 
-SIDE = 32
+SIDE = 16
 """Steps from one line to the next: a box is SIDE + 1 cells wide, borders included."""
 ROW = SIDE + 3
 """Cells in a row of a box that is copied out, with a blocked cell at either end."""
 AREA = ROW * ROW
-CHUNK = 3
+CHUNK = 4
 """Cells of a border for each gate on it."""
 LANDMARKS = 12
 FAR = 1e30
@@ -207,7 +207,7 @@ def choose_gates(weighted: Weighted, boxes: I32, begin: int, end: int, changed: 
     rows = weighted.free.size // stride
     across, _ = boxes_of(stride, rows)
     for index in range(begin, end):
-        box = boxes[index]
+        box = int(boxes[index])
         left, top, wide, tall = _extent(box, stride, rows)
         corner = top * stride + left
         if top > 0 and _choose(weighted, corner, 1, min(SIDE, wide)):
@@ -253,9 +253,7 @@ def in_box(cell: int, corner: int, stride: int) -> int:
 
 
 @compiled
-def fill_boxes(
-    weighted: Weighted, boxes: I32, begin: int, end: int, spare: float
-) -> int:
+def fill_boxes(weighted: Weighted, boxes: I32, begin: int, end: int, spare: float) -> int:
     """Write the edges of boxes[begin] .. boxes[end]; where the room ran out, or `end`.
 
     A box whose edges do not fit where they were gets a new place behind the last, with `spare` more room.
@@ -265,7 +263,7 @@ def fill_boxes(
     pool, pool_lengths, pool_steps = weighted.edges, weighted.lengths, weighted.steps
     most = 1
     for index in range(begin, end):
-        box = boxes[index]
+        box = int(boxes[index])
         most = max(most, term_first[box + 1] - term_first[box])
     moves = np.empty(AREA, np.uint8)
     ground = np.empty(AREA, np.float64)
@@ -279,16 +277,16 @@ def fill_boxes(
     steps = np.empty(edges.size, np.int64)
     ends = np.empty(most, np.int32)
     for index in range(begin, end):
-        box = boxes[index]
+        box = int(boxes[index])
         corner = copy_box(box, stride, free, cost, moves, ground)
         count = 0
         for term in range(term_first[box], term_first[box + 1]):
-            place = in_box(cells[terms[term]], corner, stride)
+            place = in_box(int(cells[terms[term]]), corner, stride)
             if moves[place] != 0 and gates[terms[term]] != 0:
                 places[count] = place
                 nodes[count] = terms[term]
                 count += 1
-        _measure(moves, ground, places, count, distance)
+        measure_box(moves, ground, places, count, distance)
         _reduce(distance, places, count, matrix, kept)
         total = _write(moves, ground, distance, matrix, kept, places, nodes, count, edges, lengths, steps, ends)
         if total > rooms[box, 1]:
@@ -318,7 +316,7 @@ def fill_boxes(
 
 
 @compiled
-def _measure(moves: U8, ground: F64, places: I32, count: int, distance: F64) -> None:
+def measure_box(moves: U8, ground: F64, places: I32, count: int, distance: F64) -> None:
     """Costs from each of `places` to every cell of a box, distance[cell * count + source].
 
     All sources at once, sweeping to and fro over the cells until nothing changes (the sweeping of Zhao
@@ -391,7 +389,7 @@ def _write(
             word = 0
             taken = 0
             while at != places[target]:
-                direction, at = _downhill(moves, ground, distance, at, count, target)
+                direction, at = downhill(moves, ground, distance, at, count, target)
                 word |= direction << (5 + 3 * taken)
                 taken += 1
                 if taken == WORD_STEPS and at != places[target]:
@@ -409,7 +407,7 @@ def _write(
 
 
 @inlined
-def _downhill(moves: U8, ground: F64, distance: F64, at: int, count: int, target: int) -> tuple[int, int]:
+def downhill(moves: U8, ground: F64, distance: F64, at: int, count: int, target: int) -> tuple[int, int]:
     """The first direction whose step leads on along a best way to `target`, and the place it leads to."""
     best = FAR
     chosen = 0

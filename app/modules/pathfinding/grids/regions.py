@@ -56,9 +56,9 @@ def keep_regions(labels: I32, free: U8, stride: int, x: int, y: int, width: int,
         for column in range(x - 1, x + width + 1):
             part = parts[(row - top) * wide + column - left]
             for other in range(1, count + 1):
-                if part != 0 and other != part and label_of[other] == label_of[part]:
-                    if _beside(parts, other, wide, x - left - 1, y - top - 1, width + 2, height + 2):
-                        return False
+                torn = part != 0 and other != part and label_of[other] == label_of[part]
+                if torn and _beside(parts, other, wide, x - left - 1, y - top - 1, width + 2, height + 2):
+                    return False
     for row in range(y, y + height):
         for column in range(x, x + width):
             labels[row * stride + column] = label_of[parts[(row - top) * wide + column - left]]

@@ -15,7 +15,15 @@ from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.grids.graph import F32, F64, I16, I32, I64, U8, Answers
 from app.modules.pathfinding.grids.heap import NODE_MASK, pop, push
 from app.modules.pathfinding.grids.hierarchy import (
-    EXPANDED, QUERY, SO_FAR, TO_GOAL, Scratch, key_of, least_cost, through_gates, value_of,
+    EXPANDED,
+    QUERY,
+    SO_FAR,
+    TO_GOAL,
+    Scratch,
+    key_of,
+    least_cost,
+    through_gates,
+    value_of,
 )  # fmt: skip
 from app.modules.pathfinding.grids.overlay import AREA, DX, DY, FAR, LENGTH, OCTILE, STALE, UNIT, Weighted
 from app.modules.pathfinding.grids.search import FOUND, INVALID, OVER_BUDGET, PARTIAL, UNREACHABLE
@@ -79,7 +87,7 @@ def _walk(
                 other = cell + wide + tall
                 if free[other] & free[cell + wide] & free[cell + tall] == 0:
                     continue
-                there = here + 0.5 * LENGTH[way] * (cost[cell] + cost[other])
+                there = here + 0.5 * LENGTH[way] * (np.float64(cost[cell]) + cost[other])
                 how = way
             else:
                 other = cells[links[begin + way - 8]]
@@ -154,7 +162,7 @@ def _write(weighted: Weighted, path: I32, count: int, waypoints: I16, total: int
             least = FAR
             if max(abs(wide), abs(tall)) == 1 and free[before + wide] & free[before + tall * stride] != 0:
                 length = LENGTH[4] if wide != 0 and tall != 0 else LENGTH[0]
-                least = 0.5 * length * (cost[before] + cost[cell])
+                least = 0.5 * length * (np.float64(cost[before]) + cost[cell])
             ahead = cell - before
             node = node_of[before] if links.size > 0 else -1
             if node >= 0:
@@ -250,9 +258,7 @@ def _find(
         count = 0
         if code <= PARTIAL:
             scratch.counts[EXPANDED] = 0
-            count, rung, bound = _climb(
-                weighted, scratch, start, goal, weight, max_cost * (1.0 + 1e-9), expansions_max
-            )
+            count, rung, bound = _climb(weighted, scratch, start, goal, weight, max_cost * (1.0 + 1e-9), expansions_max)
             expansions[query] = scratch.counts[EXPANDED]
             rungs[query] = rung
             if count == 0:
@@ -310,8 +316,7 @@ def scratch_for(weighted: Weighted) -> Scratch:
         counts=np.zeros(2, np.int64), trail=np.zeros((cells, 2)), marks=np.zeros(cells, np.int64),
         hops=np.zeros((nodes, 3)), back=np.zeros((nodes, 4), np.int32), heap=np.empty(2 * cells + 8_192, np.int64),
         path=np.empty(4 * cells + 4_096, np.int32), route=np.empty(nodes + 1, np.int32),
-        moves=np.empty(AREA, np.uint8), ground=np.empty(AREA), leaving=np.empty((2, AREA)),
-        turns=np.empty((2, AREA), np.uint8),
+        moves=np.empty((2, AREA), np.uint8), ground=np.empty((2, AREA)), leaving=np.empty((2, AREA)),
     )  # fmt: skip
 
 
