@@ -33,8 +33,8 @@ def raycast(mesh: Prepared, starts: F32, ends: F32, snap: float) -> tuple[F64, F
     points = np.full(starts.shape, np.nan, np.float32)
     near = np.empty(AROUND_MAX, np.int32)
     for row in range(starts.shape[0]):
-        x, y, height = float(starts[row, u]), float(starts[row, v]), float(starts[row, mesh.up])
-        gx, gy = float(ends[row, u]), float(ends[row, v])
+        x, y, height = np.float64(starts[row, u]), np.float64(starts[row, v]), np.float64(starts[row, mesh.up])
+        gx, gy = np.float64(ends[row, u]), np.float64(ends[row, v])
         if not math.isfinite(x + y + height + gx + gy):
             continue
         polygon, x, y = nearest(mesh, x, y, height, snap, ANY)
@@ -43,7 +43,7 @@ def raycast(mesh: Prepared, starts: F32, ends: F32, snap: float) -> tuple[F64, F
         best, last = 0.0, polygon
         for place in range(around(mesh, polygon, x, y, near)):
             for lean in (1, -1):
-                end, share = walk(mesh, near[place], x, y, gx, gy, lean)
+                end, share = walk(mesh, int(near[place]), x, y, gx, gy, lean)
                 if share > best:
                     best, last = share, end
         shares[row] = best
