@@ -1,7 +1,7 @@
 """Paths over ground of several costs and through links: A* over points of edges, then the best path in the corridor.
 
-It knows one query at a time. A path found is the shortest of its corridor but for about one part in
-a thousand; the corridor is the best by paths through three points of each edge, which is no promise
+It knows one query at a time. The corridor is the best by paths through three points of each edge,
+and its path is moved inside it by dynamic programming over ever finer places: neither is a promise
 of the best of all.
 """
 
@@ -155,9 +155,7 @@ def search(
 
 
 @compiled
-def _unroll(
-    mesh: Prepared, room: Walkway, x: float, y: float, source: int, gx: float, gy: float, last: int
-) -> int:
+def _unroll(mesh: Prepared, room: Walkway, x: float, y: float, source: int, gx: float, gy: float, last: int) -> int:
     """Write the edges that a path crosses, its ends and the ends of links to room.legs, in order; how many."""
     links = SAMPLES * mesh.owner.size
     count = 2

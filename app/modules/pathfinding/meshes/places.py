@@ -30,7 +30,7 @@ def leads(linked: I32, reach: U8, here: int, there: int) -> bool:
         return here > 0
     if linked[here] < 0 or linked[there] < 0:
         return False
-    return reach[linked[here], linked[there]] != 0
+    return bool(reach[linked[here], linked[there]] != 0)
 
 
 @compiled
@@ -62,7 +62,9 @@ def nearest(mesh: Prepared, x: float, y: float, height: float, radius: float, re
                     continue
                 for entry in range(cells_first[r, c], cells_first[r, c + 1]):
                     polygon = touching[entry]
-                    if shut[polygon] != 0 or (region != ANY and not leads(mesh.linked, mesh.reach, region, labels[polygon])):
+                    if shut[polygon] != 0:
+                        continue
+                    if region != ANY and not leads(mesh.linked, mesh.reach, region, labels[polygon]):
                         continue
                     px, py = _nearest_in(points, first, corners, polygon, x, y)
                     rise = height_at(planes, polygon, px, py) - height
@@ -131,7 +133,11 @@ def nearest_points(mesh: Prepared, points: F32, radius: float) -> tuple[F32, I32
     polygons = np.full(points.shape[0], -1, np.int32)
     far = np.full(points.shape[0], np.nan)
     for row in range(points.shape[0]):
-        x, y, height = np.float64(points[row, u]), np.float64(points[row, v]), np.float64(points[row, mesh.up])
+        x, y, height = (
+            float(np.float64(points[row, u])),
+            float(np.float64(points[row, v])),
+            float(np.float64(points[row, mesh.up])),
+        )
         if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(height)):
             continue
         polygon, px, py = nearest(mesh, x, y, height, radius, ANY)

@@ -201,7 +201,7 @@ def search(
                         bend = n if to_left == n else ALL
                     if bend == ALL:
                         continue  # the goal lies out of sight, and another cone has what lies between
-                    whole = reached[to_root]
+                    whole = float(reached[to_root])
                     if bend >= 0:
                         whole += away(tx, ty, points[bend, 0], points[bend, 1])
                         tx, ty = points[bend, 0], points[bend, 1]
@@ -262,7 +262,7 @@ def _enters(
     """Whether a shortest path may go from a polygon to its neighbor: into a dead end only where the goal is in it."""
     if shut[other] != 0 or (at_start and other == source):
         return False
-    return stems[other] != polygon or wanted[other] == query
+    return bool(stems[other] != polygon or wanted[other] == query)
 
 
 @compiled

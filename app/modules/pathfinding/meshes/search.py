@@ -32,6 +32,13 @@ from app.modules.pathfinding.meshes.places import ANY, axes, leads, nearest
 def find_paths(
     mesh: Prepared, starts: F32, goals: F32, max_cost: float, partial: bool, expansions_max: int, snap: float
 ) -> tuple[U8, F64, I32, I32, F32]:
+    """Paths from `starts` to `goals`, each (n, 3) float32 in the mesh's axes; the fields of Answers.
+
+    A point off the mesh moves to the nearest place on it; a start farther than `snap` is invalid, a
+    goal out of reach or farther than that unreachable, or with `partial` replaced by the nearest
+    place in reach. A path that costs more than `max_cost` is over budget, and so is one whose search
+    expands more than `expansions_max` nodes. Costs are lengths in the plane times the ground's cost.
+    """
     pairs = starts.shape[0]
     status = np.empty(pairs, np.uint8)
     cost = np.full(pairs, np.nan, np.float64)
@@ -48,8 +55,16 @@ def find_paths(
     rate = mesh.cost[0] if mesh.uniform and mesh.cost.size > 0 else 1.0
     for query in range(pairs):
         offsets[query + 1] = total
-        x, y, h = np.float64(starts[query, u]), np.float64(starts[query, v]), np.float64(starts[query, up])
-        gx, gy, gh = np.float64(goals[query, u]), np.float64(goals[query, v]), np.float64(goals[query, up])
+        x, y, h = (
+            float(np.float64(starts[query, u])),
+            float(np.float64(starts[query, v])),
+            float(np.float64(starts[query, up])),
+        )
+        gx, gy, gh = (
+            float(np.float64(goals[query, u])),
+            float(np.float64(goals[query, v])),
+            float(np.float64(goals[query, up])),
+        )
         if not math.isfinite(x + y + h + gx + gy + gh):
             status[query] = INVALID
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,10 +21,7 @@ from tests.modules.pathfinding.meshes.twin import mesh_of, unpinched
 def inside(outline: obstacles.Outline, x: float, y: float) -> float:
     """How deep a point lies in an outline; negative outside."""
     ring = [*outline.corners, outline.corners[0]]
-    return min(
-        ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / math.dist(a, b)
-        for a, b in zip(ring, ring[1:], strict=False)
-    )
+    return min(((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / math.dist(a, b) for a, b in pairwise(ring))
 
 
 @settings(max_examples=40, deadline=None)
@@ -64,7 +62,7 @@ def test_paths_go_around_what_is_cut_out_and_only_there(seed: int) -> None:
             continue
         assert after.cost[query] >= before.cost[query] - 1e-4
         path = np.array(walked(after, query, 2))
-        for a, b in zip(path[:-1], path[1:], strict=True):
+        for a, b in pairwise(path):
             for share in np.linspace(0.0, 1.0, 9):
                 x, y = a + share * (b - a)
                 assert max(inside(o, float(x), float(y)) for o in outlines) < 1e-3
@@ -87,9 +85,8 @@ def test_a_crate_on_another_storey_is_in_nobodys_way() -> None:
 
 def test_a_shut_door_parts_two_rooms_until_it_opens() -> None:
     mesh = prepare(mesh_of(np.array([[1, 0, 1], [1, 2, 1]]), triangles=False), ANYONE, np.array([3], np.int32))
-    mesh = prepare(mesh_of(np.array([[1, 1, 1]]), triangles=False), ANYONE) if len(mesh.cost) < 3 else mesh
     start, goal = points([(0.5, 0.5)]), points([(2.5, 0.5)])
-    door = np.flatnonzero(mesh.kept_apart[np.maximum(mesh.source, 0)] & (mesh.source >= 0)).astype(np.int32)
+    door = np.array([3], np.int32)
     shut = obstacles.shut(mesh, door, closed=True)
     assert find(mesh, start, goal).status[0] == FOUND
     assert find(shut, start, goal).status[0] == UNREACHABLE
@@ -100,5 +97,5 @@ def test_a_polygon_that_is_no_door_is_refused() -> None:
     mesh = prepare(mesh_of(np.ones((2, 2), np.int32), triangles=False), ANYONE)
     with pytest.raises(Invalid, match="polygon 0 is no door"):
         obstacles.shut(mesh, np.array([0], np.int32), closed=True)
-    with pytest.raises(Invalid, match="a circle of radius -1.0"):
+    with pytest.raises(Invalid, match=r"a circle of radius -1\.0"):
         obstacles.circle(mesh, (0.0, 0.0, 0.0), -1.0, 1.0, 0.0)

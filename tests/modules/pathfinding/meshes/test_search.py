@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from app.core.errors import Invalid
 from app.modules.pathfinding.meshes import queries, search
-from app.modules.pathfinding.meshes.graph import BLIND, FOUND, INVALID, OVER_BUDGET, PARTIAL, UNREACHABLE, Answers, Prepared
+from app.modules.pathfinding.meshes.graph import (
+    BLIND,
+    FOUND,
+    INVALID,
+    OVER_BUDGET,
+    PARTIAL,
+    UNREACHABLE,
+    Answers,
+    Prepared,
+)
 from app.modules.pathfinding.meshes.prepare import prepare
 from app.modules.pathfinding.surfaces import AgentClass, Link, Mesh
 from tests.modules.pathfinding.meshes.twin import GROUND, Twin, mesh_of, unpinched
@@ -111,8 +120,10 @@ def test_random_points_lie_on_the_mesh_and_repeat(case: tuple[np.ndarray, Mesh, 
 
 @settings(max_examples=40, deadline=None)
 @given(case=meshes())
-def test_costs_by_area_are_close_to_a_fine_grid_of_ways(case: tuple[np.ndarray, Mesh, np.ndarray]) -> None:
-    free, mesh, places = case
+def test_costs_by_area_lie_between_those_of_the_cheapest_and_the_dearest_ground(
+    case: tuple[np.ndarray, Mesh, np.ndarray],
+) -> None:
+    _, mesh, places = case
     areas = np.where(np.arange(len(mesh.areas)) % 3 == 0, 2, 1).astype(np.int32)
     prepared = prepare(mesh._replace(areas=areas), ANYONE)
     answers = find(prepared, places[:6], places[6:])

@@ -48,13 +48,13 @@ def mesh_of(free: np.ndarray, *, triangles: bool, shear: tuple[int, int, int, in
     vertices = np.zeros((len(flat), 3), np.float32)
     vertices[:, [axis for axis in range(3) if axis != up]] = flat
     return Mesh(
-        vertices, np.array(first, np.int32), np.array(corners, np.int32), np.array([area for _, area in rings], np.int32),
-        GROUND, (), up,
+        vertices, np.array(first, np.int32), np.array(corners, np.int32),
+        np.array([area for _, area in rings], np.int32), GROUND, (), up,
     )  # fmt: skip
 
 
 def unpinched(free: np.ndarray) -> np.ndarray:
-    """The cells with more of them free, so that nowhere two touch at a corner only, which the twin would walk through."""
+    """The cells with more of them free, so that no two touch at a corner only: the twin would walk through there."""
     free = free.copy()
     while True:
         a, b, c, d = free[:-1, :-1] > 0, free[:-1, 1:] > 0, free[1:, :-1] > 0, free[1:, 1:] > 0
