@@ -1,7 +1,7 @@
 """Paths over ground of several costs and through links: A* over points of edges, then the best path in the corridor.
 
-It knows one query at a time. A path found is the shortest of its corridor but for about one part in
-a thousand; the corridor is the best by paths through three points of each edge, which is no promise
+It knows one query at a time. The corridor is the best by paths through three points of each edge,
+and its path is moved inside it by dynamic programming over ever finer places: neither is a promise
 of the best of all.
 """
 
@@ -61,22 +61,22 @@ def walkway(mesh: Prepared) -> Walkway:
 
 
 @inlined
-def _where(mesh: Prepared, node: int) -> tuple[float, float]:
+def _where(points: F64, corners: I32, ends: F64, first: I32, owner: I32, node: int) -> tuple[float, float]:
     """The point of a node, for a link its far end."""
-    if node >= SAMPLES * mesh.owner.size:
-        return mesh.ends[node - SAMPLES * mesh.owner.size, 3], mesh.ends[node - SAMPLES * mesh.owner.size, 4]
+    if node >= SAMPLES * owner.size:
+        return ends[node - SAMPLES * owner.size, 3], ends[node - SAMPLES * owner.size, 4]
     half = node // SAMPLES
     share = (0.5 + node % SAMPLES) / SAMPLES
-    a, b = mesh.corners[half], mesh.corners[_after(mesh, half)]
-    ax, ay = mesh.points[a, 0], mesh.points[a, 1]
-    return ax + share * (mesh.points[b, 0] - ax), ay + share * (mesh.points[b, 1] - ay)
+    a, b = corners[half], corners[_after(first, owner, half)]
+    ax, ay = points[a, 0], points[a, 1]
+    return ax + share * (points[b, 0] - ax), ay + share * (points[b, 1] - ay)
 
 
 @inlined
-def _after(mesh: Prepared, half: int) -> int:
+def _after(first: I32, owner: I32, half: int) -> int:
     """The half-edge that follows around the polygon."""
-    owner = mesh.owner[half]
-    return half + 1 if half + 1 < mesh.first[owner + 1] else mesh.first[owner]
+    polygon = owner[half]
+    return half + 1 if half + 1 < first[polygon + 1] else first[polygon]
 
 
 @compiled
@@ -91,6 +91,7 @@ def search(
     """
     reached, worth, came, heap = room.reached, room.worth, room.came, room.heap
     bits = worth.view(np.int64)
+    points, corners, ends, first, owner = mesh.points, mesh.corners, mesh.ends, mesh.first, mesh.owner
     links = SAMPLES * mesh.owner.size
     scale = mesh.cheapest
     best, last = np.inf, -2
@@ -108,7 +109,7 @@ def search(
             if worth[node] >= min(best, limit * (1.0 + 1e-2)):
                 break
             polygon, cost = came[node, 1], reached[node]
-            px, py = _where(mesh, node)
+            px, py = _where(points, corners, ends, first, owner, node)
         else:
             px, py = x, y
         expanded += 1
@@ -127,7 +128,7 @@ def search(
                 # Both half-edges share their points, which count from the first of the two.
                 other = SAMPLES * min(half, twin) + step % SAMPLES
                 entered = mesh.owner[twin]
-                qx, qy = _where(mesh, other)
+                qx, qy = _where(points, corners, ends, first, owner, other)
                 ahead = cost + rate * away(px, py, qx, qy)
             else:
                 exit = mesh.exits_first[polygon] + step - SAMPLES * edges
@@ -154,9 +155,7 @@ def search(
 
 
 @compiled
-def _unroll(
-    mesh: Prepared, room: Walkway, x: float, y: float, source: int, gx: float, gy: float, last: int
-) -> int:
+def _unroll(mesh: Prepared, room: Walkway, x: float, y: float, source: int, gx: float, gy: float, last: int) -> int:
     """Write the edges that a path crosses, its ends and the ends of links to room.legs, in order; how many."""
     links = SAMPLES * mesh.owner.size
     count = 2
@@ -166,7 +165,7 @@ def _unroll(
         node = room.came[node, 0]
     legs, marks = room.legs, room.marks
     place = count - 1
-    _point(room, place, gx, gy)
+    _point(legs, place, gx, gy)
     marks[place, 0], marks[place, 1] = room.came[last, 1] if last >= 0 else source, 0
     node = last
     while node >= 0:
@@ -175,19 +174,19 @@ def _unroll(
         inside = room.came[before, 1] if before >= 0 else source
         if node >= links:
             exit = node - links
-            _point(room, place, mesh.ends[exit, 3], mesh.ends[exit, 4])
+            _point(legs, place, mesh.ends[exit, 3], mesh.ends[exit, 4])
             marks[place, 0], marks[place, 1] = room.came[node, 1], 1
             legs[place + 1, 4] = mesh.cost[room.came[node, 1]]
             legs[place, 4] = mesh.ends[exit, 6]
             place -= 1
-            _point(room, place, mesh.ends[exit, 0], mesh.ends[exit, 1])
+            _point(legs, place, mesh.ends[exit, 0], mesh.ends[exit, 1])
             marks[place, 0], marks[place, 1] = inside, 0
         else:
             half = node // SAMPLES
             # Seen by who walks, the edge's end on the right comes first.
             if mesh.owner[half] != inside:
                 half = mesh.twins[half]
-            a, b = mesh.corners[half], mesh.corners[_after(mesh, half)]
+            a, b = mesh.corners[half], mesh.corners[_after(mesh.first, mesh.owner, half)]
             legs[place, 0], legs[place, 1] = mesh.points[a, 0], mesh.points[a, 1]
             legs[place, 2], legs[place, 3] = mesh.points[b, 0], mesh.points[b, 1]
             share = (0.5 + node % SAMPLES) / SAMPLES
@@ -195,16 +194,15 @@ def _unroll(
             marks[place, 0], marks[place, 1] = room.came[node, 1], 0
             legs[place + 1, 4] = mesh.cost[room.came[node, 1]]
         node = before
-    _point(room, 0, x, y)
+    _point(legs, 0, x, y)
     marks[0, 0], marks[0, 1] = source, 0
     legs[1, 4] = mesh.cost[source]
     return count
 
 
 @inlined
-def _point(room: Walkway, place: int, x: float, y: float) -> None:
+def _point(legs: F64, place: int, x: float, y: float) -> None:
     """A leg of the corridor that is a point."""
-    legs = room.legs
     legs[place, 0], legs[place, 1], legs[place, 2], legs[place, 3], legs[place, 5] = x, y, x, y, 0.0
 
 

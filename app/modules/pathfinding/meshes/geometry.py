@@ -40,4 +40,5 @@ def holds(points: F64, first: I32, corners: I32, polygon: int, x: float, y: floa
 @inlined
 def height_at(planes: F64, polygon: int, x: float, y: float) -> float:
     """How high a polygon lies at a point of the plane."""
-    return planes[polygon, 0] + planes[polygon, 1] * x + planes[polygon, 2] * y
+    height: float = planes[polygon, 0] + planes[polygon, 1] * x + planes[polygon, 2] * y
+    return height

@@ -111,7 +111,7 @@ class Prepared(NamedTuple):
     corner: F64
     """(3,): least u, least v and the side of a cell of the spatial index."""
     cells_first: I32
-    """(rows, columns + 1): the polygons around cell (r, c) are touching[cells_first[r, c]] .. [cells_first[r, c + 1]]."""
+    """(rows, columns + 1): those in cell (r, c) are touching[cells_first[r, c]] .. touching[cells_first[r, c + 1]]."""
     touching: I32
     """(...,): polygons, by cell."""
     sights: Sights

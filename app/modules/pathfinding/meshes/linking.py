@@ -20,7 +20,8 @@ def link(prepared: Prepared, mesh: Mesh) -> Prepared:
     if not mesh.links or len(prepared.owner) == 0:
         return prepared
     given = np.array([[*way.start, *way.end] for way in mesh.links], np.float32).reshape(-1, 6)
-    found = [places.nearest_points(prepared, np.ascontiguousarray(given[:, cut]), REACH) for cut in (np.s_[:3], np.s_[3:])]
+    halves = (np.ascontiguousarray(given[:, cut]) for cut in (np.s_[:3], np.s_[3:]))
+    found = [places.nearest_points(prepared, ends, REACH) for ends in halves]
     axes = [*places.axes(mesh.up), mesh.up]
     exits, ends = [], []
     for number, way in enumerate(mesh.links):

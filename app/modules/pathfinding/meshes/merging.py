@@ -114,9 +114,7 @@ def _fits(polygon: int, start: int, corners: I32, ahead: I32, points: F64, heigh
 
 
 @compiled
-def _straighten(
-    corners: I32, twins: I32, points: F64, heights: F64, ahead: I32, behind: I32, alive: U8
-) -> None:
+def _straighten(corners: I32, twins: I32, points: F64, heights: F64, ahead: I32, behind: I32, alive: U8) -> None:
     """Leave out corners in the middle of a straight edge between the same two polygons, or at the rim."""
     uses = np.zeros(points.shape[0], np.int32)
     for half in range(corners.size):

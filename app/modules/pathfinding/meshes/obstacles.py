@@ -60,7 +60,7 @@ def shut(mesh: Prepared, polygons: I32, *, closed: bool) -> Prepared:
     wrong = [int(p) for p in polygons if not 0 <= p < len(mesh.source) or mesh.source[p] < 0]
     wrong = wrong or [int(p) for p in polygons if not mesh.kept_apart[mesh.source[p]]]
     if wrong:
-        raise Invalid(f"polygon {wrong[0]!r} is no door of this mesh", hint="name it as a door when the mesh is prepared")
+        raise Invalid(f"polygon {wrong[0]!r} is no door of this mesh", hint="say that it is one when preparing")
     flags = mesh.shut.copy()
     flags[mesh.source[polygons]] = 1 if closed else 0
     labels, count = regions.label(mesh.first, mesh.twins, mesh.owner, flags)
@@ -122,7 +122,8 @@ class _Clay:
         shape = [(float(np.float32(x)), float(np.float32(y))) for x, y in outline.corners]
         low, high = np.min(shape, axis=0), np.max(shape, axis=0)
         near = np.flatnonzero((self.low < high).all(axis=1) & (self.high > low).all(axis=1))
-        fresh = [(int(p), self._ring(int(p))) for p in near if int(p) not in self.touched and self._level(int(p), outline)]
+        whole = (int(p) for p in near if int(p) not in self.touched)
+        fresh = [(p, self._ring(p)) for p in whole if self._level(p, outline)]
         kept = []
         for origin, ring in [*self.pieces, *fresh]:
             parts = self._outside(origin, ring, shape) if self._level(origin, outline) else None
@@ -156,7 +157,9 @@ class _Clay:
                 return None
         return parts
 
-    def _split(self, origin: int, ring: list[int], a: Point, b: Point, shape: list[Point]) -> tuple[list[int], list[int]]:
+    def _split(
+        self, origin: int, ring: list[int], a: Point, b: Point, shape: list[Point]
+    ) -> tuple[list[int], list[int]]:
         """The parts of a polygon to the right and to the left of the line from a to b."""
         length = math.dist(a, b)
         away = []
@@ -226,7 +229,7 @@ class _Clay:
         mesh, kept = self.mesh, self.kept
         points = np.vstack([mesh.points, np.array(self.points, np.float64).reshape(-1, 2)])
         heights = np.concatenate([mesh.heights, np.array(self.heights, np.float64)])
-        loose = np.unique([v for _, ring in self.pieces for v in ring]).astype(np.int64)
+        loose = np.unique([v for _, ring in self.pieces for v in ring]).astype(np.int32)
         rings = [self._ring(int(p)) for p in kept]
         low, high = points[loose].min(axis=0, initial=np.inf), points[loose].max(axis=0, initial=-np.inf)
         for number, p in enumerate(kept):

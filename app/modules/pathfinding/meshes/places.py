@@ -11,7 +11,7 @@ import numpy as np
 
 from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.meshes.geometry import height_at, holds
-from app.modules.pathfinding.meshes.graph import F32, F64, I32, Prepared
+from app.modules.pathfinding.meshes.graph import F32, F64, I32, U8, Prepared
 
 ANY = 0
 """In place of a region."""
@@ -24,13 +24,13 @@ def axes(up: int) -> tuple[int, int]:
 
 
 @inlined
-def leads(mesh: Prepared, here: int, there: int) -> bool:
+def leads(linked: I32, reach: U8, here: int, there: int) -> bool:
     """Whether a way exists from one region to another."""
     if here == there:
         return here > 0
-    if mesh.linked[here] < 0 or mesh.linked[there] < 0:
+    if linked[here] < 0 or linked[there] < 0:
         return False
-    return mesh.reach[mesh.linked[here], mesh.linked[there]] != 0
+    return bool(reach[linked[here], linked[there]] != 0)
 
 
 @compiled
@@ -41,8 +41,10 @@ def nearest(mesh: Prepared, x: float, y: float, height: float, radius: float, re
     one that `holds` says so of, exactly, and its coordinates are float32 values. Of equally near
     polygons the first counts. Looks at square rings of cells until no farther one can hold a nearer place.
     """
+    points, first, corners, labels, shut = mesh.points, mesh.first, mesh.corners, mesh.labels, mesh.shut
+    cells_first, touching, planes = mesh.cells_first, mesh.touching, mesh.planes
     left, low, side = mesh.corner
-    rows, columns = mesh.cells_first.shape[0], mesh.cells_first.shape[1] - 1
+    rows, columns = cells_first.shape[0], cells_first.shape[1] - 1
     best, found, bx, by = radius, -1, x, y
     column, row = math.floor((x - left) / side), math.floor((y - low) / side)
     least = max(max(-column, column - columns + 1), max(-row, row - rows + 1), 0)
@@ -58,28 +60,29 @@ def nearest(mesh: Prepared, x: float, y: float, height: float, radius: float, re
             for c in range(column - ring, column + ring + 1, step):
                 if c < 0 or c >= columns:
                     continue
-                for entry in range(mesh.cells_first[r, c], mesh.cells_first[r, c + 1]):
-                    polygon = mesh.touching[entry]
-                    if mesh.shut[polygon] != 0 or (region != ANY and not leads(mesh, region, mesh.labels[polygon])):
+                for entry in range(cells_first[r, c], cells_first[r, c + 1]):
+                    polygon = touching[entry]
+                    if shut[polygon] != 0:
                         continue
-                    px, py = _nearest_in(mesh, polygon, x, y)
-                    rise = height_at(mesh.planes, polygon, px, py) - height
+                    if region != ANY and not leads(mesh.linked, mesh.reach, region, labels[polygon]):
+                        continue
+                    px, py = _nearest_in(points, first, corners, polygon, x, y)
+                    rise = height_at(planes, polygon, px, py) - height
                     far = math.sqrt((px - x) ** 2 + (py - y) ** 2 + rise * rise)
                     ahead = far < best or (far == best and (found < 0 or polygon < found))
                     if ahead:
                         best, found, bx, by = far, polygon, px, py
     if found >= 0:
-        bx, by = _settled(mesh, found, bx, by)
+        bx, by = _settled(points, first, corners, found, bx, by)
     return found, bx, by
 
 
 @compiled
-def _nearest_in(mesh: Prepared, polygon: int, x: float, y: float) -> tuple[float, float]:
+def _nearest_in(points: F64, first: I32, corners: I32, polygon: int, x: float, y: float) -> tuple[float, float]:
     """The place in a polygon nearest to a point of the plane."""
-    points, corners = mesh.points, mesh.corners
-    if holds(points, mesh.first, corners, polygon, x, y):
+    if holds(points, first, corners, polygon, x, y):
         return x, y
-    begin, end = mesh.first[polygon], mesh.first[polygon + 1]
+    begin, end = first[polygon], first[polygon + 1]
     best, bx, by = np.inf, x, y
     a = corners[end - 1]
     for half in range(begin, end):
@@ -98,11 +101,10 @@ def _nearest_in(mesh: Prepared, polygon: int, x: float, y: float) -> tuple[float
     return bx, by
 
 
-@inlined
-def _settled(mesh: Prepared, polygon: int, x: float, y: float) -> tuple[float, float]:
+@compiled
+def _settled(points: F64, first: I32, corners: I32, polygon: int, x: float, y: float) -> tuple[float, float]:
     """A place as float32 values that lies in its polygon: moved to the middle by as little as rounding asks."""
-    points, corners = mesh.points, mesh.corners
-    begin, end = mesh.first[polygon], mesh.first[polygon + 1]
+    begin, end = first[polygon], first[polygon + 1]
     mx, my = 0.0, 0.0
     for half in range(begin, end):
         mx += points[corners[half], 0] / (end - begin)
@@ -111,7 +113,7 @@ def _settled(mesh: Prepared, polygon: int, x: float, y: float) -> tuple[float, f
     while share < 1.0:
         px = float(np.float32(x + share * (mx - x)))
         py = float(np.float32(y + share * (my - y)))
-        if holds(points, mesh.first, corners, polygon, px, py):
+        if holds(points, first, corners, polygon, px, py):
             return px, py
         share = max(4.0 * share, 1e-9)
     # A sliver without room for a float32 point: one of its corners.
@@ -131,7 +133,11 @@ def nearest_points(mesh: Prepared, points: F32, radius: float) -> tuple[F32, I32
     polygons = np.full(points.shape[0], -1, np.int32)
     far = np.full(points.shape[0], np.nan)
     for row in range(points.shape[0]):
-        x, y, height = float(points[row, u]), float(points[row, v]), float(points[row, mesh.up])
+        x, y, height = (
+            float(np.float64(points[row, u])),
+            float(np.float64(points[row, v])),
+            float(np.float64(points[row, mesh.up])),
+        )
         if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(height)):
             continue
         polygon, px, py = nearest(mesh, x, y, height, radius, ANY)

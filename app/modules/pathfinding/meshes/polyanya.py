@@ -15,7 +15,7 @@ import numpy as np
 from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.grids.heap import NODE_MASK, pop, push
 from app.modules.pathfinding.meshes.geometry import away, side
-from app.modules.pathfinding.meshes.graph import ALL, F64, I32, I64, Prepared
+from app.modules.pathfinding.meshes.graph import ALL, F64, I32, I64, U8, Prepared
 
 TURNED = -1
 """In place of a vertex: the ray goes on straight from the root before, through the root."""
@@ -89,13 +89,14 @@ def search(
     than `expansions_max` where that ended the search.
     """
     points, first, corners, twins, owner = mesh.points, mesh.first, mesh.corners, mesh.twins, mesh.owner
-    reached, came = scratch.reached, scratch.came
+    shut, stems, bends, beside = mesh.shut, mesh.stems, mesh.bends, mesh.beside
+    reached, came, wanted = scratch.reached, scratch.came, scratch.wanted
     nodes, worth, heap, lengths, vacant = scratch.nodes, scratch.worth, scratch.heap, scratch.lengths, scratch.vacant
     bits = worth.view(np.int64)
     polygon = target
     while polygon >= 0:  # the dead ends that hold the goal
-        scratch.wanted[polygon] = query
-        polygon = mesh.stems[polygon]
+        wanted[polygon] = query
+        polygon = stems[polygon]
     start = points.shape[0]
     reached[start] = 0.0
     came[start, 0], came[start, 1] = start, query
@@ -134,7 +135,6 @@ def search(
             bits = worth.view(np.int64)
         rx, ry = _place(points, root, x, y)
         ox, oy = _place(points, origin, x, y)
-        length = reached[root]
         # The rays, as directions from the root.
         lx, ly = _ray(points, left, rx, ry, ox, oy)
         hx, hy = _ray(points, right, rx, ry, ox, oy)
@@ -145,9 +145,9 @@ def search(
             half = entered + 1 if entered + 1 < end else begin
             tail, count = corners[entered], end - begin - 1
             if left == tail:
-                turn_left = _bends(mesh, scratch, query, root, rx, ry, left, 1.0)
+                turn_left = _bends(points, bends, beside, reached, came, query, root, rx, ry, left, 1.0)
             if right == corners[half]:
-                turn_right = _bends(mesh, scratch, query, root, rx, ry, right, -1.0)
+                turn_right = _bends(points, bends, beside, reached, came, query, root, rx, ry, right, -1.0)
         c = corners[half]
         head = c
         cx, cy = points[c, 0], points[c, 1]
@@ -161,7 +161,7 @@ def search(
             n_left = -1.0 if left == ALL else lx * (ny - ry) - ly * (nx - rx)
             twin = twins[half]
             other = owner[twin] if twin >= 0 else -1
-            passes = other >= 0 and _enters(mesh, scratch, query, polygon, other, source, root == start)
+            passes = other >= 0 and _enters(shut, stems, wanted, query, polygon, other, source, root == start)
             # What is seen of the edge, then what lies around the right and the left end of the edge entered.
             for part in range(3 if passes else 0):
                 if part == 0:
@@ -201,7 +201,7 @@ def search(
                         bend = n if to_left == n else ALL
                     if bend == ALL:
                         continue  # the goal lies out of sight, and another cone has what lies between
-                    whole = reached[to_root]
+                    whole = float(reached[to_root])
                     if bend >= 0:
                         whole += away(tx, ty, points[bend, 0], points[bend, 1])
                         tx, ty = points[bend, 0], points[bend, 1]
@@ -257,28 +257,28 @@ def _ray(points: F64, vertex: int, rx: float, ry: float, ox: float, oy: float) -
 
 @inlined
 def _enters(
-    mesh: Prepared, scratch: Scratch, query: int, polygon: int, other: int, source: int, at_start: bool
+    shut: U8, stems: I32, wanted: I32, query: int, polygon: int, other: int, source: int, at_start: bool
 ) -> bool:
     """Whether a shortest path may go from a polygon to its neighbor: into a dead end only where the goal is in it."""
-    if mesh.shut[other] != 0 or (at_start and other == source):
+    if shut[other] != 0 or (at_start and other == source):
         return False
-    return mesh.stems[other] != polygon or scratch.wanted[other] == query
+    return bool(stems[other] != polygon or wanted[other] == query)
 
 
-@inlined
+@compiled
 def _bends(
-    mesh: Prepared, scratch: Scratch, query: int, root: int, rx: float, ry: float, vertex: int, turn: float
-) -> bool:
+    points: F64, bends: U8, beside: I32, reached: F64, came: I32, query: int, root: int, rx: float, ry: float,
+    vertex: int, turn: float,
+) -> bool:  # fmt: skip
     """Whether a shortest path from a root may turn around a vertex (1: to the left, -1: to the right); notes it so."""
-    points, reached, came = mesh.points, scratch.reached, scratch.came
-    kind = mesh.bends[vertex]
+    kind = bends[vertex]
     if kind == 0:
         return False
     vx, vy = points[vertex, 0], points[vertex, 1]
     if kind == 1:
         # The path hugs the rim: both neighbors along the rim lie on the side that it turns to.
         for place in range(2):
-            rim = mesh.beside[vertex, place]
+            rim = beside[vertex, place]
             if side(rx, ry, vx, vy, points[rim, 0], points[rim, 1]) * turn < 0.0:
                 return False
     length = reached[root] + away(rx, ry, vx, vy)

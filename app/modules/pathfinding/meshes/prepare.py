@@ -95,7 +95,8 @@ def _check(mesh: Mesh) -> None:
     """Raise Invalid where a number of the mesh points nowhere."""
     if not np.isfinite(mesh.vertices).all():
         vertex = int(np.flatnonzero(~np.isfinite(mesh.vertices).all(axis=1))[0])
-        raise Invalid(f"vertex {vertex!r} of the mesh is {mesh.vertices[vertex].tolist()!r}", hint="send finite numbers")
+        place = mesh.vertices[vertex].tolist()
+        raise Invalid(f"vertex {vertex!r} of the mesh is {place!r}", hint="send finite numbers")
     for name, places, most in (
         ("corner", mesh.corners, len(mesh.vertices)),
         ("area", mesh.areas, len(mesh.terrains)),

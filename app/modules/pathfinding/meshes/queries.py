@@ -33,8 +33,12 @@ def raycast(mesh: Prepared, starts: F32, ends: F32, snap: float) -> tuple[F64, F
     points = np.full(starts.shape, np.nan, np.float32)
     near = np.empty(AROUND_MAX, np.int32)
     for row in range(starts.shape[0]):
-        x, y, height = float(starts[row, u]), float(starts[row, v]), float(starts[row, mesh.up])
-        gx, gy = float(ends[row, u]), float(ends[row, v])
+        x, y, height = (
+            float(np.float64(starts[row, u])),
+            float(np.float64(starts[row, v])),
+            float(np.float64(starts[row, mesh.up])),
+        )
+        gx, gy = float(np.float64(ends[row, u])), float(np.float64(ends[row, v]))
         if not math.isfinite(x + y + height + gx + gy):
             continue
         polygon, x, y = nearest(mesh, x, y, height, snap, ANY)
@@ -43,7 +47,7 @@ def raycast(mesh: Prepared, starts: F32, ends: F32, snap: float) -> tuple[F64, F
         best, last = 0.0, polygon
         for place in range(around(mesh, polygon, x, y, near)):
             for lean in (1, -1):
-                end, share = walk(mesh, near[place], x, y, gx, gy, lean)
+                end, share = walk(mesh, int(near[place]), x, y, gx, gy, lean)
                 if share > best:
                     best, last = share, end
         shares[row] = best
@@ -53,9 +57,9 @@ def raycast(mesh: Prepared, starts: F32, ends: F32, snap: float) -> tuple[F64, F
 
 
 def reachable(mesh: Prepared, starts: F32, goals: F32, snap: float) -> NDArray[np.bool_]:
-    """Whether a way leads from each start to its goal, (n,); a point farther than `snap` off the mesh reaches nothing."""
+    """Whether a way leads from each start to its goal, (n,); never for a point farther than `snap` off the mesh."""
     here, there = (_regions(mesh, points, snap) for points in (starts, goals))
-    same = (here == there) & (here > 0)
+    same: NDArray[np.bool_] = (here == there) & (here > 0)
     tails, heads = mesh.linked[here], mesh.linked[there]
     joined = (here > 0) & (there > 0) & (tails >= 0) & (heads >= 0)
     same[joined] |= mesh.reach[tails[joined], heads[joined]] > 0

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from app.modules.pathfinding.compiled import compiled, inlined
+from app.modules.pathfinding.compiled import compiled
 from app.modules.pathfinding.meshes import corridors, polyanya, taut
 from app.modules.pathfinding.meshes.geometry import away, height_at
 from app.modules.pathfinding.meshes.graph import (
@@ -32,6 +32,13 @@ from app.modules.pathfinding.meshes.places import ANY, axes, leads, nearest
 def find_paths(
     mesh: Prepared, starts: F32, goals: F32, max_cost: float, partial: bool, expansions_max: int, snap: float
 ) -> tuple[U8, F64, I32, I32, F32]:
+    """Paths from `starts` to `goals`, each (n, 3) float32 in the mesh's axes; the fields of Answers.
+
+    A point off the mesh moves to the nearest place on it; a start farther than `snap` is invalid, a
+    goal out of reach or farther than that unreachable, or with `partial` replaced by the nearest
+    place in reach. A path that costs more than `max_cost` is over budget, and so is one whose search
+    expands more than `expansions_max` nodes. Costs are lengths in the plane times the ground's cost.
+    """
     pairs = starts.shape[0]
     status = np.empty(pairs, np.uint8)
     cost = np.full(pairs, np.nan, np.float64)
@@ -48,8 +55,16 @@ def find_paths(
     rate = mesh.cost[0] if mesh.uniform and mesh.cost.size > 0 else 1.0
     for query in range(pairs):
         offsets[query + 1] = total
-        x, y, h = float(starts[query, u]), float(starts[query, v]), float(starts[query, up])
-        gx, gy, gh = float(goals[query, u]), float(goals[query, v]), float(goals[query, up])
+        x, y, h = (
+            float(np.float64(starts[query, u])),
+            float(np.float64(starts[query, v])),
+            float(np.float64(starts[query, up])),
+        )
+        gx, gy, gh = (
+            float(np.float64(goals[query, u])),
+            float(np.float64(goals[query, v])),
+            float(np.float64(goals[query, up])),
+        )
         if not math.isfinite(x + y + h + gx + gy + gh):
             status[query] = INVALID
             continue
@@ -59,12 +74,12 @@ def find_paths(
             continue
         target, tx, ty = nearest(mesh, gx, gy, gh, snap, ANY)
         code = FOUND
-        if target < 0 or not leads(mesh, mesh.labels[source], mesh.labels[target]):
+        if target < 0 or not leads(mesh.linked, mesh.reach, mesh.labels[source], mesh.labels[target]):
             if not partial:
                 status[query] = UNREACHABLE
                 continue
             code = PARTIAL
-            target, tx, ty = nearest(mesh, gx, gy, gh, np.inf, mesh.labels[source])
+            target, tx, ty = nearest(mesh, gx, gy, gh, np.inf, int(mesh.labels[source]))
         gx, gy = tx, ty
         limit = max_cost / rate * (1.0 + 1e-9)
         spent, last, via, expanded, count = away(x, y, gx, gy), -1, -1, 0, 0
@@ -88,7 +103,7 @@ def find_paths(
         status[query] = code
         cost[query] = spent
         if mesh.uniform:
-            count = _trace(mesh, exact, table, sighted, last, via)
+            count = _trace(exact.chain, exact.came, table.came, mesh.sights.nodes, sighted, last, via)
         if total + count + 2 > waypoints.shape[0]:
             more = np.empty((2 * (total + count + 2), 3), np.float32)
             more[:total] = waypoints[:total]
@@ -114,23 +129,23 @@ def find_paths(
     return status, cost, expansions, offsets, waypoints[:total].copy()
 
 
-@inlined
-def _trace(mesh: Prepared, room: polyanya.Scratch, table: taut.Desk, sighted: bool, last: int, via: int) -> int:
-    """Write the vertices of the path found last to room.chain, from its end; how many."""
+@compiled
+def _trace(chain: I32, came: I32, corner_came: I32, nodes: I32, sighted: bool, last: int, via: int) -> int:
+    """Write the vertices of the path found last to `chain`, from its end; how many."""
     count = 0
     if sighted:
         while last >= 0:
-            room.chain[count] = mesh.sights.nodes[last, 0]
+            chain[count] = nodes[last, 0]
             count += 1
-            last = table.came[last, 0]
+            last = corner_came[last, 0]
         return count
     if via >= 0:
-        room.chain[count] = via
+        chain[count] = via
         count += 1
-    while last >= 0 and last != mesh.points.shape[0]:
-        room.chain[count] = last
+    while last >= 0 and last != came.shape[0] - 1:
+        chain[count] = last
         count += 1
-        last = room.came[last, 0]
+        last = came[last, 0]
     return count
 
 

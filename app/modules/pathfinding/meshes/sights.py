@@ -208,9 +208,7 @@ def _splits(dx: float, dy: float, px: float, py: float, qx: float, qy: float) ->
 
 
 @inlined
-def _join(
-    places: F64, node: int, other: int, x: float, y: float, onto: I32, turns: U8, edges: int, met: I32
-) -> int:
+def _join(places: F64, node: int, other: int, x: float, y: float, onto: I32, turns: U8, edges: int, met: I32) -> int:
     """Add the edge between two corners that see each other, if a path may turn around both; how many there are."""
     met[other] = node
     tx, ty = places[other, 0], places[other, 1]

@@ -12,7 +12,7 @@ import numpy as np
 from app.modules.pathfinding.compiled import compiled, inlined
 from app.modules.pathfinding.grids.heap import NODE_MASK, pop, push
 from app.modules.pathfinding.meshes.geometry import away, holds, side
-from app.modules.pathfinding.meshes.graph import F64, I32, I64, LANDMARKS, Prepared
+from app.modules.pathfinding.meshes.graph import F32, F64, I32, I64, LANDMARKS, Prepared
 from app.modules.pathfinding.meshes.sights import rim_sides
 
 AROUND_MAX = 32
@@ -112,13 +112,13 @@ def walk(mesh: Prepared, polygon: int, x: float, y: float, gx: float, gy: float,
 
 
 @inlined
-def _in_sight(mesh: Prepared, entry: int, x: float, y: float) -> bool:
+def _in_sight(rays: F32, seen: I32, places: F64, entry: int, x: float, y: float) -> bool:
     """Whether a point of a polygon is seen by the corner of an entry of its sights."""
-    rays, node = mesh.sights.rays, mesh.sights.seen[entry]
-    wx, wy = mesh.sights.places[node, 0], mesh.sights.places[node, 1]
-    if side(wx, wy, float(rays[entry, 0]), float(rays[entry, 1]), x, y) > 0.0:
+    node = seen[entry]
+    wx, wy = places[node, 0], places[node, 1]
+    if side(wx, wy, np.float64(rays[entry, 0]), np.float64(rays[entry, 1]), x, y) > 0.0:
         return False
-    return not side(wx, wy, float(rays[entry, 2]), float(rays[entry, 3]), x, y) < 0.0
+    return not side(wx, wy, np.float64(rays[entry, 2]), np.float64(rays[entry, 3]), x, y) < 0.0
 
 
 @compiled
@@ -137,7 +137,7 @@ def search(
     straight = away(x, y, gx, gy)
     for place in range(starts):
         for lean in (1, -1):
-            if walk(mesh, desk.near[0, place], x, y, gx, gy, lean)[1] == 1.0:
+            if walk(mesh, int(desk.near[0, place]), x, y, gx, gy, lean)[1] == 1.0:
                 return (straight if straight < limit else np.inf), -1, 0
     bound = np.empty((2, LANDMARKS))
     bound[0], bound[1] = np.inf, -np.inf
@@ -145,7 +145,7 @@ def search(
         polygon = desk.near[1, place]
         for entry in range(sights.seen_first[polygon], sights.seen_first[polygon + 1]):
             node = sights.seen[entry]
-            if came[node, 4] == query or not _in_sight(mesh, entry, gx, gy):
+            if came[node, 4] == query or not _in_sight(sights.rays, sights.seen, sights.places, entry, gx, gy):
                 continue
             wx, wy = sights.places[node, 0], sights.places[node, 1]
             rim = rim_sides(sights.places, node, wx, wy, gx, gy)
@@ -164,7 +164,7 @@ def search(
         polygon = desk.near[0, place]
         for entry in range(sights.seen_first[polygon], sights.seen_first[polygon + 1]):
             node = sights.seen[entry]
-            if came[node, 2] == query or not _in_sight(mesh, entry, x, y):
+            if came[node, 2] == query or not _in_sight(sights.rays, sights.seen, sights.places, entry, x, y):
                 continue
             wx, wy = sights.places[node, 0], sights.places[node, 1]
             rim = rim_sides(sights.places, node, x, y, wx, wy)
@@ -172,7 +172,7 @@ def search(
                 continue
             came[node, 0], came[node, 1], came[node, 2] = -1, rim, query
             reached[node, 0] = away(x, y, wx, wy)
-            reached[node, 1] = _least(mesh, node, gx, gy, bound)
+            reached[node, 1] = _least(sights.places, sights.distances, node, gx, gy, bound)
             worth[node] = reached[node, 0] + reached[node, 1]
             if worth[node] < best:
                 size = push(heap, size, (bits[node] & ~NODE_MASK) | node)
@@ -211,7 +211,7 @@ def search(
             if not ((turn >= 0.0 and both & 1) or (turn <= 0.0 and both & 2)):
                 continue
             if came[other, 2] != query:
-                reached[other, 1] = _least(mesh, other, gx, gy, bound)
+                reached[other, 1] = _least(sights.places, sights.distances, other, gx, gy, bound)
             came[other, 0], came[other, 1], came[other, 2] = node, sights.turns[edge] >> 2, query
             reached[other, 0] = ahead
             worth[other] = ahead + reached[other, 1]
@@ -221,11 +221,10 @@ def search(
 
 
 @inlined
-def _least(mesh: Prepared, node: int, gx: float, gy: float, bound: F64) -> float:
+def _least(places: F64, distances: F64, node: int, gx: float, gy: float, bound: F64) -> float:
     """A lower bound of the way from a corner to the goal: straight, or by landmarks (Goldberg, Harrelson 2005)."""
-    sights = mesh.sights
-    least = away(sights.places[node, 0], sights.places[node, 1], gx, gy)
+    least = away(places[node, 0], places[node, 1], gx, gy)
     for column in range(LANDMARKS):
-        known = sights.distances[node, column]
+        known = distances[node, column]
         least = max(least, max(bound[0, column] - known, known - bound[1, column]) * (1.0 - 1e-12))
     return least
