@@ -13,8 +13,8 @@ from typing import NamedTuple
 from app.modules.pathfinding.crowds.crowd import Crowd, Outlook
 
 Vector = tuple[float, float]
-TURN = 0.02
-"""Who cannot go as they prefer would rather go this angle to one side."""
+TURN = 0.25
+"""Who cannot go as they prefer would rather go this angle to one side, in radians."""
 
 
 class Line(NamedTuple):
