@@ -153,8 +153,10 @@ def nearest(around: Around, count: int, place: int, x: float, y: float, radius: 
 @inlined
 def _cut(keys: I64, near: int, enough: int, most: int) -> int:
     """Drop the greater half of the keys' range until no more than `enough` are left, never the least `most`."""
-    low = np.int64(-1)
-    high = np.int64(2**63 - 1)
+    low = 0
+    high = 0
+    for index in range(near):
+        high = max(high, keys[index])
     while near > enough:
         pivot = low + (high - low) // 2
         inside = 0

@@ -26,6 +26,8 @@ PARTS = 256
 COORDINATE_MAX = 1_000_000.0
 SWEEPS_MAX = 16
 """A path is pulled taut in so many sweeps at most; nearly all need two or three."""
+UNIFORM = np.empty(0, np.float32)
+"""In place of costs where every cell costs 1."""
 CLOSE = 1e-9
 """What saves less is left as it is."""
 
@@ -64,18 +66,17 @@ def cast(free: U8, stride: int, lines: F32) -> Rays:
         raise Invalid(
             f"line {row} is {lines[row].tolist()!r}", hint=f"send finite coordinates up to {COORDINATE_MAX:g}"
         )
-    return Rays(*cast_rays(free, stride, lines))
+    count = len(lines)
+    rays = Rays(np.zeros(count, np.uint8), np.full((count, 2), -1, np.int16), np.full((count, 2), np.nan, np.float32))
+    cast_rays(free, UNIFORM, stride, lines, rays)
+    return rays
 
 
 @compiled
-def cast_rays(free: U8, stride: int, lines: F32) -> tuple[U8, I16, F32]:
-    """The fields of Rays, for lines that `cast` has checked."""
-    count = lines.shape[0]
-    clear = np.zeros(count, np.uint8)
-    cells = np.full((count, 2), -1, np.int16)
-    points = np.full((count, 2), np.nan, np.float32)
-    uniform = np.empty(0, np.float32)
-    for ray in range(count):
+def cast_rays(free: U8, uniform: F32, stride: int, lines: F32, rays: Rays) -> None:
+    """Fill `rays`, which say so far that each line starts on no free cell, for lines that `cast` has checked."""
+    clear, cells, points = rays
+    for ray in range(lines.shape[0]):
         x, y = math.floor(lines[ray, 0] * PARTS), math.floor(lines[ray, 1] * PARTS)
         to_x, to_y = math.floor(lines[ray, 2] * PARTS), math.floor(lines[ray, 3] * PARTS)
         column, row = x // PARTS, y // PARTS
@@ -89,7 +90,6 @@ def cast_rays(free: U8, stride: int, lines: F32) -> tuple[U8, I16, F32]:
         cells[ray, 1] = row
         points[ray, 0] = (x + (to_x - x) * share) / PARTS
         points[ray, 1] = (y + (to_y - y) * share) / PARTS
-    return clear, cells, points
 
 
 @compiled
@@ -180,26 +180,28 @@ class Pull(NamedTuple):
     """1 where a waypoint is not where it was in the last sweep, or its neighbor was another one."""
 
 
-@compiled
-def smooth_paths(free: U8, costs: F32, stride: int, offsets: I32, waypoints: I16) -> tuple[F64, I32, I16]:
-    """Pull legal paths taut; the fields of Smoothed.
+def smooth(free: U8, costs: F32 | None, stride: int, offsets: I32, waypoints: I16) -> Smoothed:
+    """Pull legal paths taut.
 
     Paths are given by `offsets` (n + 1,) and `waypoints` (m, 2) as Answers gives them, their legs being clear.
-    `costs` (cells,) is what a straight step costs on each cell, empty where that is 1 everywhere. No
+    `costs` (cells,) is what a straight step costs on each cell, None where that is 1 everywhere. No
     path becomes dearer than it was. Who sees the end goes there straight; else waypoints that see past
     each other are dropped and the others moved to where the path is cheaper, until nothing changes.
     """
+    count = len(offsets) - 1
+    room = Smoothed(np.full(count, np.nan), np.zeros(count + 1, np.int32), np.empty_like(waypoints))
+    longest = int(np.diff(offsets).max(initial=0))
+    spots, legs = np.empty((2, longest), np.int64), np.empty(longest, np.float64)
+    pull = Pull(spots[0], spots[1], legs, np.empty(longest, np.uint8))
+    total = smooth_paths(free, UNIFORM if costs is None else costs, stride, offsets, waypoints, room, pull)
+    return room._replace(waypoints=room.waypoints[:total].copy())
+
+
+@compiled
+def smooth_paths(free: U8, costs: F32, stride: int, offsets: I32, waypoints: I16, room: Smoothed, pull: Pull) -> int:
+    """Write what `smooth` answers to `room`; how many waypoints there are."""
+    cost, after, kept = room
     count = offsets.size - 1
-    cost = np.full(count, np.nan, np.float64)
-    after = np.zeros(count + 1, np.int32)
-    kept = np.empty(waypoints.shape, np.int16)
-    longest = 0
-    for path in range(count):
-        longest = max(longest, offsets[path + 1] - offsets[path])
-    pull = Pull(
-        np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.float64),
-        np.empty(longest, np.uint8),
-    )  # fmt: skip
     total = 0
     for path in range(count):
         size = offsets[path + 1] - offsets[path]
@@ -233,7 +235,7 @@ def smooth_paths(free: U8, costs: F32, stride: int, offsets: I32, waypoints: I16
                 cost[path] += pull.legs[point]
         total += size
         after[path + 1] = total
-    return cost, after, kept[:total].copy()
+    return total
 
 
 @compiled
@@ -326,9 +328,3 @@ def _bend(free: U8, costs: F32, stride: int, pull: Pull, size: int) -> bool:
         moved[0] = 0
         moved[size - 1] = 0
     return any_moved
-
-
-def smooth(free: U8, costs: F32 | None, stride: int, offsets: I32, waypoints: I16) -> Smoothed:
-    """smooth_paths with its result named; `costs` None: every cell costs 1."""
-    costs = np.empty(0, np.float32) if costs is None else costs
-    return Smoothed(*smooth_paths(free, costs, stride, offsets, waypoints))
