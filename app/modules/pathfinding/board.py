@@ -69,19 +69,27 @@ class Board:
         return free
 
 
+def extent(obstacle: Obstacle) -> tuple[float, float, float, float]:
+    """The box around an obstacle: least x, least y, greatest x, greatest y."""
+    shape, x, y = obstacle.shape, obstacle.x, obstacle.y
+    if isinstance(shape, Circle):
+        return x - shape.radius, y - shape.radius, x + shape.radius, y + shape.radius
+    if isinstance(shape, Box):
+        return x, y, x + shape.width, y + shape.height
+    wide, tall = zip(*shape.cells, strict=True)
+    left, top = math.floor(x), math.floor(y)
+    return left + min(wide), top + min(tall), left + max(wide) + 1.0, top + max(tall) + 1.0
+
+
 def raster(obstacle: Obstacle, rows: int, columns: int) -> tuple[int, int, Mask]:
     """The cells of an obstacle on a map of that size: column, row, and a mask (height, width) from there on.
 
     A circle and a box have every cell that they overlap by more than an edge.
     """
     shape = obstacle.shape
-    if isinstance(shape, Circle):
-        reach = shape.radius
-        corners = (obstacle.x - reach, obstacle.y - reach, obstacle.x + reach, obstacle.y + reach)
-    elif isinstance(shape, Box):
-        corners = (obstacle.x, obstacle.y, obstacle.x + shape.width, obstacle.y + shape.height)
-    else:
+    if isinstance(shape, CellSet):
         return _cells(obstacle, shape, rows, columns)
+    corners = extent(obstacle)
     left, top = max(math.floor(corners[0]), 0), max(math.floor(corners[1]), 0)
     right, bottom = min(math.ceil(corners[2]), columns), min(math.ceil(corners[3]), rows)
     width, height = max(right - left, 0), max(bottom - top, 0)

@@ -6,6 +6,7 @@ Its methods run in worker threads, `touch` alone on the event loop.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import Clock
-from app.modules.pathfinding.board import Board, Rectangle, merged, raster
+from app.modules.pathfinding.board import Board, Rectangle, extent, merged
 from app.modules.pathfinding.cells import CellGround, OwnCells, cells_of
 from app.modules.pathfinding.fields import Fields
 from app.modules.pathfinding.grounds import FOUND, PARTIAL, Ground, News, OwnGround, Paths
@@ -127,7 +128,7 @@ class Live:
                 self._applied[id] = after
             if before != after:
                 areas += self._board.change(before, after)
-        if areas:
+        if areas or (ids and self.prepared.kind == "points"):
             news = News(self._board, merged(areas, self._settings.repair_cells_max), self._applied)
             for ground in (*self._own.values(), *(weighed for _, weighed in self._weighed.values())):
                 ground.follow(news)
@@ -160,8 +161,14 @@ class Live:
         self.sync()
         boxes = []
         for obstacle in obstacles:
+            self.prepared.check_obstacle(obstacle)
             if obstacle.closed and not obstacle.clears:
-                left, top, mask = raster(obstacle, self._board.rows, self._board.columns)
-                boxes.append((left, top, left + mask.shape[1], top + mask.shape[0]))
+                left, top, right, bottom = extent(obstacle)
+                whole = self.prepared.kind == "cells"  # a cell is blocked as a whole
+                boxes.append(
+                    (math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
+                    if whole
+                    else (left, top, right, bottom)
+                )
         with self._walking:
             return self.walkers.hit(boxes), len(self._applied)

@@ -59,16 +59,16 @@ def _is_cell(value: float) -> bool:
 
 
 def _cells(values: NDArray[Any]) -> Spots:
-    return np.ascontiguousarray(values.reshape(-1, 2).astype(np.int16, copy=False))
+    return np.array(values.reshape(-1, 2), np.int16, order="C")  # a copy: kernels know no read-only arrays
 
 
 def _points(name: str, values: NDArray[Any]) -> Spots:
-    points = values.reshape(-1, 3).astype(np.float32, copy=False)
+    points = np.array(values.reshape(-1, 3), np.float32, order="C")  # a copy: kernels know no read-only arrays
     wrong = np.argwhere(~np.isfinite(points))
     if len(wrong):
         row = int(wrong[0, 0])
         raise Invalid(f"{name}[{row}] is {points[row].tolist()!r}", hint="send finite numbers")
-    return np.ascontiguousarray(points)
+    return points
 
 
 def read_vectors(name: str, data: bytes, count: int | None = None) -> NDArray[np.float32]:
@@ -94,7 +94,7 @@ def _finite(name: str, values: NDArray[Any]) -> NDArray[np.float32]:
     if len(wrong):
         row = int(wrong[0, 0])
         raise Invalid(f"{name}[{row}] is {values[row].tolist()!r}", hint="send finite numbers")
-    return values.astype(np.float32, copy=False)
+    return np.array(values, np.float32, order="C")
 
 
 def check_pairs(starts: Spots, goals: Spots) -> None:

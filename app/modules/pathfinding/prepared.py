@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.errors import NotFound, nearest
+from app.core.errors import Invalid, NotFound, nearest
 from app.modules.pathfinding import formats
 from app.modules.pathfinding.cells import CellGround, cells_of
 from app.modules.pathfinding.formats.agents import Ground as Walked
@@ -22,9 +22,11 @@ from app.modules.pathfinding.grids import costs, subgoals
 from app.modules.pathfinding.grounds import F32, Ground, Kind, Spots
 from app.modules.pathfinding.messages import Stage
 from app.modules.pathfinding.options import Options
+from app.modules.pathfinding.polygons import mesh_ground
 from app.modules.pathfinding.searches import Search, Uniform, Weighed
 from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.surfaces import U8, AgentClass, Mesh, Surface
+from app.world.entities import CellSet, Obstacle
 
 Tell = Callable[[Stage, str, float], None]
 """Is told the stage, the class of agents and the share that is done, from 0 to 1."""
@@ -52,6 +54,13 @@ class Prepared(NamedTuple):
         """Places in the plane that obstacles stand in, (n, 2) float32; a cell's is its middle."""
         plane: F32 = places[:, list(self.axes)].astype(np.float32)
         return plane + np.float32(0.5) if self.kind == "cells" else plane
+
+    def check_obstacle(self, obstacle: Obstacle) -> None:
+        """Raise Invalid for one that cannot stand on this kind of map."""
+        if self.kind == "points" and (isinstance(obstacle.shape, CellSet) or obstacle.clears):
+            what = "clears ground" if obstacle.clears else "is made of cells"
+            hint = "on a navmesh circles and boxes block; they clear nothing"
+            raise Invalid(f"obstacle {obstacle.id!r} {what}, and this map is a navmesh", hint=hint)
 
     def lifted(self, flat: NDArray[np.float64]) -> Spots:
         """Places given as x and y, (n, 2): cells, or points of a navmesh at height 0."""
@@ -95,14 +104,14 @@ def prepare(data: bytes, format: formats.Format, options: Options, limits: Setti
     grounds: dict[str, Ground] = {}
     for index, (name, agent) in enumerate(classes.items()):
         tell("preparing", name, index / len(classes))
-        grounds[name] = _ground(content, agent)
+        grounds[name] = _ground(content, agent, limits)
     tell("preparing", "", 1.0)
     return _described(content, grounds, classes)
 
 
-def _ground(content: Surface | Mesh, agent: AgentClass) -> Ground:
+def _ground(content: Surface | Mesh, agent: AgentClass, limits: Settings) -> Ground:
     if isinstance(content, Mesh):
-        return _polygons(content, agent)
+        return mesh_ground(content, agent, limits)
     return _cells(content, agent)
 
 
@@ -129,10 +138,6 @@ def _links(surface: Surface, walked: Walked) -> costs.Links:
     prices = np.array([link.cost for link in surface.links], np.float64)
     one_way = np.array([link.one_way for link in surface.links], np.uint8)
     return costs.Links(starts[kept].astype(np.int32), goals[kept].astype(np.int32), prices[kept], one_way[kept])
-
-
-def _polygons(mesh: Mesh, agent: AgentClass) -> Ground:
-    raise NotImplementedError
 
 
 def _described(content: Surface | Mesh, grounds: Mapping[str, Ground], classes: Mapping[str, AgentClass]) -> Prepared:

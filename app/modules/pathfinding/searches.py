@@ -132,8 +132,7 @@ class Uniform:
 
     def refine(self, limits: Settings) -> None:
         """Compute hub labels, where that does not cost too much: from then on paths are looked up."""
-        nodes = len(self._graph.nodes)
-        self._graph = hubs.refine(self._graph, limits.hub_entries_max, limits.hub_settled_nodes_max * max(nodes, 1))
+        self._graph = hubs.refine(self._graph, limits.label_entries_max, limits.label_reads_max)
 
 
 class OwnUniform(Uniform):

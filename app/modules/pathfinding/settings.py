@@ -63,11 +63,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     field_idle_s: float = 30.0
     """A field that nobody asks is kept so long."""
 
-    hub_entries_max: Annotated[int, msgspec.Meta(ge=0)] = 4_000_000
+    snap_units: Annotated[float, msgspec.Meta(gt=0)] = 2.0
+    """How far from a navmesh a place may lie and still be taken for the nearest one on it."""
+
+    obstacle_reach_units: Annotated[float, msgspec.Meta(gt=0)] = 2.0
+    """An obstacle blocks ground of a navmesh at most so far above and below its z."""
+
+    label_entries_max: Annotated[int, msgspec.Meta(ge=0)] = 4_000_000
     """Hub labels of one map and class, 16 bytes each; a map that would need more is searched instead."""
 
-    hub_settled_nodes_max: Annotated[int, msgspec.Meta(ge=0)] = 2_000
-    """Work spent on hub labels, in nodes settled for each node of the map."""
+    label_reads_max: Annotated[int, msgspec.Meta(ge=0)] = 50_000_000
+    """Work spent on hub labels of one map and class, some 8 to 30 nanoseconds each."""
 
     walks_counted_max: Annotated[int, msgspec.Meta(ge=0)] = 64
     """Ways of one answer whose visits count where dangers are learned."""

@@ -91,5 +91,7 @@ class AgentClass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Terrain name -> what one straight step costs this agent, in place of the terrain's own cost."""
     forbidden: tuple[str, ...] = ()
     """Terrains that this agent never enters."""
+    radius: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
+    """On a navmesh, in units: obstacles are grown by so much before they are walked around."""
     caution: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.0
     """How much it fears learned dangers: 0 not at all, 1 as the server's settings say, 3 three times as much."""
