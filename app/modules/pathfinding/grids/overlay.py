@@ -328,7 +328,8 @@ def measure_box(moves: U8, ground: F64, places: I32, count: int, distance: F64) 
     changed = np.full(AREA, 2, np.int32)
     sweep = 1
     busy = True
-    while busy:
+    # The first sweep alone may find nothing: all ways may lead against it.
+    while busy or sweep < 3:
         sweep += 1
         busy = False
         for index in range(AREA):
