@@ -323,12 +323,14 @@ def measure_box(moves: U8, ground: F64, places: I32, count: int, distance: F64) 
     2005, on steps); a neighbor that has not changed since the last sweep but one is passed over.
     """
     distance[: AREA * count] = FAR
+    changed = np.zeros(AREA, np.int32)
     for source in range(count):
         distance[places[source] * count + source] = 0.0
-    changed = np.full(AREA, 2, np.int32)
+        changed[places[source]] = 2
     sweep = 1
     busy = True
-    while busy:
+    # The first sweep alone may find nothing: all ways may lead against it.
+    while busy or sweep < 3:
         sweep += 1
         busy = False
         for index in range(AREA):
