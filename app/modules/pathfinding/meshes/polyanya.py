@@ -149,7 +149,6 @@ def search(
             if right == corners[half]:
                 turn_right = _bends(points, bends, beside, reached, came, query, root, rx, ry, right, -1.0)
         c = corners[half]
-        head = c
         cx, cy = points[c, 0], points[c, 1]
         c_right = 1.0 if right == ALL else hx * (cy - ry) - hy * (cx - rx)
         c_left = -1.0 if left == ALL else lx * (cy - ry) - ly * (cx - rx)
@@ -173,9 +172,12 @@ def search(
                     to_root, to_origin = root, origin
                     to_left = n if n_left <= 0.0 else left
                     to_right = c if c_right >= 0.0 else right
-                    if (left == ALL and n == tail) or (expanded == 1 and nx == x and ny == y):
+                    # On the edge that the start stands on, all of the far side is seen.
+                    flat = expanded == 1 and side(cx, cy, nx, ny, x, y) == 0.0
+                    flat = flat and (cx - x) * (nx - x) + (cy - y) * (ny - y) <= 0.0
+                    if flat or (nx == rx and ny == ry):
                         to_left = ALL
-                    if (right == ALL and c == head and expanded > 1) or (expanded == 1 and cx == x and cy == y):
+                    if flat or (cx == rx and cy == ry):
                         to_right = ALL
                 elif part == 1:
                     if not turn_right or not (c_right < 0.0 or (c == right and n_right <= 0.0)):
