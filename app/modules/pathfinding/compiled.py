@@ -63,3 +63,8 @@ def inlined(function: F) -> F:
 def _kept(dispatcher: object, function: F) -> F:
     dispatcher._cache = _Cache(function)  # type: ignore[attr-defined, no-untyped-call]  # as numba does
     return cast(F, dispatcher)
+
+
+def is_kept(kernel: object) -> bool:
+    """Whether the disk has machine code of a kernel, made of the present sources."""
+    return bool(kernel._cache._cache_file._load_index())  # type: ignore[attr-defined]  # numba has no question for this

@@ -35,9 +35,8 @@ class Known:
     def __init__(self, world: World, overlays: Overlays) -> None:
         self.world = world
         self.overlays = overlays
-        self.replayed_seq = world.state.seq
-        """Events up to this one come from the log, later ones as they happen."""
-        self.replayed = False
+        self.replayed_seq: int | None = None
+        """Events up to this one come from the log, later ones as they happen; None before the log was asked."""
         self.lives: dict[str, Live] = {}
         self.laid: dict[str, Live] = {}
         """The maps as they were when their ground was surveyed."""
@@ -67,7 +66,7 @@ class Dangers:
             del self._worlds[world.tenant, world.id]
             return
         for event in events:
-            if event.seq > known.replayed_seq:
+            if known.replayed_seq is not None and event.seq > known.replayed_seq:
                 known.overlays.observe(event)
 
     def walked(self, world: World, map: str, agent_class: str, ways: Sequence[NDArray[np.int16]]) -> None:
@@ -92,7 +91,7 @@ class Dangers:
     async def _look(self, known: Known) -> None:
         try:
             await self._lay(known)
-            if not known.replayed:
+            if known.replayed_seq is None:
                 await self._replay(known)
             for changed in await known.overlays.refresh(known.world.state.game_s):
                 live = known.lives.get(changed.map)
@@ -112,14 +111,13 @@ class Dangers:
     async def _replay(self, known: Known) -> None:
         """Learn from what the log has."""
         world = known.world
-        events = await self._history.events_after(
-            world.tenant, world.id, 0, known.replayed_seq, events_max=self._settings.history_events_max
-        )
+        known.replayed_seq = until = world.state.seq
+        most = self._settings.history_events_max
+        events = await self._history.events_after(world.tenant, world.id, 0, until, events_max=most)
         for at in range(0, len(events), 256):
             for event in events[at : at + 256]:
                 known.overlays.observe(event)
             await asyncio.sleep(0)
-        known.replayed = True
 
     async def close(self) -> None:
         """End the looks that are going on."""

@@ -25,6 +25,7 @@ class Flows:
 
     async def field(self, call: Call, request: messages.Field) -> messages.FieldReady:
         """Fill a field for each set of goals, or find the one that is there."""
+        self._maps.warmth.require()
 
         def work(live: Live, ground: Ground) -> messages.FieldReady:
             goals = [
@@ -45,6 +46,7 @@ class Flows:
 
     async def sample(self, call: Call, request: messages.Sample) -> messages.Sampled:
         """Read directions and costs."""
+        self._maps.warmth.require()
         live = await self._maps.live(call, request.map)
 
         def work() -> messages.Sampled:
@@ -64,6 +66,7 @@ class Flows:
 
     async def flee(self, call: Call, request: messages.Flee) -> messages.Fled:
         """Find each agent a refuge."""
+        self._maps.warmth.require()
 
         def work(live: Live, ground: Ground) -> messages.Fled:
             from app.modules.pathfinding.cells import cells_of
@@ -89,6 +92,7 @@ class Flows:
 
     async def steer(self, call: Call, request: messages.Steer) -> messages.Steered:
         """One step of a crowd, on a map or on open ground."""
+        self._maps.warmth.require()
         live = await self._maps.live(call, request.map) if request.map else None
 
         def work() -> messages.Steered:

@@ -6,6 +6,7 @@ past the call's deadline.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
@@ -35,6 +36,7 @@ class Maps:
         self._worlds = worlds
         self._planner = planner
         self._dangers = dangers
+        self.warmth = planner.warmth
 
     def walked(self, call: Call, request: messages.Find, paths: Paths) -> None:
         """Let the visits of newly found ways count where dangers are learned."""
@@ -65,6 +67,7 @@ class Maps:
         live = await self.live(call, request.map)
         overlay: messages.Overlay = getattr(request, "overlay", "none")
         if overlay == "danger":
+            self.warmth.require()
             self._dangers.ask(self._worlds.get(call.tenant, call.world), live)
 
         def answer() -> T:
@@ -86,6 +89,8 @@ class Pathfinding:
         """Search all queries; each outcome is data in the reply."""
         wish = self._wish(request.max_cost, request.weight, partial=request.partial, smooth=request.smooth)
         stop = call.deadline.less_ms(self._settings.reply_reserve_ms)
+        if request.smooth:
+            self._maps.warmth.require()
 
         def work(live: Live, ground: Ground) -> tuple[Paths, messages.Found]:
             starts, goals = self._pairs(live, request.starts, request.goals, request.format)
@@ -154,6 +159,7 @@ class Pathfinding:
 
     async def raycast(self, call: Call, request: messages.Raycast) -> messages.RaycastAnswer:
         """Walk along each line until something is in the way."""
+        self._maps.warmth.require()
 
         def work(live: Live, ground: Ground) -> messages.RaycastAnswer:
             starts, ends = self._pairs(live, request.starts, request.ends, request.format)
@@ -186,11 +192,12 @@ class Pathfinding:
 
         return await self._maps.ask(call, request, work)
 
-    def _wish(self, max_cost: float | None, weight: float, *, partial: bool, smooth: bool) -> Wish:
+    def _wish(self, max_cost: float | None, weight: float | None, *, partial: bool, smooth: bool) -> Wish:
+        quickest = math.inf if max_cost is None else 1.0  # a way that is a little too dear must not pass for none
         return Wish(
             max_cost=logic.read_cost(max_cost),
             partial=partial,
-            weight=weight,
+            weight=quickest if weight is None else weight,
             smooth=smooth,
             expansions_max=self._settings.expansions_max,
             chunk_pairs=self._settings.chunk_pairs,

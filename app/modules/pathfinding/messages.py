@@ -104,8 +104,8 @@ class Find(MapRequest, frozen=True, kw_only=True):
     A way longer than `max_cost` is over_budget. With `partial`, a goal out of reach is replaced by
     the reachable place nearest to it in a straight line. A start on a blocked cell and a cell
     outside the map are invalid; a blocked goal is unreachable. `overlay` adds what was learned of
-    dangers, as far as that is ready. `weight` allows a way up to so many times as dear as the cheapest, which is
-    found sooner where costs differ; 1 asks for the cheapest. With `smooth` the
+    dangers, as far as that is ready. `weight` is how many times as dear as the cheapest a way may be, 1 for the
+    cheapest; without it the quickest search answers and says what it is worth. With `smooth` the
     way on a grid is pulled straight past the corners and its cost is its length. `walkers` name who walks,
     one for each start: they are told (`path.blocked`) when an obstacle comes into their newest way.
     """
@@ -116,7 +116,7 @@ class Find(MapRequest, frozen=True, kw_only=True):
     goals: Places
     overlay: Overlay = "none"
     max_cost: float | None = None
-    weight: Annotated[float, msgspec.Meta(ge=1.0, le=3.0)] = 1.05
+    weight: Annotated[float, msgspec.Meta(ge=1.0, le=3.0)] | None = None
     partial: bool = False
     smooth: bool = False
     walkers: Annotated[tuple[Id, ...], msgspec.Meta(max_length=16_384)] = ()
@@ -156,7 +156,7 @@ class Distance(MapRequest, frozen=True, kw_only=True):
     goals: Places
     overlay: Overlay = "none"
     max_cost: float | None = None
-    weight: Annotated[float, msgspec.Meta(ge=1.0, le=3.0)] = 1.05
+    weight: Annotated[float, msgspec.Meta(ge=1.0, le=3.0)] | None = None
 
 
 class DistanceAnswer(MapReply, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ from app.modules.pathfinding.maps import Cartography
 from app.modules.pathfinding.planner import Planner
 from app.modules.pathfinding.previews import Previews
 from app.modules.pathfinding.settings import Settings
-from app.modules.pathfinding.warming import warm
 from app.world.state import Worlds
 
 
@@ -67,7 +66,7 @@ def build(
         ),
         pushes=(messages.PathBlocked,),
         announce=maps.announce,
-        warm=warm,
+        warm=planner.warm,
         observe=dangers.observe,
         close=close,
     )

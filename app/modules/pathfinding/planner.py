@@ -22,6 +22,7 @@ from app.core.errors import DeadlineExceeded
 from app.modules.pathfinding.messages import Stage
 from app.modules.pathfinding.options import Options
 from app.modules.pathfinding.settings import Settings
+from app.modules.pathfinding.warming import Warmth, warm
 from app.world.entities import Obstacle, StoredMap
 from app.world.state import World, pair
 
@@ -72,12 +73,13 @@ class Planner:
     """Maps by their content, so that equal maps of any world are prepared and kept once."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.warmth = Warmth()
         self._settings = settings
         self._clock = clock
         self._searching = ThreadPoolExecutor(settings.threads_max, thread_name_prefix="path-search")
         # A thread of its own: a big upload must not keep queries waiting.
         self._preparing = ThreadPoolExecutor(1, thread_name_prefix="path-prepare")
-        # Another for what only makes answers better: it may take seconds.
+        # Another for what nobody waits for: learned costs, and the rest of the kernels.
         self._refining = ThreadPoolExecutor(1, thread_name_prefix="path-refine")
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()
         self._pending: dict[str, asyncio.Future[Prepared]] = {}
@@ -126,7 +128,7 @@ class Planner:
         from app.modules.pathfinding import prepared
 
         asked = msgspec.msgpack.decode(options, type=Options) if options else Options()
-        return prepared.prepare(data, format, asked, self._settings, progress.tell)
+        return prepared.prepare(data, format, asked, self._settings, progress.tell, self.warmth.wait)
 
     async def live(self, world: World, stored: StoredMap, deadline: Deadline) -> Live:
         """A world's map as it stands. One stored before this process started is prepared once, for all who ask.
@@ -180,14 +182,20 @@ class Planner:
     def _keep(self, sha256: str, prepared: Prepared) -> None:
         self._prepared[sha256] = prepared
         self._prepared.move_to_end(sha256)
-        self._refining.submit(prepared.refine, self._settings)
         held = sum(kept.bytes for kept in self._prepared.values())
         while held > self._settings.prepared_bytes_max and len(self._prepared) > 1:
             _, dropped = self._prepared.popitem(last=False)
             held -= dropped.bytes
 
+    def warm(self) -> None:
+        """Compile or load what is asked most; the rest comes in a thread of its own."""
+        self.warmth.begin()
+        self._refining.submit(self.warmth.finish)
+        warm()
+
     async def close(self) -> None:
         """Drop work that has not begun and let the threads end."""
+        self.warmth.close()
         self._searching.shutdown(wait=False, cancel_futures=True)
         self._preparing.shutdown(wait=False, cancel_futures=True)
         self._refining.shutdown(wait=False, cancel_futures=True)

@@ -31,6 +31,8 @@ from app.world.entities import CellSet, Obstacle
 Tell = Callable[[Stage, str, float], None]
 """Is told the stage, the class of agents and the share that is done, from 0 to 1."""
 
+Rest = Callable[[], None]
+
 
 class Prepared(NamedTuple):
     """A version of a map, ready to answer; shared by all worlds that have the same one."""
@@ -85,47 +87,50 @@ class Prepared(NamedTuple):
         """Where an agent of size 1 may be, (rows, columns); raises Conflict for a navmesh."""
         return cells_of(self.ground("")).walkable
 
-    def refine(self, limits: Settings) -> None:
-        """Spend time on tables that make answers quicker."""
-        for known in self.grounds.values():
-            known.refine(limits)
-
     @property
     def bytes(self) -> int:
         """What all tables take in memory."""
         return sum(known.bytes for known in self.grounds.values())
 
 
-def prepare(data: bytes, format: formats.Format, options: Options, limits: Settings, tell: Tell) -> Prepared:
-    """Read a map and prepare it for every class of agents; raises Invalid naming the place and what is wrong."""
+def prepare(
+    data: bytes, format: formats.Format, options: Options, limits: Settings, tell: Tell, rest: Rest
+) -> Prepared:
+    """Read a map and prepare it for every class of agents; raises Invalid naming the place and what is wrong.
+
+    `rest` is called before anything but plain grids is prepared, and returns when kernels for that are there.
+    """
     tell("reading", "", 0.0)
     content = formats.read(data, format, limits)
     classes = {"": AgentClass(), **options.agent_classes}
     grounds: dict[str, Ground] = {}
     for index, (name, agent) in enumerate(classes.items()):
         tell("preparing", name, index / len(classes))
-        grounds[name] = _ground(content, agent, limits)
+        grounds[name] = _ground(content, agent, limits, rest)
+        grounds[name].refine(limits)
     tell("preparing", "", 1.0)
     return _described(content, grounds, classes)
 
 
-def _ground(content: Surface | Mesh, agent: AgentClass, limits: Settings) -> Ground:
+def _ground(content: Surface | Mesh, agent: AgentClass, limits: Settings, rest: Rest) -> Ground:
     if isinstance(content, Mesh):
+        rest()
         return mesh_ground(content, agent, limits)
-    return _cells(content, agent)
+    return _cells(content, agent, rest)
 
 
-def _cells(surface: Surface, agent: AgentClass) -> CellGround:
+def _cells(surface: Surface, agent: AgentClass, rest: Rest) -> CellGround:
     walked = ground(surface, agent)
     single = walked if agent.size == 1 else ground(surface, msgspec.structs.replace(agent, size=1))
     walkable = single.free.reshape(-1, single.stride)[1:-1, 1:-1]
-    return CellGround(_engine(surface, walked), walkable, agent.size)
+    return CellGround(_engine(surface, walked, rest), walkable, agent.size)
 
 
-def _engine(surface: Surface, walked: Walked) -> Search:
+def _engine(surface: Surface, walked: Walked, rest: Rest) -> Search:
     """Subgoals where every step costs the same and nothing leads past the cells; gates elsewhere."""
     if walked.cost is None and not surface.links:
         return Uniform(subgoals.prepare(walked.free.reshape(-1, walked.stride)), walked.uniform)
+    rest()
     prices = walked.free * np.float32(walked.uniform) if walked.cost is None else walked.cost
     return Weighed(costs.prepare(walked.free, prices, walked.stride, links=_links(surface, walked)))
 

@@ -1,65 +1,137 @@
-"""Loads every kernel from disk, or compiles it, before the first request needs one: seconds on a machine's first start.
+"""Kernels are loaded from disk, or compiled, before a request needs one: what is asked most in the first seconds.
 
-It knows which calls reach all kernels with the types that requests bring; nothing else uses it.
+It knows which calls reach all kernels with the types that requests bring. The rest takes a minute on a machine's first
+start: a process of its own compiles it meanwhile, so that the event loop is left in peace, and this one loads it then.
 """
 
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from app.core.clock import Deadline, SystemClock
+from app.core.errors import Unavailable
 from app.modules.pathfinding.board import Board, Rectangle
-from app.modules.pathfinding.grounds import News, Wish
+from app.modules.pathfinding.grounds import Ground, News, OwnGround, Wish
 from app.modules.pathfinding.options import Options
 from app.modules.pathfinding.settings import Settings
-from app.world.entities import CellSet, Obstacle
+from app.world.entities import CellSet, Circle, Obstacle
 
 if TYPE_CHECKING:
-    from app.modules.pathfinding.cells import OwnCells
+    from app.modules.pathfinding.cells import CellGround
+    from app.modules.pathfinding.formats import Format
 
 STARTS, GOALS = np.array([[0, 0]], np.int16), np.array([[2, 2]], np.int16)
-ROWS = (b"...\n.#.\n...", b"121\n1#1\n111")
-"""Ground of one cost, and weighted ground."""
+ROWS = b"...\n.#.\n..."
+WEIGHTED = b"121\n1#1\n111"
+MESH = b'{"vertices":[[0,0,0],[2,0,0],[2,0,2],[0,0,2],[4,0,0],[4,0,2]],"polygons":[[0,1,2,3],[1,4,5,2]]}'
+PROGRAM = "from app.modules.pathfinding.warming import warm_rest; warm_rest()"
+RETRY_S = 5.0
+WAIT_S = 600.0
+
+
+class Warmth:
+    """Whether the rest is there. Before `begin` nobody waits: who never warms compiles on the way."""
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._done.set()
+        self._compiling: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    def begin(self) -> None:
+        """From now on the rest is not there, until `finish` has ended."""
+        self._done.clear()
+
+    def finish(self) -> None:
+        """Compile the rest elsewhere, where it is not on disk; then load it. For a thread of its own."""
+        from app.modules.pathfinding.compiled import is_kept
+        from app.modules.pathfinding.crowds.orca import step
+
+        try:
+            if not is_kept(step) and not getattr(sys, "frozen", False) and not self._closed:
+                self._compiling = subprocess.Popen([sys.executable, "-c", PROGRAM])  # noqa: S603  # our own program
+                self._compiling.wait()
+            if not self._closed:
+                warm_rest()
+        finally:
+            self._done.set()
+
+    def require(self) -> None:
+        """Raise Unavailable while the rest is not there."""
+        if not self._done.is_set():
+            raise Unavailable(
+                "what answers this is still being compiled, as on every first start of a machine",
+                hint="ask again in some seconds; path.find on grids answers already",
+                retry_after_s=RETRY_S,
+            )
+
+    def wait(self) -> None:
+        """Return when the rest is there, or after WAIT_S; not on the event loop."""
+        self._done.wait(WAIT_S)
+
+    def close(self) -> None:
+        """End the compiling."""
+        self._closed = True
+        if self._compiling is not None:
+            self._compiling.kill()
 
 
 def warm() -> None:
-    """Ask everything once of the smallest maps that reach all of it, what is asked most first."""
-    from app.modules.pathfinding.cells import CellGround
+    """What paths on plain grids and obstacles need."""
+    ground = _prepared(ROWS, "rows")
+    _find(ground, smooth=False)
+    own = ground.own()
+    own.nearest(STARTS, None)
+    _stand(own)
+
+
+def warm_rest() -> None:
+    """All else: weighted ground, learned costs, straight lines, fields, crowds, navmeshes."""
+    from app.modules.pathfinding.cells import cells_of
+
+    _warm_mesh()  # first, as it shares no kernels with what `warm` compiles at the same time
+    for rows in (ROWS, WEIGHTED):
+        ground = cells_of(_prepared(rows, "rows"))
+        _find(ground, smooth=True)
+        ground.raycast(STARTS, GOALS)
+        weighed = ground.weighable()
+        _stand(weighed)
+        weighed.weigh(np.full((3, 3), 2.0, np.float32), [Rectangle(0, 0, 3, 3)])
+        _find(weighed, smooth=True)
+        _warm_flows(weighed)
+        _warm_flows(ground)
+
+
+def _prepared(data: bytes, format: Format) -> Ground:
     from app.modules.pathfinding.prepared import prepare
 
-    settings = Settings()
-    for rows in ROWS:
-        prepared = prepare(rows, "rows", Options(), settings, lambda *_: None)
-        ground = prepared.ground("")
-        ask = Wish(math.inf, True, 1.05, True, 1_000, 64)
-        soon = Deadline.after_ms(600_000, SystemClock())
-        ground.find(STARTS, GOALS, ask, soon)
-        prepared.refine(settings)
-        ground.find(STARTS, GOALS, ask, soon)
-        if isinstance(ground, CellGround):
-            _warm_own(ground.own())
-            _warm_own(ground.weighable())
+    return prepare(data, format, Options(), Settings(), lambda *_: None, lambda: None).ground("")
 
 
-def _warm_own(ground: OwnCells) -> None:
-    """What changes, and what reads what has changed."""
+def _find(ground: Ground, *, smooth: bool) -> None:
+    soon = Deadline.after_ms(WAIT_S * 1000.0, SystemClock())
+    for weight in (math.inf, 1.0):
+        ground.find(STARTS, GOALS, Wish(math.inf, True, weight, smooth, 1_000, 64), soon)
+
+
+def _stand(own: OwnGround) -> None:
+    """Let obstacles come and go, and look again."""
     board, whole = Board(3, 3), [Rectangle(0, 0, 3, 3)]
     crate = Obstacle(id="crate", shape=CellSet(cells=((0, 0),)), x=2, y=1)
     bridge = Obstacle(id="bridge", shape=CellSet(cells=((0, 0),)), x=1, y=1, clears=True)
     for before, after in ((None, crate), (crate, None), (None, bridge)):
         board.change(before, after)
-        ground.follow(News(board, whole, {}))
-    soon = Deadline.after_ms(600_000, SystemClock())
-    ground.find(STARTS, GOALS, Wish(math.inf, True, 1.0, True, 1_000, 64), soon)
-    ground.nearest(STARTS, None)
-    ground.raycast(STARTS, GOALS)
-    _warm_flows(ground)
+        own.follow(News(board, whole, {}))
+        _find(own, smooth=False)
 
 
-def _warm_flows(ground: OwnCells) -> None:
+def _warm_flows(ground: CellGround) -> None:
     from app.modules.pathfinding.crowds.crowd import Crowd, Outlook
     from app.modules.pathfinding.crowds.orca import steer
     from app.modules.pathfinding.grids import fields, flow
@@ -72,3 +144,18 @@ def _warm_flows(ground: OwnCells) -> None:
     ground.flee(STARTS, GOALS, radius=2.0, sight_steps=4.0, steps=2)
     pairs, ones = np.array([[0.5, 0.5], [2.5, 2.5]], np.float32), np.full(2, 0.4, np.float32)
     steer(Crowd(pairs, pairs, pairs, ones, ones), ground.walls(), Outlook())
+
+
+def _warm_mesh() -> None:
+    ground = _prepared(MESH, "godot")
+    own = ground.own()
+    barrel = Obstacle(id="barrel", shape=Circle(radius=0.2), x=2, y=1)
+    starts, goals = np.array([[0.5, 0, 0.5]], np.float32), np.array([[3.5, 0, 1.5]], np.float32)
+    soon = Deadline.after_ms(WAIT_S * 1000.0, SystemClock())
+    own.follow(News(Board(0, 0), [], {"barrel": barrel}))
+    for one in (ground, own):
+        one.find(starts, goals, Wish(math.inf, True, 1.0, False, 1_000, 64), soon)
+        one.nearest(starts, goals)
+        one.draw(1, 0, None, starts, 1.0)
+        one.reachable(starts, goals)
+        one.raycast(starts, goals)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.modules.pathfinding.warming import warm
+from app.modules.pathfinding.warming import warm, warm_rest
 from tests.modules.pathfinding.bench import Bench
 
 
@@ -14,6 +14,7 @@ from tests.modules.pathfinding.bench import Bench
 def kernels() -> None:
     """Compiled before the first test: no deadline may meet that."""
     warm()
+    warm_rest()
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from app.world.entities import Box, CellSet, Circle, Obstacle
 from tests.modules.pathfinding.bench import Bench
 
 # A square room of 10 by 10 with a wall in the middle that leaves a gap at one side, in Godot's form (y is up).
-ROOM = b"""{"vertices": [[0,0,0],[4,0,0],[4,0,8],[0,0,8],[4,0,10],[0,0,10],[6,0,8],[6,0,10],[6,0,0],[10,0,0],[10,0,8],[10,0,10]],
+ROOM = b"""{"vertices": [[0,0,0],[4,0,0],[4,0,8],[0,0,8],[4,0,10],[0,0,10],
+[6,0,8],[6,0,10],[6,0,0],[10,0,0],[10,0,8],[10,0,10]],
 "polygons": [[0,1,2,3],[3,2,4,5],[2,6,7,4],[6,10,11,7],[8,9,10,6]]}"""
 
 
