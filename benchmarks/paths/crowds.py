@@ -14,11 +14,10 @@ from collections.abc import Callable
 import numpy as np
 import report
 
-from app.modules.pathfinding import logic
 from app.modules.pathfinding.crowds import orca
 from app.modules.pathfinding.crowds.crowd import Crowd, Outlook, Walls
 from app.modules.pathfinding.grids import search, sight, subgoals
-from app.modules.pathfinding.settings import Settings
+from paths import published
 
 SIDE = 100
 SPACING = 1.2
@@ -90,7 +89,7 @@ def _measure_smoothing(told: report.Report, rounds: int) -> None:
         for id, unit in ((f"smooth_us.{MAP}", "us"), ("smooth_over_octile", "ratio")):
             told.add(id, None, unit, "lower", why="no maps in ../shared/data")
         return
-    free = logic.parse_map((folder / f"{MAP}.map").read_bytes(), "movingai", Settings())
+    free = published.bordered(MAP)
     rows = [line.split() for line in (folder / f"{MAP}.map.scen").read_text().splitlines()[1:]]
     cells = np.array([[int(field) for field in row[4:8]] for row in rows], np.int16)
     starts, goals = np.ascontiguousarray(cells[:, :2]), np.ascontiguousarray(cells[:, 2:])

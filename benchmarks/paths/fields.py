@@ -15,10 +15,9 @@ import numpy as np
 import report
 from numpy.typing import NDArray
 
-from app.modules.pathfinding import logic
 from app.modules.pathfinding.grids import batch_fields, fields, flee, flow, repair
 from app.modules.pathfinding.grids.subgoals import DIAGONAL, STRAIGHT
-from app.modules.pathfinding.settings import Settings
+from paths import published
 
 NAME = "AR0011SR"
 IN_A_ROW = 5
@@ -47,16 +46,16 @@ def measure(told: report.Report, *, quick: bool) -> None:
         for id, (unit, goal) in IDS.items():
             told.add(id, None, unit, _better(unit), goal=goal, why="no maps in ../shared/data")
         return
-    place = read(path.read_bytes())
+    place = read(path.stem)
     _time_fields(told, place, rounds=3 if quick else 9)
     _time_repairs(told, place, count=50 if quick else 400)
     _time_agents(told, place, rounds=3 if quick else 15)
     _time_network(told, place, rounds=1 if quick else 3)
 
 
-def read(data: bytes) -> Map:
+def read(name: str) -> Map:
     """The map with eight goals spread over its biggest region."""
-    grid = logic.parse_map(data, "movingai", Settings())
+    grid = published.bordered(name)
     free, stride = grid.ravel(), grid.shape[1]
     everywhere = fields.build(free, fields.UNIFORM, stride, np.array([np.flatnonzero(free)[free.sum() // 2]], np.int32))
     region = np.flatnonzero((everywhere.reach >= 0.0) & (everywhere.reach < math.inf))

@@ -12,11 +12,10 @@ import numpy as np
 import report
 from numpy.typing import NDArray
 
-from app.modules.pathfinding import logic
 from app.modules.pathfinding.meshes import search
 from app.modules.pathfinding.meshes.prepare import prepare
-from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.surfaces import AgentClass, Mesh, Terrain
+from paths import published
 
 DETOUR_US = {"AR0011SR": 25, "brc202d": 76, "AcrosstheCape": 126}
 """Detour's microseconds a path on these maps, taken on the same kind of machine."""
@@ -85,7 +84,7 @@ def mesh_of(boxes: NDArray[np.int32]) -> Mesh:
 def read(name: str) -> tuple[Mesh, NDArray[np.float32], NDArray[np.float32]]:
     """A published map as a mesh, and its problems between the middles of cells."""
     folder = report.DATA / "maps"
-    free = logic.parse_map((folder / f"{name}.map").read_bytes(), "movingai", Settings())[1:-1, 1:-1]
+    free = published.bordered(name)[1:-1, 1:-1]
     rows = [line.split() for line in (folder / f"{name}.map.scen").read_text().splitlines()[1:]]
     cells = np.array([[float(field) + 0.5 for field in row[4:8]] for row in rows], np.float32)
     starts, goals = np.zeros((2, len(cells), 3), np.float32)

@@ -12,11 +12,10 @@ from collections.abc import Callable
 import numpy as np
 import report
 
-from app.modules.pathfinding import logic
 from app.modules.pathfinding.pictures.grid import Layers, draw_grid, draw_grid_svg
 from app.modules.pathfinding.pictures.options import SHOWN_AT_FIRST, Options
-from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.surfaces import Surface, Terrain
+from paths import published
 
 SIDE = 2_048
 TERRAINS = (Terrain("blocked", math.inf), *(Terrain(f"ground {cost}", float(cost)) for cost in range(1, 10)))
@@ -56,8 +55,7 @@ def least_ms(work: Callable[[], object], rounds: int) -> float:
 
 def surface(name: str, side: int | None = None) -> Surface:
     """A published map with hills of terrain, laid side by side to fill `side` cells."""
-    data = (report.DATA / "maps" / f"{name}.map").read_bytes()
-    free = logic.parse_map(data, "movingai", Settings())[1:-1, 1:-1]
+    free = published.bordered(name)[1:-1, 1:-1]
     side = side or max(free.shape)
     free = np.tile(free, (-(-side // free.shape[0]), -(-side // free.shape[1])))[:side, :side]
     return Surface((free * (hills(side, 13) * 8.99 + 1)).astype(np.uint8), TERRAINS, None)

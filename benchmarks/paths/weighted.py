@@ -17,11 +17,10 @@ import numpy as np
 import report
 from numpy.typing import NDArray
 
-from app.modules.pathfinding import logic
 from app.modules.pathfinding.grids import costs, weighted
 from app.modules.pathfinding.grids.graph import F32, I16, U8, Answers
 from app.modules.pathfinding.grids.overlay import Weighted
-from app.modules.pathfinding.settings import Settings
+from paths import published
 
 GOALS_US = {"AR0011SR": 150, "AcrosstheCape": 500}
 OVER_OPTIMAL = 1.05
@@ -67,7 +66,7 @@ def terrain(shape: tuple[int, int], *, seed: int = SEED, radius: int = 4) -> F32
 def read(name: str) -> Ground:
     """A published map, with terrain."""
     folder = report.DATA / "maps"
-    grid = logic.parse_map((folder / f"{name}.map").read_bytes(), "movingai", Settings())
+    grid = published.bordered(name)
     rows = [line.split() for line in (folder / f"{name}.map.scen").read_text().splitlines()[1:]]
     cells = np.array([[int(field) for field in row[4:8]] for row in rows], np.int16)
     height, width = grid.shape[0] - 2, grid.shape[1] - 2

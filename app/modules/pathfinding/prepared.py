@@ -7,6 +7,7 @@ functions compile and run kernels, so they are called in worker threads only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -32,6 +33,7 @@ Tell = Callable[[Stage, str, float], None]
 """Is told the stage, the class of agents and the share that is done, from 0 to 1."""
 
 Rest = Callable[[], None]
+Told = Callable[[float], None]
 
 
 class Prepared(NamedTuple):
@@ -105,34 +107,44 @@ def prepare(
     classes = {"": AgentClass(), **options.agent_classes}
     grounds: dict[str, Ground] = {}
     for index, (name, agent) in enumerate(classes.items()):
-        tell("preparing", name, index / len(classes))
-        grounds[name] = _ground(content, agent, limits, rest)
+        told = partial(_tell_share, tell, name, index, len(classes))
+        told(0.0)
+        grounds[name] = _ground(content, agent, limits, rest, told)
         grounds[name].refine(limits)
     tell("preparing", "", 1.0)
     return _described(content, grounds, classes)
 
 
-def _ground(content: Surface | Mesh, agent: AgentClass, limits: Settings, rest: Rest) -> Ground:
+def _tell_share(tell: Tell, name: str, index: int, classes: int, share: float) -> None:
+    tell("preparing", name, (index + share) / classes)
+
+
+def _ground(content: Surface | Mesh, agent: AgentClass, limits: Settings, rest: Rest, told: Told) -> Ground:
     if isinstance(content, Mesh):
         rest()
         return mesh_ground(content, agent, limits)
-    return _cells(content, agent, rest)
+    return _cells(content, agent, rest, told)
 
 
-def _cells(surface: Surface, agent: AgentClass, rest: Rest) -> CellGround:
+def _cells(surface: Surface, agent: AgentClass, rest: Rest, told: Told) -> CellGround:
     walked = ground(surface, agent)
     single = walked if agent.size == 1 else ground(surface, msgspec.structs.replace(agent, size=1))
     walkable = single.free.reshape(-1, single.stride)[1:-1, 1:-1]
-    return CellGround(_engine(surface, walked, rest), walkable, agent.size)
+    return CellGround(_engine(surface, walked, rest, told), walkable, agent.size)
 
 
-def _engine(surface: Surface, walked: Walked, rest: Rest) -> Search:
+def _engine(surface: Surface, walked: Walked, rest: Rest, told: Told) -> Search:
     """Subgoals where every step costs the same and nothing leads past the cells; gates elsewhere."""
     if walked.cost is None and not surface.links:
         return Uniform(subgoals.prepare(walked.free.reshape(-1, walked.stride)), walked.uniform)
     rest()
     prices = walked.free * np.float32(walked.uniform) if walked.cost is None else walked.cost
-    return Weighed(costs.prepare(walked.free, prices, walked.stride, links=_links(surface, walked)))
+
+    def progress(done: int, total: int) -> None:
+        told(done / max(total, 1))
+
+    links = _links(surface, walked)
+    return Weighed(costs.prepare(walked.free, prices, walked.stride, links=links, progress=progress))
 
 
 def _links(surface: Surface, walked: Walked) -> costs.Links:

@@ -6,13 +6,16 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.clock import Clock, Deadline, SystemClock
 from app.core.messages import Change, Chunk, Event, Push, Reply, Request
 from app.core.module import Call, Module
 from app.core.ports import Network
-from app.modules.pathfinding import messages, module
+from app.modules.pathfinding import formats, messages, module
+from app.modules.pathfinding.formats.agents import ground
 from app.modules.pathfinding.settings import Settings
+from app.modules.pathfinding.surfaces import AgentClass, Surface
 from app.world.state import World, Worlds
 from tests.doubles import RamJournal, SilentLog
 
@@ -80,6 +83,14 @@ class Bench:
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=reply) == answer
         return answer
 
+    async def put(self, request: Request) -> None:
+        """Ask as `ask` does, and look at nothing."""
+        handler = next(known for known in self.module.handlers if known.request is type(request))
+        deadline = Deadline.after_ms(20_000, self.clock)
+        await handler.run(
+            Call(id="1", tenant="studio", world="vale", deadline=deadline, log=SilentLog(), send=_ignore), request
+        )
+
     async def tell(self, *changes: Change, game_s: float | None = None) -> None:
         """Let something happen in the world."""
         before = len(self.journal.events)
@@ -90,8 +101,10 @@ class Bench:
         assert self.module.observe is not None
         self.module.observe(self.worlds.get("studio", "vale"), self.journal.events[before:])
 
-    async def upload(self, data: bytes = MAP, *, map: str = "valley", key: str = "") -> messages.Uploaded:
-        request = messages.Upload(map=map, format="rows", data=data, key=key)
+    async def upload(
+        self, data: bytes = MAP, *, map: str = "valley", key: str = "", format: messages.Format = "rows"
+    ) -> messages.Uploaded:
+        request = messages.Upload(map=map, format=format, data=data, key=key)
         return await self.ask(request, messages.Uploaded)
 
     async def find(self, *pairs: tuple[messages.Place, messages.Place], map: str = "valley") -> messages.Found:
@@ -108,5 +121,17 @@ class Bench:
         return [push for event in self.journal.events for push in self.module.announce(event)]
 
 
+async def _ignore(chunk: Chunk) -> None:
+    """Whoever only measures reads nothing."""
+
+
 def packed(*cells: messages.Place) -> bytes:
     return np.array(cells, "<i2").tobytes()
+
+
+def bordered(data: bytes) -> NDArray[np.uint8]:
+    """The passable cells of a Moving AI map, (rows + 2, columns + 2), with a blocked border."""
+    content = formats.read(data, "movingai", Settings())
+    assert isinstance(content, Surface)
+    walked = ground(content, AgentClass())
+    return walked.free.reshape(-1, walked.stride)

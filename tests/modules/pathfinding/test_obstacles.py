@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -159,6 +161,7 @@ async def test_agents_of_every_size_walk_as_on_the_edited_map(seed: int, changes
     await bench.close()
 
 
+@lru_cache(maxsize=4_096)
 def covered(obstacle: Obstacle, rows: int, columns: int) -> np.ndarray:
     """The cells that an obstacle overlaps, one by one."""
     mask = np.zeros((rows, columns), bool)

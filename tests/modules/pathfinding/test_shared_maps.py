@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.modules.pathfinding import formats
-from app.modules.pathfinding.formats.agents import ground
 from app.modules.pathfinding.grids import search, subgoals
-from app.modules.pathfinding.settings import Settings
-from app.modules.pathfinding.surfaces import AgentClass
+from tests.modules.pathfinding.bench import bordered
 
 MAPS = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "maps"
 NAMES = ("arena", "AR0011SR", "brc202d", "AcrosstheCape", "32room_000", "maze512-8-0")
@@ -22,14 +19,12 @@ pytestmark = pytest.mark.skipif(not MAPS.is_dir(), reason="the shared data folde
 
 @pytest.mark.parametrize("name", NAMES)
 def test_published_problems_are_solved_optimally(name: str) -> None:
-    walked = ground(formats.read((MAPS / f"{name}.map").read_bytes(), "movingai", Settings()), AgentClass())
+    free = bordered((MAPS / f"{name}.map").read_bytes())
     problems = [line.split() for line in (MAPS / f"{name}.map.scen").read_text().splitlines()[1:]][::10]
     cells = np.array([[int(field) for field in problem[4:8]] for problem in problems], np.int16)
     lengths = [float(problem[8]) for problem in problems]
     starts, goals = np.ascontiguousarray(cells[:, :2]), np.ascontiguousarray(cells[:, 2:])
-    answers = search.answers(
-        subgoals.prepare(walked.free.reshape(-1, walked.stride)), starts, goals, math.inf, False, 10**6
-    )
+    answers = search.answers(subgoals.prepare(free), starts, goals, math.inf, False, 10**6)
     for length, start, goal, code, cost in zip(
         lengths, starts.tolist(), goals.tolist(), answers.status, answers.cost, strict=True
     ):

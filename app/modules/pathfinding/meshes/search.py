@@ -83,18 +83,22 @@ def find_paths(
         gx, gy = tx, ty
         limit = max_cost / rate * (1.0 + 1e-9)
         spent, last, via, expanded, count = away(x, y, gx, gy), -1, -1, 0, 0
+        by_sight = sighted
         if not mesh.uniform:
             spent, count, expanded = corridors.search(
                 mesh, bent, query + 1, x, y, source, gx, gy, target, limit, expansions_max
             )
-        elif source != target and sighted:
-            spent, last, expanded = taut.search(
-                mesh, table, query + 1, x, y, source, gx, gy, target, limit, expansions_max
-            )
         elif source != target:
-            exact, spent, last, via, expanded = polyanya.search(
-                mesh, exact, query + 1, x, y, source, gx, gy, target, limit, expansions_max
-            )
+            if sighted:
+                spent, last, expanded = taut.search(
+                    mesh, table, query + 1, x, y, source, gx, gy, target, limit, expansions_max
+                )
+            # Slivers can hide a corner from the table of sights; cones never need it.
+            by_sight = sighted and (spent < np.inf or expanded > expansions_max or max_cost < np.inf)
+            if not by_sight:
+                exact, spent, last, via, expanded = polyanya.search(
+                    mesh, exact, query + 1, x, y, source, gx, gy, target, limit, expansions_max
+                )
         spent *= rate
         expansions[query] = expanded
         if not spent < np.inf or spent > max_cost or expanded > expansions_max:
@@ -103,7 +107,7 @@ def find_paths(
         status[query] = code
         cost[query] = spent
         if mesh.uniform:
-            count = _trace(exact.chain, exact.came, table.came, mesh.sights.nodes, sighted, last, via)
+            count = _trace(exact.chain, exact.came, table.came, mesh.sights.nodes, by_sight, last, via)
         if total + count + 2 > waypoints.shape[0]:
             more = np.empty((2 * (total + count + 2), 3), np.float32)
             more[:total] = waypoints[:total]

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.modules.pathfinding import logic
 from app.modules.pathfinding.grids import hubs, search, subgoals
 from app.modules.pathfinding.grids.graph import LINK_BITS, LINK_MASK, NO_HUBS, Answers, Graph
-from app.modules.pathfinding.settings import Settings
+from tests.modules.pathfinding.bench import bordered
 from tests.modules.pathfinding.grids import twin
 from tests.modules.pathfinding.grids.test_search import free_cells, graph_of, maps, waypoints
 
@@ -125,7 +124,7 @@ def test_a_graph_can_go_on_without_its_labels() -> None:
 @pytest.mark.skipif(not MAPS.is_dir(), reason="the shared data folder is not beside this repository")
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_problems_cost_by_labels_what_they_cost_by_search(name: str) -> None:
-    graph = subgoals.prepare(logic.parse_map((MAPS / f"{name}.map").read_bytes(), "movingai", Settings()))
+    graph = subgoals.prepare(bordered((MAPS / f"{name}.map").read_bytes()))
     rows = [line.split() for line in (MAPS / f"{name}.map.scen").read_text().splitlines()[1:]]
     pairs = [((int(row[4]), int(row[5])), (int(row[6]), int(row[7]))) for row in rows]
     searched, answers = find(graph, pairs), find(refined(graph), pairs)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.core.errors import Invalid
 from app.modules.pathfinding.meshes import obstacles, queries
 from app.modules.pathfinding.meshes.graph import FOUND, UNREACHABLE
-from app.modules.pathfinding.meshes.prepare import prepare, with_sights
+from app.modules.pathfinding.meshes.prepare import prepare
 from tests.modules.pathfinding.meshes.test_search import ANYONE, find, points, walked
 from tests.modules.pathfinding.meshes.twin import mesh_of, unpinched
 
@@ -54,9 +54,6 @@ def test_paths_go_around_what_is_cut_out_and_only_there(seed: int) -> None:
         return
     before = find(mesh, places[:half], places[half : 2 * half])
     after = find(cut, places[:half], places[half : 2 * half])
-    sighted = find(with_sights(cut), places[:half], places[half : 2 * half])
-    np.testing.assert_array_equal(after.status, sighted.status)
-    np.testing.assert_allclose(after.cost, sighted.cost, rtol=1e-6)
     for query in range(half):
         if after.status[query] != FOUND:
             continue
