@@ -18,7 +18,7 @@ import msgspec
 from app.build import replicas
 from app.build.access import Access, open_access
 from app.build.audit import NotingBudgets, note_start, open_trail
-from app.build.engines import Engines, open_network, open_words
+from app.build.engines import Engines, open_network, open_on_gpu, open_words
 from app.build.privacy import open_persons, open_privacy
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
@@ -324,6 +324,7 @@ async def build(
             journal=journal,
             history=journal,
             danger=open_network("danger", profile, engines, root=root),
+            fields=open_on_gpu("fields", profile, engines, root=root),
             clock=clock,
             log=log,
         ),

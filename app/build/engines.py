@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from app.core.clock import Clock
 from app.core.engines import Anthropic, Authored, Azure, Llama, Onnx, OpenAI, Orchestrator
@@ -18,6 +18,9 @@ from app.core.spending import Budgets
 from app.core.tenants import Rules
 from app.engines import prices
 from app.telemetry.metrics import RungWatch
+
+if TYPE_CHECKING:
+    from app.modules.pathfinding.grids.batch_fields import FieldEngine
 
 E = TypeVar("E", bound=Engine)
 
@@ -199,3 +202,11 @@ def open_network(name: str, profile: Profile, engines: Engines, *, root: Path) -
     except EngineDown as error:
         engines.lack(name, "onnx", error.message, error.hint, asked=True)
     return None
+
+
+def open_on_gpu(name: str, profile: Profile, engines: Engines, *, root: Path) -> FieldEngine | None:
+    """The same, for a network that pays on a GPU only; None where the CPU would run it."""
+    network = open_network(name, profile, engines, root=root)
+    if network is None or network.status().provider in ("", "CPUExecutionProvider"):
+        return None
+    return cast("FieldEngine", network)

@@ -57,7 +57,7 @@ def measure(told: report.Report, *, quick: bool) -> None:
     prepared = prepare(path.read_bytes(), "movingai", Options(), Settings(), lambda *_: None, lambda: None)
     standing = Standing()
     stored = StoredMap(name=MAP, version=1, format="movingai", sha256="", width=512, height=512, data=b"")
-    live = Live(stored, prepared, standing, Settings(), SystemClock())
+    live = Live(stored, prepared, standing, network=None, settings=Settings(), clock=SystemClock())
     random = np.random.default_rng(1)
     cells = np.argwhere(free[1:-1, 1:-1] > 0)[:, ::-1].astype(np.int16)
     wish = Wish(math.inf, True, math.inf, False, 10**6, 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -96,9 +97,15 @@ def test_a_missing_file_is_named() -> None:
 def test_the_base_profile_lists_every_limit_of_every_module() -> None:
     loaded = load(layers(PROFILES, mode=2, file=None, environment={}, flags={}), MODULE_SETTINGS)
     listed = {key for key, origin in loaded.origins.items() if origin.endswith("base.toml")}
-    expected = {
-        f"modules.{module}.{field}"
-        for module, settings in MODULE_SETTINGS.items()
-        for field in settings.__struct_fields__
-    }
+    expected = {key for module, settings in MODULE_SETTINGS.items() for key in leaves(f"modules.{module}", settings())}
     assert expected <= listed
+
+
+def leaves(prefix: str, settings: msgspec.Struct) -> Iterator[str]:
+    """The keys of all values, those of nested tables too."""
+    for field in settings.__struct_fields__:
+        value = getattr(settings, field)
+        if isinstance(value, msgspec.Struct):
+            yield from leaves(f"{prefix}.{field}", value)
+        else:
+            yield f"{prefix}.{field}"

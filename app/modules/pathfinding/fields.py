@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.core.clock import Clock
-from app.core.errors import NotFound
+from app.core.errors import EngineDown, NotFound
 from app.modules.pathfinding.board import Rectangle
 from app.modules.pathfinding.cells import CellGround
-from app.modules.pathfinding.grids import fields, flow
+from app.modules.pathfinding.grids import batch_fields, fields, flow
+from app.modules.pathfinding.grids.batch_fields import FieldEngine
+from app.modules.pathfinding.grids.graph import I32, U8
 from app.modules.pathfinding.grids.repair import repair
 from app.modules.pathfinding.grounds import F32, Spots
 from app.modules.pathfinding.settings import Settings
@@ -29,13 +30,14 @@ GroundOf = Callable[[str, str], CellGround]
 class Kept:
     """One field, who it is for, and when it was last asked for."""
 
-    def __init__(self, name: str, agent_class: str, overlay: str, ground: CellGround, goals: NDArray[np.int32]) -> None:
+    def __init__(self, name: str, agent_class: str, overlay: str, step_cost: float, field: fields.Field) -> None:
         self.name = name
         self.agent_class, self.overlay = agent_class, overlay
         self.asked_s = 0.0
-        free, cost, stride = ground.open()
-        self.field = fields.build(free, cost, stride, goals)
-        self.step_cost = ground.step_cost
+        self.step_cost = step_cost
+        self.field = field
+        self.mendable = True
+        """Whether the kernels filled it; one of the network's is filled by them when the ground changes."""
 
     @property
     def reached_cells(self) -> int:
@@ -46,8 +48,10 @@ class Kept:
 class Fields:
     """Used from worker threads; one at a time, for reading a field is quick."""
 
-    def __init__(self, ground_of: GroundOf, settings: Settings, clock: Clock) -> None:
+    def __init__(self, ground_of: GroundOf, network: FieldEngine | None, settings: Settings, clock: Clock) -> None:
+        """`network` fills many fields at once, where a GPU runs it; without one the kernels fill them in turn."""
         self._ground_of = ground_of
+        self._network = network
         self._settings = settings
         self._clock = clock
         self._kept: OrderedDict[str, Kept] = OrderedDict()
@@ -55,22 +59,47 @@ class Fields:
 
     def ask(self, agent_class: str, overlay: str, goals: Sequence[Spots]) -> list[Kept]:
         """A field for each set of goals (n, 2) int16, kept from now on; goals that are blocked do not count."""
-        return [self._one(agent_class, overlay, cells) for cells in goals]
-
-    def _one(self, agent_class: str, overlay: str, goals: Spots) -> Kept:
-        said = b"\0".join([agent_class.encode(), overlay.encode(), np.unique(goals, axis=0).tobytes()])
-        name = hashlib.sha256(said).hexdigest()[:24]
+        names = [_named(agent_class, overlay, cells) for cells in goals]
         while True:
             ground = self._ground_of(agent_class, overlay)
             with ground.reading(), self._lock:
-                kept = self._kept.get(name)
-                if kept is None:
-                    kept = Kept(name, agent_class, overlay, ground, ground.cells(goals))
-                self._touch(kept)
+                wanted = {name: cells for name, cells in zip(names, goals, strict=True) if name not in self._kept}
+                for kept in self._filled(agent_class, overlay, ground, wanted):
+                    self._kept[kept.name] = kept
+                found = [self._kept[name] for name in names]
+                for kept in found:
+                    self._touch(kept)
             if self._ground_of(agent_class, overlay) is ground:
-                return kept
-            with self._lock:  # the first obstacle came meanwhile, and this field has not heard of it
-                self._kept.pop(name, None)
+                return found
+            with self._lock:  # the first obstacle came meanwhile, and these fields have not heard of it
+                for name in wanted:
+                    self._kept.pop(name, None)
+
+    def _filled(
+        self, agent_class: str, overlay: str, ground: CellGround, wanted: Mapping[str, Spots]
+    ) -> Iterator[Kept]:
+        free, cost, stride = ground.open()
+        goals = [ground.cells(places) for places in wanted.values()]
+        together = self._solved(free, cost, stride, goals)
+        for row, (name, cells) in enumerate(zip(wanted, goals, strict=True)):
+            if together is None:
+                field = fields.build(free, cost, stride, cells)
+            else:
+                field = fields.from_distances(together.distances[row], together.flow[row], free, cells)
+            kept = Kept(name, agent_class, overlay, ground.step_cost, field)
+            kept.mendable = together is None
+            yield kept
+
+    def _solved(self, free: U8, cost: F32, stride: int, goals: Sequence[I32]) -> batch_fields.Solved | None:
+        """All fields by the network; None where there is none, it fails, or they are too few or too many for it."""
+        most = self._settings.fields_together_cells_max
+        few = len(goals) < self._settings.fields_together_min
+        if self._network is None or few or len(goals) * free.size > most:
+            return None
+        try:
+            return batch_fields.solve(self._network, free, cost, stride, goals, cells_max=most)
+        except EngineDown:
+            return None
 
     def sample(self, name: str, points: F32) -> tuple[F32, F32]:
         """Directions (n, 2) and costs (n,) at points in cells; raises NotFound for a field that is not kept."""
@@ -105,9 +134,19 @@ class Fields:
 
     def mend(self, agent_class: str, overlay: str, ground: CellGround, areas: Sequence[Rectangle]) -> None:
         """Bring fields to the ground as it is now, which has changed in these areas of cells."""
-        free, cost, _ = ground.open()
+        free, cost, stride = ground.open()
         with self._lock:
             for kept in self._kept.values():
-                if (kept.agent_class, kept.overlay) == (agent_class, overlay):
-                    for area in areas:
-                        repair(kept.field, free, cost, ground.anchors(area))
+                if (kept.agent_class, kept.overlay) != (agent_class, overlay):
+                    continue
+                if not kept.mendable:
+                    kept.field, kept.mendable = fields.build(free, cost, stride, kept.field.goals), True
+                    continue
+                for area in areas:
+                    repair(kept.field, free, cost, ground.anchors(area))
+
+
+def _named(agent_class: str, overlay: str, goals: Spots) -> str:
+    """The name of a field: the same goals for the same agents are the same field."""
+    said = b"\0".join([agent_class.encode(), overlay.encode(), np.unique(goals, axis=0).tobytes()])
+    return hashlib.sha256(said).hexdigest()[:24]

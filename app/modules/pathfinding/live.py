@@ -19,6 +19,7 @@ from app.core.clock import Clock
 from app.modules.pathfinding.board import Board, Rectangle, extent, merged
 from app.modules.pathfinding.cells import CellGround, OwnCells, cells_of
 from app.modules.pathfinding.fields import Fields
+from app.modules.pathfinding.grids.batch_fields import FieldEngine
 from app.modules.pathfinding.grounds import FOUND, PARTIAL, Ground, News, OwnGround, Paths
 from app.modules.pathfinding.overlays.watch import Overlay
 from app.modules.pathfinding.prepared import Prepared
@@ -43,7 +44,14 @@ class Live:
     """One map of one world, from the first question about it on."""
 
     def __init__(
-        self, stored: StoredMap, prepared: Prepared, standing: Standing, settings: Settings, clock: Clock
+        self,
+        stored: StoredMap,
+        prepared: Prepared,
+        standing: Standing,
+        *,
+        network: FieldEngine | None,
+        settings: Settings,
+        clock: Clock,
     ) -> None:
         self.name, self.version = stored.name, stored.version
         self.prepared = prepared
@@ -60,7 +68,7 @@ class Live:
         self._whole = Rectangle(0, 0, self._board.columns, self._board.rows)
         self._own: dict[str, OwnGround] = {}
         self._weighed: dict[str, tuple[Overlay, OwnCells]] = {}
-        self.fields = Fields(self._cells, settings, clock)
+        self.fields = Fields(self._cells, network, settings, clock)
 
     def touch(self, ids: tuple[str, ...]) -> None:
         """Note that one change was committed, and which obstacles it added, moved or removed."""

@@ -8,6 +8,7 @@ from app.core.ports import History, Journal, Log, Network
 from app.modules.pathfinding import messages
 from app.modules.pathfinding.dangers import Dangers
 from app.modules.pathfinding.flows import Flows
+from app.modules.pathfinding.grids.batch_fields import FieldEngine
 from app.modules.pathfinding.handler import Maps, Pathfinding
 from app.modules.pathfinding.maps import Cartography
 from app.modules.pathfinding.planner import Planner
@@ -23,11 +24,12 @@ def build(
     journal: Journal,
     history: History,
     danger: Network | None,
+    fields: FieldEngine | None,
     clock: Clock,
     log: Log,
 ) -> Module:
     """The module, ready to answer; its threads start with the first request. Without a network counts tell dangers."""
-    planner = Planner(settings, clock)
+    planner = Planner(settings, clock, fields)
     dangers = Dangers(settings, planner=planner, history=history, network=danger, clock=clock, log=log)
     maps = Cartography(settings, worlds, journal, planner)
     known = Maps(settings, worlds, planner, dangers)

@@ -28,6 +28,7 @@ from app.world.state import World, pair
 
 if TYPE_CHECKING:
     from app.modules.pathfinding.formats import Format
+    from app.modules.pathfinding.grids.batch_fields import FieldEngine
     from app.modules.pathfinding.live import Live
     from app.modules.pathfinding.prepared import Prepared
 
@@ -72,7 +73,8 @@ class Progress:
 class Planner:
     """Maps by their content, so that equal maps of any world are prepared and kept once."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, fields: FieldEngine | None = None) -> None:
+        self._fields = fields
         self.warmth = Warmth()
         self._settings = settings
         self._clock = clock
@@ -151,7 +153,14 @@ class Planner:
     ) -> Live:
         from app.modules.pathfinding.live import Live
 
-        live = Live(stored, prepared, Standing(world, stored.name), self._settings, self._clock)
+        live = Live(
+            stored,
+            prepared,
+            Standing(world, stored.name),
+            network=self._fields,
+            settings=self._settings,
+            clock=self._clock,
+        )
         if former is not None:
             live.walkers = former.walkers
         self._lives[key] = (world, live)

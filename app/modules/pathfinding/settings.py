@@ -60,6 +60,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fields_max: Annotated[int, msgspec.Meta(ge=1)] = 64
     """Fields of one map that are kept, 17 bytes a cell each; the longest unused goes first."""
 
+    fields_together_min: Annotated[int, msgspec.Meta(ge=1)] = 8
+    """So many fields asked for at once are filled together, where the profile has a network for that on a GPU."""
+
+    fields_together_cells_max: Annotated[int, msgspec.Meta(ge=1)] = 67_108_864
+    """Cells of all fields that are filled together, about 20 bytes each; more are filled in turn."""
+
     field_idle_s: float = 30.0
     """A field that nobody asks is kept so long."""
 

@@ -87,9 +87,9 @@ class AgentClass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     size: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     """Cells on a side. The agent's cell is its middle, or the upper left of the four in the middle."""
-    costs: dict[str, Annotated[float, msgspec.Meta(gt=0, le=1_000)]] = {}
+    costs: Annotated[dict[str, Annotated[float, msgspec.Meta(gt=0, le=1_000)]], msgspec.Meta(max_length=255)] = {}
     """Terrain name -> what one straight step costs this agent, in place of the terrain's own cost."""
-    forbidden: tuple[str, ...] = ()
+    forbidden: Annotated[tuple[str, ...], msgspec.Meta(max_length=255)] = ()
     """Terrains that this agent never enters."""
     radius: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
     """On a navmesh, in units: obstacles are grown by so much before they are walked around."""

@@ -14,6 +14,7 @@ from app.core.module import Call, Module
 from app.core.ports import Network
 from app.modules.pathfinding import formats, messages, module
 from app.modules.pathfinding.formats.agents import ground
+from app.modules.pathfinding.grids.batch_fields import FieldEngine
 from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.surfaces import AgentClass, Surface
 from app.world.state import World, Worlds
@@ -45,7 +46,12 @@ class Bench:
     """A module with everything it stands on."""
 
     def __init__(
-        self, *, settings: Settings | None = None, clock: Clock | None = None, danger: Network | None = None
+        self,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        danger: Network | None = None,
+        fields: FieldEngine | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.worlds = Worlds()
@@ -53,6 +59,7 @@ class Bench:
         self.journal = RamJournal(self.worlds)
         self.settings = settings or Settings()
         self.danger = danger
+        self.fields = fields
         self.module: Module = self.build()
         self.notes: dict[str, str | int | float] = {}
         self.chunks: list[Chunk] = []
@@ -64,6 +71,7 @@ class Bench:
             journal=self.journal,
             history=Log(self.journal),
             danger=self.danger,
+            fields=self.fields,
             clock=self.clock,
             log=SilentLog(),
         )

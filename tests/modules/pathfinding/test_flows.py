@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.errors import Conflict, Invalid, NotFound
+from app.core.errors import Conflict, EngineDown, Invalid, NotFound
 from app.modules.pathfinding import messages
 from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.surfaces import AgentClass
@@ -76,6 +77,54 @@ async def test_a_kept_field_follows_obstacles_for_agents_of_every_size(seed: int
             assert isinstance(expected, tuple)
             assert isinstance(found, tuple)
             assert found[0] == (None if expected[0] is None else pytest.approx(expected[0], rel=1e-5))
+    await bench.close()
+
+
+class Brute:
+    """A network of fields as slow as can be: relaxes until nothing changes; `down` makes it fail."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.down = False
+
+    def compute(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if self.down:
+            raise EngineDown("the network is down", hint="try the kernels")
+        self.runs += 1
+        reached = np.pad(inputs["distance"].astype(np.float64), ((0, 0), (1, 1), (1, 1)), constant_values=1e9)
+        free = np.pad(inputs["free"], 1)
+        while True:
+            before = reached.copy()
+            for dx, dy in twin.MOVES:
+                ok = free * np.roll(free, (dy, dx), (0, 1)) * np.roll(free, dx, 1) * np.roll(free, dy, 0)
+                step = np.where(ok > 0, math.hypot(dx, dy), 1e9)
+                reached = np.minimum(reached, np.roll(reached, (dy, dx), (1, 2)) + step)
+            if (reached == before).all():
+                return {"reached": reached[:, 1:-1, 1:-1].astype(np.float32)}
+
+
+async def test_many_fields_at_once_are_filled_by_a_network_and_by_the_kernels_when_it_fails() -> None:
+    brute = Brute()
+    bench = Bench(settings=Settings(fields_together_min=2), fields=brute)
+    await bench.upload(b"......\n.##...\n......")
+
+    async def costs(*goals: messages.Place) -> list[list[float]]:
+        ready = await bench.ask(
+            messages.Field(map="valley", goals=tuple((goal,) for goal in goals)), messages.FieldReady
+        )
+        points = tuple((x + 0.5, y + 0.5) for y in range(3) for x in range(6))
+        found = [(await sample(bench, name, *points)).cost for name in ready.fields]
+        return [[math.inf if cost is None else float(cost) for cost in each or ()] for each in found]
+
+    together = await costs((0, 0), (5, 2))
+    assert brute.runs == 1
+    brute.down = True
+    alone = await costs((0, 0), (5, 2), (4, 0), (3, 2))
+    for one, other in zip(together, alone, strict=False):
+        assert one == pytest.approx(other, rel=1e-5)
+    await put(bench, Obstacle(id="wall", shape=CellSet(cells=((0, 0),)), x=3, y=0))
+    mended = await costs((0, 0))
+    assert mended[0] != together[0], "a field of the network follows obstacles too"
     await bench.close()
 
 
