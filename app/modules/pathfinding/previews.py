@@ -53,8 +53,10 @@ class Previews:
         paths = self._ways(call, live, ground, request.path) if request.path else []
         title = f"{live.name}, version {live.version}"
         if isinstance(content, Surface):
+            danger = live.overlay(request.agent_class)
             layers = grid.Layers(
                 labels=ground.regions,
+                overlay=danger.multiplier if danger else None,
                 costs=ground.costs if "costs" in options.show else None,
                 obstacles=live.obstructed().astype(np.uint8),
                 paths=tuple(paths),
