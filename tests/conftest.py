@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,8 +30,16 @@ PROGRAMS = {"needs_browser": "chromium", "needs_redis": "redis-server", "needs_h
 """Marker -> the program, by the name of its Debian package, without which its tests are left out."""
 
 _numbers = count()
+ROOT = Path(__file__).resolve().parents[1]
 
 os.environ.setdefault("INNKEEPER_MASTER_KEY", base64.b64encode(b"a master key for tests: 32 bytes").decode())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """On disk before the first server starts: a minute and a half on a fresh machine, which no deadline may meet."""
+    program = "from app.modules.pathfinding.warming import warm_all; warm_all()"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="session")

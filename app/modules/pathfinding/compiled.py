@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 @lru_cache(maxsize=1)
-def _stamp() -> bytes:
+def stamp() -> bytes:
     """A digest of all kernels' sources, or of the one binary that they were built into."""
     here = Path(__file__).resolve().parent
     frozen = getattr(sys, "frozen", False)
@@ -37,7 +37,7 @@ def _stamp() -> bytes:
 
 
 def _stamped(locator: type[object]) -> type[object]:
-    return cast(type[object], type(locator.__name__, (locator,), {"get_source_stamp": lambda self: _stamp()}))
+    return cast(type[object], type(locator.__name__, (locator,), {"get_source_stamp": lambda self: stamp()}))
 
 
 class _Files(CompileResultCacheImpl):

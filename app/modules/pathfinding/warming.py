@@ -7,9 +7,15 @@ start: a process of its own compiles it meanwhile, so that the event loop is lef
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
+import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +39,7 @@ MESH = b'{"vertices":[[0,0,0],[2,0,0],[2,0,2],[0,0,2],[4,0,0],[4,0,2]],"polygons
 PROGRAM = "from app.modules.pathfinding.warming import warm_rest; warm_rest()"
 RETRY_S = 5.0
 WAIT_S = 600.0
+POLL_S = 0.5
 
 
 class Warmth:
@@ -54,13 +61,20 @@ class Warmth:
         from app.modules.pathfinding.crowds.orca import step
 
         try:
-            if not is_kept(step) and not getattr(sys, "frozen", False) and not self._closed:
-                self._compiling = subprocess.Popen([sys.executable, "-c", PROGRAM])  # noqa: S603  # our own program
-                self._compiling.wait()
+            while not (is_kept(step) or getattr(sys, "frozen", False) or self._closed):
+                with alone() as first:
+                    if first:
+                        self._compile()
+                        break
+                time.sleep(POLL_S)  # another server of this machine compiles
             if not self._closed:
                 warm_rest()
         finally:
             self._done.set()
+
+    def _compile(self) -> None:
+        self._compiling = subprocess.Popen([sys.executable, "-c", PROGRAM])  # noqa: S603  # our own program
+        self._compiling.wait()
 
     def require(self) -> None:
         """Raise Unavailable while the rest is not there."""
@@ -80,6 +94,32 @@ class Warmth:
         self._closed = True
         if self._compiling is not None:
             self._compiling.kill()
+
+
+@contextmanager
+def alone() -> Iterator[bool]:
+    """Whether no other process of this user compiles now; a lock that ends with the process holds that."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # no such locks here: whoever starts first compiles, and so do the others
+        yield True
+        return
+    from app.modules.pathfinding.compiled import stamp
+
+    name = f"innkeeper-kernels-{stamp().hex()[:16]}-{os.getuid()}"
+    with (Path(tempfile.gettempdir()) / name).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+def warm_all() -> None:
+    """Both parts, one after the other: for tests and benchmarks, which want nothing to compile on the way."""
+    warm()
+    warm_rest()
 
 
 def warm() -> None:

@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.modules.pathfinding.warming import warm, warm_rest
+from app.modules.pathfinding.warming import warm_all
 from tests.modules.pathfinding.bench import Bench
 
 
 @pytest.fixture(scope="session", autouse=True)
 def kernels() -> None:
     """Compiled before the first test: no deadline may meet that."""
-    warm()
-    warm_rest()
+    warm_all()
 
 
 @pytest.fixture
