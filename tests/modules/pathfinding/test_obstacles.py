@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from app.modules.pathfinding.surfaces import AgentClass
 from app.modules.pathfinding.walkers import Walkers
 from app.world.entities import Box, CellSet, Circle, Obstacle
 from tests.modules.pathfinding.bench import Bench
-from tests.modules.pathfinding.grids import twin
+from tests.modules.pathfinding.grids import sight_twin, twin
 
 OPEN = b"\n".join([b"." * 12] * 9)
 SHAPES = st.one_of(
@@ -157,8 +159,28 @@ async def test_agents_of_every_size_walk_as_on_the_edited_map(seed: int, changes
             room = roomy(now, size)
             rows = ["".join(".@"[not cell] for cell in row) for row in room]
             ends = [tuple(int(n) for n in random.integers(0, (12, 9))) for _ in range(2)]
-            assert await cost(bench, ends[0], ends[1], name) == pytest.approx(twin.shortest(rows, ends[0], ends[1]))
+            shortest = twin.shortest(rows, ends[0], ends[1])
+            assert await cost(bench, ends[0], ends[1], name) == pytest.approx(shortest)
+            if shortest is not None:
+                await walk_smoothly(bench, rows, ends[0], ends[1], name, shortest)
     await bench.close()
+
+
+async def walk_smoothly(
+    bench: Bench, rows: twin.Rows, start: twin.Cell, goal: twin.Cell, agent_class: str, longest: float
+) -> None:
+    """A smoothed way crosses no blocked cell and is no longer than the shortest way by steps."""
+    request = messages.Find(
+        map="valley", starts=(start,), goals=(goal,), agent_class=agent_class, smooth=True, format="lists"
+    )
+    found = await bench.ask(request, messages.Found)
+    assert isinstance(found.waypoints, tuple)
+    assert isinstance(found.cost, tuple)
+    way = [(int(x), int(y)) for x, y in found.waypoints[0]]
+    assert (way[0], way[-1]) == (start, goal)
+    assert all(sight_twin.sees(rows, a, b) for a, b in pairwise(way))
+    assert found.cost[0] == pytest.approx(sum(math.dist(a, b) for a, b in pairwise(way)))
+    assert found.cost[0] <= longest + 1e-9
 
 
 @lru_cache(maxsize=4_096)
