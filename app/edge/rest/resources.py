@@ -19,6 +19,7 @@ from app.control.auth import Authority, Identity
 from app.core.clock import Clock, Deadline
 from app.core.errors import Invalid, NotFound, Unauthenticated, nearest
 from app.core.ids import new_id
+from app.core.messages import Reply
 from app.core.module import Module, Scope
 from app.core.ports import Places
 from app.core.profile import Server
@@ -184,21 +185,25 @@ class Resources:
             query = asked(request, shapes.MapFormat)
             content_type(request, BINARY, "text/plain")
             body = await read_body(request, bytes_max=self.server.map_bytes_max)
-            route = self.router.route("path.upload")
             named = {"world": world, "map": map_name, "format": query.format, "data": body}
-            packed = msgspec.msgpack.encode({**named, "agent_classes": _json(query.agent_classes)})
-            with self.visits.visit(identity, route.handler.scope):
-                reply = await self.router.dispatch(
-                    route,
-                    decode(route, packed, packed=True),
-                    identity=identity,
-                    id=new_id(self.clock.wall_ms()),
-                    deadline_ms=header_deadline_ms(request),
-                    send=_no_chunks,
-                )
+            agent_classes = _json(query.agent_classes)
+            reply = await self._ask(request, identity, "path.upload", {**named, "agent_classes": agent_classes})
             return json(reply)
 
         return put_map
+
+    async def _ask(self, request: AnyRequest, identity: Identity, op: str, data: dict[str, Any]) -> Reply:
+        """The reply to a message that a resource is the twin of."""
+        route = self.router.route(op)
+        with self.visits.visit(identity, route.handler.scope):
+            return await self.router.dispatch(
+                route,
+                decode(route, msgspec.msgpack.encode(data), packed=True),
+                identity=identity,
+                id=new_id(self.clock.wall_ms()),
+                deadline_ms=header_deadline_ms(request),
+                send=_no_chunks,
+            )
 
     def _get_map(self) -> HTTPRouteHandler:
         @get("/v1/worlds/{world:str}/maps/{map_name:str}", before_request=self._elsewhere)
@@ -221,18 +226,8 @@ class Resources:
         async def preview(request: AnyRequest, world: str, map_name: str) -> Response[bytes]:
             identity = await permit(request, self.authority, self.router.limits)
             wanted = msgspec.to_builtins(asked(request, shapes.MapPicture))
-            route = self.router.route("path.preview")
-            packed = msgspec.msgpack.encode({"world": world, "map": map_name, "picture": picture, **wanted})
-            with self.visits.visit(identity, route.handler.scope):
-                reply = await self.router.dispatch(
-                    route,
-                    decode(route, packed, packed=True),
-                    identity=identity,
-                    id=new_id(self.clock.wall_ms()),
-                    deadline_ms=header_deadline_ms(request),
-                    send=_no_chunks,
-                )
-            drawn: Any = reply
+            named = {"world": world, "map": map_name, "picture": picture}
+            drawn: Any = await self._ask(request, identity, "path.preview", {**named, **wanted})
             return Response(drawn.data, media_type=media, headers={**NO_STORE, "Content-Security-Policy": PICTURE_CSP})
 
         return preview
