@@ -15,7 +15,11 @@ from app.world.classes import FIELDS
 from app.world.events import AnyChange
 from app.world.personal import _LEAVES
 
-PARTS = (*get_args(entities.AnyEntity), entities.Persona, entities.Fact, entities.StoredMap)
+PARTS = (
+    *get_args(entities.AnyEntity),
+    *(entities.Persona, entities.Fact, entities.StoredMap),
+    *(entities.Obstacle, entities.Circle, entities.Box, entities.CellSet),
+)
 
 
 def test_every_column_has_a_class_and_a_retention() -> None:
