@@ -49,7 +49,8 @@ class Paths:
         offsets = np.cumsum([0, *(len(way) for way in ways)]).astype("<i4")
         points = np.array([cell for way in ways for cell in way], "<i2")
         return messages.Found(
-            map=request.map, version=1, queries=len(ways), status=b"", cost=b"", expansions=b"", rung=b"", bound=b"", overlay_version=0,
+            map=request.map, version=1, queries=len(ways), status=b"", cost=b"", expansions=b"",
+            rung=b"", bound=b"", overlay_version=0,
             offsets=offsets.tobytes(), waypoints=points.tobytes(),
         )  # fmt: skip
 
