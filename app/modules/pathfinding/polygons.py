@@ -15,8 +15,8 @@ from app.core.errors import Invalid
 from app.modules.pathfinding.grids.graph import I32
 from app.modules.pathfinding.grounds import EXACT, HIERARCHICAL, PARTIAL, Flags, News, Paths, Spots, Wish, joined
 from app.modules.pathfinding.meshes import obstacles, places, queries, search
-from app.modules.pathfinding.meshes.graph import Prepared
-from app.modules.pathfinding.meshes.prepare import prepare, with_sights
+from app.modules.pathfinding.meshes.graph import BLIND, Prepared
+from app.modules.pathfinding.meshes.prepare import prepare
 from app.modules.pathfinding.settings import Settings
 from app.modules.pathfinding.surfaces import AgentClass, Mesh
 from app.modules.pathfinding.turns import Turns
@@ -59,23 +59,23 @@ class MeshGround:
         return found
 
     def refine(self, limits: Settings) -> None:
-        """Look for what sees what, so that searches go from corner to corner, and keep it where that proves right."""
-        sighted = with_sights(self._mesh)
-        if self._agrees(sighted):
-            self._mesh = sighted
+        """Keep what sees what, which lets searches go from corner to corner, only where that proves right."""
+        by_cones = self._mesh._replace(sights=BLIND)
+        if not self._agrees(by_cones):
+            self._mesh = by_cones
 
-    def _agrees(self, sighted: Prepared) -> bool:
+    def _agrees(self, by_cones: Prepared) -> bool:
         """Whether both searches find ways of one length between places drawn all over the mesh.
 
         They do wherever polygons are sound; where an export has slivers, a corner may be missing from what it sees.
         """
         drawn = queries.random_points(self._mesh, 2 * PAIRS_TRIED, 1)
         snap, most = self._limits.snap_units, self._limits.expansions_max
-        by_cones, by_sight = (
+        one, other = (
             search.answers(mesh, drawn[::2].copy(), drawn[1::2].copy(), math.inf, False, most, snap)
-            for mesh in (self._mesh, sighted)
+            for mesh in (self._mesh, by_cones)
         )
-        return bool(np.allclose(by_cones.cost, by_sight.cost, rtol=1e-6, equal_nan=True))
+        return bool(np.allclose(one.cost, other.cost, rtol=1e-6, equal_nan=True))
 
     def find(self, starts: Spots, goals: Spots, wish: Wish, deadline: Deadline) -> Paths:
         """Answers to all pairs; those not begun before the deadline are over budget. Always pulled straight."""
