@@ -110,7 +110,7 @@ def test_a_polygon_that_is_no_door_is_refused() -> None:
 
 def test_sights_that_miss_a_corner_are_not_trusted() -> None:
     """Cutting at odd angles leaves slivers, as some exports have them; here sights alone find a longer way."""
-    random = np.random.default_rng(181)
+    random = np.random.default_rng(125)
     free = unpinched((random.random((5, 6)) > 0.15).astype(np.int32))
     mesh = prepare(mesh_of(free, triangles=bool(random.integers(2))), ANYONE)
     outlines = outlines_of(mesh, random)
