@@ -22,7 +22,7 @@ from app.core.errors import DeadlineExceeded
 from app.modules.pathfinding.messages import Stage
 from app.modules.pathfinding.options import Options
 from app.modules.pathfinding.settings import Settings
-from app.modules.pathfinding.warming import Warmth, warm
+from app.modules.pathfinding.warming import Warmth, all_kept, warm, warm_all
 from app.world.entities import Obstacle, StoredMap
 from app.world.state import World, pair
 
@@ -197,7 +197,10 @@ class Planner:
             held -= dropped.bytes
 
     def warm(self) -> None:
-        """Compile or load what is asked most; the rest comes in a thread of its own."""
+        """Load everything; where that must be compiled, what is asked most, and the rest in a thread of its own."""
+        if all_kept():
+            warm_all()
+            return
         self.warmth.begin()
         self._refining.submit(self.warmth.finish)
         warm()

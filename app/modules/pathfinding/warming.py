@@ -57,11 +57,8 @@ class Warmth:
 
     def finish(self) -> None:
         """Compile the rest elsewhere, where it is not on disk; then load it. For a thread of its own."""
-        from app.modules.pathfinding.compiled import is_kept
-        from app.modules.pathfinding.crowds.orca import step
-
         try:
-            while not (is_kept(step) or getattr(sys, "frozen", False) or self._closed):
+            while not (all_kept() or getattr(sys, "frozen", False) or self._closed):
                 with alone() as first:
                     if first:
                         self._compile()
@@ -94,6 +91,14 @@ class Warmth:
         self._closed = True
         if self._compiling is not None:
             self._compiling.kill()
+
+
+def all_kept() -> bool:
+    """Whether everything is on disk and loads in a second; the kernel that is asked about is compiled last."""
+    from app.modules.pathfinding.compiled import is_kept
+    from app.modules.pathfinding.crowds.orca import step
+
+    return is_kept(step)
 
 
 @contextmanager
