@@ -70,15 +70,17 @@ class Dangers:
                 known.overlays.observe(event)
 
     def walked(self, world: World, map: str, agent_class: str, ways: Sequence[NDArray[np.int16]]) -> None:
-        """Count the visits of newly found ways, of the first few for all where they are many."""
+        """Count the visits of newly found ways."""
         known = self._worlds.get((world.tenant, world.id))
         if known is None or map not in known.lives:
             return
-        for way in ways[: self._settings.walks_counted_max]:
+        for way in ways:
             known.overlays.walked(map, agent_class, way, world.state.game_s)
 
     def ask(self, world: World, live: Live) -> None:
-        """Somebody wants a map's dangers: see to it that they are looked at again, where it is time."""
+        """Somebody wants a map's dangers: see to it that they are looked at again, where it is time. Grids only."""
+        if live.prepared.kind != "cells":
+            return
         key = (world.tenant, world.id)
         known = self._worlds.get(key)
         if known is None or known.world is not world:
@@ -93,10 +95,12 @@ class Dangers:
             await self._lay(known)
             if known.replayed_seq is None:
                 await self._replay(known)
-            for changed in await known.overlays.refresh(known.world.state.game_s):
-                live = known.lives.get(changed.map)
-                if live is not None:
-                    await self._planner.prepare(partial(live.weigh, changed))
+            await known.overlays.refresh(known.world.state.game_s)
+            for name, live in list(known.lives.items()):
+                for agent_class in live.prepared.classes:
+                    newest, had = known.overlays.overlay(name, agent_class), live.overlay(agent_class)
+                    if newest is not None and (had is None or had.version != newest.version):
+                        await self._planner.prepare(partial(live.weigh, newest))
         except Error as error:
             self._log.warning("dangers.not_weighed", world=known.world.id, reason=error.message)
 

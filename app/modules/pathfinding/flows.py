@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.core.errors import TooLarge
 from app.core.module import Call
 from app.modules.pathfinding import logic, messages
 from app.modules.pathfinding.grounds import Ground, Spots
@@ -72,6 +73,9 @@ class Flows:
             from app.modules.pathfinding.cells import cells_of
 
             agents = self._cells(live, "starts", request.starts, request.format)
+            most = self._settings.flee_agents_max
+            if len(agents) > most:
+                raise TooLarge(f"{len(agents)!r} agents flee at once", hint=f"send at most {most} in one request")
             threats = self._cells(live, "threats", request.threats, request.format)
             refuge, away, cost, offsets, waypoints = cells_of(ground).flee(
                 agents, threats, radius=request.radius_cells, sight_steps=request.sight_cells, steps=request.steps

@@ -40,7 +40,8 @@ class Maps:
 
     def walked(self, call: Call, request: messages.Find, paths: Paths) -> None:
         """Let the visits of newly found ways count where dangers are learned."""
-        ways = [paths.waypoints[begin:end] for begin, end in pairwise(paths.offsets.tolist()) if end > begin]
+        ends = paths.offsets[: self.settings.walks_counted_max + 1].tolist()
+        ways = [paths.waypoints[begin:end] for begin, end in pairwise(ends) if end > begin]
         world = self._worlds.get(call.tenant, call.world)
         self._dangers.walked(world, request.map, request.agent_class, ways)
 

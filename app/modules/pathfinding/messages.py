@@ -242,8 +242,8 @@ class Flee(MapRequest, frozen=True, kw_only=True):
 
     starts: Places
     threats: Places
-    radius_cells: Annotated[float, msgspec.Meta(gt=0, le=256)] = 24.0
-    sight_cells: Annotated[float, msgspec.Meta(gt=0, le=1_024)] = 64.0
+    radius_cells: Annotated[float, msgspec.Meta(gt=0, le=64)] = 24.0
+    sight_cells: Annotated[float, msgspec.Meta(gt=0, le=256)] = 64.0
     steps: Annotated[int, msgspec.Meta(ge=0, le=256)] = 16
 
 

@@ -81,7 +81,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     label_reads_max: Annotated[int, msgspec.Meta(ge=0)] = 50_000_000
     """Work spent on hub labels of one map and class, some 8 to 30 nanoseconds each."""
 
-    walks_counted_max: Annotated[int, msgspec.Meta(ge=0)] = 64
+    flee_agents_max: Annotated[int, msgspec.Meta(ge=1)] = 1_024
+    """Agents of one path.flee; each floods its own surroundings."""
+
+    walks_counted_max: Annotated[int, msgspec.Meta(ge=0)] = 16
     """Ways of one answer whose visits count where dangers are learned."""
 
     history_events_max: Annotated[int, msgspec.Meta(ge=0)] = 20_000

@@ -104,3 +104,17 @@ async def test_obstacles_and_dangers_count_together(roads: Bench) -> None:
     assert found.cost[0] > 1.2 * plain[0]
     assert not math.isnan(plain[0])
     await roads.close()
+
+
+async def test_a_new_version_and_a_navmesh_beside_it_keep_what_was_learned(roads: Bench) -> None:
+    await ambush(roads, 60)
+    wary = await settled(roads, 1)
+    mesh = b'{"vertices":[[0,0,0],[4,0,0],[4,0,4],[0,0,4]],"polygons":[[0,1,2,3]]}'
+    await roads.ask(messages.Upload(map="mesh", format="godot", data=mesh), messages.Uploaded)
+    asked = messages.Find(map="mesh", starts=((1, 0, 1),), goals=((3, 0, 3),), overlay="danger")
+    assert (await roads.ask(asked, messages.Found)).overlay_version == 0
+    await roads.upload(ROADS, map="valley")
+    again = await settled(roads, wary.overlay_version)
+    assert again.version == 2
+    assert highest(again) > 16
+    await roads.close()
