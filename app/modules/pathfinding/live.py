@@ -21,6 +21,7 @@ from app.modules.pathfinding.cells import CellGround, OwnCells, cells_of
 from app.modules.pathfinding.fields import Fields
 from app.modules.pathfinding.grids.batch_fields import FieldEngine
 from app.modules.pathfinding.grounds import FOUND, PARTIAL, Ground, News, OwnGround, Paths
+from app.modules.pathfinding.overlays.danger import rectangles
 from app.modules.pathfinding.overlays.watch import Overlay
 from app.modules.pathfinding.prepared import Prepared
 from app.modules.pathfinding.settings import Settings
@@ -99,7 +100,10 @@ class Live:
                 own.follow(News(self._board, [self._whole], self._applied))
                 self._weighed[overlay.agents] = (overlay, own)
             return
-        areas = [Rectangle(x, y, x + width, y + height) for x, y, width, height in overlay.changed.tolist()]
+        differs = known[0].levels != overlay.levels  # not `overlay.changed`: a version may have been passed over
+        most = self._settings.dangers.rectangles_max
+        found = rectangles(differs, self._board.rows, self._board.columns, most).tolist()
+        areas = [Rectangle(x, y, x + width, y + height) for x, y, width, height in found]
         known[1].weigh(overlay.multiplier, areas)
         self._weighed[overlay.agents] = (overlay, known[1])
         if (overlay.agents, "danger") in self.fields.used():
