@@ -158,7 +158,8 @@ class Live:
     @property
     def bytes(self) -> int:
         """What the tables of its own take in memory."""
-        return sum(ground.bytes for ground in self._own.values())
+        weighed = [ground for _, ground in list(self._weighed.values())]
+        return sum(ground.bytes for ground in (*list(self._own.values()), *weighed))
 
     def walk(self, walkers: Sequence[str], paths: Paths) -> None:
         """Remember the ways of walkers, in the order of `paths`; who has found none walks no more."""

@@ -165,8 +165,12 @@ class Planner:
             live.walkers = former.walkers
         self._lives[key] = (world, live)
         self._lives.move_to_end(key)
-        while len(self._lives) > self._settings.lives_max:
-            self._lives.popitem(last=False)
+        held = sum(kept.bytes for _, kept in self._lives.values())
+        while len(self._lives) > self._settings.lives_max or (
+            held > self._settings.lives_bytes_max and len(self._lives) > 1
+        ):
+            _, (_, dropped) = self._lives.popitem(last=False)
+            held -= dropped.bytes
         return live
 
     async def _ready(self, stored: StoredMap, deadline: Deadline) -> Prepared:

@@ -51,6 +51,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lives_max: Annotated[int, msgspec.Meta(ge=1)] = 256
     """Maps as they stand in worlds that are kept ready; the longest unused is made anew when asked."""
 
+    lives_bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 1_073_741_824
+    """Memory of their own tables, which obstacles and learned dangers make; the longest unused map goes first."""
+
     walkers_max: Annotated[int, msgspec.Meta(ge=1)] = 16_384
     """Walkers on one map whose newest way is remembered; the oldest way goes first."""
 

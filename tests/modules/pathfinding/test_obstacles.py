@@ -139,6 +139,17 @@ async def test_what_is_not_there_is_named() -> None:
     await bench.close()
 
 
+async def test_tables_beyond_the_memory_limit_are_made_anew_with_their_obstacles() -> None:
+    bench = Bench(settings=Settings(lives_bytes_max=0))
+    wall = Obstacle(id="wall", shape=Box(width=1, height=9), x=5, y=0)
+    for map in ("valley", "hill"):
+        await bench.upload(OPEN, map=map)
+        await bench.ask(messages.AddObstacles(map=map, obstacles=(wall,)), messages.ObstaclesAccepted)
+    assert await cost(bench, (0, 4), (11, 4)) is None
+    assert await cost(bench, (0, 4), (4, 4)) == pytest.approx(4)
+    await bench.close()
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), changes=st.lists(st.lists(OBSTACLES, min_size=1, max_size=3), max_size=8))
 async def test_agents_of_every_size_walk_as_on_the_edited_map(seed: int, changes: list[list[Obstacle]]) -> None:
