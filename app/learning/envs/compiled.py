@@ -1,15 +1,9 @@
-"""The one way kernels are compiled: cached on disk, without the interpreter lock, types kept for mypy."""
+"""How the village's kernels are compiled: under one stamp of all of them, see app.kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
+from pathlib import Path
 
-import numba
+from app.kernels import House
 
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def compiled(function: F) -> F:
-    """Compile `function` with numba on its first call; the machine code is cached beside the source."""
-    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+compiled = House(Path(__file__).resolve().parent, ("*.py",)).compiled

@@ -4,20 +4,18 @@ It knows arrays alone; `passes.Slow` is the numpy twin that every kernel equals.
 numba and loads or compiles the kernels (seconds on a machine's first start), so only `module.warm` does.
 
 Rows are taken in blocks of LANES and turned around inside a block, so that the innermost loops run over NPCs
-and become vector instructions. Nothing is reordered: sums and products keep the order of the twin. The disk copy
-does not notice a change in `logic.py` of a constant that stands in a kernel; touch this file then.
+and become vector instructions. Nothing is reordered: sums and products keep the order of the twin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, TypeVar, cast
+from typing import Literal
 
-import numba
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from app.modules.behavior.compiled import HOUSE
 from app.modules.behavior.considerations import Rules
 from app.modules.behavior.logic import EXP_2, Choice, Flag, Taste
 from app.modules.behavior.schema import F32, NONE, U8, Schema
@@ -30,23 +28,16 @@ E1, E2, E3, E4, E5, E6 = (np.float32(value) for value in EXP_2)
 
 UNKNOWN, NOT_FINITE, IDLE, OUTSIDE = (int(flag) for flag in (Flag.UNKNOWN, Flag.NOT_FINITE, Flag.IDLE, Flag.OUTSIDE))
 
-F = TypeVar("F", bound=Callable[..., object])
-
 
 def _read(kind: types.Type, axes: int, layout: Literal["C", "A"] = "C") -> types.Type:
     """An array that a kernel only reads; a writable one may be given as well."""
     return types.Array(kind, axes, layout, readonly=True)
 
 
-def _compiled(*arguments: types.Type) -> Callable[[F], F]:
-    """A kernel of one signature: another layout is a TypeError, never a compilation inside a request."""
-    return cast(Callable[[F], F], numba.njit(arguments, cache=True, nogil=True, error_model="numpy"))
-
-
 _F32, _U8, _U32, _U64, _INT = types.float32, types.uint8, types.uint32, types.uint64, types.intp
 
 
-@_compiled(_read(_F32, 2), _read(_U8, 2), _read(_U32, 1), _U32, _read(_F32, 1), _read(_F32, 1), _U8[::1], _INT, _INT)
+@HOUSE.typed(_read(_F32, 2), _read(_U8, 2), _read(_U32, 1), _U32, _read(_F32, 1), _read(_F32, 1), _U8[::1], _INT, _INT)
 def survey(
     obs: F32, mask: U8, handles: NDArray[np.uint32], known: int, low: F32, high: F32, flags: U8, first: int, last: int
 ) -> int:
@@ -75,7 +66,7 @@ def survey(
     return seen
 
 
-@_compiled(
+@HOUSE.typed(
     _read(_F32, 2), _read(_U8, 2), _read(_F32, 2, "A"), _read(_F32, 2, "A"), _read(_U32, 1), _U64, _read(_F32, 2),
     _read(_U8, 2), _read(_INT, 1), _read(_INT, 1), _F32, _U8[::1], _U8[::1], _F32[::1], _U8[::1], _INT, _INT,
 )  # fmt: skip
@@ -144,7 +135,7 @@ def choose(
     return unsound
 
 
-@_compiled(
+@HOUSE.typed(
     _read(_F32, 2), _read(_INT, 1), _read(_INT, 1), _read(_F32, 2), _read(_INT, 2), _read(_F32, 1), _read(_INT, 1),
     _read(_F32, 1), _read(_F32, 1), _read(_F32, 1), _F32, _INT, _F32, _INT, _read(_INT, 2), _F32[:, ::1],
     _F32[:, ::1], _INT, _INT,

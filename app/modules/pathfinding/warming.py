@@ -95,7 +95,7 @@ class Warmth:
 
 def all_kept() -> bool:
     """Whether everything is on disk and loads in a second; the kernel that is asked about is compiled last."""
-    from app.modules.pathfinding.compiled import is_kept
+    from app.kernels import is_kept
     from app.modules.pathfinding.crowds.orca import step
 
     return is_kept(step)
@@ -109,9 +109,9 @@ def alone() -> Iterator[bool]:
     except ModuleNotFoundError:  # no such locks here: whoever starts first compiles, and so do the others
         yield True
         return
-    from app.modules.pathfinding.compiled import stamp
+    from app.modules.pathfinding.compiled import HOUSE
 
-    name = f"innkeeper-kernels-{stamp().hex()[:16]}-{os.getuid()}"
+    name = f"innkeeper-kernels-{HOUSE.stamp.hex()[:16]}-{os.getuid()}"
     with (Path(tempfile.gettempdir()) / name).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

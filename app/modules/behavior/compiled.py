@@ -1,0 +1,9 @@
+"""How this module's kernels are compiled: under one stamp of all of them, see app.kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.kernels import House
+
+HOUSE = House(Path(__file__).resolve().parent, ("kernels.py", "logic.py", "trees/*.py", "goals/*.py"))
