@@ -82,6 +82,11 @@ class Choice:
         rows = len(scores)
         return cls(np.empty(rows, np.uint8), np.empty(rows, np.uint8), np.empty(rows, np.float32), scores, aim)
 
+    @classmethod
+    def room(cls, rows: int, intents: int, slots: int) -> Choice:
+        """Room for scores and decisions."""
+        return cls.over(np.empty((rows, intents), np.float32), np.empty((rows, slots), np.float32))
+
     def put(self, rows: NDArray[np.intp], part: Choice) -> None:
         """Take `part`'s decisions for `rows`, in place."""
         self.intents[rows] = part.intents
