@@ -109,7 +109,7 @@ def choose(schema: Schema, obs: F32, mask: U8, scores: F32, aim: F32, *, sharpne
     rows = np.arange(len(obs))
     top = legal[rows, best]
     confidence = np.float32(1.0) / _total(exp(legal - top[:, None]))
-    some = allowed[rows, best]
+    some = top > np.float32(-1e30)
     open_slots = (schema.aims[best] != 0) & (obs[:, schema.slot_columns] > 0.0)  # (n, slots)
     slot = np.where(open_slots, aim, np.float32(-np.inf)).argmax(axis=1)
     aimed = some & open_slots[rows, slot]
