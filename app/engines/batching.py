@@ -200,14 +200,16 @@ class Batcher:
 
     def rows_by(self, deadline: Deadline) -> int:
         """The rows of a request that comes now which would be done by then."""
-        cost, left_us = self._model.cost, deadline.left_s() * 1e6 * MARGIN - HOP_US
-        us = left_us - self._backlog_us()
-        limit = self._limit(self._model)
-        shared = int(max(0.0, us) * self._workers / (cost.row_us + cost.run_us / limit)) if us < math.inf else 0
+        cost = self._model.cost
+        us = deadline.left_s() * 1e6 * MARGIN - HOP_US - self._backlog_us()
+        if us <= 0.0:
+            return 0
+        chunk = self._limit(self._model)
+        shared = int(us * self._workers * chunk / cost.us(chunk))
         rows = shared if shared >= self._split(self._model) * self._workers else cost.rows_within(us)
-        if rows <= 0 < left_us:
+        if not rows:
             cost.forgive()
-        return max(0, rows)
+        return rows
 
     async def run(self, inputs: Arrays, deadline: Deadline, *, after: After | None = None) -> Arrays:
         """The outputs for all rows, see app.core.ports.Network.
@@ -218,7 +220,7 @@ class Batcher:
             raise self._gone()
         deadline.check(f"engine {self._name!r}")
         rows, model = len(next(iter(inputs.values()))), self._model
-        if model.inline and not self._runs and rows <= model.cost.rows_within(INLINE_US):
+        if model.inline and not self._runs and rows <= model.cost.rows_at_rest(INLINE_US):
             return _at_once(model, inputs, rows, after)
         if self._waiting_rows + rows > self._queue_rows_max and self._waiting:
             raise Overloaded(f"engine {self._name!r} has {self._waiting_rows} rows waiting", retry_after_s=0.1)
@@ -319,11 +321,11 @@ class Batcher:
 
     def _limit(self, model: Model) -> int:
         """Rows of a chunk."""
-        return max(1, min(self._rows_max, model.cost.rows_within(CHUNK_US)))
+        return max(1, min(self._rows_max, model.cost.rows_at_rest(CHUNK_US)))
 
     def _split(self, model: Model) -> int:
         """Rows that are worth a worker of their own."""
-        return max(1, model.cost.rows_within(SPLIT_US))
+        return max(1, model.cost.rows_at_rest(SPLIT_US))
 
     def _backlog_us(self) -> float:
         """Microseconds until what has come before is done; infinite behind a run that hangs."""

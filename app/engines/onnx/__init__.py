@@ -60,7 +60,8 @@ class Engine:
     @property
     def row_us(self) -> float:
         """Microseconds that a row costs at present."""
-        return self._live.model.cost.row_us
+        cost = self._live.model.cost
+        return cost.pace * cost.row_us
 
     def status(self) -> EngineStatus:
         """What runs, beside what was asked; degraded when a provider before it is missing, or a run hangs."""

@@ -19,8 +19,8 @@ from app.modules.behavior.schema import F32, NONE, U8, Schema
 
 UTILITY_SHARPNESS = 8.0
 """Utilities lie in about [0, 1.5]; times this, a softmax over them reads as a confidence."""
-TASTES = 4_096
-"""Rows in the table of preferences; a power of two."""
+TASTES = 512
+"""Rows in the table of preferences; a power of two, and small enough for a core's first cache."""
 EXP_2 = tuple(math.log(2.0) ** power / math.factorial(power) for power in range(1, 7))
 """Taylor's coefficients of 2**x - 1, enough for float32 where |x| <= 1/2."""
 ROUND = 1.5 * 2.0**23
