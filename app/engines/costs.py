@@ -1,4 +1,4 @@
-"""What a run costs: time = pace * (row_us * rows + run_us), the line calibrated at load, the pace followed while serving.
+"""What a run costs: time = pace * (row_us * rows + run_us), a line calibrated at load and a pace followed since.
 
 The size of chunks and what runs on the loop follow the line; admission and shedding follow the line and the pace.
 Runs of one size cannot tell row_us from run_us, so only their common factor is learned from them. It knows no

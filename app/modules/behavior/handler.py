@@ -5,6 +5,7 @@ It orchestrates; scores, masks and seeds are in `logic.py` and `considerations.p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,28 +15,28 @@ from numpy.typing import NDArray
 
 from app.core.errors import Invalid, NotFound, Unavailable, nearest
 from app.core.ids import stable_hash
-from app.core.messages import digest
+from app.core.messages import Event, digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.behavior import frames, logic, messages
-from app.modules.behavior.brains import Answer, Brains, Question, in_spans, off_loop
+from app.modules.behavior.brains import Answer, Brains, Question, off_loop
 from app.modules.behavior.directives import Directives
 from app.modules.behavior.logic import Flag, Taste
+from app.modules.behavior.memory import Memories
+from app.modules.behavior.passes import Look
 from app.modules.behavior.recent import Decision, Kept, Recent
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
-from app.world.events import IntentSet
+from app.world.events import EntityRemoved, IntentSet
 from app.world.state import World, Worlds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Prepared:
     question: Question
-    flags: U8
-    """(n,) what is wrong with each row, see logic.Flag"""
-    seen: int
-    """All flags together, 0 when every row is fine."""
-    clipped: int
+    look: Look
+    clipped: int = 0
+    """Values that were brought into their range."""
 
 
 class Behavior:
@@ -47,6 +48,7 @@ class Behavior:
         intents, share = len(self._schema.intents), settings.taste_share
         self._tastes = logic.taste_table(intents, share) if share > 0.0 else np.zeros((1, intents), np.float32)
         self._directives = Directives(self._schema, worlds_max=settings.recent_worlds_max)
+        self._memories = Memories(worlds_max=settings.recent_worlds_max, npcs_max=settings.memory_npcs_max)
         self._recent = Recent(rows_max=settings.recent_rows_max, worlds_max=settings.recent_worlds_max)
 
     async def decide(self, call: Call, request: messages.Decide) -> messages.Decided:
@@ -56,16 +58,15 @@ class Behavior:
         ready = await self._prepare(call, world, tick)
         answer, rung = await self._brains.decide(ready.question, call.deadline)
         choice, rung_of, handles = answer.choice, answer.rung_of, tick.handles
-        if ready.seen & Flag.NOT_FINITE:
-            self._flinch(ready, answer)
-        if ready.seen & Flag.UNKNOWN:
-            unknown = (ready.flags & Flag.UNKNOWN) != 0
+        if ready.look.seen & Flag.NOT_FINITE:
+            self._flinch(ready.look, answer, tick.mask)
+        if ready.look.seen & Flag.UNKNOWN:
+            unknown = (ready.look.flags & Flag.UNKNOWN) != 0
             choice.intents[unknown] = choice.targets[unknown] = NONE
             handles = np.where(unknown, np.uint32(frames.UNKNOWN), handles)
-        question = ready.question
-        kept = Kept(tick.number, handles, question.obs, question.mask, choice, rung_of, self._brains.names)
+        kept = Kept(tick.number, handles, answer.obs, tick.mask, choice, rung_of, self._brains.names)
         self._recent.keep(call.tenant, call.world, kept)
-        errors = _errors(request, ready.flags) if ready.seen else ()
+        errors = _errors(request, ready.look.flags) if ready.look.seen else ()
         rows = len(handles)
         engine = self._brains.provider if rung == "policy" else self._brains.passes.name
         call.notes.update(rung=rung, engine=engine, npcs=rows, bad_rows=len(errors), clipped=ready.clipped)
@@ -83,25 +84,23 @@ class Behavior:
         )
 
     async def _prepare(self, call: Call, world: World, tick: frames.Tick) -> _Prepared:
-        """Clean rows with directives in them. Of a row that is not finite only the NPC's archetype is kept."""
-        rows, known, passes = len(tick.handles), len(world.state.handles), self._brains.passes
-        flags = np.empty(rows, np.uint8)
-
-        def work(first: int, last: int) -> int:  # The lightest of the passes.
-            return passes.survey(tick.obs, tick.mask, tick.handles, known, flags, first, last)
-
-        seen, obs, clipped = await in_spans(rows, 2 * passes.loop_rows_max, work), tick.obs, 0
-        if seen or world.state.intents:
-            obs, clipped = await off_loop(rows, lambda: self._mend(world, tick, flags))
+        """Rows with directives in them, which whoever decides over them looks at as well."""
+        rows, known = len(tick.handles), len(world.state.handles)
+        obs = tick.obs
+        if world.state.intents:
+            obs = await off_loop(rows, lambda: self._directives.lay_over(world, tick.handles, tick.obs))
+        look = Look(known, np.empty(rows, np.uint8), lambda: self._mend(world, tick, obs, ready))
         seed = stable_hash(call.tenant, call.world, tick.number // max(1, self._settings.taste_ticks_max))
-        return _Prepared(Question(obs, tick.mask, Taste(self._tastes, seed, tick.handles)), flags, seen, clipped)
+        taste = Taste(self._tastes, seed, tick.handles)
+        memory = self._memories.of(call.tenant, call.world, known) if self._brains.remembers else None
+        ready = _Prepared(Question(obs, tick.mask, taste, memory=memory, look=look), look)
+        return ready
 
-    def _mend(self, world: World, tick: frames.Tick, flags: U8) -> tuple[F32, int]:
-        """Observations in range with directives in them, and how many values were clipped."""
-        obs, clipped = logic.clip(self._schema, tick.obs, flags)
-        if obs is not tick.obs:
-            self._say_roles(world, tick.handles, flags, obs)
-        return self._directives.lay_over(world, tick.handles, obs), clipped
+    def _mend(self, world: World, tick: frames.Tick, obs: F32, ready: _Prepared) -> F32:
+        """Observations in range. Of a row that is not finite only the archetype and the directive are kept."""
+        clean, ready.clipped = logic.clip(self._schema, obs, ready.look.flags)
+        self._say_roles(world, tick.handles, ready.look.flags, clean)
+        return self._directives.lay_over(world, tick.handles, clean)
 
     def _say_roles(self, world: World, handles: NDArray[np.uint32], flags: U8, obs: F32) -> None:
         """Write the archetype of the NPCs whose rows were emptied, in place."""
@@ -112,12 +111,18 @@ class Behavior:
             if column is not None:
                 obs[row, column] = 1.0
 
-    def _flinch(self, ready: _Prepared, answer: Answer) -> None:
+    def _flinch(self, look: Look, answer: Answer, mask: U8) -> None:
         """Reflexes for rows that are not finite, in place."""
-        bad = np.flatnonzero(ready.flags & Flag.NOT_FINITE)
-        question = ready.question
-        answer.choice.put(bad, logic.follow_reflexes(self._schema, question.obs[bad], question.mask[bad]))
+        bad = np.flatnonzero(look.flags & Flag.NOT_FINITE)
+        answer.choice.put(bad, logic.follow_reflexes(self._schema, answer.obs[bad], mask[bad]))
         answer.rung_of[bad] = len(self._brains.names) - 1
+
+    def observe(self, world: World, events: Sequence[Event]) -> None:
+        """Forget what a recurrent policy remembers of NPCs that are gone."""
+        for event in events:
+            change = event.change
+            if isinstance(change, EntityRemoved) and change.entity_kind == "npc":
+                self._memories.forget(world.tenant, world.id, world.state.handles.get(change.id, 0xFFFF_FFFF))
 
     async def explain(self, call: Call, request: messages.Explain) -> messages.Explained:
         """Why an NPC did what it did last; raises NotFound when it has not decided lately."""

@@ -31,7 +31,8 @@ class Memory:
     """One world's: row h belongs to the NPC of handle h. An NPC without a row remembers zeros."""
 
     def __init__(self, *, npcs_max: int) -> None:
-        self._npcs_max = npcs_max
+        self.known = self._npcs_max = npcs_max
+        """Handles below this name an NPC."""
         self._rows = np.zeros((0, 0), np.float32)
 
     def recall(self, handles: Handles, width: int) -> F32:
@@ -46,8 +47,8 @@ class Memory:
         return found
 
     def keep(self, handles: Handles, rows: F32) -> None:
-        """Remember `rows` (n, width); of an NPC that stands there twice the last, of none beyond `npcs_max`."""
-        within = handles < self._npcs_max
+        """Remember `rows` (n, width): of an NPC that stands there twice the last, of strangers none."""
+        within = handles < min(self.known, self._npcs_max)
         if not within.all():
             handles, rows = handles[within], rows[within]
         if not len(handles):
@@ -94,12 +95,18 @@ class Memories:
         self._worlds_max, self._npcs_max = worlds_max, npcs_max
         self._held: OrderedDict[tuple[str, str], Memory] = OrderedDict()
 
-    def of(self, tenant: str, world: str) -> Memory:
-        """The world's memory, made where it is new."""
+    def of(self, tenant: str, world: str, known: int) -> Memory:
+        """The memory of a world of `known` handles, made where it is new."""
         memory = self._held.get((tenant, world))
         if memory is None:
             memory = self._held[(tenant, world)] = Memory(npcs_max=self._npcs_max)
+        memory.known = known
         self._held.move_to_end((tenant, world))
         while len(self._held) > self._worlds_max:
             self._held.popitem(last=False)
         return memory
+
+    def forget(self, tenant: str, world: str, handle: int) -> None:
+        """Begin anew with one NPC."""
+        if (memory := self._held.get((tenant, world))) is not None:
+            memory.forget(handle)

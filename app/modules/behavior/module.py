@@ -56,6 +56,7 @@ def build(
                 messages.SetIntent, messages.IntentAccepted, handler.intent, Scope.WRITE, settings.explain_deadline_ms
             ),
         ),
+        observe=handler.observe,
         warm=brains.warm,
         describe=handler.describe,
     )
