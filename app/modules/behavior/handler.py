@@ -19,7 +19,8 @@ from app.core.messages import Event, digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.behavior import frames, logic, messages
-from app.modules.behavior.brains import Answer, Brains, Question, off_loop
+from app.modules.behavior.asking import Question
+from app.modules.behavior.brains import Answer, Brains, off_loop
 from app.modules.behavior.directives import Directives
 from app.modules.behavior.logic import Flag, Taste
 from app.modules.behavior.memory import Memories

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.core.clock import Deadline, SystemClock
 from app.core.errors import EngineDown
+from app.core.ladder import Watcher
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Module
 from app.core.ports import After, Arrays, EngineStatus, Network
@@ -102,7 +103,9 @@ async def _discard(chunk: Chunk) -> None:
     return None
 
 
-async def stage(policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None) -> Stage:
+async def stage(
+    policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None, watcher: Watcher | None = None
+) -> Stage:
     worlds = Worlds()
     worlds.add(World("t", "w"))
     journal = RamJournal(worlds)
@@ -114,7 +117,7 @@ async def stage(policy: Network | None = None, *, npcs: int = 5, settings: Setti
         worlds=worlds,
         journal=journal,
         clock=SystemClock(),
-        watcher=watch,
+        watcher=watcher or watch,
         policy=policy,
     )
     return Stage(built, worlds.get("t", "w"), watch, SilentLog())
