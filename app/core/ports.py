@@ -74,7 +74,7 @@ class Network(Engine, Protocol):
         ...
 
     async def run(self, inputs: Arrays, deadline: Deadline, *, after: After | None = None) -> Arrays:
-        """The outputs of all rows, by the model live now. `after` is called in the threads that compute, part by part."""
+        """The outputs of all rows, by the model live now; `after` is called part by part, in threads that compute."""
         ...
 
 
