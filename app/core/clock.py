@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+import types
+from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from app.core.errors import DeadlineExceeded
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -59,3 +64,33 @@ class Deadline:
         """Raise DeadlineExceeded, naming `what`, when no time is left."""
         if self.left_s() <= 0.0:
             raise DeadlineExceeded(f"{what} did not start before the deadline", hint="give a longer deadline_ms")
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns; raises TimeoutError as asyncio.timeout does. Work that never waits needs no timer at all."""
+    try:
+        waited_for = work.send(None)
+    except StopIteration as done:
+        found: T = done.value
+        return found
+    async with asyncio.timeout(seconds):
+        return await _go_on(work, waited_for)
+
+
+@types.coroutine
+def _go_on(work: Coroutine[Any, Any, T], waited_for: Any) -> Generator[Any, Any, T]:
+    """The rest of a coroutine that waits for something already."""
+    try:
+        while True:
+            try:
+                answer = yield waited_for
+            except GeneratorExit:
+                work.close()
+                raise
+            except BaseException as error:
+                waited_for = work.throw(error)
+            else:
+                waited_for = work.send(answer)
+    except StopIteration as done:
+        found: T = done.value
+        return found

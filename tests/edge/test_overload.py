@@ -41,8 +41,9 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 async def test_a_frame_too_many_is_told_when_to_come_again(narrow: Server) -> None:
     async with connect(narrow, world="w") as link:
-        for _ in range(40):
-            await link.send("world.assert", {"facts": [{"subject": "a", "predicate": "mood", "value": 1.0}]})
+        await link.send_together(
+            "world.assert", [{"facts": [{"subject": "a", "predicate": "mood", "value": 1.0}]}] * 40
+        )
         replies = [await link.receive() for _ in range(40)]
         later = await link.ask("world.describe", {})
     refused = [reply["error"] for reply in replies if not reply["ok"]]
@@ -58,7 +59,7 @@ async def test_large_frames_too_many_are_refused_one_by_one_and_the_socket_goes_
 ) -> None:
     facts = [{"subject": "a", "predicate": f"mood-{n}", "value": 1.0} for n in range(500)]
     async with connect(narrow, world="w", packed=packed) as link:
-        sent = [await link.send("world.assert", {"facts": facts}) for _ in range(20)]
+        sent = await link.send_together("world.assert", [{"facts": facts}] * 60)
         replies = [await link.receive() for _ in sent]
         later = await link.ask("world.describe", {})
     assert sorted(reply["id"] for reply in replies) == sorted(sent), "each is answered, once"
