@@ -269,26 +269,38 @@ class Session:
                     deadline_ms=frame.deadline_ms,
                     send=send,
                 )
-                self._reply(frame.id, self.encode({"id": frame.id, "ok": True, "data": reply}))
+                body = self._within_bound(self.encode({"id": frame.id, "ok": True, "data": reply}))
             except Error as error:
+                settle()
                 self.refuse(frame.id, error)
+            else:
+                settle()  # first: whoever has the reply may ask again under the same id, or at the bound
+                self._reply(frame.id, body)
+
+        def settle() -> None:
+            if self._inflight.get(frame.id) is task:
+                ticket.leave()
+                del self._inflight[frame.id]
 
         def over(task: asyncio.Task[None]) -> None:
             # Here and not in `run`, which never starts when the cancel came with the request.
-            ticket.leave()
-            del self._inflight[frame.id]
+            settle()
             if task.cancelled():
                 self.refuse(frame.id, Conflict("canceled by the client"))
 
         task = self._inflight[frame.id] = asyncio.create_task(run(), name=frame.op)
         task.add_done_callback(over)
 
-    def _reply(self, id: str, body: bytes) -> None:
+    def _within_bound(self, body: bytes) -> bytes:
+        """The reply; raises TooLarge when the client takes no such frame."""
         if len(body) > self.frame_bytes_max:
             raise TooLarge(
                 f"the reply has {len(body)} bytes, over the {self.frame_bytes_max} that this client takes",
                 hint="ask for less at once, or give a larger frame_bytes_max in hello",
             )
+        return body
+
+    def _reply(self, id: str, body: bytes) -> None:
         outgoing = Outgoing(body, reply_to=id)
         self._put(outgoing)
         self._keep(id, outgoing)
