@@ -8,22 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.errors import Invalid, nearest
+from app.core.errors import Invalid, NotFound, nearest
+from app.modules.behavior import schema_files
 from app.modules.behavior.schema import F32, Schema
-
-
-class Curve(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """0 at `start`, 1 at `end` (both in the feature's unit), held beyond, then raised to `power`."""
-
-    feature: str
-    start: float
-    end: float
-    power: float = 1.0
+from app.modules.behavior.schema import Curve as Curve
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,7 +169,29 @@ def _check(option: Option, schema: Schema) -> None:
             raise Invalid(f"{where} has a curve of {curve.feature!r} without width", hint="let from and to differ")
 
 
-def load(name: str, schema: Schema) -> Rules:
-    """The shipped rules of that name, compiled for `schema`."""
-    folder = resources.files("app.modules.behavior") / "utility"
-    return compile_rules(msgspec.toml.decode((folder / f"{name}.toml").read_bytes(), type=Authored), schema)
+def load(name: str, schema: Schema, content: Path | None = None) -> Rules:
+    """The rules of that name, a studio's own before the shipped ones, compiled; raises NotFound, Invalid."""
+    shipped = resources.files("app.modules.behavior") / "utility"
+    folders = [shipped] if content is None else [content / "utility", shipped]
+    for path in (folder / f"{name}.toml" for folder in folders):
+        if path.is_file():
+            return _read(path.read_bytes(), f"utility/{name}.toml", schema)
+    raise NotFound(f"no rules {name!r}", hint=f"write utility/{name}.toml")
+
+
+def none(schema: Schema) -> Rules:
+    """What stands for rules where there are none: nothing appeals."""
+    nothing = Option(name="nothing", intent=schema.intent_names[0], weight=0.0)
+    return compile_rules(Authored(schema=schema.name, held=0.0, told=0.0, options=(nothing,)), schema)
+
+
+def _read(data: bytes, file: str, schema: Schema) -> Rules:
+    authored = schema_files.decode(data, Authored, file, {*Authored.__struct_fields__, *Option.__struct_fields__})
+    if authored.schema != schema.name:
+        raise Invalid(f"{file} is for schema {authored.schema!r}", hint=f"write schema = {schema.name!r}")
+    if not authored.options:
+        raise Invalid(f"{file} has no option", hint="write one, or remove the file")
+    try:
+        return compile_rules(authored, schema)
+    except Invalid as error:
+        raise Invalid(f"{file}: {error.message}", hint=error.hint) from error
