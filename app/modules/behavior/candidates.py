@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.modules.behavior import logic
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 
 EACH_MAX = 254
@@ -32,20 +33,22 @@ class Seats:
     """(slot features,) what an empty slot holds"""
     ends: NDArray[np.intp]
     """(3,) which slot features are presence, distance and who goes first"""
-    nearer: F32
-    """(2,) who goes first is as far as its encoded distance times the one, less the other"""
+    log_high: np.float32
+    """log1p of the distance's highest value on a log scale, 0 on a linear one"""
+    nearer: np.float32
+    """Who goes first counts as this share as far."""
     last_kind: int
 
     @classmethod
     def of(cls, schema: Schema) -> Seats:
-        """The rule of `schema`: on a log scale a share of a distance is a difference, on a linear one a factor."""
+        """The rule of `schema`."""
         ends = [schema.slot_features.index(getattr(schema.slot_ends, end)) for end in ("present", "distance", "first")]
-        distance, share = schema.features[schema.slot_table[0, ends[1]]], schema.slot_ends.first_counts
-        nearer = (1.0, -math.log(share) / math.log1p(distance.high)) if distance.scale == "log" else (share, 0.0)
+        distance = schema.features[schema.slot_table[0, ends[1]]]
         return cls(
             kinds=np.array([1 + schema.kinds.index(place.kind) for place in schema.places], np.intp),
             table=schema.slot_table, empty=schema.empty_slot, ends=np.array(ends, np.intp),
-            nearer=np.array(nearer, np.float32), last_kind=len(schema.kinds),
+            log_high=np.float32(math.log1p(distance.high) if distance.scale == "log" else 0.0),
+            nearer=np.float32(schema.slot_ends.first_counts), last_kind=len(schema.kinds),
         )  # fmt: skip
 
 
@@ -63,7 +66,8 @@ def fill(seats: Seats, candidates: F32, obs: F32, picks: U8, broken: U8, first: 
         sound = known & np.isfinite(seen).all(axis=2)
         broken[first:last] = np.where(sound.all(axis=1), NONE, (~sound).argmax(axis=1))
         present, distance, goes_first = (seen[:, :, 1 + end] for end in seats.ends)
-        far = np.where(goes_first > 0.5, distance * seats.nearer[0] - seats.nearer[1], distance)
+        far = natural(distance, seats.log_high)
+        far = np.where(goes_first > 0.5, far * seats.nearer, far)
         far = np.where(sound & (kind > 0.0) & (present > 0.0), far, np.float32(np.inf))
     for slot, wanted in enumerate(seats.kinds):
         ours = np.where(kind == wanted, far, np.float32(np.inf))
@@ -72,3 +76,12 @@ def fill(seats: Seats, candidates: F32, obs: F32, picks: U8, broken: U8, first: 
         picks[first:last, slot] = np.where(some, pick, NONE)
         obs[first:last, seats.table[slot]] = np.where(some[:, None], seen[rows, pick, 1:], seats.empty)
         far[rows[some], pick[some]] = np.inf
+
+
+def natural(encoded: F32, log_high: np.float32) -> F32:
+    """Encoded distances in some unit in which twice as far is twice as much; beyond the highest all are as far."""
+    if not log_high:
+        return encoded
+    here = logic.exp(np.array([-log_high], np.float32))
+    found: F32 = logic.exp(np.minimum(encoded - np.float32(1.0), np.float32(0.0)) * log_high) - here
+    return found

@@ -105,7 +105,9 @@ class Rules:
         return best if best is not None and appeal[best] > 0.0 else None
 
     def curves(self, row: F32, option: int) -> list[tuple[str, float]]:
-        """(feature, curve height) of each consideration of one option."""
+        """(feature, curve height) of each consideration of one option, none where it has none."""
+        if not self.options[option].when:
+            return []
         last = self.first[option + 1] if option + 1 < len(self.first) else len(self.columns)
         found = []
         powers = dict(zip(self.bent.tolist(), self.power[:, 0].tolist(), strict=True))
@@ -122,16 +124,15 @@ def compile_rules(authored: Authored, schema: Schema) -> Rules:
         _check(option, schema)
     options = tuple(sorted(authored.options, key=lambda option: schema.intent_index[option.intent]))
     # An option without considerations gets one that always holds, so that every product has a factor.
-    curves: list[Curve] = []
+    curves: list[Curve | None] = []
     first: list[int] = []
     for option in options:
         first.append(len(curves))
-        curves.extend(option.when or (Curve(schema.features[0].name, -2.0, -1.0),))
-    columns = [schema.columns[curve.feature] for curve in curves]
-    encode = [schema.features[column].encode for column in columns]
-    start = np.array([scale(curve.start) for scale, curve in zip(encode, curves, strict=True)])[:, None]
-    end = np.array([scale(curve.end) for scale, curve in zip(encode, curves, strict=True)])[:, None]
-    bent = [index for index, curve in enumerate(curves) if curve.power != 1.0]
+        curves.extend(option.when or (None,))
+    columns, start, end, power = (
+        np.array(values) for values in zip(*(_encoded(curve, schema) for curve in curves), strict=True)
+    )
+    bent = np.flatnonzero(power != 1.0)
     allowed = np.zeros((len(schema.roles), len(options)), np.float32)
     for index, option in enumerate(options):
         for role in option.roles or schema.roles:
@@ -143,17 +144,27 @@ def compile_rules(authored: Authored, schema: Schema) -> Rules:
         options=options,
         held=authored.held,
         told=authored.told,
-        columns=np.array(columns, np.intp),
-        start=start.astype(np.float32),
-        slope=(1.0 / (end - start)).astype(np.float32),
-        bent=np.array(bent, np.intp),
-        power=np.array([[curves[index].power] for index in bent], np.float32).reshape(-1, 1),
+        columns=columns.astype(np.intp),
+        start=start[:, None].astype(np.float32),
+        slope=(1.0 / (end - start))[:, None].astype(np.float32),
+        bent=bent,
+        power=power[bent, None].astype(np.float32),
         first=np.array(first, np.intp),
         weights=np.array([[option.weight] for option in options], np.float32).reshape(-1, 1),
         allowed=allowed,
         heads=heads.astype(np.intp),
         intents=intents.astype(np.intp),
     )
+
+
+def _encoded(curve: Curve | None, schema: Schema) -> tuple[int, float, float, float]:
+    """A curve's column, where it is 0 and 1 in matrix values, and its power; of none, a curve that always holds."""
+    if curve is None:
+        low = float(schema.low[0])
+        return 0, low - 2.0, low - 1.0, 1.0
+    column = schema.columns[curve.feature]
+    encode = schema.features[column].encode
+    return column, encode(curve.start), encode(curve.end), curve.power
 
 
 def _check(option: Option, schema: Schema) -> None:

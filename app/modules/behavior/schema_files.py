@@ -38,7 +38,7 @@ BYTES_MAX = 1 << 20
 SCHEMAS_MAX = 64
 """Schemas in a studio's folder."""
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
-UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 TYPED = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 
 

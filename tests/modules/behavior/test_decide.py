@@ -12,16 +12,8 @@ import pytest
 from app.core.errors import Invalid, Malformed, NotFound, TooLarge
 from app.modules.behavior import messages, raw
 from app.modules.behavior.settings import Settings
-from tests.modules.behavior.stage import LAYOUT, Net, Stage, handles, observations, stage
-
-
-async def decide(on: Stage, count: int = 5, *, deadline_ms: float = 500.0, **fields: Any) -> messages.Decided:
-    if not {"obs", "obs_b64", "rows", "features"} & set(fields):
-        fields["obs"] = observations(count).tobytes()
-    if "npcs" not in fields:
-        fields.setdefault("handles", handles(count))
-    fields.setdefault("tick", 1)
-    return cast(messages.Decided, await on.ask(messages.Decide(**fields), deadline_ms=deadline_ms))
+from tests.modules.behavior.stage import LAYOUT, Net, handles, observations, stage
+from tests.modules.behavior.stage import asked as decide
 
 
 def rungs(reply: messages.Decided) -> list[str]:
