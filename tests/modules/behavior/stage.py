@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Module
 from app.core.ports import Arrays, EngineStatus, Network
 from app.modules.behavior import messages, module, schema
+from app.modules.behavior.brains import RUNGS
 from app.modules.behavior.settings import Settings
 from app.world.entities import Npc
 from app.world.events import EntityUpserted
@@ -98,7 +99,9 @@ async def _discard(chunk: Chunk) -> None:
     return None
 
 
-async def stage(policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None) -> Stage:
+async def stage(
+    policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None, rungs: Sequence[str] = RUNGS
+) -> Stage:
     worlds = Worlds()
     worlds.add(World("t", "w"))
     journal = RamJournal(worlds)
@@ -112,6 +115,7 @@ async def stage(policy: Network | None = None, *, npcs: int = 5, settings: Setti
         clock=SystemClock(),
         watcher=watch,
         policy=policy,
+        rungs=rungs,
     )
     return Stage(built, worlds.get("t", "w"), watch, SilentLog())
 
