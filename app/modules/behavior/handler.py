@@ -61,8 +61,8 @@ class Behavior:
             tick = frames.read(request, mind.schema, world, self._settings)
         ready = await self._prepare(call, world, mind, tick, strict=request.strict)
         answer, rung = await mind.brains.decide(ready.question, call.deadline)
-        kept = self._keep(call, mind, ready, answer)
-        verdict = faults.tell(request, mind.schema, ready.tick, self._settings.errors_max)
+        kept = await self._keep(call, mind, ready, answer)
+        verdict = await self._verdict(request, mind, ready.tick)
         engine = mind.brains.provider if rung == "policy" else mind.brains.passes.name
         bad_rows = len(verdict.errors) + verdict.more
         call.notes.update(rung=rung, engine=engine, npcs=len(kept.handles), bad_rows=bad_rows, clipped=ready.clipped)
@@ -106,13 +106,21 @@ class Behavior:
             obs[nameless] = part
         return mind.directives.lay_over(world, tick.handles, obs), clipped
 
-    def _keep(self, call: Call, mind: Mind, ready: _Prepared, answer: Answer) -> Kept:
+    async def _verdict(self, request: messages.Decide, mind: Mind, tick: Tick) -> faults.Verdict:
+        if not tick.faults.any:
+            return faults.Verdict((), 0)
+        most = self._settings.errors_max
+        return await asyncio.to_thread(faults.tell, request, mind.schema, tick, most)
+
+    async def _keep(self, call: Call, mind: Mind, ready: _Prepared, answer: Answer) -> Kept:
         """The tick as it was decided, with reflexes where an observation could not be used; remembered."""
         tick, question, choice, handles = ready.tick, ready.question, answer.choice, ready.tick.handles
         if tick.faults.any:
             bad = np.flatnonzero(tick.faults.of(*REFLEXED))
             if len(bad):
-                choice.put(bad, mind.brains.reflexes.follow(question.obs[bad], question.mask[bad]))
+                follow = mind.brains.reflexes.follow
+                part = await off_loop(len(bad), lambda: follow(question.obs[bad], question.mask[bad]))
+                choice.put(bad, part)
                 answer.rung_of[bad] = len(mind.brains.names) - 1
             unknown = tick.faults.of("unknown_npc")
             choice.intents[unknown] = choice.targets[unknown] = NONE
@@ -133,6 +141,9 @@ class Behavior:
         numbers = np.empty((len(targets), 0), np.float32)
         if request.parameters:
             numbers = await off_loop(2 * len(targets), lambda: mind.parameters.of(kept.obs, choice.intents))
+        lists = None
+        if request.format == "lists":
+            lists = await off_loop(len(targets), lambda: _lists(mind, kept, targets, numbers))
         return messages.Decided(
             tick=kept.tick,
             npcs=len(kept.handles),
@@ -145,7 +156,7 @@ class Behavior:
             errors=verdict.errors,
             errors_more=verdict.more,
             clipped=ready.clipped,
-            lists=_lists(mind, kept, targets, numbers) if request.format == "lists" else None,
+            lists=lists,
         )
 
     async def explain(self, call: Call, request: messages.Explain) -> messages.Explained:
