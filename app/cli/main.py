@@ -27,6 +27,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "console": ("app.cli.console:console", "Print a link that opens the console of the running server."),
     "doctor": ("app.cli.doctor:doctor", "Say what this machine can run and what is missing."),
     "profile": ("app.cli.profiles:profile", "Show the profile with the origin of every value."),
+    "behavior": ("app.cli.behavior:behavior", "Show or check what NPCs see and may want."),
     "train": ("app.cli.train:train", "Teach a policy on this machine."),
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),

@@ -19,10 +19,10 @@ from app.core.clock import Clock, Deadline
 from app.core.errors import EngineDown
 from app.core.ladder import Ladder, Rung, Watcher
 from app.core.ports import Network
-from app.modules.behavior import logic
 from app.modules.behavior.considerations import Rules
 from app.modules.behavior.logic import UTILITY_SHARPNESS, Choice, Taste
 from app.modules.behavior.passes import Passes, Slow
+from app.modules.behavior.reflexes import Reflexes
 from app.modules.behavior.schema import F32, U8, Schema
 from app.modules.behavior.settings import Settings
 
@@ -38,6 +38,8 @@ class Question:
     obs: F32
     mask: U8
     taste: Taste
+    importance: F32 | None = None
+    """(n,) who keeps the better brain when not all can have it; None = all alike"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Brains:
         self, schema: Schema, rules: Rules, *, policy: Network | None, rungs: Sequence[str], settings: Settings,
         clock: Clock, watcher: Watcher,
     ) -> None:  # fmt: skip
-        self.schema, self.rules = schema, rules
+        self.schema, self.rules, self.reflexes = schema, rules, Reflexes(schema)
         self.passes: Passes = Slow(schema, rules)
         self.policy = _fitting(policy, schema, watcher)
         self.provider = self.policy.status().provider if self.policy is not None else ""
@@ -124,7 +126,7 @@ class Brains:
         if sound is not None:
             others = np.flatnonzero(sound == 0)
             part = Question(question.obs[others], question.mask[others], question.taste.at(others))
-            choice.put(others, await self._follow_rules(part))
+            choice.put(others, await self._stand_in(part))
             rung_of[others] = self._index("utility")
         return Answer(choice, rung_of)
 
@@ -155,13 +157,19 @@ class Brains:
         await self._choose(question, choice, ANY_ROLE, sharpness=UTILITY_SHARPNESS)
         return choice
 
+    async def _stand_in(self, question: Question) -> Choice:
+        """For rows that the policy may not decide: the rules, where there are any."""
+        if "utility" in self.names:
+            return await self._follow_rules(question)
+        return self.reflexes.follow(question.obs, question.mask)
+
     async def _weigh(self, question: Question, deadline: Deadline) -> Answer:
         choice = await self._follow_rules(question)
         return Answer(choice, np.full(len(question.obs), self._index("utility"), np.uint8))
 
     async def _flinch(self, question: Question, deadline: Deadline) -> Answer:
         rows = len(question.obs)
-        work = functools.partial(logic.follow_reflexes, self.schema, question.obs, question.mask)
+        work = functools.partial(self.reflexes.follow, question.obs, question.mask)
         return Answer(await off_loop(rows, work), np.full(rows, self._index("reflex"), np.uint8))
 
     def _index(self, rung: str) -> int:

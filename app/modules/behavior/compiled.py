@@ -6,4 +6,5 @@ from pathlib import Path
 
 from app.kernels import House
 
-HOUSE = House(Path(__file__).resolve().parent, ("kernels.py", "logic.py", "trees/*.py", "goals/*.py"))
+SOURCES = ("kernels.py", "candidate_kernels.py", "candidates.py", "logic.py", "trees/*.py", "goals/*.py")
+HOUSE = House(Path(__file__).resolve().parent, SOURCES)

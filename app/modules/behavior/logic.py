@@ -37,6 +37,8 @@ class Flag(IntFlag):
     """The mask allows nothing."""
     OUTSIDE = 8
     """A finite value lies outside its feature's range."""
+    ROLELESS = 16
+    """No role column says who the NPC is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,32 +153,6 @@ def follow_rules(rules: Rules, obs: F32, mask: U8, taste: F32 | None = None) -> 
     return choose(rules.schema, obs, mask, rules.score(obs), aim, sharpness=UTILITY_SHARPNESS, taste=taste)
 
 
-def follow_reflexes(schema: Schema, obs: F32, mask: U8) -> Choice:
-    """A safe default per role: fight or flee from a near foe, else rest; people at work by day, home by night.
-
-    Needs no engine and no file beside the schema; a row of zeros (nothing known) rests or goes home.
-    """
-    scores = np.zeros((len(obs), len(schema.intents)), np.float32)
-    index, column = schema.intent_index, schema.columns
-
-    def seen(name: str) -> F32:
-        found: F32 = obs[:, column[name]]
-        return found
-
-    foe = (seen("slot0_hp") > 0.0).astype(np.float32)
-    night = seen("is_night")
-    fighter = np.maximum(seen("is_guard"), seen("is_predator"))
-    scores[:, index["rest"]] = 0.2
-    scores[:, index["home"]] = 0.1 + 0.2 * night
-    scores[:, index["work"]] = 0.3 * (1.0 - night) * np.maximum(seen("is_villager"), seen("is_merchant"))
-    scores[:, index["patrol"]] = 0.3 * seen("is_guard")
-    scores[:, index["eat"]] = 0.8 * (seen("hunger") > 0.6)
-    scores[:, index["attack"]] = foe * fighter * (seen("hp") > 0.4)
-    scores[:, index["flee"]] = foe * (1.0 - scores[:, index["attack"]])
-    aim = nearest_slots(schema, obs)
-    return choose(schema, obs, mask, scores, aim, sharpness=UTILITY_SHARPNESS, taste=None)
-
-
 def rule_brain(rules: Rules) -> Callable[[F32, U8], tuple[NDArray[np.int8], NDArray[np.int8]]]:
     """The utility brain in the learner's terms: (obs, mask) -> (intents, slots) as int8, -1 for none."""
 
@@ -209,6 +185,7 @@ def survey(schema: Schema, obs: F32, mask: U8, handles: NDArray[np.uint32], know
     flags += np.where(finite & ~inside, Flag.OUTSIDE, 0)
     flags += np.where(mask.max(axis=1, initial=0) == 0, Flag.IDLE, 0)
     flags += np.where(handles >= known, Flag.UNKNOWN, 0)
+    flags += np.where((obs[:, schema.role_columns] == 0.0).all(axis=1), Flag.ROLELESS, 0)
     return flags.astype(np.uint8)
 
 

@@ -8,13 +8,12 @@ from app.core.clock import Clock
 from app.core.ladder import Watcher
 from app.core.module import Binary, Handler, Module, Scope
 from app.core.ports import Journal, Network
-from app.modules.behavior import considerations, frames, messages, schema
-from app.modules.behavior.brains import RUNGS, Brains
+from app.modules.behavior import messages, raw
+from app.modules.behavior.brains import RUNGS
 from app.modules.behavior.handler import Behavior
+from app.modules.behavior.minds import open_minds
 from app.modules.behavior.settings import Settings
 from app.world.state import Worlds
-
-SCHEMA = "open_world"
 
 
 def build(
@@ -28,20 +27,16 @@ def build(
     rungs: Sequence[str] = RUNGS,
 ) -> Module:
     """The module over its ports; without a policy the ladder starts at the utility rung. Reflex is always last."""
-    layout = schema.load(SCHEMA)
-    brains = Brains(
-        layout,
-        considerations.load(SCHEMA, layout),
-        policy=policy,
-        rungs=rungs,
-        settings=settings,
-        clock=clock,
-        watcher=watcher,
-    )
-    handler = Behavior(settings=settings, worlds=worlds, journal=journal, brains=brains)
+    minds = open_minds(settings=settings, clock=clock, watcher=watcher, policy=policy, rungs=rungs)
+    handler = Behavior(settings=settings, worlds=worlds, journal=journal, minds=minds)
+
+    def warm() -> None:
+        for mind in minds.values():
+            mind.warm()
+
     return Module(
         name="behavior",
-        rungs=brains.names,
+        rungs=minds[messages.DEFAULT].brains.names,
         handlers=(
             Handler(
                 messages.Decide,
@@ -49,13 +44,13 @@ def build(
                 handler.decide,
                 Scope.PLAY,
                 settings.deadline_ms,
-                binary=Binary(frames.decode, frames.encode),
+                binary=Binary(raw.decode, raw.encode),
             ),
             Handler(messages.Explain, messages.Explained, handler.explain, Scope.READ, settings.explain_deadline_ms),
             Handler(
                 messages.SetIntent, messages.IntentAccepted, handler.intent, Scope.WRITE, settings.explain_deadline_ms
             ),
         ),
-        warm=brains.warm,
+        warm=warm,
         describe=handler.describe,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -30,3 +32,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Worlds whose decisions are kept for behavior.explain."""
     reasons_max: int = 8
     """Reasons that behavior.explain lists."""
+    content_folder: str = ""
+    """A studio's own files (`schemas/`, `utility/`), relative to the working folder; "" = none."""
+    candidates_max: Annotated[int, msgspec.Meta(ge=1, le=254)] = 64
+    """Candidates of one NPC in one behavior.decide."""
+    errors_max: Annotated[int, msgspec.Meta(ge=0, le=65_536)] = 256
+    """NPCs whose errors a reply puts into words; the rest are counted."""
+    tipping_rows_max: Annotated[int, msgspec.Meta(ge=64, le=65_536)] = 1_024
+    """Observations that behavior.explain tries in one step of its search for what would have changed a decision."""

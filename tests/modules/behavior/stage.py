@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from app.core.errors import EngineDown
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Module
 from app.core.ports import Arrays, EngineStatus, Network
-from app.modules.behavior import module, schema
+from app.modules.behavior import messages, module, schema
+from app.modules.behavior.brains import RUNGS
 from app.modules.behavior.settings import Settings
 from app.world.entities import Npc
 from app.world.events import EntityUpserted
@@ -97,7 +99,9 @@ async def _discard(chunk: Chunk) -> None:
     return None
 
 
-async def stage(policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None) -> Stage:
+async def stage(
+    policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None, rungs: Sequence[str] = RUNGS
+) -> Stage:
     worlds = Worlds()
     worlds.add(World("t", "w"))
     journal = RamJournal(worlds)
@@ -111,8 +115,19 @@ async def stage(policy: Network | None = None, *, npcs: int = 5, settings: Setti
         clock=SystemClock(),
         watcher=watch,
         policy=policy,
+        rungs=rungs,
     )
     return Stage(built, worlds.get("t", "w"), watch, SilentLog())
+
+
+async def asked(on: Stage, count: int = 5, *, deadline_ms: float = 500.0, **fields: Any) -> messages.Decided:
+    """The reply to a tick of `count` NPCs; what `fields` leave out is plausible."""
+    if not {"obs", "obs_b64", "rows", "features"} & set(fields):
+        fields["obs"] = observations(count).tobytes()
+    if "npcs" not in fields:
+        fields.setdefault("handles", handles(count))
+    fields.setdefault("tick", 1)
+    return cast(messages.Decided, await on.ask(messages.Decide(**fields), deadline_ms=deadline_ms))
 
 
 def handles(npcs: int) -> bytes:
