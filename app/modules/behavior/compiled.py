@@ -6,4 +6,7 @@ from pathlib import Path
 
 from app.kernels import House
 
-HOUSE = House(Path(__file__).resolve().parent, ("kernels.py", "logic.py", "trees/*.py", "goals/*.py"))
+HOUSE = House(
+    Path(__file__).resolve().parent,
+    ("kernels.py", "nudge_kernels.py", "logic.py", "curves.py", "schedules.py", "trees/*.py", "goals/*.py"),
+)

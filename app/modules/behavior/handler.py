@@ -19,8 +19,8 @@ from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.behavior import frames, logic, messages
 from app.modules.behavior.brains import Answer, Brains, Question, in_spans, off_loop
-from app.modules.behavior.directives import Directives
 from app.modules.behavior.logic import Flag, Taste
+from app.modules.behavior.nudges import Nudge, Nudged, Nudges
 from app.modules.behavior.recent import Decision, Kept, Recent
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
@@ -41,12 +41,14 @@ class _Prepared:
 class Behavior:
     """One method for each message."""
 
-    def __init__(self, *, settings: Settings, worlds: Worlds, journal: Journal, brains: Brains) -> None:
+    def __init__(
+        self, *, settings: Settings, worlds: Worlds, journal: Journal, brains: Brains, nudges: Nudges
+    ) -> None:  # fmt: skip
         self._settings, self._worlds, self._journal, self._brains = settings, worlds, journal, brains
         self._schema = brains.schema
         intents, share = len(self._schema.intents), settings.taste_share
         self._tastes = logic.taste_table(intents, share) if share > 0.0 else np.zeros((1, intents), np.float32)
-        self._directives = Directives(self._schema, worlds_max=settings.recent_worlds_max)
+        self._nudges = nudges
         self._recent = Recent(rows_max=settings.recent_rows_max, worlds_max=settings.recent_worlds_max)
 
     async def decide(self, call: Call, request: messages.Decide) -> messages.Decided:
@@ -90,18 +92,20 @@ class Behavior:
         def work(first: int, last: int) -> int:  # The lightest of the passes.
             return passes.survey(tick.obs, tick.mask, tick.handles, known, flags, first, last)
 
-        seen, obs, clipped = await in_spans(rows, 2 * passes.loop_rows_max, work), tick.obs, 0
-        if seen or world.state.intents:
-            obs, clipped = await off_loop(rows, lambda: self._mend(world, tick, flags))
+        seen, clipped = await in_spans(rows, 2 * passes.loop_rows_max, work), 0
+        nudge, laid = self._nudges.at(world), Nudged(tick.obs, tick.mask, None)
+        if seen or nudge is not None:
+            laid, clipped = await off_loop(rows, lambda: self._mend(world, tick, flags, nudge))
         seed = stable_hash(call.tenant, call.world, tick.number // max(1, self._settings.taste_ticks_max))
-        return _Prepared(Question(obs, tick.mask, Taste(self._tastes, seed, tick.handles)), flags, seen, clipped)
+        taste = Taste(self._tastes, seed, tick.handles)
+        return _Prepared(Question(laid.obs, laid.mask, taste, laid.bonus), flags, seen, clipped)
 
-    def _mend(self, world: World, tick: frames.Tick, flags: U8) -> tuple[F32, int]:
-        """Observations in range with directives in them, and how many values were clipped."""
+    def _mend(self, world: World, tick: frames.Tick, flags: U8, nudge: Nudge | None) -> tuple[Nudged, int]:
+        """The tick in range with everything laid over it, and how many values were clipped."""
         obs, clipped = logic.clip(self._schema, tick.obs, flags)
         if obs is not tick.obs:
             self._say_roles(world, tick.handles, flags, obs)
-        return self._directives.lay_over(world, tick.handles, obs), clipped
+        return nudge.lay(tick.handles, obs, tick.mask) if nudge is not None else Nudged(obs, tick.mask, None), clipped
 
     def _say_roles(self, world: World, handles: NDArray[np.uint32], flags: U8, obs: F32) -> None:
         """Write the archetype of the NPCs whose rows were emptied, in place."""
@@ -136,6 +140,7 @@ class Behavior:
         self, world: World, npc: str, decision: Decision, option: str, reasons: list[messages.Reason]
     ) -> messages.Explained:
         names = self._schema.intent_names
+        told = world.directive(npc)
         return messages.Explained(
             npc=npc,
             tick=decision.tick,
@@ -147,8 +152,18 @@ class Behavior:
             features=self._schema.decode(decision.obs),
             scores={name: round(float(score), 4) for name, score in zip(names, decision.scores, strict=True)},
             reasons=tuple(reasons[: self._settings.reasons_max]),
-            directive=self._directives.of(world, npc),
+            directive=told.intent if told is not None else self._told(decision.obs),
+            directive_source="" if not self._told(decision.obs) else "schedule" if told is None else told.source,
+            steering=tuple(
+                messages.Steered(name=each.name, intent=each.intent, bonus=round(each.bonus, 4), veto=each.veto)
+                for each in self._nudges.effects(world, decision.obs)
+            ),
         )
+
+    def _told(self, row: F32) -> str:
+        """The intent that a row (features,) was told, or empty."""
+        told = np.flatnonzero(row[self._schema.block("told")])
+        return self._schema.intent_names[int(told[0])] if len(told) else ""
 
     def _rule_reasons(self, decision: Decision) -> tuple[str, list[messages.Reason]]:
         """The utility option that won and its curves; a curve's height is its effect."""
@@ -191,7 +206,13 @@ class Behavior:
             raise Invalid(f"intent {request.intent!r} is not in the schema", hint=nearest(request.intent, known))
         if request.until_s is not None and not np.isfinite(request.until_s):
             raise Invalid(f"until_s is {request.until_s!r}", hint="send game seconds, or leave it out")
-        change = IntentSet(npc=request.npc, intent=request.intent, target=request.target, until_s=request.until_s)
+        change = IntentSet(
+            npc=request.npc,
+            intent=request.intent,
+            target=request.target,
+            until_s=request.until_s,
+            source=request.source,
+        )
         events = await self._journal.append(call.tenant, call.world, [change], key=request.key, request=digest(request))
         call.notes.update(rung="journal", engine="journal")
         return messages.IntentAccepted(npc=request.npc, intent=request.intent, seq=events[-1].seq)

@@ -100,11 +100,21 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     effect: float
 
 
+class Steered(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of the author's rules did: the bonus that it gave an intent, or that it vetoed it."""
+
+    name: str
+    intent: str
+    bonus: float
+    veto: bool
+
+
 class Explained(Reply, frozen=True, kw_only=True):
     """The last decision of one NPC with everything that went into it.
 
     `scores` holds one number per intent on the rung's own scale (logits or utilities); `reasons` the
-    strongest first; `option` names the utility option that won, empty for the policy.
+    strongest first; `option` names the utility option that won, empty for the policy. `scores` hold the author's
+    steering, which `steering` lists; `directive` was given by `directive_source` (author, quest, planner, schedule).
     """
 
     npc: str
@@ -118,6 +128,8 @@ class Explained(Reply, frozen=True, kw_only=True):
     scores: dict[str, float]
     reasons: tuple[Reason, ...]
     directive: str = ""
+    directive_source: str = ""
+    steering: tuple[Steered, ...] = ()
 
 
 class SetIntent(Request, frozen=True, kw_only=True):

@@ -10,7 +10,9 @@ from app.core.module import Binary, Handler, Module, Scope
 from app.core.ports import Journal, Network
 from app.modules.behavior import considerations, frames, messages, schema
 from app.modules.behavior.brains import RUNGS, Brains
+from app.modules.behavior.groups import Groups
 from app.modules.behavior.handler import Behavior
+from app.modules.behavior.nudges import Nudges
 from app.modules.behavior.settings import Settings
 from app.world.state import Worlds
 
@@ -38,7 +40,15 @@ def build(
         clock=clock,
         watcher=watcher,
     )
-    handler = Behavior(settings=settings, worlds=worlds, journal=journal, brains=brains)
+    nudges = Nudges(layout, settings)
+    handler = Behavior(settings=settings, worlds=worlds, journal=journal, brains=brains, nudges=nudges)
+    groups = Groups(settings, worlds, journal, nudges)
+    slow_ms = settings.explain_deadline_ms
+
+    def warm() -> None:
+        brains.warm()
+        nudges.warm()
+
     return Module(
         name="behavior",
         rungs=brains.names,
@@ -55,7 +65,14 @@ def build(
             Handler(
                 messages.SetIntent, messages.IntentAccepted, handler.intent, Scope.WRITE, settings.explain_deadline_ms
             ),
+            Handler(messages.Steer, messages.SteerAccepted, groups.steer, Scope.WRITE, slow_ms),
+            Handler(messages.SetSchedule, messages.ScheduleAccepted, groups.schedule, Scope.WRITE, slow_ms),
+            Handler(messages.SetSquad, messages.SquadAccepted, groups.squad, Scope.WRITE, slow_ms),
+            Handler(messages.GetSquad, messages.SquadTold, groups.squad_get, Scope.READ, slow_ms),
+            Handler(messages.Disband, messages.Disbanded, groups.disband, Scope.WRITE, slow_ms),
+            Handler(messages.GetFormation, messages.Formed, groups.formation, Scope.PLAY, slow_ms),
         ),
-        warm=brains.warm,
+        warm=warm,
+        observe=nudges.rosters.observe,
         describe=handler.describe,
     )

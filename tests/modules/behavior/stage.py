@@ -82,6 +82,7 @@ class Stage:
     world: World
     watch: Watch
     log: SilentLog
+    journal: RamJournal
     notes: dict[str, str | int | float] = field(default_factory=dict)
 
     async def ask(self, request: Request, *, deadline_ms: float = 500.0) -> Reply:
@@ -112,7 +113,9 @@ async def stage(policy: Network | None = None, *, npcs: int = 5, settings: Setti
         watcher=watch,
         policy=policy,
     )
-    return Stage(built, worlds.get("t", "w"), watch, SilentLog())
+    assert built.observe is not None
+    journal.observers.append(built.observe)
+    return Stage(built, worlds.get("t", "w"), watch, SilentLog(), journal)
 
 
 def handles(npcs: int) -> bytes:

@@ -29,6 +29,10 @@ REFUSED = ("401", "403", "404", "409", "413", "429", "503", "504")
 """What may become of valid data, given who asks, for what, when and how much."""
 RULES = {
     "behavior.decide": "observations come in exactly one of four forms, as wide as the schema that is named",
+    "behavior.formation": "the squads must be there",
+    "behavior.schedule": "the schedules are those of the files",
+    "behavior.squad": "a leader and who has a role are members, once each",
+    "behavior.steer": "intents, roles and features are those of the schema, and a rule is a bonus or a veto",
     "behavior.intent": "the intents are those of the schema that is named",
     "dialogue.open": "speakers must be of the world, and an NPC does not speak with itself",
     "dialogue.say": "a speaker must take part in the dialogue",
