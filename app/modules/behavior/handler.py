@@ -21,6 +21,7 @@ from app.modules.behavior import frames, logic, messages
 from app.modules.behavior.brains import Answer, Brains, Question, in_spans, off_loop
 from app.modules.behavior.logic import Flag, Taste
 from app.modules.behavior.nudges import Nudge, Nudged, Nudges
+from app.modules.behavior.planner import Planner
 from app.modules.behavior.recent import Decision, Kept, Recent
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
@@ -42,13 +43,14 @@ class Behavior:
     """One method for each message."""
 
     def __init__(
-        self, *, settings: Settings, worlds: Worlds, journal: Journal, brains: Brains, nudges: Nudges
+        self, *, settings: Settings, worlds: Worlds, journal: Journal, brains: Brains, nudges: Nudges,
+        planner: Planner | None = None,
     ) -> None:  # fmt: skip
         self._settings, self._worlds, self._journal, self._brains = settings, worlds, journal, brains
         self._schema = brains.schema
         intents, share = len(self._schema.intents), settings.taste_share
         self._tastes = logic.taste_table(intents, share) if share > 0.0 else np.zeros((1, intents), np.float32)
-        self._nudges = nudges
+        self._nudges, self._planner = nudges, planner
         self._recent = Recent(rows_max=settings.recent_rows_max, worlds_max=settings.recent_worlds_max)
 
     async def decide(self, call: Call, request: messages.Decide) -> messages.Decided:
@@ -67,6 +69,8 @@ class Behavior:
         question = ready.question
         kept = Kept(tick.number, handles, question.obs, question.mask, choice, rung_of, self._brains.names)
         self._recent.keep(call.tenant, call.world, kept)
+        if self._planner is not None:
+            self._planner.saw(world, handles, question.obs, question.mask)
         errors = _errors(request, ready.flags) if ready.seen else ()
         rows = len(handles)
         engine = self._brains.provider if rung == "policy" else self._brains.passes.name
@@ -141,6 +145,7 @@ class Behavior:
     ) -> messages.Explained:
         names = self._schema.intent_names
         told = world.directive(npc)
+        why = self._planner.why(world, npc) if self._planner is not None else ""
         return messages.Explained(
             npc=npc,
             tick=decision.tick,
@@ -154,6 +159,8 @@ class Behavior:
             reasons=tuple(reasons[: self._settings.reasons_max]),
             directive=told.intent if told is not None else self._told(decision.obs),
             directive_source="" if not self._told(decision.obs) else "schedule" if told is None else told.source,
+            directive_why=why,
+            ai_generated=bool(why),
             steering=tuple(
                 messages.Steered(name=each.name, intent=each.intent, bonus=round(each.bonus, 4), veto=each.veto)
                 for each in self._nudges.effects(world, decision.obs)

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from app.core.messages import Reply, Request
+from app.core.messages import ModelText, Reply, Request
 from app.modules.behavior.considerations import Curve
 from app.world.entities import Formation, Id, Name, Squad
 
@@ -115,6 +115,7 @@ class Explained(Reply, frozen=True, kw_only=True):
     `scores` holds one number per intent on the rung's own scale (logits or utilities); `reasons` the
     strongest first; `option` names the utility option that won, empty for the policy. `scores` hold the author's
     steering, which `steering` lists; `directive` was given by `directive_source` (author, quest, planner, schedule).
+    `directive_why` is what a planner's model gave as its reason, which `ai_generated` then marks.
     """
 
     npc: str
@@ -129,6 +130,8 @@ class Explained(Reply, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
     directive: str = ""
     directive_source: str = ""
+    directive_why: ModelText = ""
+    ai_generated: bool
     steering: tuple[Steered, ...] = ()
 
 

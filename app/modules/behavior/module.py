@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from app.core.clock import Clock
 from app.core.ladder import Watcher
 from app.core.module import Binary, Handler, Module, Scope
-from app.core.ports import Journal, Network
+from app.core.ports import Journal, Log, Network, Words
 from app.modules.behavior import considerations, frames, messages, schema
 from app.modules.behavior.brains import RUNGS, Brains
 from app.modules.behavior.groups import Groups
 from app.modules.behavior.handler import Behavior
 from app.modules.behavior.nudges import Nudges
+from app.modules.behavior.planner import Planner
 from app.modules.behavior.settings import Settings
 from app.world.state import Worlds
 
@@ -27,6 +28,8 @@ def build(
     clock: Clock,
     watcher: Watcher,
     policy: Network | None,
+    words: Words | None,
+    log: Log,
     rungs: Sequence[str] = RUNGS,
 ) -> Module:
     """The module over its ports; without a policy the ladder starts at the utility rung. Reflex is always last."""
@@ -41,7 +44,15 @@ def build(
         watcher=watcher,
     )
     nudges = Nudges(layout, settings)
-    handler = Behavior(settings=settings, worlds=worlds, journal=journal, brains=brains, nudges=nudges)
+    planner: Planner | None = None
+    if settings.planner.enabled and (words is not None or settings.planner.alone):
+        planner = Planner(
+            settings.planner, worlds=worlds, journal=journal, nudges=nudges, rules=brains.rules, words=words,
+            clock=clock, watcher=watcher, log=log,
+        )  # fmt: skip
+    handler = Behavior(
+        settings=settings, worlds=worlds, journal=journal, brains=brains, nudges=nudges, planner=planner
+    )  # fmt: skip
     groups = Groups(settings, worlds, journal, nudges)
     slow_ms = settings.explain_deadline_ms
 
@@ -74,5 +85,6 @@ def build(
         ),
         warm=warm,
         observe=nudges.rosters.observe,
+        close=planner.close if planner is not None else None,
         describe=handler.describe,
     )

@@ -36,6 +36,8 @@ class PlannerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Answers that are kept by situation."""
     answers_s: float = 600.0
     """Seconds that an answer is kept."""
+    foresight_days: float = 0.1
+    """Days that rules look ahead when they plan."""
     hunger_per_day: float = 1.0
     """How much hunger grows in a day, as the rules foresee it."""
     energy_per_day: float = 1.0

@@ -13,7 +13,7 @@ from app.core.clock import Deadline, SystemClock
 from app.core.errors import EngineDown
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Module
-from app.core.ports import Arrays, EngineStatus, Network
+from app.core.ports import Arrays, EngineStatus, Network, Words
 from app.modules.behavior import module, schema
 from app.modules.behavior.settings import Settings
 from app.world.entities import Npc
@@ -98,13 +98,15 @@ async def _discard(chunk: Chunk) -> None:
     return None
 
 
-async def stage(policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None) -> Stage:
+async def stage(
+    policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None, words: Words | None = None
+) -> Stage:
     worlds = Worlds()
     worlds.add(World("t", "w"))
     journal = RamJournal(worlds)
     people = [Npc(id=f"npc-{index}", archetype=ROLES[index % 5]) for index in range(npcs)]
     await journal.append("t", "w", [EntityUpserted(entity=npc) for npc in people])
-    watch = Watch()
+    watch, log = Watch(), SilentLog()
     built = module.build(
         settings=settings or Settings(),
         worlds=worlds,
@@ -112,10 +114,12 @@ async def stage(policy: Network | None = None, *, npcs: int = 5, settings: Setti
         clock=SystemClock(),
         watcher=watch,
         policy=policy,
+        words=words,
+        log=log,
     )
     assert built.observe is not None
     journal.observers.append(built.observe)
-    return Stage(built, worlds.get("t", "w"), watch, SilentLog(), journal)
+    return Stage(built, worlds.get("t", "w"), watch, log, journal)
 
 
 def handles(npcs: int) -> bytes:
