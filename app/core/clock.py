@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-import types
 from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from app.core.errors import DeadlineExceeded
 
@@ -74,23 +73,29 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
         found: T = done.value
         return found
     async with asyncio.timeout(seconds):
-        return await _go_on(work, waited_for)
+        return await _Rest(work, waited_for)
 
 
-@types.coroutine
-def _go_on(work: Coroutine[Any, Any, T], waited_for: Any) -> Generator[Any, Any, T]:
-    """The rest of a coroutine that waits for something already."""
-    try:
-        while True:
-            try:
-                answer = yield waited_for
-            except GeneratorExit:
-                work.close()
-                raise
-            except BaseException as error:
-                waited_for = work.throw(error)
-            else:
-                waited_for = work.send(answer)
-    except StopIteration as done:
-        found: T = done.value
-        return found
+class _Rest(Generic[T]):
+    """The rest of a coroutine that waits for something already: an iterator that hands everything on to it."""
+
+    def __init__(self, work: Coroutine[Any, Any, T], waited_for: Any) -> None:
+        self._work, self._waited_for, self._begun = work, waited_for, False
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return cast("Generator[Any, Any, T]", self)
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        if self._begun:
+            return self._work.send(None)
+        self._begun = True
+        return self._waited_for
+
+    def throw(self, *error: Any) -> Any:
+        return self._work.throw(*error)
+
+    def close(self) -> None:
+        self._work.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from app.modules.behavior.passes import Passes, Slow
 from app.modules.behavior.reflexes import Reflexes
 from app.modules.behavior.schema import F32, U8, Schema
 from app.modules.behavior.settings import Settings
+from app.modules.behavior.steering import steered
 
 T = TypeVar("T")
 RUNGS = ("policy", "utility", "reflex")
@@ -40,6 +41,14 @@ class Question:
     taste: Taste
     importance: F32 | None = None
     """(n,) who keeps the better brain when not all can have it; None = all alike"""
+    bonus: F32 | None = None
+    """(n, intents) what authors and squads add, in utilities"""
+
+    def at(self, rows: NDArray[np.intp]) -> Question:
+        """The same for these rows alone."""
+        bonus = None if self.bonus is None else self.bonus[rows]
+        importance = None if self.importance is None else self.importance[rows]
+        return Question(self.obs[rows], self.mask[rows], self.taste.at(rows), importance, bonus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +129,12 @@ class Brains:
         """The policy's choice where it is sound and its role is led by it, the rules' choice elsewhere."""
         logits = await self.logits(question.obs, deadline)
         split = len(self.schema.intents)
-        choice = Choice.over(logits[:, :split], logits[:, split:])
+        choice = Choice.over(steered(logits[:, :split], question.bonus, sharpness=1.0), logits[:, split:])
         sound = await self._choose(question, choice, self._led, sharpness=1.0)
         rung_of = np.full(len(logits), self.names.index("policy"), np.uint8)
         if sound is not None:
             others = np.flatnonzero(sound == 0)
-            part = Question(question.obs[others], question.mask[others], question.taste.at(others))
-            choice.put(others, await self._stand_in(part))
+            choice.put(others, await self._stand_in(question.at(others)))
             rung_of[others] = self._index("utility")
         return Answer(choice, rung_of)
 
@@ -154,6 +162,7 @@ class Brains:
             return 0
 
         await in_spans(rows, passes.loop_rows_max, work)
+        choice = replace(choice, scores=steered(choice.scores, question.bonus, sharpness=UTILITY_SHARPNESS))
         await self._choose(question, choice, ANY_ROLE, sharpness=UTILITY_SHARPNESS)
         return choice
 

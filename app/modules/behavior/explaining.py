@@ -20,6 +20,7 @@ from app.modules.behavior.messages import Reason, Tipping
 from app.modules.behavior.minds import Mind
 from app.modules.behavior.recent import Decision
 from app.modules.behavior.schema import F32, NONE, Schema
+from app.modules.behavior.steering import steered
 
 REFINED = 8
 """Features whose tipping point is searched again, more finely."""
@@ -49,7 +50,7 @@ def glance(mind: Mind, decision: Decision) -> Findings:
         return _by_option(mind, decision, found)
     if decision.rung == "policy":
         score, taste = float(decision.scores[decision.intent]), float(decision.taste[decision.intent])
-        return replace(found, parts=(_reason("logit", score, score), *_taste(taste)))
+        return replace(found, parts=(_reason("logit", score, score), *_taste(taste)))  # steering is in the logit
     line = mind.brains.reflexes.line(decision.obs, decision.mask) if decision.rung == "reflex" else None
     if line is None:
         return found
@@ -88,7 +89,9 @@ def _by_option(mind: Mind, decision: Decision, found: Findings) -> Findings:
     rules, row, intent = mind.brains.rules, decision.obs, decision.intent
     natural = mind.schema.decode(row)
     doing, told = (float(row[mind.schema.block(prefix).start + intent]) for prefix in ("doing", "told"))
+    steering = float(decision.bonus[intent]) if decision.bonus is not None else 0.0
     bonuses = [
+        *([_reason("steering", steering, steering)] if steering else ()),
         *([_reason("held", doing, rules.held * doing)] if doing else ()),
         *([_reason("told", told, rules.told * told)] if told else ()),
         *_taste(float(decision.taste[intent])),
@@ -118,17 +121,24 @@ def _tasted(decision: Decision, scores: F32) -> F32:
     return found
 
 
+def _steered(decision: Decision, scores: F32, *, sharpness: float) -> F32:
+    """Fresh scores (rows, intents) with what steering adds."""
+    return scores if decision.bonus is None else steered(scores, decision.bonus[None], sharpness=sharpness)
+
+
 async def _judge(mind: Mind, decision: Decision, rows: F32, deadline: Deadline) -> tuple[F32, F32]:
     """What the rung that decided says of other rows: (rows, intents) with taste and mask, (rows, slots)."""
     if decision.rung == "policy":
         logits = await mind.brains.logits(rows, deadline)
         split = len(mind.schema.intents)
-        return _tasted(decision, logits[:, :split]), logits[:, split:]
+        return _tasted(decision, _steered(decision, logits[:, :split], sharpness=1.0)), logits[:, split:]
 
     def work() -> tuple[F32, F32]:
         mask = np.broadcast_to(decision.mask, (len(rows), len(decision.mask)))
-        by_reflex = decision.rung == "reflex"
-        scores = mind.brains.reflexes.score(rows, mask) if by_reflex else mind.brains.rules.score(rows)
+        if decision.rung == "reflex":
+            scores = mind.brains.reflexes.score(rows, mask)
+        else:
+            scores = _steered(decision, mind.brains.rules.score(rows), sharpness=logic.UTILITY_SHARPNESS)
         return _tasted(decision, scores), logic.nearest_slots(mind.schema, rows)
 
     return await asyncio.to_thread(work)

@@ -24,6 +24,8 @@ from app.modules.behavior.explaining import Findings
 from app.modules.behavior.frames import Tick
 from app.modules.behavior.logic import Flag, Taste
 from app.modules.behavior.minds import Mind, Seated
+from app.modules.behavior.nudges import Nudge, Nudged
+from app.modules.behavior.planner import Planner
 from app.modules.behavior.recent import Decision, Kept, Recent
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
@@ -48,8 +50,12 @@ class _Prepared:
 class Behavior:
     """One method for each message."""
 
-    def __init__(self, *, settings: Settings, worlds: Worlds, journal: Journal, minds: Mapping[str, Mind]) -> None:
+    def __init__(
+        self, *, settings: Settings, worlds: Worlds, journal: Journal, minds: Mapping[str, Mind],
+        planner: Planner | None = None,
+    ) -> None:  # fmt: skip
         self._settings, self._worlds, self._journal, self._minds = settings, worlds, journal, minds
+        self._planner = planner
         self._recent = Recent(rows_max=settings.recent_rows_max, worlds_max=settings.recent_worlds_max)
 
     async def decide(self, call: Call, request: messages.Decide) -> messages.Decided:
@@ -62,6 +68,10 @@ class Behavior:
         ready = await self._prepare(call, world, mind, tick, strict=request.strict)
         answer, rung = await mind.brains.decide(ready.question, call.deadline)
         kept = await self._keep(call, mind, ready, answer)
+        if ready.seated is not None:
+            mind.gather(world, kept, ready.seated)
+        if self._planner is not None and mind.schema.name == messages.DEFAULT:
+            self._planner.saw(world, kept.handles, kept.obs, kept.mask)
         verdict = await self._verdict(request, mind, ready.tick)
         engine = mind.brains.provider if rung == "policy" else mind.brains.passes.name
         bad_rows = len(verdict.errors) + verdict.more
@@ -83,17 +93,19 @@ class Behavior:
         def work(first: int, last: int) -> int:  # The lightest of the passes.
             return passes.survey(tick.obs, tick.mask, tick.handles, known, flags, first, last)
 
-        seen, obs, clipped = await in_spans(rows, 2 * passes.loop_rows_max, work), tick.obs, 0
+        seen, clipped = await in_spans(rows, 2 * passes.loop_rows_max, work), 0
         if seen:
             faults.gather(tick.faults, flags, strict=strict)
-        if seen or world.state.intents:
-            obs, clipped = await off_loop(rows, lambda: self._mend(world, mind, tick, flags))
+        nudge, laid = mind.nudges.at(world), Nudged(tick.obs, tick.mask, None)
+        if seen or nudge is not None:
+            laid, clipped = await off_loop(rows, lambda: self._mend(world, mind, tick, flags, nudge))
         seed = stable_hash(call.tenant, call.world, tick.number // max(1, self._settings.taste_ticks_max))
-        question = Question(obs, tick.mask, Taste(mind.tastes, seed, tick.handles), tick.importance)
+        taste = Taste(mind.tastes, seed, tick.handles)
+        question = Question(laid.obs, laid.mask, taste, tick.importance, laid.bonus)
         return _Prepared(tick, question, seated, 0 if strict else clipped)
 
-    def _mend(self, world: World, mind: Mind, tick: Tick, flags: U8) -> tuple[F32, int]:
-        """Observations in range with roles and directives in them, and how many values were clipped."""
+    def _mend(self, world: World, mind: Mind, tick: Tick, flags: U8, nudge: Nudge | None) -> tuple[Nudged, int]:
+        """The tick in range, with roles and everything laid over it, and how many values were clipped."""
         obs, clipped = logic.clip(mind.schema, tick.obs, flags)
         nameless = np.flatnonzero((flags & (Flag.NOT_FINITE | Flag.ROLELESS) != 0) & (flags & Flag.UNKNOWN == 0))
         if len(nameless):
@@ -104,7 +116,7 @@ class Behavior:
             else:
                 mind.say_roles(part, _roles_of(world, mind.schema, tick, nameless.tolist()))
             obs[nameless] = part
-        return mind.directives.lay_over(world, tick.handles, obs), clipped
+        return nudge.lay(tick.handles, obs, tick.mask) if nudge is not None else Nudged(obs, tick.mask, None), clipped
 
     async def _verdict(self, request: messages.Decide, mind: Mind, tick: Tick) -> faults.Verdict:
         if not tick.faults.any:
@@ -128,7 +140,7 @@ class Behavior:
         kept = Kept(
             tick=tick.number, schema=mind.schema.name, handles=handles, obs=question.obs, mask=question.mask,
             taste=question.taste, choice=choice, slot_handles=ready.seated.handles if ready.seated else None,
-            rung_of=answer.rung_of, rungs=mind.brains.names,
+            rung_of=answer.rung_of, rungs=mind.brains.names, bonus=question.bonus,
         )  # fmt: skip
         self._recent.keep(call.tenant, call.world, kept)
         return kept
@@ -173,6 +185,9 @@ class Behavior:
 
     def _tell(self, world: World, mind: Mind, npc: str, decision: Decision, findings: Findings) -> messages.Explained:
         names, most = mind.schema.intent_names, self._settings.reasons_max
+        told = world.directive(npc)
+        why = self._planner.why(world, npc) if self._planner is not None else ""
+        seen = _told(mind.schema, decision.obs)
         return messages.Explained(
             npc=npc,
             tick=decision.tick,
@@ -192,7 +207,14 @@ class Behavior:
             runner_up=findings.runner_up,
             lead=findings.lead,
             tipping=findings.tipping,
-            directive=mind.directives.of(world, npc),
+            directive=told.intent if told is not None else seen,
+            directive_source="" if not seen else "schedule" if told is None else told.source,
+            directive_why=why,
+            ai_generated=bool(why),
+            steering=tuple(
+                messages.Steered(name=each.name, intent=each.intent, bonus=round(each.bonus, 4), veto=each.veto)
+                for each in mind.nudges.effects(world, decision.obs)
+            ),
         )
 
     async def intent(self, call: Call, request: messages.SetIntent) -> messages.IntentAccepted:
@@ -202,7 +224,13 @@ class Behavior:
             raise Invalid(f"intent {request.intent!r} is in no schema", hint=nearest(request.intent, known))
         if request.until_s is not None and not np.isfinite(request.until_s):
             raise Invalid(f"until_s is {request.until_s!r}", hint="send game seconds, or leave it out")
-        change = IntentSet(npc=request.npc, intent=request.intent, target=request.target, until_s=request.until_s)
+        change = IntentSet(
+            npc=request.npc,
+            intent=request.intent,
+            target=request.target,
+            until_s=request.until_s,
+            source=request.source,
+        )
         events = await self._journal.append(call.tenant, call.world, [change], key=request.key, request=digest(request))
         call.notes.update(rung="journal", engine="journal")
         return messages.IntentAccepted(npc=request.npc, intent=request.intent, seq=events[-1].seq)
@@ -232,6 +260,12 @@ def _roles_of(world: World, schema: Schema, tick: Tick, rows: list[int]) -> U8:
         else:
             tick.faults.add(row, "unknown_archetype", archetype)
     return found
+
+
+def _told(schema: Schema, row: F32) -> str:
+    """The intent that a row (features,) was told, or empty."""
+    told = np.flatnonzero(row[schema.block("told")])
+    return schema.intent_names[int(told[0])] if len(told) else ""
 
 
 def _called(world: World, handle: int | None) -> str:

@@ -54,7 +54,7 @@ class Taste:
 
     def of(self, first: int, last: int) -> F32:
         """The preferences of some rows (last - first, intents)."""
-        mixed = _mix(self.handles[first:last].astype(np.uint64) + np.uint64(self.seed))
+        mixed = mix(self.handles[first:last].astype(np.uint64) + np.uint64(self.seed))
         found: F32 = self.table[(mixed & np.uint64(len(self.table) - 1)).astype(np.intp)]
         return found
 
@@ -166,10 +166,10 @@ def rule_brain(rules: Rules) -> Callable[[F32, U8], tuple[NDArray[np.int8], NDAr
 def taste_table(intents: int, share: float) -> F32:
     """(TASTES, intents) preferences in [0, share], the same in every process."""
     cells = np.arange(TASTES * intents, dtype=np.uint64)
-    return (_mix(cells) >> np.uint64(40)).astype(np.float32).reshape(TASTES, intents) * np.float32(share / (1 << 24))
+    return (mix(cells) >> np.uint64(40)).astype(np.float32).reshape(TASTES, intents) * np.float32(share / (1 << 24))
 
 
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Splitmix64's finalizer (Steele, Lea and Flood 2014), over an array."""
     z = (values + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

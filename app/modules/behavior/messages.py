@@ -10,8 +10,9 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from app.core.messages import Reply, Request
-from app.world.entities import Id, Name
+from app.core.messages import ModelText, Reply, Request
+from app.modules.behavior.considerations import Curve
+from app.world.entities import Formation, Id, Name, Squad
 
 NPCS_MAX = 65_536
 """NPCs in one frame that the wire accepts; `settings.npcs_max` may be lower."""
@@ -167,6 +168,15 @@ class Tipping(msgspec.Struct, frozen=True, kw_only=True):
     intent: str
 
 
+class Steered(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of the author's rules did: the bonus that it gave an intent, or that it vetoed it."""
+
+    name: str
+    intent: str
+    bonus: float
+    veto: bool
+
+
 class Explained(Reply, frozen=True, kw_only=True):
     """The last decision of one NPC with everything that went into it.
 
@@ -176,7 +186,9 @@ class Explained(Reply, frozen=True, kw_only=True):
     conditions that held (reflex). `target_reasons` say the same of the target among those that the intent may aim
     at. `rule` names the option, reflex, node or fact that decided, `steps` the way there, one line each; both are
     empty for the policy. `target` is the slot, `target_npc` who is in it where that is known. `runner_up`
-    is the intent that was closest, `lead` by how much, `tipping` what would have changed the intent.
+    is the intent that was closest, `lead` by how much, `tipping` what would have changed the intent. `scores` hold
+    the author's steering, which `steering` lists; `directive` was given by `directive_source` (author, quest, planner,
+    schedule). `directive_why` is what a planner's model gave as its reason, which `ai_generated` then marks.
     """
 
     npc: str
@@ -198,6 +210,10 @@ class Explained(Reply, frozen=True, kw_only=True):
     lead: float = 0.0
     tipping: Tipping | None = None
     directive: str = ""
+    directive_source: str = ""
+    directive_why: ModelText = ""
+    ai_generated: bool
+    steering: tuple[Steered, ...] = ()
 
 
 class SetIntent(Request, frozen=True, kw_only=True):
@@ -209,6 +225,7 @@ class SetIntent(Request, frozen=True, kw_only=True):
     intent: Name
     target: Annotated[str, msgspec.Meta(max_length=128)] = ""
     until_s: float | None = None
+    source: Literal["author", "quest"] = "author"
     key: Annotated[str, msgspec.Meta(max_length=128)] = ""
 
 
@@ -218,3 +235,151 @@ class IntentAccepted(Reply, frozen=True, kw_only=True):
     npc: str
     intent: str
     seq: int
+
+
+class SteeringRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an author wants of all brains: where `when` holds, an intent is worth `bonus` more, or is vetoed.
+
+    `roles` empty means everyone. `bonus` is in utilities and multiplies the odds of the intent by exp(8 x bonus),
+    whichever brain scores; it counts in the measure of the product of the curves. `veto` takes the intent away
+    where that product is over 0.5 and something else is allowed.
+    """
+
+    name: Id
+    intent: Name
+    roles: Annotated[tuple[Name, ...], msgspec.Meta(max_length=32)] = ()
+    when: Annotated[tuple[Curve, ...], msgspec.Meta(max_length=16)] = ()
+    bonus: Annotated[float, msgspec.Meta(ge=-4.0, le=4.0)] = 0.0
+    veto: bool = False
+
+
+class Steer(Request, frozen=True, kw_only=True):
+    """Lay rules over the brains of a world, and take others back by name; those of files stand until replaced."""
+
+    op: ClassVar[str] = "behavior.steer"
+
+    set: Annotated[tuple[SteeringRule, ...], msgspec.Meta(max_length=32)] = ()
+    clear: Annotated[tuple[Id, ...], msgspec.Meta(max_length=32)] = ()
+    key: Annotated[str, msgspec.Meta(max_length=128)] = ""
+
+
+class SteerAccepted(Reply, frozen=True, kw_only=True):
+    """Committed; `rules` are the world's own, `files` those that the profile names, in the order of their effect."""
+
+    rules: tuple[str, ...]
+    files: tuple[str, ...]
+    seq: int
+
+
+class SetSchedule(Request, frozen=True, kw_only=True):
+    """Give NPCs the hours of a schedule, or with an empty name those of their archetype again."""
+
+    op: ClassVar[str] = "behavior.schedule"
+
+    npcs: Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=1_024)]
+    schedule: Name = ""
+    key: Annotated[str, msgspec.Meta(max_length=128)] = ""
+
+
+class ScheduleAccepted(Reply, frozen=True, kw_only=True):
+    """Committed; `seq` is the last event."""
+
+    npcs: int
+    schedule: str
+    seq: int
+
+
+class SetSquad(Request, frozen=True, kw_only=True):
+    """Make a squad, or make it exactly this. See app.world.entities.Squad for what the fields mean."""
+
+    op: ClassVar[str] = "behavior.squad"
+
+    id: Id
+    members: Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=64)]
+    leader: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    formation: Formation = "line"
+    spacing_cells: Annotated[float, msgspec.Meta(ge=0.25, le=64.0)] = 2.0
+    roles: Annotated[dict[Id, Name], msgspec.Meta(max_length=64)] = {}
+    focus: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    board: Annotated[
+        dict[Name, Annotated[str, msgspec.Meta(max_length=256)] | float | bool], msgspec.Meta(max_length=64)
+    ] = {}
+    key: Annotated[str, msgspec.Meta(max_length=128)] = ""
+
+
+class SquadAccepted(Reply, frozen=True, kw_only=True):
+    """Committed; `seq` is the event."""
+
+    id: str
+    members: int
+    seq: int
+
+
+class GetSquad(Request, frozen=True, kw_only=True):
+    """Read a squad."""
+
+    op: ClassVar[str] = "behavior.squad_get"
+
+    id: Id
+
+
+class SquadTold(Reply, frozen=True, kw_only=True):
+    """A squad as it is now; `fallen` are dead members, `shaken` a squad whose leader or greater half is dead."""
+
+    squad: Squad
+    fallen: tuple[str, ...]
+    shaken: bool
+
+
+class Disband(Request, frozen=True, kw_only=True):
+    """End a squad; its members are on their own."""
+
+    op: ClassVar[str] = "behavior.disband"
+
+    id: Id
+    key: Annotated[str, msgspec.Meta(max_length=128)] = ""
+
+
+class Disbanded(Reply, frozen=True, kw_only=True):
+    """Committed; `seq` is the event."""
+
+    id: str
+    seq: int
+
+
+class Pose(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a squad's leader stands, in cells, and faces, in radians from the x axis to the y axis."""
+
+    squad: Id
+    x: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+    y: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+    heading_rad: Annotated[float, msgspec.Meta(ge=-1e3, le=1e3)] = 0.0
+
+
+class GetFormation(Request, frozen=True, kw_only=True):
+    """Where the living members of squads belong around their leaders.
+
+    `by` rank: places go by role and order of members, and when one falls only those who fill a gap move; by way:
+    members take the places with the shortest ways in all, so that these do not cross, from where world.report
+    told that they stand (members that were not reported go by rank).
+    """
+
+    op: ClassVar[str] = "behavior.formation"
+
+    poses: Annotated[tuple[Pose, ...], msgspec.Meta(min_length=1, max_length=256)]
+    by: Literal["rank", "way"] = "rank"
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """One squad's places, the leader's first: `members`, the slot of each, and its (x, y) in cells."""
+
+    squad: str
+    members: tuple[str, ...]
+    slots: tuple[int, ...]
+    places: tuple[tuple[float, float], ...]
+
+
+class Formed(Reply, frozen=True, kw_only=True):
+    """One answer for each pose, in order. The places are goals as path.find and path.steer take them."""
+
+    squads: tuple[Places, ...]

@@ -1,4 +1,4 @@
-"""Everything that belongs to one schema, together: its brains, tastes, directives, slots and parameters.
+"""Everything that belongs to one schema, together: its brains, tastes, nudges, slots and parameters.
 
 It opens a mind for each schema that is shipped or that a studio wrote; it knows no messages and decides nothing.
 """
@@ -20,12 +20,14 @@ from app.modules.behavior import candidates, considerations, logic, schema_files
 from app.modules.behavior.brains import Brains, in_spans
 from app.modules.behavior.candidates import FAST_ROWS_MAX, SLOW_ROWS_MAX, Seats
 from app.modules.behavior.considerations import Rules
-from app.modules.behavior.directives import Directives
 from app.modules.behavior.frames import UNKNOWN, Tick
 from app.modules.behavior.messages import DEFAULT
+from app.modules.behavior.nudges import Nudges
 from app.modules.behavior.parameters import Parameters
+from app.modules.behavior.recent import Kept
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
+from app.world.state import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Mind:
         self.schema, self.brains = schema, brains
         intents, share = len(schema.intents), settings.taste_share
         self.tastes = logic.taste_table(intents, share) if share > 0.0 else np.zeros((1, intents), np.float32)
-        self.directives = Directives(schema, worlds_max=settings.recent_worlds_max)
+        self.nudges = Nudges(schema, settings)
         self.parameters = Parameters(schema)
         self._seats = Seats.of(schema)
         self._fill, self._loop_rows_max = candidates.fill, SLOW_ROWS_MAX
@@ -61,6 +63,7 @@ class Mind:
         from app.modules.behavior import candidate_kernels
 
         self.brains.warm()
+        self.nudges.warm()
         self._fill, self._loop_rows_max = candidate_kernels.fill, FAST_ROWS_MAX
 
     async def lay(self, tick: Tick) -> tuple[Tick, Seated | None]:
@@ -87,6 +90,20 @@ class Mind:
         obs[:, self.schema.role_columns] = 0.0
         known = np.flatnonzero(archetypes != NONE)
         obs[known, self.schema.role_columns[archetypes[known]]] = 1.0
+
+    def gather(self, world: World, kept: Kept, seated: Seated) -> None:
+        """Turn the attackers of each squad to one foe, in place, where it is known who is in which slot."""
+        attack = self.schema.intent_index.get("attack")
+        if seated.handles is None or attack is None or not world.state.squads:
+            return
+        may = (kept.obs[:, self.schema.slot_columns] > 0.0) & (self.schema.aims[attack] != 0)
+        threat = np.zeros(may.shape, np.float32)
+        if "threat" in self.schema.slot_features:
+            threat[:] = kept.obs[:, self.schema.slot_table[:, self.schema.slot_features.index("threat")]]
+        choice = kept.choice
+        self.nudges.gather(
+            world, kept.handles, choice.intents, choice.targets, seated.handles, may.astype(np.uint8), threat
+        )
 
     def _seated(self, tick: Tick, picks: U8, broken: U8) -> Seated:
         if (broken != NONE).any():

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 from app.core.clock import Clock
 from app.core.ladder import Watcher
+from app.core.messages import Event
 from app.core.module import Binary, Handler, Module, Scope
-from app.core.ports import Journal, Network
+from app.core.ports import Journal, Log, Network, Words
 from app.modules.behavior import messages, raw
 from app.modules.behavior.brains import RUNGS
+from app.modules.behavior.groups import Groups
 from app.modules.behavior.handler import Behavior
 from app.modules.behavior.minds import open_minds
+from app.modules.behavior.planner import Planner
 from app.modules.behavior.settings import Settings
-from app.world.state import Worlds
+from app.world.state import World, Worlds
 
 
 def build(
@@ -24,15 +27,30 @@ def build(
     clock: Clock,
     watcher: Watcher,
     policy: Network | None,
+    words: Words | None,
+    log: Log,
     rungs: Sequence[str] = RUNGS,
 ) -> Module:
     """The module over its ports; without a policy the ladder starts at the utility rung. Reflex is always last."""
     minds = open_minds(settings=settings, clock=clock, watcher=watcher, policy=policy, rungs=rungs)
-    handler = Behavior(settings=settings, worlds=worlds, journal=journal, minds=minds)
+    usual = minds[messages.DEFAULT]
+    planner: Planner | None = None
+    if settings.planner.enabled and (words is not None or settings.planner.alone):
+        planner = Planner(
+            settings.planner, worlds=worlds, journal=journal, nudges=usual.nudges, rules=usual.brains.rules,
+            words=words, clock=clock, watcher=watcher, log=log,
+        )  # fmt: skip
+    handler = Behavior(settings=settings, worlds=worlds, journal=journal, minds=minds, planner=planner)
+    groups = Groups(settings, worlds, journal, {name: mind.nudges for name, mind in minds.items()})
+    slow_ms = settings.explain_deadline_ms
 
     def warm() -> None:
         for mind in minds.values():
             mind.warm()
+
+    def observe(world: World, events: Sequence[Event]) -> None:
+        for mind in minds.values():
+            mind.nudges.rosters.observe(world, events)
 
     return Module(
         name="behavior",
@@ -50,7 +68,15 @@ def build(
             Handler(
                 messages.SetIntent, messages.IntentAccepted, handler.intent, Scope.WRITE, settings.explain_deadline_ms
             ),
+            Handler(messages.Steer, messages.SteerAccepted, groups.steer, Scope.WRITE, slow_ms),
+            Handler(messages.SetSchedule, messages.ScheduleAccepted, groups.schedule, Scope.WRITE, slow_ms),
+            Handler(messages.SetSquad, messages.SquadAccepted, groups.squad, Scope.WRITE, slow_ms),
+            Handler(messages.GetSquad, messages.SquadTold, groups.squad_get, Scope.READ, slow_ms),
+            Handler(messages.Disband, messages.Disbanded, groups.disband, Scope.WRITE, slow_ms),
+            Handler(messages.GetFormation, messages.Formed, groups.formation, Scope.PLAY, slow_ms),
         ),
         warm=warm,
+        observe=observe,
+        close=planner.close if planner is not None else None,
         describe=handler.describe,
     )

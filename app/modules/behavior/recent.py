@@ -31,6 +31,8 @@ class Decision:
     confidence: float
     scores: F32
     taste: F32
+    bonus: F32 | None
+    """(intents,) what steering added, in utilities; the scores hold it"""
     rung: str
 
 
@@ -49,6 +51,8 @@ class Kept:
     """(n, slots) who was in them, where the request said it"""
     rung_of: U8
     rungs: tuple[str, ...]
+    bonus: F32 | None = None
+    """(n, intents) see Question"""
 
 
 @dataclass(slots=True)
@@ -92,5 +96,6 @@ def _row(kept: Kept, row: int) -> Decision:
         tick=kept.tick, schema=kept.schema, obs=kept.obs[row], mask=kept.mask[row], intent=int(choice.intents[row]),
         target=target, target_handle=int(kept.slot_handles[row, target]) if known else None,  # type: ignore[index]
         confidence=float(choice.confidence[row]), scores=choice.scores[row], taste=kept.taste.of(row, row + 1)[0],
+        bonus=None if kept.bonus is None else kept.bonus[row],
         rung=kept.rungs[int(kept.rung_of[row])],
     )  # fmt: skip

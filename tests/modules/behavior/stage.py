@@ -14,7 +14,7 @@ from app.core.clock import Deadline, SystemClock
 from app.core.errors import EngineDown
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Module
-from app.core.ports import Arrays, EngineStatus, Network
+from app.core.ports import Arrays, EngineStatus, Network, Words
 from app.modules.behavior import messages, module, schema
 from app.modules.behavior.brains import RUNGS
 from app.modules.behavior.settings import Settings
@@ -84,6 +84,7 @@ class Stage:
     world: World
     watch: Watch
     log: SilentLog
+    journal: RamJournal
     notes: dict[str, str | int | float] = field(default_factory=dict)
 
     async def ask(self, request: Request, *, deadline_ms: float = 500.0) -> Reply:
@@ -100,14 +101,19 @@ async def _discard(chunk: Chunk) -> None:
 
 
 async def stage(
-    policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None, rungs: Sequence[str] = RUNGS
+    policy: Network | None = None,
+    *,
+    npcs: int = 5,
+    settings: Settings | None = None,
+    rungs: Sequence[str] = RUNGS,
+    words: Words | None = None,
 ) -> Stage:
     worlds = Worlds()
     worlds.add(World("t", "w"))
     journal = RamJournal(worlds)
     people = [Npc(id=f"npc-{index}", archetype=ROLES[index % 5]) for index in range(npcs)]
     await journal.append("t", "w", [EntityUpserted(entity=npc) for npc in people])
-    watch = Watch()
+    watch, log = Watch(), SilentLog()
     built = module.build(
         settings=settings or Settings(),
         worlds=worlds,
@@ -116,8 +122,12 @@ async def stage(
         watcher=watch,
         policy=policy,
         rungs=rungs,
+        words=words,
+        log=log,
     )
-    return Stage(built, worlds.get("t", "w"), watch, SilentLog())
+    assert built.observe is not None
+    journal.observers.append(built.observe)
+    return Stage(built, worlds.get("t", "w"), watch, log, journal)
 
 
 async def asked(on: Stage, count: int = 5, *, deadline_ms: float = 500.0, **fields: Any) -> messages.Decided:
