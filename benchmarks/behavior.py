@@ -26,7 +26,7 @@ from report import ROOT, Report, interleaved, note, start
 from app.core.clock import Deadline, SystemClock
 from app.core.messages import Change, Chunk, Event
 from app.core.module import Call, Module
-from app.core.ports import Arrays, EngineStatus, Network
+from app.core.ports import After, Arrays, EngineStatus, Network
 from app.engines import catalog
 from app.engines.onnx import Engine, open_onnx
 from app.modules.behavior import considerations, kernels, logic, messages, module, schema
@@ -66,7 +66,10 @@ class Hung:
     def status(self) -> EngineStatus:
         return EngineStatus(name="policy", kind="onnx", state="ready")
 
-    async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays:
+    def rows_by(self, deadline: Deadline) -> int:
+        return 1 << 30
+
+    async def run(self, inputs: Arrays, deadline: Deadline, *, after: After | None = None) -> Arrays:
         await asyncio.sleep(3_600)
         return {}
 

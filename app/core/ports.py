@@ -6,7 +6,7 @@ twin that a test or the embedded default uses.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -18,6 +18,8 @@ from app.core.clock import Deadline
 from app.core.messages import Change, Event
 
 Arrays = Mapping[str, NDArray[Any]]
+After = Callable[[int, int, Arrays], None]
+"""(first, last, outputs): what is done with rows `first` to `last` of a request's outputs as soon as they are there."""
 
 
 class Log(Protocol):
@@ -64,10 +66,20 @@ class Network(Engine, Protocol):
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The model file's own metadata, such as its schema fingerprint."""
+        """The own metadata, such as the schema fingerprint, of the model file that answers what comes now."""
         ...
 
-    async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays: ...
+    def rows_by(self, deadline: Deadline) -> int:
+        """How many rows of a request that comes now would be done by then, as far as is known; never blocks."""
+        ...
+
+    async def run(self, inputs: Arrays, deadline: Deadline, *, after: After | None = None) -> Arrays:
+        """The outputs of all rows, by the model that is live now; `after` is called for each part of them.
+
+        In whatever thread computed it, and several may at once: it writes to these rows alone. A request whose
+        caller gave up may still be worked on.
+        """
+        ...
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,29 +246,6 @@ class Cache(Protocol):
 
     async def purge(self, tenant: str, tag: str) -> None:
         """Delete every value of the tenant that was set with `tag`."""
-        ...
-
-
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """`units` for each `period_ms`, and `burst` of them at once after a rest."""
-
-    units: int
-    period_ms: int
-    burst: int
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a take was allowed, and when the same one would be."""
-
-    allowed: bool
-    retry_after_s: float = 0.0
-
-
-class Limiter(Protocol):
-    """How much of something a key may still do (GCRA). It never raises StoreDown: alone, it counts for itself."""
-
-    async def take(self, tenant: str, key: str, rate: Rate, *, cost: int = 1) -> Verdict:
-        """Take `cost` units, all or none; raises Invalid when they are more than a burst."""
         ...
 
 

@@ -129,7 +129,9 @@ def _steered(decision: Decision, scores: F32, *, sharpness: float) -> F32:
 async def _judge(mind: Mind, decision: Decision, rows: F32, deadline: Deadline) -> tuple[F32, F32]:
     """What the rung that decided says of other rows: (rows, intents) with taste and mask, (rows, slots)."""
     if decision.rung == "policy":
-        logits = await mind.brains.logits(rows, deadline)
+        known = decision.remembered
+        remembered = None if known is None else np.repeat(known[None], len(rows), axis=0)
+        logits = await mind.brains.logits(rows, deadline, remembered)
         split = len(mind.schema.intents)
         return _tasted(decision, _steered(decision, logits[:, :split], sharpness=1.0)), logits[:, split:]
 

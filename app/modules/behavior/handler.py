@@ -6,8 +6,8 @@ It orchestrates; what belongs to a schema is in `minds.py`, why a decision came 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -15,21 +15,22 @@ import numpy as np
 
 from app.core.errors import Invalid, NotFound, nearest
 from app.core.ids import stable_hash
-from app.core.messages import digest
+from app.core.messages import Event, digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.behavior import explaining, faults, frames, logic, messages
-from app.modules.behavior.brains import Answer, Question, in_spans, off_loop
+from app.modules.behavior.brains import Answer, Question, off_loop
 from app.modules.behavior.explaining import Findings
 from app.modules.behavior.frames import Tick
 from app.modules.behavior.logic import Flag, Taste
+from app.modules.behavior.memory import Memories
 from app.modules.behavior.minds import Mind, Seated
-from app.modules.behavior.nudges import Nudge, Nudged
+from app.modules.behavior.passes import Look
 from app.modules.behavior.planner import Planner
 from app.modules.behavior.recent import Decision, Kept, Recent
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
-from app.world.events import IntentSet
+from app.world.events import EntityRemoved, IntentSet
 from app.world.state import World, Worlds
 
 REFLEXED: tuple[messages.Fault, ...] = (
@@ -38,13 +39,15 @@ REFLEXED: tuple[messages.Fault, ...] = (
 """Faults of which an NPC's observation or role cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Prepared:
     tick: Tick
     """As sent, with archetypes and candidates in its observations."""
     question: Question
     seated: Seated | None
-    clipped: int
+    look: Look
+    clipped: int = 0
+    """Values that were brought into their range."""
 
 
 class Behavior:
@@ -56,6 +59,7 @@ class Behavior:
     ) -> None:  # fmt: skip
         self._settings, self._worlds, self._journal, self._minds = settings, worlds, journal, minds
         self._planner = planner
+        self._memories = Memories(worlds_max=settings.recent_worlds_max, npcs_max=settings.memory_npcs_max)
         self._recent = Recent(rows_max=settings.recent_rows_max, worlds_max=settings.recent_worlds_max)
 
     async def decide(self, call: Call, request: messages.Decide) -> messages.Decided:
@@ -65,8 +69,10 @@ class Behavior:
             tick = await asyncio.to_thread(frames.read, request, mind.schema, world, self._settings)
         else:
             tick = frames.read(request, mind.schema, world, self._settings)
-        ready = await self._prepare(call, world, mind, tick, strict=request.strict)
+        ready = await self._prepare(call, world, mind, tick)
         answer, rung = await mind.brains.decide(ready.question, call.deadline)
+        if ready.look.seen:
+            faults.gather(ready.tick.faults, ready.look.flags, strict=request.strict)
         kept = await self._keep(call, mind, ready, answer)
         if ready.seated is not None:
             mind.gather(world, kept, ready.seated)
@@ -84,29 +90,30 @@ class Behavior:
             raise Invalid(f"schema {schema!r} is not known", hint=nearest(schema, self._minds))
         return found
 
-    async def _prepare(self, call: Call, world: World, mind: Mind, tick: Tick, *, strict: bool) -> _Prepared:
-        """Clean rows with roles, candidates and directives in them; what is wrong is in the tick's faults."""
+    async def _prepare(self, call: Call, world: World, mind: Mind, tick: Tick) -> _Prepared:
+        """Rows with roles and candidates in them, which whoever decides over them looks at as well.
+
+        Only where something is laid over them are they looked at before.
+        """
         tick, seated = await mind.lay(tick)
-        rows, known, passes = len(tick.handles), len(world.state.handles), mind.brains.passes
-        flags = np.empty(rows, np.uint8)
-
-        def work(first: int, last: int) -> int:  # The lightest of the passes.
-            return passes.survey(tick.obs, tick.mask, tick.handles, known, flags, first, last)
-
-        seen, clipped = await in_spans(rows, 2 * passes.loop_rows_max, work), 0
-        if seen:
-            faults.gather(tick.faults, flags, strict=strict)
-        nudge, laid = mind.nudges.at(world), Nudged(tick.obs, tick.mask, None)
-        if seen or nudge is not None:
-            laid, clipped = await off_loop(rows, lambda: self._mend(world, mind, tick, flags, nudge))
+        rows, known = len(tick.handles), len(world.state.handles)
+        look = Look(known, np.empty(rows, np.uint8), lambda: self._mend(world, mind, ready))
         seed = stable_hash(call.tenant, call.world, tick.number // max(1, self._settings.taste_ticks_max))
         taste = Taste(mind.tastes, seed, tick.handles)
-        question = Question(laid.obs, laid.mask, taste, tick.importance, laid.bonus)
-        return _Prepared(tick, question, seated, 0 if strict else clipped)
+        memory = self._memories.of(call.tenant, call.world, known) if mind.brains.remembers else None
+        question = Question(tick.obs, tick.mask, taste, tick.importance, memory=memory, look=look)
+        ready = _Prepared(tick, question, seated, look)
+        nudge = mind.nudges.at(world)
+        if nudge is not None:
+            clean = await mind.brains.clean(question)
+            laid = await off_loop(rows, lambda: nudge.lay(tick.handles, clean.obs, tick.mask))
+            ready.question = replace(clean, obs=laid.obs, mask=laid.mask, bonus=laid.bonus)
+        return ready
 
-    def _mend(self, world: World, mind: Mind, tick: Tick, flags: U8, nudge: Nudge | None) -> tuple[Nudged, int]:
-        """The tick in range, with roles and everything laid over it, and how many values were clipped."""
-        obs, clipped = logic.clip(mind.schema, tick.obs, flags)
+    def _mend(self, world: World, mind: Mind, ready: _Prepared) -> F32:
+        """Observations in range, with the roles of those that were sent without."""
+        tick, flags = ready.tick, ready.look.flags
+        obs, ready.clipped = logic.clip(mind.schema, tick.obs, flags)
         nameless = np.flatnonzero((flags & (Flag.NOT_FINITE | Flag.ROLELESS) != 0) & (flags & Flag.UNKNOWN == 0))
         if len(nameless):
             obs = obs.copy() if obs is tick.obs else obs
@@ -116,7 +123,7 @@ class Behavior:
             else:
                 mind.say_roles(part, _roles_of(world, mind.schema, tick, nameless.tolist()))
             obs[nameless] = part
-        return nudge.lay(tick.handles, obs, tick.mask) if nudge is not None else Nudged(obs, tick.mask, None), clipped
+        return obs
 
     async def _verdict(self, request: messages.Decide, mind: Mind, tick: Tick) -> faults.Verdict:
         if not tick.faults.any:
@@ -126,21 +133,23 @@ class Behavior:
 
     async def _keep(self, call: Call, mind: Mind, ready: _Prepared, answer: Answer) -> Kept:
         """The tick as it was decided, with reflexes where an observation could not be used; remembered."""
-        tick, question, choice, handles = ready.tick, ready.question, answer.choice, ready.tick.handles
+        tick, obs, mask, choice = ready.tick, answer.obs, ready.question.mask, answer.choice
+        handles = tick.handles
         if tick.faults.any:
             bad = np.flatnonzero(tick.faults.of(*REFLEXED))
             if len(bad):
                 follow = mind.brains.reflexes.follow
-                part = await off_loop(len(bad), lambda: follow(question.obs[bad], question.mask[bad]))
+                part = await off_loop(len(bad), lambda: follow(obs[bad], mask[bad]))
                 choice.put(bad, part)
                 answer.rung_of[bad] = len(mind.brains.names) - 1
             unknown = tick.faults.of("unknown_npc")
             choice.intents[unknown] = choice.targets[unknown] = NONE
             handles = np.where(unknown, np.uint32(frames.UNKNOWN), handles)
         kept = Kept(
-            tick=tick.number, schema=mind.schema.name, handles=handles, obs=question.obs, mask=question.mask,
-            taste=question.taste, choice=choice, slot_handles=ready.seated.handles if ready.seated else None,
-            rung_of=answer.rung_of, rungs=mind.brains.names, bonus=question.bonus,
+            tick=tick.number, schema=mind.schema.name, handles=handles, obs=obs, mask=mask,
+            taste=ready.question.taste, choice=choice, slot_handles=ready.seated.handles if ready.seated else None,
+            rung_of=answer.rung_of, rungs=mind.brains.names, bonus=ready.question.bonus,
+            remembered=answer.remembered,
         )  # fmt: skip
         self._recent.keep(call.tenant, call.world, kept)
         return kept
@@ -167,9 +176,16 @@ class Behavior:
             parameters=numbers.tobytes(),
             errors=verdict.errors,
             errors_more=verdict.more,
-            clipped=ready.clipped,
+            clipped=0 if request.strict else ready.clipped,
             lists=lists,
         )
+
+    def observe(self, world: World, events: Sequence[Event]) -> None:
+        """Forget what a recurrent policy remembers of NPCs that are gone."""
+        for event in events:
+            change = event.change
+            if isinstance(change, EntityRemoved) and change.entity_kind == "npc":
+                self._memories.forget(world.tenant, world.id, world.state.handles.get(change.id, frames.UNKNOWN))
 
     async def explain(self, call: Call, request: messages.Explain) -> messages.Explained:
         """Why an NPC did what it did last; raises NotFound when it has not decided lately."""

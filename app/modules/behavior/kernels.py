@@ -89,33 +89,45 @@ def choose(
     """Write the decisions and which rows are sound; returns how many are not."""
     options, slots = scores.shape[1], aim.shape[1]
     tastes = np.uint64(len(table) - 1)
-    legal = np.empty((options, LANES), np.float32)
-    top, total = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
-    best = np.empty(LANES, np.int32)
+    # Rows of LANES numbers: what a block's NPCs have of one option or slot.
+    legal = np.zeros((options, LANES), np.float32)
+    there, aimed = np.zeros((slots, LANES), np.float32), np.zeros((slots, LANES), np.float32)
+    top, total, height = np.empty(LANES, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    best, target, may = np.empty(LANES, np.int32), np.empty(LANES, np.int32), np.empty(LANES, np.int32)
+    odd, leads, taste = np.zeros(LANES, np.float32), np.ones(LANES, np.float32), np.zeros(LANES, np.uint64)
+    open_to = np.zeros(options, np.int32)  # the slots of each intent, as bits
+    for option in range(options):
+        for slot in range(slots):
+            if aims[option, slot] != 0:
+                open_to[option] |= np.int32(1) << np.int32(slot)
     unsound = 0
-    legal[:] = 0.0
     for start in range(first, last, LANES):
-        count = min(LANES, last - start)
+        end = min(start + LANES, last)
+        count = end - start
+        seen, allowed, scored, aim_at = obs[start:end], mask[start:end], scores[start:end], aim[start:end]
+        names = handles[start:end]
         for lane in range(count):
-            row = start + lane
-            z = (np.uint64(handles[row]) + np.uint64(seed) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+            z = (np.uint64(names[lane]) + np.uint64(seed) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
             z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            taste = (z ^ (z >> np.uint64(31))) & tastes
-            odd = np.float32(0.0)
+            taste[lane] = (z ^ (z >> np.uint64(31))) & tastes
+        for lane in range(count):
+            strange = np.float32(0.0)
             for option in range(options):
-                score = scores[row, option]
-                odd += score - score  # 0, or NaN where the score is no number or infinite
-                wanted = (score + table[taste, option]) * np.float32(sharpness)
-                legal[option, lane] = wanted if mask[row, option] != 0 else NOTHING
+                score = scored[lane, option]
+                strange += score - score  # 0, or NaN where the score is no number or infinite
+                wanted = (score + table[taste[lane], option]) * np.float32(sharpness)
+                legal[option, lane] = wanted if allowed[lane, option] != 0 else NOTHING
+            odd[lane] = strange
+        for lane in range(count):
             for slot in range(slots):
-                odd += aim[row, slot] - aim[row, slot]
-            leads = len(led) == 0
-            for role in range(len(led)):
-                leads |= obs[row, led[role]] != 0.0
-            fine = leads and odd == 0.0
-            sound[row] = fine
-            unsound += not fine
+                aimed[slot, lane], there[slot, lane] = aim_at[lane, slot], seen[lane, slot_columns[slot]]
+        if len(led) > 0:
+            for lane in range(count):
+                role_there = np.float32(0.0)
+                for role in range(len(led)):
+                    role_there = max(role_there, abs(seen[lane, led[role]]))
+                leads[lane] = role_there
         for lane in range(LANES):
             top[lane], best[lane], total[lane] = legal[0, lane], 0, 0.0
         for option in range(1, options):
@@ -131,18 +143,25 @@ def choose(
                 curve = E1 + part * (E2 + part * (E3 + part * (E4 + part * (E5 + part * E6))))
                 power = np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
                 total[lane] += power * (np.float32(1.0) + part * curve)
+        for lane in range(LANES):
+            may[lane] = open_to[best[lane]] if top[lane] > NOTHING else np.int32(0)
+            height[lane], target[lane] = np.float32(-np.inf), np.int32(NONE)
+        for slot in range(slots):
+            bit = np.int32(1) << np.int32(slot)
+            for lane in range(LANES):
+                odd[lane] += aimed[slot, lane] - aimed[slot, lane]
+                open_slot = ((may[lane] & bit) != 0) & (there[slot, lane] > np.float32(0.0))
+                better = open_slot & (aimed[slot, lane] > height[lane])
+                height[lane] = aimed[slot, lane] if better else height[lane]
+                target[lane] = np.int32(slot) if better else target[lane]
         for lane in range(count):
-            row, intent = start + lane, best[lane]
-            some = mask[row, intent] != 0
-            intents[row] = intent if some else NONE
+            row, some = start + lane, top[lane] > NOTHING
+            intents[row] = best[lane] if some else NONE
             confidence[row] = np.float32(1.0) / total[lane] if some else np.float32(0.0)
-            target, height = NONE, np.float32(-np.inf)
-            for slot in range(slots):
-                open_slot = some & (aims[intent, slot] != 0) & (obs[row, slot_columns[slot]] > 0.0)
-                better = open_slot & (aim[row, slot] > height)
-                height = aim[row, slot] if better else height
-                target = slot if better else target
-            targets[row] = target
+            targets[row] = target[lane]
+            fine = (leads[lane] != np.float32(0.0)) & (odd[lane] == np.float32(0.0))
+            sound[row] = fine
+            unsound += not fine
     return unsound
 
 

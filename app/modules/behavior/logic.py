@@ -19,8 +19,8 @@ from app.modules.behavior.schema import F32, NONE, U8, Schema
 
 UTILITY_SHARPNESS = 8.0
 """Utilities lie in about [0, 1.5]; times this, a softmax over them reads as a confidence."""
-TASTES = 4_096
-"""Rows in the table of preferences; a power of two."""
+TASTES = 512
+"""Rows in the table of preferences; a power of two, and small enough for a core's first cache."""
 EXP_2 = tuple(math.log(2.0) ** power / math.factorial(power) for power in range(1, 7))
 """Taylor's coefficients of 2**x - 1, enough for float32 where |x| <= 1/2."""
 ROUND = 1.5 * 2.0**23
@@ -84,6 +84,11 @@ class Choice:
         rows = len(scores)
         return cls(np.empty(rows, np.uint8), np.empty(rows, np.uint8), np.empty(rows, np.float32), scores, aim)
 
+    @classmethod
+    def room(cls, rows: int, intents: int, slots: int) -> Choice:
+        """Room for scores and decisions."""
+        return cls.over(np.empty((rows, intents), np.float32), np.empty((rows, slots), np.float32))
+
     def put(self, rows: NDArray[np.intp], part: Choice) -> None:
         """Take `part`'s decisions for `rows`, in place."""
         self.intents[rows] = part.intents
@@ -106,7 +111,7 @@ def choose(schema: Schema, obs: F32, mask: U8, scores: F32, aim: F32, *, sharpne
     rows = np.arange(len(obs))
     top = legal[rows, best]
     confidence = np.float32(1.0) / _total(exp(legal - top[:, None]))
-    some = allowed[rows, best]
+    some = top > np.float32(-1e30)
     open_slots = (schema.aims[best] != 0) & (obs[:, schema.slot_columns] > 0.0)  # (n, slots)
     slot = np.where(open_slots, aim, np.float32(-np.inf)).argmax(axis=1)
     aimed = some & open_slots[rows, slot]

@@ -51,6 +51,7 @@ def build(
     def observe(world: World, events: Sequence[Event]) -> None:
         for mind in minds.values():
             mind.nudges.rosters.observe(world, events)
+        handler.observe(world, events)
 
     return Module(
         name="behavior",

@@ -34,6 +34,8 @@ class Decision:
     bonus: F32 | None
     """(intents,) what steering added, in utilities; the scores hold it"""
     rung: str
+    remembered: F32 | None = None
+    """(width,) what a recurrent policy knew of the NPC"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Kept:
     rungs: tuple[str, ...]
     bonus: F32 | None = None
     """(n, intents) see Question"""
+    remembered: F32 | None = None
+    """(n, width) see Answer"""
 
 
 @dataclass(slots=True)
@@ -98,4 +102,5 @@ def _row(kept: Kept, row: int) -> Decision:
         confidence=float(choice.confidence[row]), scores=choice.scores[row], taste=kept.taste.of(row, row + 1)[0],
         bonus=None if kept.bonus is None else kept.bonus[row],
         rung=kept.rungs[int(kept.rung_of[row])],
+        remembered=None if kept.remembered is None else kept.remembered[row],
     )  # fmt: skip

@@ -69,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Decisions kept per world for behavior.explain."""
     recent_worlds_max: int = 256
     """Worlds whose decisions are kept for behavior.explain."""
+    memory_npcs_max: int = 65_536
+    """NPCs of a world of whom a recurrent policy remembers what it saw; the others are always new to it."""
     reasons_max: int = 8
     """Reasons that behavior.explain lists."""
     content_folder: str = ""

@@ -14,7 +14,7 @@ from app.core.clock import Deadline, SystemClock
 from app.core.errors import EngineDown
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Module
-from app.core.ports import Arrays, EngineStatus, Network, Words
+from app.core.ports import After, Arrays, EngineStatus, Network, Words
 from app.modules.behavior import messages, module, schema
 from app.modules.behavior.brains import RUNGS
 from app.modules.behavior.settings import Settings
@@ -47,7 +47,10 @@ class Net:
     def status(self) -> EngineStatus:
         return EngineStatus(name="policy", kind="double", state="ready", provider="double")
 
-    async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays:
+    def rows_by(self, deadline: Deadline) -> int:
+        return 1 << 30
+
+    async def run(self, inputs: Arrays, deadline: Deadline, *, after: After | None = None) -> Arrays:
         self.runs += 1
         if self.fault == "down":
             raise EngineDown("no")
@@ -58,6 +61,8 @@ class Net:
         logits[:, 3] += 5.0 * obs[:, LAYOUT.columns["is_night"]]
         if self.fault == "nan":
             logits[0] = np.nan
+        if after is not None:
+            after(0, len(obs), {"logits": logits})
         return {"logits": logits}
 
     async def close(self) -> None:
