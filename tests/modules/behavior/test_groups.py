@@ -13,7 +13,9 @@ from app.core.errors import Conflict, Invalid, NotFound, TooLarge
 from app.modules.behavior import messages
 from app.modules.behavior.considerations import Curve
 from app.modules.behavior.messages import SteeringRule
+from app.modules.behavior.nudges import Nudges
 from app.modules.behavior.settings import Settings
+from app.modules.behavior.squads import UNKNOWN
 from app.world.entities import Npc
 from app.world.events import EntityRemoved, EntityUpserted, Happened, IntentSet
 from tests.modules.behavior.stage import LAYOUT, Net, Stage, handles, observations, stage
@@ -268,6 +270,18 @@ async def test_a_roster_kept_up_by_events_is_one_that_is_made_anew() -> None:
     fresh.world.state = on.world.state
     assert await intents(fresh, obs) == kept
     assert (await explained(on, "new-9")).directive == "rest"
+
+
+async def test_a_squad_s_attackers_turn_to_the_author_s_foe_wherever_it_is_among_their_candidates() -> None:
+    on = await stage()
+    await on.ask(blues(focus="npc-4"))
+    nudges = Nudges(LAYOUT, CALM)
+    attack = np.full(5, LAYOUT.intent_index["attack"], np.uint8)
+    targets = np.array([0, 1, 0, 0, 0], np.uint8)
+    candidates = np.array([[3, 4], [4, 3], [3, UNKNOWN], [4, 3], [0, 1]], np.uint32)
+    rows = np.arange(5, dtype=np.uint32)
+    nudges.gather(on.world, rows, attack, targets, candidates, np.ones((5, 2), np.uint8), np.ones((5, 2), np.float32))
+    assert targets.tolist() == [1, 0, 0, 0, 0]
 
 
 async def test_a_formation_stands_around_its_leader_and_only_the_gap_is_filled_when_one_falls() -> None:
