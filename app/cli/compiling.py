@@ -123,7 +123,7 @@ def compile_(
         _install(report, out, listed)
     refused = [f"{output.id}: {'; '.join(output.refused)}" for output in report.outputs if output.refused]
     if refused:
-        raise Refused(f"not written: {' | '.join(refused)}", hint="give it more steps, or a lower --agreement-min")
+        raise Refused(f"not written: {' | '.join(refused)}", hint="more --fit-steps or --tune-steps, or another bound")
 
 
 for _option in reversed(_OPTIONS):

@@ -135,6 +135,22 @@ def _gemm(node: NodeProto, constants: Mapping[str, NDArray[np.generic]]) -> Laye
     return Layer(np.ascontiguousarray(weight, np.float32), np.asarray(bias, np.float32))
 
 
+def in_order(model: ModelProto) -> ModelProto:
+    """The same graph with every node after those that feed it, otherwise in the order that it had; changed in place."""
+    made = {name for node in model.graph.node for name in node.output}
+    left, ordered = list(model.graph.node), []
+    while left:
+        ready = [node for node in left if not made.intersection(node.input)]
+        if not ready:
+            raise Invalid(f"the graph {model.graph.name!r} feeds itself", hint="export it again")
+        ordered += ready
+        made.difference_update(*(node.output for node in ready))
+        left = [node for node in left if node not in ready]
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
+    return model
+
+
 def chain(parts: Sequence[Layer], like: ModelProto) -> ModelProto:
     """A plain network of these layers with the names, metadata and graph name of `like`."""
     nodes, constants = [], []

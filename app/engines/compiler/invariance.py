@@ -57,19 +57,22 @@ def variance(data: bytes, *, obs: NDArray[np.float32] | None = None) -> str:
 
 
 def _inputs(session: Any, rows: int) -> tuple[dict[str, NDArray[Any]], set[str]]:
-    """Random inputs, and the names of those whose first dimension is that of the outputs: the rows."""
-    batch = session.get_outputs()[0].shape[0]
+    """Random inputs, and the names of those whose first dimension is the rows.
+
+    That is the outputs' first dimension by name; where a converter named it otherwise, any free first dimension.
+    """
+    firsts = {put.name: put.shape[0] for put in session.get_inputs() if put.shape and not isinstance(put.shape[0], int)}
+    named = {name for name, size in firsts.items() if size and size == session.get_outputs()[0].shape[0]}
+    batched = named or set(firsts)
     generator = np.random.Generator(np.random.PCG64(1))
     kinds: Mapping[str, type[np.generic]] = {"tensor(uint8)": np.uint8, "tensor(int64)": np.int64}
     inputs: dict[str, NDArray[Any]] = {}
-    batched = set()
     for put in session.get_inputs():
-        shape = [size if isinstance(size, int) else rows if size == batch else FREE for size in put.shape]
+        shape = [size if isinstance(size, int) else FREE for size in put.shape]
+        shape[:1] = [rows] if put.name in batched else shape[:1]
         values = generator.uniform(0.0, 1.0, shape)  # A negative cost of a way would never settle.
         half = np.float16 if put.type == "tensor(float16)" else np.float32
         inputs[put.name] = values.astype(kinds.get(put.type, half))
-        if put.shape and put.shape[0] == batch:
-            batched.add(put.name)
     return inputs, batched
 
 

@@ -76,8 +76,8 @@ def to_fp16(model: ModelProto, *, io_half: bool) -> ModelProto:
         warnings.simplefilter(
             "ignore"
         )  # It tells of every weight too small for float16; the measures tell what it cost.
-        found: ModelProto = float16.convert_float_to_float16(new, keep_io_types=not io_half)
-    return found
+        found = float16.convert_float_to_float16(new, keep_io_types=not io_half)
+    return graph.in_order(found)
 
 
 def to_int8(

@@ -9,7 +9,8 @@ from typing import Any
 from app.learning.compress.report import Output
 from app.learning.scorecard import MEASURES
 
-INK, PALE, GOOD, BAD = "#26324a", "#c9d2e0", "#1f7a54", "#b3372f"
+INK, PALE, BAD = "#26324a", "#c9d2e0", "#b3372f"
+MARKERS = {"fp32": "o", "fp16": "s", "int8": "D"}
 COLORS = ("#1f4e96", "#c26a1b", "#1f7a54", "#7b3f98", "#8a6d1a", "#2b8c9e")
 
 
@@ -36,23 +37,22 @@ def _speed(axes: Any, outputs: Sequence[Output], fp32_us: float, agreement_min: 
     axes.axhspan(bottom, floor, color=BAD, alpha=0.07, linewidth=0)
     axes.axhline(floor, color=BAD, linewidth=1, linestyle="--")
     axes.annotate(f"refused below {floor:g} %", (0.015, floor), xycoords=("axes fraction", "data"), color=BAD,
-                  fontsize=8, va="top", xytext=(0, -3), textcoords="offset points")  # fmt: skip
+                  fontsize=8, va="bottom", xytext=(0, 3), textcoords="offset points")  # fmt: skip
     axes.axvline(fp32_us, color=INK, linewidth=1, linestyle=":")
     axes.scatter([fp32_us], [100.0], marker="*", s=190, color=INK, zorder=4)
     axes.annotate("FP32 source", (fp32_us, 100.0), xytext=(-10, -3), textcoords="offset points", ha="right",
                   fontsize=9, color=INK)  # fmt: skip
     for index, (each, share) in enumerate(zip(outputs, shares, strict=True)):
         color = COLORS[index % len(COLORS)]
+        words = f"{each.name}  {share:.2f} %, {fp32_us / each.part_us:.2f}×, {each.bytes / 1024:.0f} KiB"
         axes.errorbar(each.part_us, share, yerr=100.0 * each.loss.agreement_half, color=color, capsize=3, zorder=3)
-        axes.scatter([each.part_us], [share], s=40 + each.bytes / 250.0, facecolor="white" if each.refused else color,
-                     edgecolor=color, linewidth=2, alpha=0.9, zorder=3)  # fmt: skip
-        right = each.part_us < 0.6 * fp32_us
-        words = f"{each.name}\n{share:.2f} %  {fp32_us / each.part_us:.2f}×  {each.bytes / 1024:.0f} KiB"
-        axes.annotate(words, (each.part_us, share), xytext=(14 if right else -14, -16), textcoords="offset points",
-                      fontsize=8, color=color, ha="left" if right else "right", va="top")  # fmt: skip
+        axes.scatter([each.part_us], [share], s=90, marker=MARKERS[each.name.rpartition("-")[2]], edgecolor=color,
+                     facecolor="white" if each.refused else color, linewidth=2, alpha=0.85, zorder=3,
+                     label=words + (", refused" if each.refused else ""))  # fmt: skip
+    axes.legend(fontsize=8, loc="lower right", framealpha=0.9, edgecolor=PALE)
     axes.set_xlim(0, 1.12 * max([fp32_us, *(each.part_us for each in outputs)]))
     axes.set_ylim(bottom, 100.0 + 0.1 * (100.0 - bottom))
-    axes.set_xlabel("µs for 1,024 NPCs, one thread (less is faster; size of a dot: bytes of the file)")
+    axes.set_xlabel("µs for 1,024 NPCs, one thread (less is faster)")
     axes.set_ylabel("same legal decision as FP32, %")
     axes.grid(color=PALE, alpha=0.5)
     for side in ("top", "right"):
@@ -74,7 +74,7 @@ def _lives(axes: Any, outputs: Sequence[Output]) -> None:
             axes.scatter([gap.difference.mean / half], [at], color=COLORS[index % len(COLORS)], s=32, zorder=3,
                          label=each.name if row == 0 else None)  # fmt: skip
     axes.set_yticks(range(len(MEASURES)), [name.replace("_", " ") for name in MEASURES])
-    axes.invert_yaxis()
+    axes.set_ylim(len(MEASURES) - 0.5, -0.5)
     span = max(2.0, *(abs(value) for value in axes.get_xlim()))
     axes.set_xlim(-span, span)
     axes.set_xlabel("difference from FP32, in half-widths of its interval (grey: even)\n← worse          better →")
