@@ -100,6 +100,14 @@ class Environment:
         """Decisions in a step."""
         return int(self.village.x.size)
 
+    def split(self, shares: int) -> list[Environment]:
+        """The same villages in `shares` parts or fewer, each to be lived by a thread of its own."""
+        edges = np.linspace(0, len(self.village.x), min(shares, len(self.village.x)) + 1).astype(int).tolist()
+        found = []
+        for first, last in zip(edges, edges[1:], strict=False):
+            found.append(Environment.over(Village(*(array[first:last] for array in self.village)), rewards=self._rewards))
+        return found
+
     def observe(self) -> tuple[F32, NDArray[np.uint8]]:
         """Flat views of what everyone sees (rows, 64) and may do (rows, 12); the next step writes into them."""
         return self.senses.obs.reshape(-1, FEATURES), self.senses.mask.reshape(-1, len(INTENTS))
