@@ -1,4 +1,4 @@
-"""The policy network, and its slopes by hand: matrix products into buffers that are there already, row part by row part.
+"""The policy network, and its slopes by hand: matrix products into buffers that are there already, part by part.
 
 `Policy` is the network as torch knows it; `Pass` computes the same, and the same gradients, without allocating (twice
 as fast on a CPU). One Pass belongs to one thread. It knows no loss and no world. Needs torch.

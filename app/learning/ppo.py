@@ -110,12 +110,12 @@ class Learner:
     def collect(
         self, environment: Environment, rules: Brain, batch: Batch, *, scripted: NDArray[np.bool_], key: int
     ) -> None:
-        """Live the steps of `batch` and fill it. `scripted` (rows,) marks those that follow the rules; `key` is chance."""
+        """Live the steps of `batch` and fill it; `scripted` (rows,) marks those that follow the rules, `key` is chance."""
         shares, first = environment.split(SHARES), 0
         works = []
         for share, other in enumerate(shares):
             rows = slice(first, first + other.rows)
-            works.append((other, rules, batch, rows, scripted[rows], key + (share << 48)))
+            works.append((other, rules, batch, rows, scripted[rows], choices.mix(key, share)))
             first = rows.stop
         list(self._threads.map(lambda work: self._play(*work), works))
         np.logical_and(batch.alive, ~scripted, out=batch.learns)
@@ -136,7 +136,7 @@ class Learner:
             mine = [array[step, rows] for array in (batch.intents, batch.slots, batch.filled, batch.likely)]
             for part in parts(len(obs)):
                 drawn = [array[part] for array in mine]
-                chance = key + (step << 32) + (part.start << 16)
+                chance = choices.mix(key, step, part.start)
                 choices.choose(passes.logits(obs[part]), obs[part], mask[part], chance, *drawn)
                 batch.values[step, rows][part] = passes.worth(obs[part])
             moment = environment.step(np.where(scripted, wanted, mine[0]), np.where(scripted, aims, mine[1]))
@@ -151,15 +151,15 @@ class Learner:
         choices.advantages(rewards, values, ends, DISCOUNT, TRACE, advantage)
         np.add(advantage, values[:-1], out=batch.returns[:, rows])
 
-    def imitate(self, batch: Batch, dice: torch.Generator) -> Lesson:
-        """One pass that copies the rules' intents and learns the value."""
+    def imitate(self, batch: Batch, dice: torch.Generator, *, epochs: int) -> Lesson:
+        """Copy the rules' intents and learn the value, `epochs` times over the batch."""
 
         def loss(pick: Rows, logits: F32, obs: F32, total: int) -> tuple[F32, float, float]:
             slope = np.empty_like(logits)
             agree = choices.copy(logits, obs, _at(batch.mask, pick), _at(batch.rules, pick), SLOT_SHARE, total, slope)
             return slope, agree, 0.0
 
-        return Lesson(agreement=self._epoch(batch, dice, loss)[0])
+        return Lesson(agreement=[self._epoch(batch, dice, loss)[0] for _ in range(epochs)][-1])
 
     def improve(self, batch: Batch, dice: torch.Generator, *, epochs: int, entropy: float) -> Lesson:
         """Clipped policy gradient, `epochs` times over the batch; `entropy` is what spread is worth."""

@@ -19,8 +19,19 @@ U8 = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 
 OPTIONS = len(INTENTS)
+_WORD = (1 << 64) - 1
 FIRST_AIM = tuple(aims[0] if aims else -1 for aims in AIMS)
 """The nearer of the two slots side by side that each intent may aim at, or -1."""
+
+
+def mix(*numbers: int) -> int:
+    """One key below 2**63 of several numbers, for `choose`."""
+    found = 0
+    for number in numbers:
+        z = (found ^ number) * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019 & _WORD
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & _WORD
+        found = (z ^ (z >> 29)) & _WORD >> 1
+    return found
 
 
 @inlined

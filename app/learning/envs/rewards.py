@@ -146,7 +146,7 @@ def judge(
             hp, danger = before[v, i, _HP], before[v, i, _DANGER] > 0.0
             died = alive and village.alive[v, i] == 0
             changed = alive and intent != did[v, i]
-            civil = role == MERCHANT or role == VILLAGER
+            civil = role in (MERCHANT, VILLAGER)
             switched = changed and before[v, i, _HELD_S] < STEADY_S and not danger
             reckless = alive and civil and danger and intent != FLEE and intent != HOME and intent != ATTACK
             told = alive and village.told[v, i] >= 0 and not danger
