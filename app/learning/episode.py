@@ -28,20 +28,28 @@ SIGNS = {
     "follow": ">", "rest": "z", "talk": "t", "patrol": "p",
 }  # fmt: skip
 DAY, NIGHT, GROUND, TOWN = (244, 241, 232), (58, 66, 104), "#dfe6cf", "#efe6d2"
+COLORS_MAX = 96
 BYTES_MAX = 3_000_000
 """No GIF is larger: frames are left out until it fits."""
 
 
-def gif(recording: Recording, path: Path, *, every: int = 2, frame_ms: int = 90) -> int:
-    """Write the moving picture, of every `every`-th moment or fewer; returns how many frames it has."""
-    stage = Stage(recording)
+def gif(recording: Recording, path: Path, *, frames_max: int = 150, frame_ms: int = 90) -> int:
+    """Write the moving picture, of at most `frames_max` moments; returns how many frames it has."""
+    stage, last = Stage(recording), len(recording.hour) - 1
+    sample = Image.new("RGB", (4 * (SIDE + LEGEND), SIDE + CAPTION))
+    for at in range(4):
+        sample.paste(stage.draw(last * (1 + 2 * at) // 8), (at * (SIDE + LEGEND), 0))
+    palette = sample.quantize(COLORS_MAX)
+    count = min(frames_max, last)
+    drawn = [
+        stage.draw(last * at // count).quantize(palette=palette, dither=Image.Dither.NONE) for at in range(1, count + 1)
+    ]
     while True:
-        moments = range(TRAIL, len(recording.hour), every)
-        frames = [stage.draw(moment).quantize(96, dither=Image.Dither.NONE) for moment in moments]
-        frames[0].save(path, save_all=True, append_images=frames[1:], duration=frame_ms, loop=0, optimize=True)
-        if path.stat().st_size <= BYTES_MAX or every > len(recording.hour) // 4:
-            return len(frames)
-        every += 1
+        time_ms = frame_ms * count // len(drawn)
+        drawn[0].save(path, save_all=True, append_images=drawn[1:], duration=time_ms, loop=0, optimize=False)
+        if path.stat().st_size <= BYTES_MAX or len(drawn) < 16:
+            return len(drawn)
+        drawn = drawn[::2]
 
 
 def png(recording: Recording, path: Path) -> None:
@@ -118,7 +126,7 @@ class Stage:
             else:
                 color = "#c4b2ab" if made.role[i] == PREDATOR else "#b9c9a0"
                 _disc(pen, (x, y), size * 0.8, fill=color)
-        pen.text((middle[0], middle[1]), "market", font=self._font, fill="#8a713f", anchor="mm")
+        pen.text((middle[0], middle[1] - market), "market", font=self._font, fill="#8a713f", anchor="md")
         return picture
 
     def _trails(self, pen: ImageDraw.ImageDraw, moment: int) -> None:
@@ -147,7 +155,9 @@ class Stage:
         size = (7.5 if role != PREDATOR else 8.5) * SCALE
         if not made.alive[moment, i]:
             for way in (-1, 1):
-                pen.line((x - size / 2, y - way * size / 2, x + size / 2, y + way * size / 2), fill="#555", width=SCALE * 2)
+                pen.line(
+                    (x - size / 2, y - way * size / 2, x + size / 2, y + way * size / 2), fill="#555", width=SCALE * 2
+                )
             return
         intent = int(made.intent[moment, i])
         edge = "#ffffff" if intent not in (FLEE, ATTACK) else ("#ffd400" if intent == FLEE else "#5c0000")
@@ -192,16 +202,25 @@ class Stage:
             pen.text((left + 5 * SCALE, top + 6 * SCALE), SIGNS[name], font=self._font, fill=shade, anchor="mm")
             pen.text((left + 17 * SCALE, top + 6 * SCALE), name, font=self._font, fill=shade, anchor="lm")
             bar = left + 66 * SCALE
-            pen.rectangle((bar, top + 1 * SCALE, bar + count * 3.2 * SCALE, top + 11 * SCALE), fill="#9db4d6")
+            pen.rectangle((bar, top + 1 * SCALE, bar + count * 2.4 * SCALE, top + 11 * SCALE), fill="#9db4d6")
             if count:
-                pen.text((bar + (count * 3.2 + 4) * SCALE, top + 6 * SCALE), str(count), font=self._font, fill="#222", anchor="lm")  # noqa: E501
+                end = (bar + (count * 2.4 + 4) * SCALE, top + 6 * SCALE)
+                pen.text(end, str(count), font=self._font, fill="#222", anchor="lm")
             top += 18 * SCALE
 
 
 def _disc(
-    pen: ImageDraw.ImageDraw, at: tuple[float, float], radius: float, *, fill: str, outline: str | None = None, width: int = 1
+    pen: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    radius: float,
+    *,
+    fill: str,
+    outline: str | None = None,
+    width: int = 1,
 ) -> None:
-    pen.ellipse((at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius), fill=fill, outline=outline, width=width)
+    pen.ellipse(
+        (at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius), fill=fill, outline=outline, width=width
+    )
 
 
 def _rgb(color: str) -> tuple[int, int, int]:

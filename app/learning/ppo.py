@@ -195,9 +195,7 @@ class Learner:
         return float(shown[0] / total), float(shown[1] / total)
 
     @torch.no_grad()
-    def _slope(
-        self, batch: Batch, at: int, pick: Rows, loss: Loss, total: int
-    ) -> tuple[float, float]:
+    def _slope(self, batch: Batch, at: int, pick: Rows, loss: Loss, total: int) -> tuple[float, float]:
         """The gradient of the rows `pick`, a part of a step of `total`, into the `at`-th buffer."""
         passes = self._passes.mine()
         obs = _at(batch.obs, pick)

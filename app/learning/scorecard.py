@@ -192,9 +192,7 @@ def measure(
         served = {name: pool.submit(together, name, people) for name in baselines}
         served["policy"] = pool.submit(together, "policy", people & np.isin(role, won))
         measures = _verdicts({name: future.result() for name, future in served.items()}, MEASURES)
-    return Scorecard(
-        villages=villages, minutes=steps * DT_S / 60.0, seed=seed, measures=measures, roles=roles
-    )
+    return Scorecard(villages=villages, minutes=steps * DT_S / 60.0, seed=seed, measures=measures, roles=roles)
 
 
 def _verdicts(ran: Mapping[str, dict[str, Values]], names: Sequence[str]) -> dict[str, Verdict]:

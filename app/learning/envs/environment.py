@@ -105,7 +105,9 @@ class Environment:
         edges = np.linspace(0, len(self.village.x), min(shares, len(self.village.x)) + 1).astype(int).tolist()
         found = []
         for first, last in zip(edges, edges[1:], strict=False):
-            found.append(Environment.over(Village(*(array[first:last] for array in self.village)), rewards=self._rewards))
+            found.append(
+                Environment.over(Village(*(array[first:last] for array in self.village)), rewards=self._rewards)
+            )
         return found
 
     def observe(self) -> tuple[F32, NDArray[np.uint8]]:
