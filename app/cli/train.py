@@ -135,7 +135,7 @@ def _print(trained: Trained, out: Path) -> None:
     from app.learning.scorecard import table
 
     console = Console()
-    columns, lines = table(trained.scorecard)
+    columns, lines = table(trained.scorecard, of_roles=("reward",))
     card = trained.scorecard
     rows = Table(*columns, title=f"Scorecard over {card.villages} villages of {card.minutes:g} minutes")
     for line in lines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -79,7 +79,7 @@ def _phases(axes: Any, imitated: NDArray[np.float64], steps: NDArray[np.float64]
 def bars(card: Scorecard, path: Path) -> None:
     """Every measure of the policy beside each baseline with 95 % intervals; below, each role against its rules."""
     figure = Figure(figsize=(11, 6.4), layout="constrained", dpi=110)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    upper, lower = cast(Any, figure.subfigures(2, 1, height_ratios=(1.25, 1)))
     axes = upper.subplots(1, len(card.measures))
     for panel, (name, verdict) in zip(axes, card.measures.items(), strict=True):
         _measure(panel, name, verdict)

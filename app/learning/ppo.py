@@ -110,7 +110,7 @@ class Learner:
     def collect(
         self, environment: Environment, rules: Brain, batch: Batch, *, scripted: NDArray[np.bool_], key: int
     ) -> None:
-        """Live the steps of `batch` and fill it; `scripted` (rows,) marks those that follow the rules, `key` is chance."""
+        """Live the steps of `batch` and fill it; `scripted` (rows,) marks who follows the rules, `key` is chance."""
         shares, first = environment.split(SHARES), 0
         works = []
         for share, other in enumerate(shares):
@@ -133,22 +133,22 @@ class Learner:
             obs[:], mask[:] = seen, may
             batch.alive[step, rows] = environment.village.alive.reshape(-1) == 1
             wanted, aims = rules(obs, mask)
-            mine = [array[step, rows] for array in (batch.intents, batch.slots, batch.filled, batch.likely)]
+            intents, slots = batch.intents[step, rows], batch.slots[step, rows]
+            filled, likely = batch.filled[step, rows], batch.likely[step, rows]
             for part in parts(len(obs)):
-                drawn = [array[part] for array in mine]
-                chance = choices.mix(key, step, part.start)
-                choices.choose(passes.logits(obs[part]), obs[part], mask[part], chance, *drawn)
+                chance, logits = choices.mix(key, step, part.start), passes.logits(obs[part])
+                drawn = (intents[part], slots[part], filled[part], likely[part])
+                choices.choose(logits, obs[part], mask[part], chance, *drawn)
                 batch.values[step, rows][part] = passes.worth(obs[part])
-            moment = environment.step(np.where(scripted, wanted, mine[0]), np.where(scripted, aims, mine[1]))
+            moment = environment.step(np.where(scripted, wanted, intents), np.where(scripted, aims, slots))
             batch.rules[step, rows] = wanted
             batch.rewards[step, rows] = moment.reward.reshape(-1)
             batch.ends[step, rows] = moment.died.reshape(-1)
         last = environment.observe()[0]
         for part in parts(len(last)):
             batch.values[-1, rows][part] = passes.worth(last[part])
-        arrays = (batch.rewards, batch.values, batch.ends, batch.advantage)
-        rewards, values, ends, advantage = (array[:, rows] for array in arrays)
-        choices.advantages(rewards, values, ends, DISCOUNT, TRACE, advantage)
+        values, advantage = batch.values[:, rows], batch.advantage[:, rows]
+        choices.advantages(batch.rewards[:, rows], values, batch.ends[:, rows], DISCOUNT, TRACE, advantage)
         np.add(advantage, values[:-1], out=batch.returns[:, rows])
 
     def imitate(self, batch: Batch, dice: torch.Generator, *, epochs: int) -> Lesson:
@@ -163,12 +163,12 @@ class Learner:
 
     def improve(self, batch: Batch, dice: torch.Generator, *, epochs: int, entropy: float) -> Lesson:
         """Clipped policy gradient, `epochs` times over the batch; `entropy` is what spread is worth."""
-        arrays = (batch.mask, batch.intents, batch.slots, batch.filled, batch.likely, batch.advantage)
 
         def loss(pick: Rows, logits: F32, obs: F32, total: int) -> tuple[F32, float, float]:
             slope = np.empty_like(logits)
-            picked = [_at(array, pick) for array in arrays]
-            spread, cut = choices.push(logits, *picked, CLIP, entropy, total, slope)
+            acted = (_at(batch.intents, pick), _at(batch.slots, pick), _at(batch.filled, pick), _at(batch.likely, pick))
+            mask, gain = _at(batch.mask, pick), _at(batch.advantage, pick)
+            spread, cut = choices.push(logits, mask, *acted, gain, CLIP, entropy, total, slope)
             return slope, spread, cut
 
         shown = np.mean([self._epoch(batch, dice, loss) for _ in range(epochs)], axis=0)
@@ -186,8 +186,9 @@ class Learner:
         for first in range(0, len(order), self._step_rows):
             step = order[first : first + self._step_rows]
             works = list(enumerate(step[part] for part in parts(len(step))))
-            for figures in self._threads.map(lambda work: self._slope(batch, *work, loss, len(step)), works):  # noqa: B023
-                shown += figures
+            slopes = [self._threads.submit(self._slope, batch, at, pick, loss, len(step)) for at, pick in works]
+            for slope in slopes:
+                shown += slope.result()
             self._weights.grad = self._gradients[: len(works)].sum(0)
             nn.utils.clip_grad_norm_([self._weights], SLOPE_MAX)
             self.optimizer.step()

@@ -214,12 +214,15 @@ def _interval(values: Values) -> Interval:
     return Interval(round(float(values.mean()), 4), round(Z_95 * spread / float(np.sqrt(len(values))), 4))
 
 
-def table(card: Scorecard) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Columns and rows for people: measure, policy, each baseline, the difference to the rules and its word."""
+def table(card: Scorecard, *, of_roles: Sequence[str] = LIVES) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and rows for people: measure, policy, each baseline, the difference to the rules and its word.
+
+    `of_roles` names what is told of each role.
+    """
     names = list(next(iter(card.measures.values())).rivals)
     rows = [_row(name, verdict, names) for name, verdict in card.measures.items()]
     for role, verdicts in card.roles.items():
-        rows += [_row(f"{role}: {name}", verdict, names) for name, verdict in verdicts.items()]
+        rows += [_row(f"{role}: {name}", verdict, names) for name, verdict in verdicts.items() if name in of_roles]
     return ("measure", "policy", *names, f"against {RULES}", "verdict"), rows
 
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.learning.envs import village as life
 from app.learning.envs.environment import draw_villages
 from app.learning.envs.sensing import COUNT_COLUMN, Senses, log1p
 from tests.learning import twins
@@ -58,4 +57,3 @@ def test_the_dead_are_seen_by_nobody() -> None:
     seen = senses.targets[senses.targets >= 0]
     assert len(seen)
     assert (seen % 2 == 1).all()
-    assert life.SLOTS == senses.targets.shape[2]

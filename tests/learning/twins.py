@@ -45,4 +45,4 @@ def senses(village: Village, v: int, i: int) -> tuple[list[int], list[int]]:
         for at, holds in enumerate((theirs == life.GUARD, deal, hunter, hunted)):
             counts[at] += holds
     targets = [j for _, j in sorted(foes)[:2]], [j for _, j in sorted(friends)[:2]]
-    return [j for side in targets for j in (side + [-1, -1])[:2]], counts
+    return [j for side in targets for j in [*side, -1, -1][:2]], counts

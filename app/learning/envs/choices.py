@@ -45,7 +45,7 @@ def _chance(key: int, row: int) -> float:
 
 
 @compiled
-def _odds(logits: F32, mask: U8, odds: F32) -> float:
+def _odds(logits: F32, mask: U8, odds: F32) -> np.float32:
     """Chances of the allowed intents of one row into `odds` (12,); returns the log of what they were divided by."""
     top, total = np.float32(-1e30), np.float32(0.0)
     for k in range(OPTIONS):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.learning.envs.compiled import compiled, inlined
 from app.learning.envs.sensing import HUNTERS, KIN, QUARRY, is_night, trades

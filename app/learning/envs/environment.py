@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class Environment:
         self._moment = moment(villages, npcs)
         self._rewards = Rewards(*map(float, rewards))
         edges = np.linspace(0, villages, min(threads, villages) + 1).astype(int).tolist()
-        self._spans = [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
+        self._spans = [slice(first, last) for first, last in pairwise(edges)]
         self._parts = [self._part(span) for span in self._spans]
         self._others = ThreadPoolExecutor(len(self._spans) - 1) if len(self._spans) > 1 else None
 
@@ -91,8 +92,8 @@ class Environment:
         """The arguments of a step for some villages: views of the same arrays."""
         senses = (self.senses.order, self.senses.targets, self.senses.obs, self.senses.mask)
         return (
-            Village(*(array[span] for array in self.village)), *(array[span] for array in senses),
-            Moment(*(array[span] for array in self._moment)), self._rewards,
+            _some(self.village, span), *(array[span] for array in senses),
+            Moment._make(array[span] for array in self._moment), self._rewards,
         )  # fmt: skip
 
     @property
@@ -104,10 +105,8 @@ class Environment:
         """The same villages in `shares` parts or fewer, each to be lived by a thread of its own."""
         edges = np.linspace(0, len(self.village.x), min(shares, len(self.village.x)) + 1).astype(int).tolist()
         found = []
-        for first, last in zip(edges, edges[1:], strict=False):
-            found.append(
-                Environment.over(Village(*(array[first:last] for array in self.village)), rewards=self._rewards)
-            )
+        for first, last in pairwise(edges):
+            found.append(Environment.over(_some(self.village, slice(first, last)), rewards=self._rewards))
         return found
 
     def observe(self) -> tuple[F32, NDArray[np.uint8]]:
@@ -127,6 +126,11 @@ class Environment:
         for each in pending:
             each.result()
         return self._moment
+
+
+def _some(village: Village, span: slice) -> Village:
+    """Some villages: views of the same arrays."""
+    return Village._make(array[span] for array in village)
 
 
 @compiled

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.learning.envs.environment import DT_S, Brain, Environment
 from app.learning.envs.effects import aim
+from app.learning.envs.environment import DT_S, Brain, Environment
 from app.learning.envs.village import CRIMES, DEATHS, F32, I8, I32, STOPPED, Village
 
 

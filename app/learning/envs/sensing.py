@@ -176,15 +176,14 @@ def _sweep(xs: F32, ys: F32, kinds: I32, deals: I32, line: I32, role: I8, target
 
 
 @compiled
-def _who(key: int) -> int:
+def _who(key: np.int64) -> np.int32:
     return np.int32(-1) if key == _NOBODY else np.int32(key & np.int64(0xFFFFFFFF))
 
 
 @compiled
-def _key(xs: F32, ys: F32, at: int, other: int, who: int, share: float) -> int:
+def _key(xs: F32, ys: F32, at: int, other: int, who: int, share: np.float32) -> np.int64:
     dx, dy = xs[other] - xs[at], ys[other] - ys[at]
-    rank = np.float32(share) * (dx * dx + dy * dy)
-    return (np.int64(np.float32(rank).view(np.int32)) << np.int64(32)) | np.int64(who)
+    return (np.int64(np.float32(share * (dx * dx + dy * dy)).view(np.int32)) << np.int64(32)) | np.int64(who)
 
 
 @compiled
@@ -206,7 +205,7 @@ def _find_deals(xs: F32, ys: F32, deals: I32, line: I32, targets: I32) -> None:
             best = best_2 = _NOBODY
             for slot in (2, 3):
                 if targets[me, slot] >= 0:
-                    key = _key(xs, ys, at, place[targets[me, slot]], targets[me, slot], 1.0)
+                    key = _key(xs, ys, at, place[targets[me, slot]], targets[me, slot], np.float32(1.0))
                     best, best_2 = (key, best) if key < best else (best, min(best_2, key))
             for way in (1, -1):
                 k = begin if way == 1 else begin - 1
@@ -244,7 +243,7 @@ def log1p(values: F32) -> None:
 
 
 @compiled
-def _far(x: float, y: float, other_x: float, other_y: float) -> float:
+def _far(x: np.float32, y: np.float32, other_x: np.float32, other_y: np.float32) -> np.float32:
     dx, dy = other_x - x, other_y - y
     return np.float32(math.sqrt(dx * dx + dy * dy))
 
