@@ -121,7 +121,8 @@ class Solo:
         if role not in ROLES:
             raise Invalid(f"no role {role!r}", hint=nearest(role, ROLES))
         self._others, self._role, self._npcs, self._steps_max = others, ROLES.index(role), npcs, steps_max
-        self._seed, self._steps = 0, 0
+        self._np_random, self._np_random_seed = np.random.default_rng(0), 0  # named as Gymnasium's checker wants it
+        self._steps = 0
 
     @cached_property
     def observation_space(self) -> Any:
@@ -135,8 +136,9 @@ class Solo:
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[F32, dict[str, Any]]:
         """Draw a new village; raises Invalid when nobody in it has the role."""
-        self._seed = self._seed + 1 if seed is None else seed
-        self._environment = Environment(1, self._npcs, self._seed)
+        if seed is not None:
+            self._np_random, self._np_random_seed = np.random.default_rng(seed), seed
+        self._environment = Environment(1, self._npcs, int(self._np_random.integers(1 << 31)))
         mine = np.flatnonzero(self._environment.village.role[0] == self._role)
         if not len(mine):
             raise Invalid(f"{self._npcs!r} NPCs have no {ROLES[self._role]}", hint="ask for more NPCs")
