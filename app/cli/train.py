@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from app.learning.results import Trained
+    from app.learning.scorecard import Scorecard
 
 ID = r"[a-z0-9][a-z0-9-]*"
 
@@ -80,7 +82,7 @@ def behavior(
     seen, rules = baselines.rules()
     finish = results.Finish(others=baselines.others(seen), id=name, command=f"manage.py train behavior {options}")
     if quick:
-        finish = dataclasses.replace(finish, villages=4, steps=120, episode_steps=80, frames_max=20)
+        finish = dataclasses.replace(finish, villages=6, steps=120, episode_steps=80, frames_max=20)
     course = Course(seed=seed, rules=rules, fingerprint=seen.fingerprint, rewards=weights)
     with _bar() as progress:
         task = progress.add_task("training", total=1.0, words="drawing the villages")
@@ -92,6 +94,49 @@ def behavior(
             course, Budget(minutes, steps), out, seeds=seeds, threads=threads, tell=tell, finish=finish
         )
     _print(trained, out)
+
+
+@train.command()
+@click.argument("policy", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="Another, beside the rules.",
+)
+@click.option("--villages", type=click.IntRange(2, 10_000), default=96, show_default=True, help="To live through.")
+@click.option("--minutes", type=click.FloatRange(0.1, 600), default=8.0, show_default=True, help="Of each life.")
+@click.option("--seed", type=click.IntRange(0), default=9_002, show_default=True, help="Of the villages.")
+@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="Lives at once.")
+@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Draw the card there.")
+def score(
+    policy: Path, against: tuple[Path, ...], villages: int, minutes: float, seed: int, threads: int, png: Path | None
+) -> None:
+    """Measure an ONNX policy in villages beside the rules, and beside other policies."""
+    from app.cli import baselines
+    from app.learning import scorecard, served
+    from app.learning.envs.environment import DT_S
+
+    seen, rules = baselines.rules()
+    brain, _ = served.load(policy, seen.fingerprint)
+    others = {}
+    for path in against:
+        other, roles = served.load(path, seen.fingerprint)
+        others[path.stem] = partial(served.among, other, rules, roles)
+    with _bar() as progress:
+        task = progress.add_task("measuring", total=1.0, words="")
+        card = scorecard.measure(
+            brain, rules, others={**baselines.others(seen), **others}, villages=villages,
+            steps=round(minutes * 60.0 / DT_S), seed=seed, threads=threads,
+            tell=lambda share: progress.update(task, completed=share),
+        )  # fmt: skip
+    if png is not None:
+        try:
+            from app.learning.pictures import bars
+        except ModuleNotFoundError as error:
+            raise EngineDown(f"the package {error.name!r} is not installed", hint="uv sync --extra train") from error
+        bars(card, png)
+    _print_card(card)
 
 
 def _bar() -> Progress:
@@ -128,23 +173,28 @@ def dangers(countries: int, epochs: int, seed: int, out: Path) -> None:
 
 
 def _print(trained: Trained, out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from app.learning.results import FILES
-    from app.learning.scorecard import table
 
-    console = Console()
-    columns, lines = table(trained.scorecard, of_roles=("reward",))
-    card = trained.scorecard
-    rows = Table(*columns, title=f"Scorecard over {card.villages} villages of {card.minutes:g} minutes")
-    for line in lines:
-        shade = {"better": "green", "worse": "red"}.get(line[-1], "")
-        rows.add_row(*line[:-1], f"[{shade}]{line[-1]}[/]" if shade else line[-1])
-    console.print(rows)
-    console.print(
+    _print_card(trained.scorecard)
+    click.echo(
         f"{trained.agent_steps:,} agent steps in {trained.minutes} minutes, {trained.agent_steps_per_s:,.0f} a second. "
         f"The policy leads: {', '.join(trained.roles) or 'no role, the rules stay'}."
     )
     for name in FILES:
-        console.print(f"  {out / name}", highlight=False)
+        click.echo(f"  {out / name}")
+
+
+def _print_card(card: Scorecard) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from app.learning.scorecard import table
+
+    columns, lines = table(card, of_roles=("reward",))
+    rows = Table(title=f"Scorecard over {card.villages} villages of {card.minutes:g} minutes")
+    for column in columns:
+        rows.add_column(column, overflow="fold")
+    for line in lines:
+        shade = {"better": "green", "worse": "red"}.get(line[-1], "")
+        rows.add_row(*line[:-1], f"[{shade}]{line[-1]}[/]" if shade else line[-1])
+    Console().print(rows)

@@ -37,7 +37,7 @@ EPISODES = 4
 class Finish:
     """How much is measured and drawn at the end, and what is written of the run."""
 
-    villages: int = 48
+    villages: int = 96
     steps: int = 960
     episode_steps: int = 480
     frames_max: int = 150

@@ -9,7 +9,8 @@ by the rules. Pure measurement, no torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -29,6 +30,7 @@ Bools = NDArray[np.bool_]
 Values = NDArray[np.float64]
 Start = Callable[[], Brain]
 """Called for each life, so that a brain with a memory begins anew."""
+Outcome = Future[dict[str, Values]]
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -161,38 +163,72 @@ def _mean(values: NDArray[np.floating], rows: Bools) -> Values:
 
 
 def measure(
-    policy: Brain, rules: Brain, *, others: Mapping[str, Start] | None = None, villages: int = 48, steps: int = 960,
-    seed: int = 9_001, threads: int = 2,
+    policy: Brain, rules: Brain, *, others: Mapping[str, Start] | None = None, villages: int = 96, steps: int = 960,
+    seed: int = 9_001, threads: int = 2, tell: Callable[[float], None] | None = None,
 ) -> Scorecard:  # fmt: skip
-    """The whole card, half a minute on two cores; `others` are further baselines that lead the people."""
+    """The whole card, a minute on two cores; `others` are further baselines that lead the people.
+
+    `tell` hears what share of the lives has been lived.
+    """
     baselines: dict[str, Start] = {RULES: lambda: rules, CHANCE: lambda: random_brain(seed), **(others or {})}
     role = Environment(villages, NPCS, seed).village.role
-    coin = np.random.Generator(np.random.PCG64(seed)).random((villages, len(ROLES))) < 0.5
-    mixed = np.take_along_axis(coin, role.astype(np.intp), axis=1)  # (V, n)
-
-    def alone(name: str, number: int) -> dict[str, Values]:
-        mine = role == number
-        leads = [(policy, mixed & ~mine), (policy if name == "policy" else baselines[name](), mine)]
-        return Life(villages, seed, steps, rules, leads).of(mine)
-
-    def together(name: str, led: Bools) -> dict[str, Values]:
-        brain = policy if name == "policy" else baselines[name]()
-        return Life(villages, seed, steps, rules, [(brain, led)]).measures()
-
+    brains: dict[str, Start] = {"policy": lambda: policy, **baselines}
+    names = ("policy", RULES, CHANCE)
     with ThreadPoolExecutor(threads) as pool:
-        names = ("policy", RULES, CHANCE)
-        alones = {(name, number): pool.submit(alone, name, number) for number in range(len(ROLES)) for name in names}
-        ran = {key: future.result() for key, future in alones.items()}
-        roles = {
-            role_name: _verdicts({name: ran[name, number] for name in names}, LIVES)
-            for number, role_name in enumerate(ROLES)
-        }
+        lives = _Lives(pool, rules, (villages, steps, seed), len(ROLES) * len(names) + len(brains), tell)
+        ran = [
+            {name: lives.alone(policy, brains[name], number, role) for name in names} for number in range(len(ROLES))
+        ]
+        roles = {name: _verdicts(_results(each), LIVES) for name, each in zip(ROLES, ran, strict=True)}
         won = [ROLES.index(name) for name, verdicts in roles.items() if verdicts["reward"].word == "better"]
         people = role <= VILLAGER
-        served = {name: pool.submit(together, name, people) for name in baselines}
-        served["policy"] = pool.submit(together, "policy", people & np.isin(role, won))
-        measures = _verdicts({name: future.result() for name, future in served.items()}, MEASURES)
+        served = {name: lives.together(start, people) for name, start in baselines.items()}
+        served["policy"] = lives.together(brains["policy"], people & np.isin(role, won))
+        measures = _verdicts(_results(served), MEASURES)
     return Scorecard(villages=villages, minutes=steps * DT_S / 60.0, seed=seed, measures=measures, roles=roles)
+
+
+@dataclass(slots=True)
+class _Lives:
+    """Lives in the same villages, some at once."""
+
+    pool: ThreadPoolExecutor
+    rules: Brain
+    setting: tuple[int, int, int]
+    """Villages, steps, seed."""
+    count: int
+    tell: Callable[[float], None] | None
+    _ended: int = 0
+
+    def alone(self, policy: Brain, start: Start, number: int, role: I8) -> Outcome:
+        """LIVES of one role led by a brain; a coin gives each other role of a village to the policy or to the rules."""
+        villages, _, seed = self.setting
+        coin = np.random.Generator(np.random.PCG64(seed)).random((villages, len(ROLES))) < 0.5
+        mine = role == number
+        mixed = np.take_along_axis(coin, role.astype(np.intp), axis=1) & ~mine  # (V, n)
+        return self._begin(lambda: self._live([(policy, mixed), (start(), mine)]).of(mine))
+
+    def together(self, start: Start, led: Bools) -> Outcome:
+        """MEASURES of the people, those of `led` (V, n) led by a brain and all others by the rules."""
+        return self._begin(lambda: self._live([(start(), led)]).measures())
+
+    def _live(self, leads: list[Lead]) -> Life:
+        villages, steps, seed = self.setting
+        return Life(villages, seed, steps, self.rules, leads)
+
+    def _begin(self, work: Callable[[], dict[str, Values]]) -> Outcome:
+        outcome = self.pool.submit(work)
+        outcome.add_done_callback(self._end)
+        return outcome
+
+    def _end(self, outcome: Outcome) -> None:
+        self._ended += 1
+        if self.tell is not None:
+            self.tell(min(1.0, self._ended / self.count))
+
+
+def _results(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Values]]:
+    return {name: outcome.result() for name, outcome in outcomes.items()}
 
 
 def _verdicts(ran: Mapping[str, dict[str, Values]], names: Sequence[str]) -> dict[str, Verdict]:
