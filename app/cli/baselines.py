@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from app.modules.behavior import considerations, logic, schema
+from app.modules.behavior import considerations, schema_files
 from app.modules.behavior.logic import UTILITY_SHARPNESS, Choice, Taste
+from app.modules.behavior.reflexes import Reflexes
 from app.modules.behavior.schema import F32, U8, Schema
 
 Decide = Callable[[F32, U8], tuple[NDArray[np.int8], NDArray[np.int8]]]
@@ -39,9 +40,10 @@ def utility(rules: considerations.Rules) -> Decide:
 
 def reflex(seen: Schema) -> Decide:
     """What an NPC does when nothing else answers."""
+    reflexes = Reflexes(seen)
 
     def decide(obs: F32, mask: U8) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        choice = logic.follow_reflexes(seen, obs, mask)
+        choice = reflexes.follow(obs, mask)
         return choice.intents.view(np.int8), choice.targets.view(np.int8)
 
     return decide
@@ -49,7 +51,7 @@ def reflex(seen: Schema) -> Decide:
 
 def rules() -> tuple[Schema, Decide]:
     """The shipped schema and its utility brain, the one to beat."""
-    seen = schema.load(SCHEMA)
+    seen = schema_files.load(SCHEMA)
     return seen, utility(considerations.load(SCHEMA, seen))
 
 

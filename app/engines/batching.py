@@ -116,6 +116,8 @@ class _Run:
                 first = self._starts.popleft()
             except IndexError:
                 return
+            if item.answer.done():  # Its caller gave up.
+                return
             last = min(first + self._size, self.rows)
             began_s = time.perf_counter()
             if last - first == self.rows:

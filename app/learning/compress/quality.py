@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from app.engines.compiler.session import Session
 from app.learning.compress.rows import F32, Rows
-from app.learning.envs.environment import Brain
+from app.learning.envs.environment import Brain, Environment
 from app.learning.envs.sensing import SLOT_COLUMN
-from app.learning.envs.village import AIMS, GUARD, I8, INTENTS, MERCHANT, SLOTS, VILLAGER
-from app.learning.scorecard import MEASURES, Interval, live
+from app.learning.envs.village import AIMS, I8, INTENTS, SLOTS, VILLAGER
+from app.learning.scorecard import MEASURES, NPCS, Interval, Life
 
 SCORE_SEED = 40_009
 """Villages of the scorecard: neither those of training nor those that calibrate."""
@@ -124,8 +124,8 @@ Lives = dict[str, NDArray[np.float64]]
 
 def lives(brain: Brain, rules: Brain, *, villages: int, steps: int) -> Lives:
     """Every measure per village of a brain that leads all people while the rules lead the wild."""
-    people = (GUARD, MERCHANT, VILLAGER)
-    return live(brain, rules, people, villages=villages, steps=steps, seed=SCORE_SEED)
+    people = Environment(villages, NPCS, SCORE_SEED).village.role <= VILLAGER
+    return Life(villages, SCORE_SEED, steps, rules, [(brain, people)]).measures()
 
 
 def gaps(found: Lives, wanted: Lives) -> dict[str, Gap]:

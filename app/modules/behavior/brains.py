@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -16,19 +15,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.clock import Clock, Deadline
-from app.core.errors import EngineDown
+from app.core.clock import Clock, Deadline, within
+from app.core.errors import DeadlineExceeded, EngineDown
 from app.core.ladder import Ladder, Rung, Watcher
-from app.core.ports import Arrays, Network
+from app.core.ports import Network
+from app.modules.behavior.asking import MENDED, Asked, Question
 from app.modules.behavior.considerations import Rules
-from app.modules.behavior.logic import UTILITY_SHARPNESS, Choice, Flag, Taste
-from app.modules.behavior.memory import Memory
-from app.modules.behavior.passes import Look, Passes, Slow
+from app.modules.behavior.logic import UTILITY_SHARPNESS, Choice
+from app.modules.behavior.passes import Passes, Slow
 from app.modules.behavior.reflexes import Reflexes
 from app.modules.behavior.schema import F32, U8, Schema
 from app.modules.behavior.settings import Settings
 from app.modules.behavior.shedding import Shedding, most_important
-from app.modules.behavior.steering import steered
 
 T = TypeVar("T")
 STATE_IN, STATE_OUT = "state_in", "state_out"
@@ -37,30 +35,6 @@ RUNGS = ("policy", "utility", "reflex")
 ANY_ROLE = np.empty(0, np.intp)
 BLOCK_ROWS = 1_024
 """Rows whose observations and scores fit a core's second cache together."""
-MENDED = int(Flag.NOT_FINITE | Flag.OUTSIDE | Flag.ROLELESS)
-"""Flags of rows whose values have to be changed before anyone decides over them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A tick as the brains see it: clean rows, or with a `look` rows that nobody has looked at."""
-
-    obs: F32
-    mask: U8
-    taste: Taste
-    importance: F32 | None = None
-    """(n,) whom the policy decides for first when it cannot decide for all; None: in the order of the rows"""
-    bonus: F32 | None = None
-    """(n, intents) what authors and squads add, in utilities"""
-    memory: Memory | None = None
-    """What a recurrent policy remembers of this world's NPCs; None: nothing."""
-    look: Look | None = None
-
-    def at(self, rows: NDArray[np.intp]) -> Question:
-        """The same for these rows alone, which are clean."""
-        importance = None if self.importance is None else self.importance[rows]
-        bonus = None if self.bonus is None else self.bonus[rows]
-        return Question(self.obs[rows], self.mask[rows], self.taste.at(rows), importance, bonus, self.memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +94,7 @@ class Brains:
         self.names = (*named, "reflex")
         self._reading = _reading({} if self.policy is None else self.policy.metadata, schema)
         self._shedding = Shedding(watcher, clock, rest_ms=settings.policy_rest_ms)
+        self._reserve_ms = settings.policy_reserve_ms
         reserve = {"policy": settings.policy_reserve_ms}
         self._ladder: Ladder[Question, Answer] = Ladder(
             "behavior",
@@ -128,7 +103,7 @@ class Brains:
                 Rung("reflex", self._flinch, last=True),
             ],
             clock=clock,
-            watcher=watcher,
+            watcher=self._shedding,
             failures_max=settings.policy_failures_max,
             rest_ms=settings.policy_rest_ms,
         )
@@ -181,7 +156,10 @@ class Brains:
         """
         policy = self._led_by()
         self._read(policy)
-        return self._checked(await policy.run(self._inputs(obs, remembered), deadline), len(obs))
+        found: F32 = (await policy.run(self._inputs(obs, remembered), deadline))["logits"]
+        if found.shape != (len(obs), len(self.schema.intents) + self.schema.slots):
+            raise EngineDown(f"the policy gave shape {found.shape!r}", hint="check the model's catalog entry")
+        return found
 
     def _led_by(self) -> Network:
         if self.policy is None:
@@ -195,19 +173,13 @@ class Brains:
             return {"obs": obs}
         return {"obs": obs, STATE_IN: np.zeros((len(obs), width), np.float32) if remembered is None else remembered}
 
-    def _checked(self, outputs: Arrays, rows: int) -> F32:
-        found: F32 = outputs["logits"]
-        if found.shape != (rows, len(self.schema.intents) + self.schema.slots) or found.dtype != np.float32:
-            raise EngineDown(f"the policy gave {found.shape!r} {found.dtype}", hint="check the model's catalog entry")
-        return found
-
     async def _think(self, question: Question, deadline: Deadline) -> Answer:
         """The policy's choice for as many as it can decide for in time, the rules' choice for the others."""
         policy, rows = self._led_by(), len(question.obs)
-        fit = min(rows, policy.rows_by(deadline))
-        self._shedding.note(rows, rows - fit)
+        fit = min(rows, policy.rows_by(deadline.less_ms(self._reserve_ms)))
         if fit == rows:
             return await self._ask(policy, question, deadline)
+        self._shedding.note(rows, rows - fit)
         question = await self.clean(question)
         if not fit:
             rung_of = np.full(rows, self._index("utility"), np.uint8)
@@ -227,48 +199,50 @@ class Brains:
         return Answer(question.obs, choice, rung_of, "policy")
 
     async def _ask(self, policy: Network, question: Question, deadline: Deadline) -> Answer:
-        """The policy's choice where it is sound and its role is led by it, the rules' choice elsewhere.
+        """The policy's choice where it came in time, is sound and its role is led by it, the rules' choice elsewhere.
 
-        Each chunk of rows is looked at and decided over by the worker that has just computed its scores, while both
-        lie in its cache. Of rows that turn out to need mending nothing is kept: the caller asks for them again.
+        Rows that need mending are left to the caller, who asks for them again. Raises DeadlineExceeded when nothing
+        came in time.
         """
-        rows, split, reading, passes = len(question.obs), len(self.schema.intents), self._read(policy), self.passes
-        intents, targets, sound = (np.empty(rows, np.uint8) for _ in range(3))
-        confidence = np.empty(rows, np.float32)
-        look = question.look
-        unsound: list[int] = []
-        seen: list[int] = []
-
-        def over(outputs: Arrays) -> Choice:
-            logits = self._checked(outputs, rows)
-            return Choice(intents, targets, confidence, logits[:, :split], logits[:, split:])
-
-        def after(first: int, last: int, outputs: Arrays) -> None:
-            obs, mask, taste = question.obs, question.mask, question.taste
-            if look is not None:
-                seen.append(passes.survey(obs, mask, taste.handles, look.known, look.flags, first, last))
-            if question.bonus is not None:
-                part = outputs["logits"][first:last, :split]
-                part[:] = steered(part, question.bonus[first:last], sharpness=1.0)
-            unsound.append(passes.choose(obs, mask, taste, reading.led, 1.0, over(outputs), sound, first, last))
-
-        memory = question.memory if reading.state_width else None
-        handles = question.taste.handles
-        remembered = None if memory is None else memory.recall(handles, reading.state_width)
-        outputs = await policy.run(self._inputs(question.obs, remembered), deadline, after=after)
-        stand = np.ones(rows, np.bool_) if memory is not None else None
-        if look is not None:
-            look.seen = functools.reduce(operator.or_, seen, 0)
-            if look.seen & MENDED:
-                stand = (look.flags & MENDED) == 0
-                sound[look.flags & MENDED != 0] = 1
-        if memory is not None:
-            memory.keep(handles[stand], outputs[STATE_OUT][stand])
-        choice, rung_of = over(outputs), np.full(rows, self._index("policy"), np.uint8)
-        if any(unsound):
-            others = np.flatnonzero(sound == 0)
+        reading, memory, rows = self._read(policy), question.memory, len(question.obs)
+        asked = Asked(question, self.passes, reading.led, len(self.schema.intents), self.schema.slots)
+        remembered, handles = None, question.taste.handles
+        if memory is not None and reading.state_width:
+            remembered = memory.recall(handles, reading.state_width)
+        mine, in_time = deadline.less_ms(self._reserve_ms), True
+        try:
+            run = policy.run(self._inputs(question.obs, remembered), mine, after=asked.after)
+            await within(mine.left_s(), run)
+        except TimeoutError as error:
+            in_time = False
+            if not asked.done:
+                raise DeadlineExceeded("the policy was late for everyone") from error
+        stands, seen = asked.stands()
+        if memory is not None and remembered is not None:
+            memory.keep(handles[stands], asked.outputs[STATE_OUT][stands])
+        if not in_time:
+            self._shedding.note(rows, rows - int(np.count_nonzero(stands)))
+            return await self._rescue(question, asked.over(asked.outputs), stands, remembered)
+        self._shedding.note(rows, 0)
+        if question.look is not None:
+            question.look.seen = seen
+        choice, rung_of = asked.over(asked.outputs), np.full(rows, self._index("policy"), np.uint8)
+        if not stands.all():
+            others = np.flatnonzero(~stands if question.look is None else ~stands & (question.look.flags & MENDED == 0))
             choice.put(others, await self._stand_in(question.at(others)))
             rung_of[others] = self._index("utility")
+        return Answer(question.obs, choice, rung_of, "policy", remembered)
+
+    async def _rescue(
+        self, question: Question, late: Choice, stands: NDArray[np.bool_], remembered: F32 | None
+    ) -> Answer:
+        """What came in time, copied out of where a late worker may still write, and the rules' choice elsewhere."""
+        question = await self.clean(question)
+        choice = Choice.room(len(stands), len(self.schema.intents), self.schema.slots)
+        kept, others = np.flatnonzero(stands), np.flatnonzero(~stands)
+        choice.put(kept, late.at(kept))
+        choice.put(others, await self._stand_in(question.at(others)))
+        rung_of = np.where(stands, self._index("policy"), self._index("utility")).astype(np.uint8)
         return Answer(question.obs, choice, rung_of, "policy", remembered)
 
     def _read(self, policy: Network) -> _Reading:

@@ -19,7 +19,8 @@ from app.core.messages import Event, digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.behavior import explaining, faults, frames, logic, messages
-from app.modules.behavior.brains import Answer, Question, off_loop
+from app.modules.behavior.asking import Question
+from app.modules.behavior.brains import Answer, off_loop
 from app.modules.behavior.explaining import Findings
 from app.modules.behavior.frames import Tick
 from app.modules.behavior.logic import Flag, Taste

@@ -89,6 +89,10 @@ class Choice:
         """Room for scores and decisions."""
         return cls.over(np.empty((rows, intents), np.float32), np.empty((rows, slots), np.float32))
 
+    def at(self, rows: NDArray[np.intp]) -> Choice:
+        """The same for these rows alone."""
+        return Choice(self.intents[rows], self.targets[rows], self.confidence[rows], self.scores[rows], self.aim[rows])
+
     def put(self, rows: NDArray[np.intp], part: Choice) -> None:
         """Take `part`'s decisions for `rows`, in place."""
         self.intents[rows] = part.intents

@@ -12,6 +12,7 @@ from app.core.clock import Clock
 from app.core.ladder import Watcher
 
 Rows = NDArray[np.intp]
+POLICY = "policy"
 
 
 def most_important(importance: NDArray[np.generic] | None, rows: int, fit: int) -> tuple[Rows, Rows]:
@@ -25,18 +26,47 @@ def most_important(importance: NDArray[np.generic] | None, rows: int, fit: int) 
 
 
 class Shedding:
-    """Tells when the policy begins to shed rows, and when it has shed none for `rest_ms`."""
+    """Tells when the policy begins to be late or to shed rows, and when it has done neither for `rest_ms`.
+
+    It stands between the ladder and the ladder's watcher, so that both reasons together are one fall.
+    """
 
     def __init__(self, watcher: Watcher, clock: Clock, *, rest_ms: float) -> None:
         self._watcher, self._clock, self._rest_s = watcher, clock, rest_ms / 1000.0
-        self._last_s: float | None = None
+        self._shed_s: float | None = None
+        self._failing = False
 
     def note(self, rows: int, shed: int) -> None:
         """A tick of `rows` NPCs, `shed` of which go to the next rung."""
         if shed:
-            if self._last_s is None:
-                self._watcher.rung_fell("behavior", "policy", f"too busy for {shed} of {rows} NPCs in time")
-            self._last_s = self._clock.monotonic_s()
-        elif self._last_s is not None and self._clock.monotonic_s() - self._last_s >= self._rest_s:
-            self._last_s = None
-            self._watcher.rung_rose("behavior", "policy")
+            if not self._down:
+                self._watcher.rung_fell("behavior", POLICY, f"too busy for {shed} of {rows} NPCs in time")
+            self._shed_s = self._clock.monotonic_s()
+        elif self._shed_s is not None and self._clock.monotonic_s() - self._shed_s >= self._rest_s:
+            self._shed_s = None
+            self._tell_rise("behavior")
+
+    def rung_fell(self, module: str, rung: str, reason: str) -> None:
+        """See app.core.ladder.Watcher."""
+        if rung != POLICY:
+            self._watcher.rung_fell(module, rung, reason)
+            return
+        if not self._down:
+            self._watcher.rung_fell(module, rung, reason)
+        self._failing = True
+
+    def rung_rose(self, module: str, rung: str) -> None:
+        """See app.core.ladder.Watcher."""
+        if rung != POLICY:
+            self._watcher.rung_rose(module, rung)
+            return
+        self._failing = False
+        self._tell_rise(module)
+
+    @property
+    def _down(self) -> bool:
+        return self._failing or self._shed_s is not None
+
+    def _tell_rise(self, module: str) -> None:
+        if not self._down:
+            self._watcher.rung_rose(module, POLICY)

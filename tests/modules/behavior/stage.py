@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.core.clock import Deadline, SystemClock
 from app.core.errors import EngineDown
+from app.core.ladder import Watcher
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Module
 from app.core.ports import After, Arrays, EngineStatus, Network, Words
@@ -112,6 +113,7 @@ async def stage(
     settings: Settings | None = None,
     rungs: Sequence[str] = RUNGS,
     words: Words | None = None,
+    watcher: Watcher | None = None,
 ) -> Stage:
     worlds = Worlds()
     worlds.add(World("t", "w"))
@@ -124,7 +126,7 @@ async def stage(
         worlds=worlds,
         journal=journal,
         clock=SystemClock(),
-        watcher=watch,
+        watcher=watcher or watch,
         policy=policy,
         rungs=rungs,
         words=words,
