@@ -111,6 +111,8 @@ def compose(policy: Network | None, npcs: int) -> Module:
         clock=SystemClock(),
         watcher=quiet,
         policy=policy,
+        words=None,
+        log=quiet,
     )
     assert built.warm is not None
     built.warm()

@@ -316,6 +316,8 @@ async def build(
             clock=clock,
             watcher=watch,
             policy=policy,
+            words=words,
+            log=log,
             rungs=profile.ladder["behavior"],
         ),
         pathfinding_module.build(

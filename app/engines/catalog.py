@@ -46,7 +46,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     probe_tolerance: float = 1e-3
     """How far an answer may lie from that, of a number or of one."""
     scorecard: Mapping[str, str] = {}
-    """Measure -> policy, rules and the interval of their difference, as text."""
+    """Measure -> policy, rules (its source, of a compiled network) and the interval of their difference, as text."""
+    provenance: Mapping[str, str] = {}
+    """Of a compiled network: `source` (an id), `source_sha256`, how it was made and what it lost, as text."""
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

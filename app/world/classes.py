@@ -55,7 +55,12 @@ FIELDS: dict[str, dict[str, Class]] = {
     "ProposalSettled": {**_internal("id", "accepted"), **_personal("reason")},
     "RelationChanged": _internal("npc", "other", "delta"),
     "QuestRecorded": {**_internal("id", "state"), **_personal("body")},
-    "IntentSet": _internal("npc", "intent", "target", "until_s"),
+    "IntentSet": _internal("npc", "intent", "target", "until_s", "source"),
+    "ScheduleSet": _internal("npc", "schedule"),
+    "SteeringSet": _internal("name", "rule"),
+    "SquadSet": _internal("squad"),
+    "SquadDisbanded": _internal("id"),
+    "Squad": _internal("id", "members", "leader", "formation", "spacing_cells", "roles", "focus", "board"),
     "WordsUsed": _internal(
         "npc",
         "player",

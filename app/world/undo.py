@@ -57,7 +57,7 @@ def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any
             yield state.handles, entity.id
         case events.EntityRemoved(entity_kind=kind):
             yield reducers.table(state, kind), _WHOLE
-            yield state.intents, _WHOLE
+            yield from ((table, _WHOLE) for table in (state.intents, state.schedules, state.squads, state.squad_of))
         case events.FactAsserted(fact=fact):
             yield state.facts, pair(fact.subject, fact.predicate)
         case events.MapStored(map=stored):
@@ -79,6 +79,16 @@ def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any
             yield state.quests, id
         case events.IntentSet(npc=npc):
             yield state.intents, npc
+        case events.ScheduleSet(npc=npc, schedule=schedule):
+            yield state.schedules, npc if schedule else _WHOLE
+        case events.SteeringSet(name=name, rule=rule):
+            yield state.steering, name if rule else _WHOLE
+        case events.SquadSet(squad=squad):
+            yield state.squads, squad.id
+            yield state.squad_of, _WHOLE
+        case events.SquadDisbanded():
+            yield state.squads, _WHOLE
+            yield state.squad_of, _WHOLE
         case events.SubjectErased() | events.SubjectRestricted():
             for name in State.__struct_fields__:
                 if isinstance(table := getattr(state, name), dict) and name != "usage":

@@ -16,8 +16,9 @@ from app.modules.behavior.logic import Choice, Flag, Taste
 from app.modules.behavior.memory import Memory
 from app.modules.behavior.passes import Look, Passes
 from app.modules.behavior.schema import F32, U8
+from app.modules.behavior.steering import steered
 
-MENDED = int(Flag.NOT_FINITE | Flag.OUTSIDE)
+MENDED = int(Flag.NOT_FINITE | Flag.OUTSIDE | Flag.ROLELESS)
 """Flags of rows whose values have to be changed before anyone decides over them."""
 
 
@@ -28,8 +29,10 @@ class Question:
     obs: F32
     mask: U8
     taste: Taste
-    importance: NDArray[np.generic] | None = None
+    importance: F32 | None = None
     """(n,) whom the policy decides for first when it cannot decide for all; None: in the order of the rows"""
+    bonus: F32 | None = None
+    """(n, intents) what authors and squads add, in utilities"""
     memory: Memory | None = None
     """What a recurrent policy remembers of this world's NPCs; None: nothing."""
     look: Look | None = None
@@ -37,7 +40,8 @@ class Question:
     def at(self, rows: NDArray[np.intp]) -> Question:
         """The same for these rows alone, which are clean."""
         importance = None if self.importance is None else self.importance[rows]
-        return Question(self.obs[rows], self.mask[rows], self.taste.at(rows), importance, self.memory)
+        bonus = None if self.bonus is None else self.bonus[rows]
+        return Question(self.obs[rows], self.mask[rows], self.taste.at(rows), importance, bonus, self.memory)
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +75,8 @@ class Asked:
         seen = 0
         if look is not None:
             seen = self.passes.survey(obs, mask, taste.handles, look.known, look.flags, first, last)
+        if question.bonus is not None:
+            choice.scores[first:last] = steered(choice.scores[first:last], question.bonus[first:last], sharpness=1.0)
         unsound = self.passes.choose(obs, mask, taste, self.led, 1.0, choice, self.sound, first, last)
         self.done.append((first, last, unsound, seen))
 

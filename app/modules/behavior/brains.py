@@ -15,15 +15,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.clock import Clock, Deadline
+from app.core.clock import Clock, Deadline, within
 from app.core.errors import DeadlineExceeded, EngineDown
 from app.core.ladder import Ladder, Rung, Watcher
 from app.core.ports import Network
-from app.modules.behavior import logic
 from app.modules.behavior.asking import MENDED, Asked, Question
 from app.modules.behavior.considerations import Rules
 from app.modules.behavior.logic import UTILITY_SHARPNESS, Choice
 from app.modules.behavior.passes import Passes, Slow
+from app.modules.behavior.reflexes import Reflexes
 from app.modules.behavior.schema import F32, U8, Schema
 from app.modules.behavior.settings import Settings
 from app.modules.behavior.shedding import Shedding, most_important
@@ -85,7 +85,7 @@ class Brains:
         self, schema: Schema, rules: Rules, *, policy: Network | None, rungs: Sequence[str], settings: Settings,
         clock: Clock, watcher: Watcher,
     ) -> None:  # fmt: skip
-        self.schema, self.rules = schema, rules
+        self.schema, self.rules, self.reflexes = schema, rules, Reflexes(schema)
         self.passes: Passes = Slow(schema, rules)
         self.policy = _fitting(policy, schema, watcher)
         self.provider = self.policy.status().provider if self.policy is not None else ""
@@ -135,7 +135,7 @@ class Brains:
         answer.rung_of[rows] = part.rung_of
         return replace(answer, obs=obs), answer.lead
 
-    async def _clean(self, question: Question) -> Question:
+    async def clean(self, question: Question) -> Question:
         """The question with every row looked at and mended."""
         look, passes = question.look, self.passes
         if look is None:
@@ -180,13 +180,14 @@ class Brains:
         if fit == rows:
             return await self._ask(policy, question, deadline)
         self._shedding.note(rows, rows - fit)
+        question = await self.clean(question)
         if not fit:
-            return await self._weigh(question, deadline)
-        question = await self._clean(question)
+            rung_of = np.full(rows, self._index("utility"), np.uint8)
+            return Answer(question.obs, await self._stand_in(question), rung_of, self.names[rung_of[0]])
         chosen, others = most_important(question.importance, rows, fit)
         asked = asyncio.ensure_future(self._ask(policy, question.at(chosen), deadline))
         try:
-            ruled = await self._follow_rules(question.at(others))
+            ruled = await self._stand_in(question.at(others))
             answer = await asked
         finally:
             asked.cancel()
@@ -210,8 +211,8 @@ class Brains:
             remembered = memory.recall(handles, reading.state_width)
         mine, in_time = deadline.less_ms(self._reserve_ms), True
         try:
-            async with asyncio.timeout(mine.left_s()):
-                await policy.run(self._inputs(question.obs, remembered), mine, after=asked.after)
+            run = policy.run(self._inputs(question.obs, remembered), mine, after=asked.after)
+            await within(mine.left_s(), run)
         except TimeoutError as error:
             in_time = False
             if not asked.done:
@@ -228,7 +229,7 @@ class Brains:
         choice, rung_of = asked.over(asked.outputs), np.full(rows, self._index("policy"), np.uint8)
         if not stands.all():
             others = np.flatnonzero(~stands if question.look is None else ~stands & (question.look.flags & MENDED == 0))
-            choice.put(others, await self._follow_rules(question.at(others)))
+            choice.put(others, await self._stand_in(question.at(others)))
             rung_of[others] = self._index("utility")
         return Answer(question.obs, choice, rung_of, "policy", remembered)
 
@@ -236,11 +237,11 @@ class Brains:
         self, question: Question, late: Choice, stands: NDArray[np.bool_], remembered: F32 | None
     ) -> Answer:
         """What came in time, copied out of where a late worker may still write, and the rules' choice elsewhere."""
-        question = await self._clean(question)
+        question = await self.clean(question)
         choice = Choice.room(len(stands), len(self.schema.intents), self.schema.slots)
         kept, others = np.flatnonzero(stands), np.flatnonzero(~stands)
         choice.put(kept, late.at(kept))
-        choice.put(others, await self._follow_rules(question.at(others)))
+        choice.put(others, await self._stand_in(question.at(others)))
         rung_of = np.where(stands, self._index("policy"), self._index("utility")).astype(np.uint8)
         return Answer(question.obs, choice, rung_of, "policy", remembered)
 
@@ -252,7 +253,7 @@ class Brains:
 
     async def _follow_rules(self, question: Question) -> Choice:
         """The rules' choice, in blocks whose scores are still in the cache when they are decided over."""
-        obs, mask, taste, passes = question.obs, question.mask, question.taste, self.passes
+        obs, mask, taste, bonus, passes = question.obs, question.mask, question.taste, question.bonus, self.passes
         choice = Choice.room(len(obs), len(self.schema.intents), self.schema.slots)
         sound = np.empty(len(obs), np.uint8)
 
@@ -260,21 +261,29 @@ class Brains:
             for start in range(first, last, BLOCK_ROWS):
                 end = min(last, start + BLOCK_ROWS)
                 passes.weigh(obs, choice, start, end)
+                if bonus is not None:
+                    choice.scores[start:end] += bonus[start:end]
                 passes.choose(obs, mask, taste, ANY_ROLE, UTILITY_SHARPNESS, choice, sound, start, end)
             return 0
 
         await in_spans(len(obs), passes.loop_rows_max, work)
         return choice
 
+    async def _stand_in(self, question: Question) -> Choice:
+        """For rows that the policy may not decide: the rules, where there are any."""
+        if "utility" in self.names:
+            return await self._follow_rules(question)
+        return self.reflexes.follow(question.obs, question.mask)
+
     async def _weigh(self, question: Question, deadline: Deadline) -> Answer:
-        question = await self._clean(question)
+        question = await self.clean(question)
         choice = await self._follow_rules(question)
         return Answer(question.obs, choice, np.full(len(question.obs), self._index("utility"), np.uint8), "utility")
 
     async def _flinch(self, question: Question, deadline: Deadline) -> Answer:
-        question = await self._clean(question)
+        question = await self.clean(question)
         rows = len(question.obs)
-        work = functools.partial(logic.follow_reflexes, self.schema, question.obs, question.mask)
+        work = functools.partial(self.reflexes.follow, question.obs, question.mask)
         return Answer(
             question.obs, await off_loop(rows, work), np.full(rows, self._index("reflex"), np.uint8), "reflex"
         )

@@ -26,7 +26,9 @@ LOG2_E = np.float32(1.4426950408889634)
 ROUND = np.float32(12_582_912.0)
 E1, E2, E3, E4, E5, E6 = (np.float32(value) for value in EXP_2)
 
-UNKNOWN, NOT_FINITE, IDLE, OUTSIDE = (int(flag) for flag in (Flag.UNKNOWN, Flag.NOT_FINITE, Flag.IDLE, Flag.OUTSIDE))
+UNKNOWN, NOT_FINITE, IDLE, OUTSIDE, ROLELESS = (
+    int(flag) for flag in (Flag.UNKNOWN, Flag.NOT_FINITE, Flag.IDLE, Flag.OUTSIDE, Flag.ROLELESS)
+)
 
 
 def _read(kind: types.Type, axes: int, layout: Literal["C", "A"] = "C") -> types.Type:
@@ -37,10 +39,14 @@ def _read(kind: types.Type, axes: int, layout: Literal["C", "A"] = "C") -> types
 _F32, _U8, _U32, _U64, _INT = types.float32, types.uint8, types.uint32, types.uint64, types.intp
 
 
-@HOUSE.typed(_read(_F32, 2), _read(_U8, 2), _read(_U32, 1), _U32, _read(_F32, 1), _read(_F32, 1), _U8[::1], _INT, _INT)
+@HOUSE.typed(
+    _read(_F32, 2), _read(_U8, 2), _read(_U32, 1), _U32, _read(_F32, 1), _read(_F32, 1), _read(_INT, 1), _U8[::1],
+    _INT, _INT,
+)  # fmt: skip
 def survey(
-    obs: F32, mask: U8, handles: NDArray[np.uint32], known: int, low: F32, high: F32, flags: U8, first: int, last: int
-) -> int:
+    obs: F32, mask: U8, handles: NDArray[np.uint32], known: int, low: F32, high: F32, roles: NDArray[np.intp],
+    flags: U8, first: int, last: int,
+) -> int:  # fmt: skip
     """Write each row's flags; returns all of them together."""
     seen = 0
     for row in range(first, last):
@@ -61,6 +67,11 @@ def survey(
             flag |= IDLE
         if handles[row] >= known:
             flag |= UNKNOWN
+        named = False
+        for role in range(len(roles)):
+            named |= obs[row, roles[role]] != 0.0
+        if not named:
+            flag |= ROLELESS
         flags[row] = flag
         seen |= flag
     return seen
@@ -227,7 +238,7 @@ class Fast:
 
     def __init__(self, schema: Schema, rules: Rules) -> None:
         self._schema, self._aims, self._slots = schema, schema.aims, schema.slot_columns
-        self._low, self._high = schema.low, schema.high
+        self._low, self._high, self._roles = schema.low, schema.high, schema.role_columns
         used, places = np.unique(np.concatenate([schema.role_columns, rules.columns]), return_inverse=True)
         roles = len(schema.roles)
         power = np.ones(len(rules.columns), np.float32)
@@ -245,7 +256,7 @@ class Fast:
     def survey(
         self, obs: F32, mask: U8, handles: NDArray[np.uint32], known: int, flags: U8, first: int, last: int
     ) -> int:
-        return survey(obs, mask, handles, known, self._low, self._high, flags, first, last)
+        return survey(obs, mask, handles, known, self._low, self._high, self._roles, flags, first, last)
 
     def choose(
         self, obs: F32, mask: U8, taste: Taste, led: NDArray[np.intp], sharpness: float,

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 from app.core.clock import Clock
 from app.core.ladder import Watcher
+from app.core.messages import Event
 from app.core.module import Binary, Handler, Module, Scope
-from app.core.ports import Journal, Network
-from app.modules.behavior import considerations, frames, messages, schema
-from app.modules.behavior.brains import RUNGS, Brains
+from app.core.ports import Journal, Log, Network, Words
+from app.modules.behavior import messages, raw
+from app.modules.behavior.brains import RUNGS
+from app.modules.behavior.groups import Groups
 from app.modules.behavior.handler import Behavior
+from app.modules.behavior.minds import open_minds
+from app.modules.behavior.planner import Planner
 from app.modules.behavior.settings import Settings
-from app.world.state import Worlds
-
-SCHEMA = "open_world"
+from app.world.state import World, Worlds
 
 
 def build(
@@ -25,23 +27,35 @@ def build(
     clock: Clock,
     watcher: Watcher,
     policy: Network | None,
+    words: Words | None,
+    log: Log,
     rungs: Sequence[str] = RUNGS,
 ) -> Module:
     """The module over its ports; without a policy the ladder starts at the utility rung. Reflex is always last."""
-    layout = schema.load(SCHEMA)
-    brains = Brains(
-        layout,
-        considerations.load(SCHEMA, layout),
-        policy=policy,
-        rungs=rungs,
-        settings=settings,
-        clock=clock,
-        watcher=watcher,
-    )
-    handler = Behavior(settings=settings, worlds=worlds, journal=journal, brains=brains)
+    minds = open_minds(settings=settings, clock=clock, watcher=watcher, policy=policy, rungs=rungs)
+    usual = minds[messages.DEFAULT]
+    planner: Planner | None = None
+    if settings.planner.enabled and (words is not None or settings.planner.alone):
+        planner = Planner(
+            settings.planner, worlds=worlds, journal=journal, nudges=usual.nudges, rules=usual.brains.rules,
+            words=words, clock=clock, watcher=watcher, log=log,
+        )  # fmt: skip
+    handler = Behavior(settings=settings, worlds=worlds, journal=journal, minds=minds, planner=planner)
+    groups = Groups(settings, worlds, journal, {name: mind.nudges for name, mind in minds.items()})
+    slow_ms = settings.explain_deadline_ms
+
+    def warm() -> None:
+        for mind in minds.values():
+            mind.warm()
+
+    def observe(world: World, events: Sequence[Event]) -> None:
+        for mind in minds.values():
+            mind.nudges.rosters.observe(world, events)
+        handler.observe(world, events)
+
     return Module(
         name="behavior",
-        rungs=brains.names,
+        rungs=minds[messages.DEFAULT].brains.names,
         handlers=(
             Handler(
                 messages.Decide,
@@ -49,14 +63,21 @@ def build(
                 handler.decide,
                 Scope.PLAY,
                 settings.deadline_ms,
-                binary=Binary(frames.decode, frames.encode),
+                binary=Binary(raw.decode, raw.encode),
             ),
             Handler(messages.Explain, messages.Explained, handler.explain, Scope.READ, settings.explain_deadline_ms),
             Handler(
                 messages.SetIntent, messages.IntentAccepted, handler.intent, Scope.WRITE, settings.explain_deadline_ms
             ),
+            Handler(messages.Steer, messages.SteerAccepted, groups.steer, Scope.WRITE, slow_ms),
+            Handler(messages.SetSchedule, messages.ScheduleAccepted, groups.schedule, Scope.WRITE, slow_ms),
+            Handler(messages.SetSquad, messages.SquadAccepted, groups.squad, Scope.WRITE, slow_ms),
+            Handler(messages.GetSquad, messages.SquadTold, groups.squad_get, Scope.READ, slow_ms),
+            Handler(messages.Disband, messages.Disbanded, groups.disband, Scope.WRITE, slow_ms),
+            Handler(messages.GetFormation, messages.Formed, groups.formation, Scope.PLAY, slow_ms),
         ),
-        observe=handler.observe,
-        warm=brains.warm,
+        warm=warm,
+        observe=observe,
+        close=planner.close if planner is not None else None,
         describe=handler.describe,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,9 @@ from app.core.errors import EngineDown
 from app.core.ladder import Watcher
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Module
-from app.core.ports import After, Arrays, EngineStatus, Network
-from app.modules.behavior import module, schema
+from app.core.ports import After, Arrays, EngineStatus, Network, Words
+from app.modules.behavior import messages, module, schema
+from app.modules.behavior.brains import RUNGS
 from app.modules.behavior.settings import Settings
 from app.world.entities import Npc
 from app.world.events import EntityUpserted
@@ -88,6 +90,7 @@ class Stage:
     world: World
     watch: Watch
     log: SilentLog
+    journal: RamJournal
     notes: dict[str, str | int | float] = field(default_factory=dict)
 
     async def ask(self, request: Request, *, deadline_ms: float = 500.0) -> Reply:
@@ -104,14 +107,20 @@ async def _discard(chunk: Chunk) -> None:
 
 
 async def stage(
-    policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None, watcher: Watcher | None = None
+    policy: Network | None = None,
+    *,
+    npcs: int = 5,
+    settings: Settings | None = None,
+    rungs: Sequence[str] = RUNGS,
+    words: Words | None = None,
+    watcher: Watcher | None = None,
 ) -> Stage:
     worlds = Worlds()
     worlds.add(World("t", "w"))
     journal = RamJournal(worlds)
     people = [Npc(id=f"npc-{index}", archetype=ROLES[index % 5]) for index in range(npcs)]
     await journal.append("t", "w", [EntityUpserted(entity=npc) for npc in people])
-    watch = Watch()
+    watch, log = Watch(), SilentLog()
     built = module.build(
         settings=settings or Settings(),
         worlds=worlds,
@@ -119,8 +128,23 @@ async def stage(
         clock=SystemClock(),
         watcher=watcher or watch,
         policy=policy,
+        rungs=rungs,
+        words=words,
+        log=log,
     )
-    return Stage(built, worlds.get("t", "w"), watch, SilentLog())
+    assert built.observe is not None
+    journal.observers.append(built.observe)
+    return Stage(built, worlds.get("t", "w"), watch, log, journal)
+
+
+async def asked(on: Stage, count: int = 5, *, deadline_ms: float = 500.0, **fields: Any) -> messages.Decided:
+    """The reply to a tick of `count` NPCs; what `fields` leave out is plausible."""
+    if not {"obs", "obs_b64", "rows", "features"} & set(fields):
+        fields["obs"] = observations(count).tobytes()
+    if "npcs" not in fields:
+        fields.setdefault("handles", handles(count))
+    fields.setdefault("tick", 1)
+    return cast(messages.Decided, await on.ask(messages.Decide(**fields), deadline_ms=deadline_ms))
 
 
 def handles(npcs: int) -> bytes:

@@ -1,0 +1,57 @@
+"""The tutorial is true: its commands are run as they stand, from top to bottom, with less time to train."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from app.cli.prove.child import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "tutorial" / "train-your-own-npc.md"
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECONDS_MAX = 400
+
+
+@pytest.mark.needs_torch
+def test_every_command_of_the_tutorial_works_in_a_copy_of_the_clone(tmp_path: Path) -> None:
+    for folder in ("app", "models", "profiles", "migrations"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / "manage.py", tmp_path)
+    port = free_port()
+    script = "set -eux\n" + "".join(BLOCK.findall(PAGE.read_text()))
+    assert script.count("--minutes 10 ") == 2
+    script = script.replace("--minutes 10 ", "--steps 100000 --quick ").replace("8717", str(port))
+    script = script.replace("train score ", "train score --villages 2 --minutes 0.2 ")
+    environment = {
+        **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "INNKEEPER__SERVER__PORT": str(port),
+    }  # fmt: skip
+    shell = subprocess.Popen(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    lines = tmp_path / "said.txt"
+    assert shell.stdout is not None
+    try:
+        with shell.stdout, lines.open("w") as kept:
+            for line in shell.stdout:
+                kept.write(line)
+                if "beside.png" in line and "greedy/policy.onnx" in line:
+                    break  # The last command has begun; the server holds the pipe open beyond it.
+            code = shell.wait(timeout=SECONDS_MAX)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+    said = lines.read_text()
+    assert code == 0, said
+    assert '"rung":"policy"' in said or "the rules stay" in said
+    assert (tmp_path / "runs/greedy/beside.png").stat().st_size > 10_000
