@@ -32,6 +32,12 @@ class Metrics:
         self.rung_down = Gauge(
             "innkeeper_rung_down", "1 while a rung is failing.", ("module", "rung"), registry=registry
         )
+        self.engine_degraded = Gauge(
+            "innkeeper_engine_degraded",
+            "1 while an engine runs on less than the profile asks for, or hangs.",
+            ("engine",),
+            registry=registry,
+        )
         self.sessions = Gauge("innkeeper_sessions", "Open sockets.", registry=registry)
         self.tasks = Gauge("innkeeper_tasks", "Tasks of the event loop that are not done.", registry=registry)
         self.inflight = Gauge("innkeeper_inflight", "Requests being answered.", registry=registry)
