@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a fault of ours, 2 the command line or the profile is wron
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
@@ -67,6 +68,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the verb that argv names."""
+    # A pool of numpy's would spin beside the threads that run networks; it reads this when it is first imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         cli.main(prog_name="manage.py", standalone_mode=False)
     except click.exceptions.Exit as done:

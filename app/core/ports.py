@@ -70,15 +70,11 @@ class Network(Engine, Protocol):
         ...
 
     def rows_by(self, deadline: Deadline) -> int:
-        """How many rows of a request that comes now would be done by then, as far as is known; never blocks."""
+        """The rows of a request that comes now which would be done by then, as far as is known; never blocks."""
         ...
 
     async def run(self, inputs: Arrays, deadline: Deadline, *, after: After | None = None) -> Arrays:
-        """The outputs of all rows, by the model that is live now; `after` is called for each part of them.
-
-        In whatever thread computed it, and several may at once: it writes to these rows alone. A request whose
-        caller gave up may still be worked on.
-        """
+        """The outputs of all rows, by the model live now; `after` is called part by part, in threads that compute."""
         ...
 
 

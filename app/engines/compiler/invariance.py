@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from app.core.errors import Error
 from app.engines import catalog
 from app.engines.compiler.session import open_runtime
+from app.engines.onnx import gates
 
 SIZES = (1, 2, 3, 7, 16, 65, 128, 333, 512, 777, 1_024)
 FREE = 16
@@ -92,7 +93,17 @@ def examine(entry: catalog.Entry, folder: Path, listed: catalog.Catalog) -> list
         Finding("fingerprint", wrong),
         Finding("source", _source(entry, listed)),
         Finding("invariance", variance(data)),
+        Finding("probe", _probe(entry, data)),
     ]
+
+
+def _probe(entry: catalog.Entry, data: bytes) -> str:
+    """Without a probe a server cannot tell that a machine computes the network wrongly."""
+    found = gates.probe_of(data, frozenset(put.name for put in entry.inputs if put.shared))
+    if not entry.probe:
+        return f"none is stored; add probe = {list(found)!r}"
+    far = max(abs(one - other) / (1.0 + abs(other)) for one, other in zip(found, entry.probe, strict=True))
+    return "" if far <= entry.probe_tolerance else f"the file answers {found!r}, the catalog says {entry.probe!r}"
 
 
 def _shapes(entry: catalog.Entry, session: Any) -> str:

@@ -23,7 +23,8 @@ def toml(entry: catalog.Entry) -> str:
     lines = [HEAD, *(f"{field} = {_text(getattr(entry, field))}" for field in first)]
     for field, tensors in (("inputs", entry.inputs), ("outputs", entry.outputs)):
         rows = ", ".join(
-            f"{{ name = {_text(each.name)}, type = {_text(each.type)}, shape = {list(each.shape)} }}"
+            f"{{ name = {_text(each.name)}, type = {_text(each.type)}, shape = {list(each.shape)}"
+            f"{', shared = true' if each.shared else ''} }}"
             for each in tensors
         )
         lines.append(f"{field} = [{rows}]")
@@ -31,6 +32,9 @@ def toml(entry: catalog.Entry) -> str:
         lines.append(f"fingerprint = {_text(entry.fingerprint)}")
     if entry.roles:
         lines.append(f"roles = [{', '.join(_text(role) for role in entry.roles)}]")
+    if entry.probe:
+        lines.append(f"probe = [{', '.join(repr(value) for value in entry.probe)}]")
+        lines.append(f"probe_tolerance = {entry.probe_tolerance!r}")
     lines.append(f"command = {_text(entry.command)}")
     lines.append(f"seed = {entry.seed}")
     for name, words in (("provenance", entry.provenance), ("scorecard", entry.scorecard)):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import EngineDown
 from app.core.ports import Arrays
-from app.engines.onnx import runners
+from app.engines.onnx import graph, runners, sessions
 
 SIZES = (1, 2, 3, 7, 16, 65, 128, 333, 1_024, 1_500, 3_000)
 """Batches of the whole proof: below, at and beyond vectors, blocks and chunks."""
@@ -24,6 +24,9 @@ QUICK_SIZES = (1, 3, 17, 64)
 """Batches of the proof at load, a few hundred microseconds."""
 PROBE_ROWS, FREE = 8, 8
 """Rows that a probe asks; free dimensions beside the rows, in probes and proofs."""
+TOLERANCE, TOLERANCE_ROUNDED = 1e-3, 2e-2
+ROUNDS = frozenset({"QuantizeLinear", "Cast"})
+"""Operators of graphs that compute in INT8 or FP16."""
 Compute = Callable[[Arrays], Arrays]
 
 
@@ -79,6 +82,21 @@ def probe(subject: Subject) -> tuple[float, ...]:
     joined = np.concatenate(flat, axis=1)
     weights = 2.0 * _numbers((joined.shape[1],)) - 1.0
     return tuple(float(value) for value in joined @ weights / math.sqrt(joined.shape[1]))
+
+
+def probe_of(data: bytes, shared: frozenset[str] = frozenset()) -> tuple[float, ...]:
+    """What the model in `data` answers on this machine's CPU, as a catalog keeps it: to seven digits."""
+    import onnxruntime
+
+    options = sessions.session_options(onnxruntime, sessions.Options())
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    found = probe(Subject("probe", runners.Plain("probe", session).compute, session.get_inputs(), shared))
+    return tuple(float(f"{value:.7g}") for value in found)
+
+
+def tolerance_of(data: bytes) -> float:
+    """How far machines may differ on a model: where it rounds to few bits, a last digit is a step of its own."""
+    return TOLERANCE_ROUNDED if graph.operators(data) & ROUNDS else TOLERANCE
 
 
 def compare_probe(subject: Subject, wanted: Sequence[float], tolerance: float) -> None:

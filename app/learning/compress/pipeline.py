@@ -22,6 +22,7 @@ from app.engines import catalog
 from app.engines.compiler import graph, invariance, listing, precision
 from app.engines.compiler.precision import Calibration
 from app.engines.compiler.session import Session, open_session, part_us
+from app.engines.onnx import gates
 from app.learning.compress import quality, rows, students
 from app.learning.compress.picture import draw
 from app.learning.compress.report import Output, Report, Step
@@ -318,7 +319,9 @@ def _write(report: Report, drafts: list[_Draft], source: Source, out: Path) -> N
     entries = []
     for output, draft in zip(report.outputs, drafts, strict=True):
         if not output.refused:
-            entries.append(entry_of(report, output, draft.model, source))
+            entry = entry_of(report, output, draft.model, source)
+            probe, tolerance = gates.probe_of(draft.data), gates.tolerance_of(draft.data)
+            entries.append(msgspec.structs.replace(entry, probe=probe, probe_tolerance=tolerance))
             _put(out / f"{output.id}.onnx", draft.data)
     _put(out / "catalog.toml", "\n".join(listing.toml(each) for each in entries).encode())
     _put(out / "report.json", msgspec.json.format(msgspec.json.encode(report), indent=2))

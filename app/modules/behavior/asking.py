@@ -86,8 +86,11 @@ class Asked:
         Decided is a row whose chunk is done, whose scores are sound and whose values need no mending.
         """
         done, look, seen = tuple(self.done), self.question.look, 0
-        for *_, flags in done:
-            seen |= flags
+        rows = unsound = 0
+        for first, last, odd, flags in done:
+            rows, unsound, seen = rows + last - first, unsound + odd, seen | flags
+        if rows == len(self.sound) and not unsound and not seen & MENDED:
+            return np.ones(rows, np.bool_), seen
         found = np.zeros(len(self.sound), np.bool_)
         for first, last, _, _ in done:
             found[first:last] = self.sound[first:last] != 0
