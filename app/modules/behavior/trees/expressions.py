@@ -145,7 +145,9 @@ class _Parser:
             at = found.end()
         self._either()
         if self._at < len(self._tokens):
-            raise self._wrong(f"{self._tokens[self._at][1]!r}", self._tokens[self._at][2], "join comparisons by and, or")
+            raise self._wrong(
+                f"{self._tokens[self._at][1]!r}", self._tokens[self._at][2], "join comparisons by and, or"
+            )
         return Expression(self._text, tuple(self._out), tuple(self._terms))
 
     def _wrong(self, what: str, at: int, hint: str) -> Exception:

@@ -214,9 +214,7 @@ class _Builder:
                 return spots.Cooled(**own, limit=limit, in_ticks=in_ticks, word=word, children=below())
             case nodes.OneShot():
                 kept = self._keep_bits(2)
-                return spots.Once(
-                    **own, kept=kept, on_success=node.on == "success", then_skip=False, children=below()
-                )
+                return spots.Once(**own, kept=kept, on_success=node.on == "success", then_skip=False, children=below())
             case nodes.RunOnce():
                 kept = self._keep_bits(2)
                 return spots.Once(**own, kept=kept, on_success=False, then_skip=node.then_skip, children=below())

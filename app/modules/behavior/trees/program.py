@@ -86,7 +86,7 @@ class Program:
     used: NDArray[np.intp]
     """Columns of observations that are read; terms and slots count in these."""
     slots: I32
-    """(slots, 3) where in `used` a slot's health, trade and distance are; -1 where none is needed"""
+    """(slots, 3) where in `used` a slot's health, trade and distance are; -1 where it is not needed"""
     cooled: I32
     """(cooldowns,) 1 where it counts ticks"""
     sizes: I32
@@ -285,7 +285,8 @@ def _act(out: _Emitter, spot: spots.Act, frame: int) -> None:
     if spot.aim != Aim.NONE:
         for slot in range(out.schema.slots):
             if out.schema.aims[spot.intent, slot]:
-                for column in (out.schema.slot_columns[slot], *out.schema.aim_columns[slot]):
+                trades, distance = out.schema.aim_columns[slot].tolist()
+                for column in (out.schema.slot_columns[slot], distance, *[trades] * (spot.aim == Aim.TRADER)):
                     out.column(int(column))
     out.acts.append(
         [spot.number, spot.intent, int(spot.aim), spot.which, int(spot.must_aim), spot.word, int(spot.in_ticks)]

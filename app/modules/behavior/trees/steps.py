@@ -40,129 +40,143 @@ GOOD, BAD, SKIPPED, SETTLED = 17, 26, 35, 44
 FRAME_WORDS = 53
 
 
-@HOUSE.inlined
-def ordered(row: I32, frame: U64, past: U64, bits: U64, active: M) -> Registers:
+@HOUSE.bare_part
+def ordered(code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, active: M) -> Registers:
     """Sequence or selector: who was RUNNING in a later child waits for it."""
     waiting = NONE
-    if row[A] >= 0:
-        for at in range(row[B]):
-            waiting |= past[row[A] + at]
+    if code[pc, A] >= 0:
+        for at in range(code[pc, B]):
+            waiting |= past[code[pc, A] + at]
         waiting &= active
-    frame[LIVE], frame[F], frame[R], frame[WAITING] = active, NONE, NONE, waiting
-    frame[SEEN] = waiting & past[row[C]] if row[C] >= 0 else NONE
+    frames[level, LIVE], frames[level, F], frames[level, R], frames[level, WAITING] = active, NONE, NONE, waiting
+    frames[level, SEEN] = waiting & past[code[pc, C]] if code[pc, C] >= 0 else NONE
     active &= ~waiting
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def ordered_next(row: I32, frame: U64, past: U64, bits: U64, passed: M, other: M, r: M) -> Registers:
+@HOUSE.bare_part
+def ordered_next(
+    code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, passed: M, other: M, r: M
+) -> Registers:
     """After a child: `passed` goes on, `other` and RUNNING are results. Returns (passed, other, ...)."""
     stopped = other | r
-    frame[SEEN] |= passed
-    frame[LIVE] &= ~stopped
-    frame[F] |= other
-    frame[R] |= r
+    frames[level, SEEN] |= passed
+    frames[level, LIVE] &= ~stopped
+    frames[level, F] |= other
+    frames[level, R] |= r
     if r != NONE:
-        if row[A] >= 0:
-            bits[row[A]] |= r
-        if row[C] >= 0:
-            bits[row[C]] |= r & frame[SEEN]
-    if row[E]:
-        return frame[LIVE] & frame[SEEN], frame[F], frame[R], NONE, -1, NONE
-    if frame[LIVE] == NONE:
-        return NONE, NONE, NONE, NONE, row[EXIT], NONE
-    if row[B] >= 0:
-        frame[WAITING] &= ~past[row[B]]
-    active = frame[LIVE] & ~frame[WAITING]
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+        if code[pc, A] >= 0:
+            bits[code[pc, A]] |= r
+        if code[pc, C] >= 0:
+            bits[code[pc, C]] |= r & frames[level, SEEN]
+    if code[pc, E]:
+        return frames[level, LIVE] & frames[level, SEEN], frames[level, F], frames[level, R], NONE, -1, NONE
+    if frames[level, LIVE] == NONE:
+        return NONE, NONE, NONE, NONE, code[pc, EXIT], NONE
+    if code[pc, B] >= 0:
+        frames[level, WAITING] &= ~past[code[pc, B]]
+    active = frames[level, LIVE] & ~frames[level, WAITING]
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def star(row: I32, frame: U64, past: U64, bits: U64, active: M) -> Registers:
+@HOUSE.bare_part
+def star(code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, active: M) -> Registers:
     """Sequence whose place is in persistent bits."""
     waiting = NONE
-    for at in range(row[C]):
-        waiting |= bits[row[A] + at]
+    for at in range(code[pc, C]):
+        waiting |= bits[code[pc, A] + at]
     waiting &= active
-    frame[LIVE], frame[F], frame[R], frame[WAITING], frame[SEEN] = active, NONE, NONE, waiting, waiting
+    frames[level, LIVE], frames[level, F], frames[level, R], frames[level, WAITING], frames[level, SEEN] = (
+        active,
+        NONE,
+        NONE,
+        waiting,
+        waiting,
+    )
     active &= ~waiting
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def star_next(row: I32, frame: U64, past: U64, bits: U64, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def star_next(code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, s: M, f: M, r: M) -> Registers:
     """After a child: who stopped comes back to it."""
-    stopped, at = f | r, row[B]
-    frame[SEEN] |= s
-    frame[LIVE] &= ~stopped
-    frame[F] |= f
-    frame[R] |= r
+    stopped, at = f | r, code[pc, B]
+    frames[level, SEEN] |= s
+    frames[level, LIVE] &= ~stopped
+    frames[level, F] |= f
+    frames[level, R] |= r
     if stopped != NONE:
-        for place in range(row[C]):
-            bits[row[A] + place] &= ~stopped
+        for place in range(code[pc, C]):
+            bits[code[pc, A] + place] &= ~stopped
         if at > 0:
-            bits[row[A] + at - 1] |= stopped
-    if row[E]:
-        for place in range(row[C]):
-            bits[row[A] + place] &= ~frame[LIVE]
-        return frame[LIVE] & frame[SEEN], frame[F], frame[R], NONE, -1, NONE
-    frame[WAITING] &= ~bits[row[A] + at]
-    active = frame[LIVE] & ~frame[WAITING]
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+            bits[code[pc, A] + at - 1] |= stopped
+    if code[pc, E]:
+        for place in range(code[pc, C]):
+            bits[code[pc, A] + place] &= ~frames[level, LIVE]
+        return frames[level, LIVE] & frames[level, SEEN], frames[level, F], frames[level, R], NONE, -1, NONE
+    frames[level, WAITING] &= ~bits[code[pc, A] + at]
+    active = frames[level, LIVE] & ~frames[level, WAITING]
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def together(row: I32, frame: U64, past: U64, bits: U64, active: M) -> Registers:
+@HOUSE.bare_part
+def together(code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, active: M) -> Registers:
     """Parallel of py_trees: all start, except children that are done."""
-    frame[ENTERED], frame[F], frame[S], frame[SEEN], frame[WAITING] = active, NONE, NONE, active, active
-    if row[A] >= 0:
-        active &= ~past[row[A]]
-    frame[ACTIVE] = active
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+    frames[level, ENTERED], frames[level, F], frames[level, S], frames[level, SEEN], frames[level, WAITING] = (
+        active,
+        NONE,
+        NONE,
+        active,
+        active,
+    )
+    if code[pc, A] >= 0:
+        active &= ~past[code[pc, A]]
+    frames[level, ACTIVE] = active
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def together_next(row: I32, frame: U64, past: U64, bits: U64, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def together_next(code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, s: M, f: M, r: M) -> Registers:
     """After a child. SEEN: all wanted have succeeded so far; WAITING: all were skipped so far."""
-    entered, at = frame[ENTERED], row[B]
-    skipped = frame[ACTIVE] & ~(s | f | r)
-    if row[A] >= 0:
-        s |= entered & past[row[A] + at]
-        bits[row[A] + at] |= s
-    frame[F] |= f
-    frame[S] |= s
-    frame[WAITING] &= skipped
-    if row[C] & 1:
-        frame[SEEN] &= s | skipped
-    if row[E]:
-        failed, idle = frame[F], frame[WAITING]
-        enough = frame[S] if row[C] & 2 else frame[SEEN]
+    entered, at = frames[level, ENTERED], code[pc, B]
+    skipped = frames[level, ACTIVE] & ~(s | f | r)
+    if code[pc, A] >= 0:
+        s |= entered & past[code[pc, A] + at]
+        bits[code[pc, A] + at] |= s
+    frames[level, F] |= f
+    frames[level, S] |= s
+    frames[level, WAITING] &= skipped
+    if code[pc, C] & 1:
+        frames[level, SEEN] &= s | skipped
+    if code[pc, E]:
+        failed, idle = frames[level, F], frames[level, WAITING]
+        enough = frames[level, S] if code[pc, C] & 2 else frames[level, SEEN]
         s = entered & ~failed & ~idle & enough
         r = entered & ~failed & ~idle & ~enough
         return s, failed, r, NONE, -1, entered & ~r
     active = entered
-    if row[A] >= 0:
-        active &= ~past[row[A] + at + 1]
-    frame[ACTIVE] = active
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+    if code[pc, A] >= 0:
+        active &= ~past[code[pc, A] + at + 1]
+    frames[level, ACTIVE] = active
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def _add(frame: U64, first: int, more: M) -> None:
+@HOUSE.bare_part
+def _add(frames: U64, level: int, first: int, more: M) -> None:
     """Count one more for each of `more`."""
     for plane in range(PLANES):
-        word = frame[first + plane]
-        frame[first + plane] = word ^ more
+        word = frames[level, first + plane]
+        frames[level, first + plane] = word ^ more
         more &= word
 
 
-@HOUSE.inlined
-def _at_least(frame: U64, first: int, least: int) -> M:
+@HOUSE.bare_part
+def _at_least(frames: U64, level: int, first: int, least: int) -> M:
     """Who has counted `least` or more."""
     above, equal = NONE, ALL
     for step in range(PLANES):
         plane = PLANES - 1 - step
-        word = frame[first + plane]
+        word = frames[level, first + plane]
         if least >> plane & 1:
             equal &= word
         else:
@@ -171,235 +185,249 @@ def _at_least(frame: U64, first: int, least: int) -> M:
     return above | equal
 
 
-@HOUSE.inlined
-def counted(row: I32, frame: U64, past: U64, bits: U64, numbers: F32, active: M) -> Registers:
+@HOUSE.bare_part
+def counted(code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, numbers: F32, active: M) -> Registers:
     """Parallel of BehaviorTree.CPP: counts begin with the children that are done."""
-    full = numbers[row[NUMBER] + 3] != 0.0
+    full = numbers[code[pc, NUMBER] + 3] != 0.0
     for word in range(GOOD, SETTLED + PLANES):
-        frame[word] = NONE
-    for at in range(row[C]):
-        good, bad = past[row[A] + 2 * at] & active, past[row[A] + 2 * at + 1] & active
-        _add(frame, GOOD, good)
-        _add(frame, BAD, bad)
-        _add(frame, SETTLED, good | bad if full else good)
-    frame[LIVE], frame[S], frame[F] = active, NONE, NONE
-    active &= ~(past[row[A]] | past[row[A] + 1])
-    frame[ACTIVE] = active
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+        frames[level, word] = NONE
+    for at in range(code[pc, C]):
+        good, bad = past[code[pc, A] + 2 * at] & active, past[code[pc, A] + 2 * at + 1] & active
+        _add(frames, level, GOOD, good)
+        _add(frames, level, BAD, bad)
+        _add(frames, level, SETTLED, good | bad if full else good)
+    frames[level, LIVE], frames[level, S], frames[level, F] = active, NONE, NONE
+    active &= ~(past[code[pc, A]] | past[code[pc, A] + 1])
+    frames[level, ACTIVE] = active
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def counted_next(row: I32, frame: U64, past: U64, bits: U64, numbers: F32, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def counted_next(
+    code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, numbers: F32, s: M, f: M, r: M
+) -> Registers:
     """After a child: whose counts decide is done with, the others go on."""
-    successes, lenient = int(numbers[row[NUMBER]]), numbers[row[NUMBER] + 1] != 0.0
-    failures, full = int(numbers[row[NUMBER] + 2]), numbers[row[NUMBER] + 3] != 0.0
-    count, place = row[C], row[A] + 2 * row[B]
-    skipped = frame[ACTIVE] & ~(s | f | r)
-    _add(frame, GOOD, s)
-    _add(frame, BAD, f)
-    _add(frame, SKIPPED, skipped)
-    _add(frame, SETTLED, s | f | skipped if full else s | skipped)
-    bits[place] |= s | (past[place] & frame[LIVE])
-    bits[place + 1] |= f | (past[place + 1] & frame[LIVE])
+    successes, lenient = int(numbers[code[pc, NUMBER]]), numbers[code[pc, NUMBER] + 1] != 0.0
+    failures, full = int(numbers[code[pc, NUMBER] + 2]), numbers[code[pc, NUMBER] + 3] != 0.0
+    count, place = code[pc, C], code[pc, A] + 2 * code[pc, B]
+    skipped = frames[level, ACTIVE] & ~(s | f | r)
+    _add(frames, level, GOOD, s)
+    _add(frames, level, BAD, f)
+    _add(frames, level, SKIPPED, skipped)
+    _add(frames, level, SETTLED, s | f | skipped if full else s | skipped)
+    bits[place] |= s | (past[place] & frames[level, LIVE])
+    bits[place + 1] |= f | (past[place + 1] & frames[level, LIVE])
     if not full:
-        good = frame[LIVE] & _at_least(frame, SETTLED if lenient else GOOD, successes)
-        frame[S] |= good
-        frame[LIVE] &= ~good
-        bad = _at_least(frame, BAD, count - successes + 1)
-        bad |= _at_least(frame, BAD, failures) & ~_at_least(frame, BAD, failures + 1)
-        bad &= frame[LIVE]
-        frame[F] |= bad
-        frame[LIVE] &= ~bad
-    if row[E]:
-        left = frame[LIVE] & ~_at_least(frame, SKIPPED, count)
-        s, f = frame[S], frame[F]
+        good = frames[level, LIVE] & _at_least(frames, level, SETTLED if lenient else GOOD, successes)
+        frames[level, S] |= good
+        frames[level, LIVE] &= ~good
+        bad = _at_least(frames, level, BAD, count - successes + 1)
+        bad |= _at_least(frames, level, BAD, failures) & ~_at_least(frames, level, BAD, failures + 1)
+        bad &= frames[level, LIVE]
+        frames[level, F] |= bad
+        frames[level, LIVE] &= ~bad
+    if code[pc, E]:
+        left = frames[level, LIVE] & ~_at_least(frames, level, SKIPPED, count)
+        s, f = frames[level, S], frames[level, F]
         if full:
-            ended = left & _at_least(frame, SETTLED, count)
-            f = ended & _at_least(frame, BAD, failures)
+            ended = left & _at_least(frames, level, SETTLED, count)
+            f = ended & _at_least(frames, level, BAD, failures)
             s = ended & ~f
             left &= ~ended
         return s, f, left, NONE, -1, s | f
-    active = frame[LIVE] & ~(past[place + 2] | past[place + 3])
-    frame[ACTIVE] = active
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+    active = frames[level, LIVE] & ~(past[place + 2] | past[place + 3])
+    frames[level, ACTIVE] = active
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def branch(row: I32, frame: U64, past: U64, bits: U64, active: M) -> Registers:
+@HOUSE.bare_part
+def branch(code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, active: M) -> Registers:
     """If-then-else: S waits for the second child, HIT for the third."""
-    then = past[row[A]] & active if row[A] >= 0 else NONE
-    other = past[row[A] + 1] & active if row[A] >= 0 else NONE
-    frame[WAITING], frame[HIT] = then, other
-    frame[S], frame[F], frame[R] = NONE, NONE, NONE
+    then = past[code[pc, A]] & active if code[pc, A] >= 0 else NONE
+    other = past[code[pc, A] + 1] & active if code[pc, A] >= 0 else NONE
+    frames[level, WAITING], frames[level, HIT] = then, other
+    frames[level, S], frames[level, F], frames[level, R] = NONE, NONE, NONE
     active &= ~(then | other)
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def branch_next(row: I32, frame: U64, past: U64, bits: U64, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def branch_next(code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, s: M, f: M, r: M) -> Registers:
     """After the condition or a branch."""
-    frame[R] |= r
-    if row[B] == 0:
-        frame[WAITING] |= s
-        if row[C]:
-            frame[HIT] |= f
+    frames[level, R] |= r
+    if code[pc, B] == 0:
+        frames[level, WAITING] |= s
+        if code[pc, C]:
+            frames[level, HIT] |= f
         else:
-            frame[F] |= f
-        active = frame[WAITING]
+            frames[level, F] |= f
+        active = frames[level, WAITING]
     else:
-        frame[S] |= s
-        frame[F] |= f
-        if row[A] >= 0:
-            bits[row[A] + row[B] - 1] |= r
-        active = frame[HIT]
-    if row[E]:
-        return frame[S], frame[F], frame[R], NONE, -1, NONE
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+        frames[level, S] |= s
+        frames[level, F] |= f
+        if code[pc, A] >= 0:
+            bits[code[pc, A] + code[pc, B] - 1] |= r
+        active = frames[level, HIT]
+    if code[pc, E]:
+        return frames[level, S], frames[level, F], frames[level, R], NONE, -1, NONE
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def case(row: I32, frame: U64, active: M, holds: M) -> None:
+@HOUSE.bare_part
+def case(code: I32, pc: int, frames: U64, level: int, active: M, holds: M) -> None:
     """Who takes a case of a switch; LIVE is who has taken none yet."""
-    if row[B] == 0:
-        frame[LIVE], frame[S], frame[F], frame[R] = active, NONE, NONE, NONE
-    frame[CASES + row[B]] = frame[LIVE] & holds
-    frame[LIVE] &= ~holds
+    if code[pc, B] == 0:
+        frames[level, LIVE], frames[level, S], frames[level, F], frames[level, R] = active, NONE, NONE, NONE
+    frames[level, CASES + code[pc, B]] = frames[level, LIVE] & holds
+    frames[level, LIVE] &= ~holds
 
 
-@HOUSE.inlined
-def choice(row: I32, frame: U64) -> Registers:
+@HOUSE.bare_part
+def choice(code: I32, pc: int, frames: U64, level: int) -> Registers:
     """The first child of a switch; the last is for the rest."""
-    frame[CASES + row[B]] = frame[LIVE]
-    active = frame[CASES]
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+    frames[level, CASES + code[pc, B]] = frames[level, LIVE]
+    active = frames[level, CASES]
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def choice_next(row: I32, frame: U64, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def choice_next(code: I32, pc: int, frames: U64, level: int, s: M, f: M, r: M) -> Registers:
     """After a child of a switch."""
-    frame[S] |= s
-    frame[F] |= f
-    frame[R] |= r
-    if row[E]:
-        return frame[S], frame[F], frame[R], NONE, -1, NONE
-    active = frame[CASES + row[B] + 1]
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+    frames[level, S] |= s
+    frames[level, F] |= f
+    frames[level, R] |= r
+    if code[pc, E]:
+        return frames[level, S], frames[level, F], frames[level, R], NONE, -1, NONE
+    active = frames[level, CASES + code[pc, B] + 1]
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def mapped(row: I32, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def mapped(code: I32, pc: int, s: M, f: M, r: M) -> Registers:
     """Statuses exchanged; who was RUNNING and is not any more is halted."""
-    to_s = (s if row[A] == SUCCESS else NONE) | (f if row[B] == SUCCESS else NONE) | (r if row[C] == SUCCESS else NONE)
-    to_f = (s if row[A] == FAILURE else NONE) | (f if row[B] == FAILURE else NONE) | (r if row[C] == FAILURE else NONE)
-    to_r = (s if row[A] == RUNNING else NONE) | (f if row[B] == RUNNING else NONE) | (r if row[C] == RUNNING else NONE)
+    to_s = (
+        (s if code[pc, A] == SUCCESS else NONE)
+        | (f if code[pc, B] == SUCCESS else NONE)
+        | (r if code[pc, C] == SUCCESS else NONE)
+    )
+    to_f = (
+        (s if code[pc, A] == FAILURE else NONE)
+        | (f if code[pc, B] == FAILURE else NONE)
+        | (r if code[pc, C] == FAILURE else NONE)
+    )
+    to_r = (
+        (s if code[pc, A] == RUNNING else NONE)
+        | (f if code[pc, B] == RUNNING else NONE)
+        | (r if code[pc, C] == RUNNING else NONE)
+    )
     return to_s, to_f, to_r, NONE, -1, r & ~to_r
 
 
-@HOUSE.inlined
-def _one_more(row: I32, past: U64, hit: M) -> M:
+@HOUSE.bare_part
+def _one_more(code: I32, pc: int, past: U64, hit: M) -> M:
     """Count `hit` in the bits of a repeating node; who has reached the limit."""
     full = hit
-    for at in range(row[B]):
-        word = past[row[A] + at]
-        past[row[A] + at] = word ^ hit
+    for at in range(code[pc, B]):
+        word = past[code[pc, A] + at]
+        past[code[pc, A] + at] = word ^ hit
         hit &= word
-        full &= past[row[A] + at] if row[C] >> at & 1 else ~past[row[A] + at]
-    return full if row[C] > 0 else NONE
+        full &= past[code[pc, A] + at] if code[pc, C] >> at & 1 else ~past[code[pc, A] + at]
+    return full if code[pc, C] > 0 else NONE
 
 
-@HOUSE.inlined
-def cycle(row: I32, past: U64, bits: U64, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def cycle(code: I32, pc: int, past: U64, bits: U64, s: M, f: M, r: M) -> Registers:
     """After a cycle or an attempt, one a tick."""
-    hit = s if row[E] == SUCCESS else f
-    full = _one_more(row, past, hit)
+    hit = s if code[pc, E] == SUCCESS else f
+    full = _one_more(code, pc, past, hit)
     r |= hit & ~full
-    for at in range(row[B]):
-        bits[row[A] + at] |= past[row[A] + at] & r
-    if row[E] == SUCCESS:
+    for at in range(code[pc, B]):
+        bits[code[pc, A] + at] |= past[code[pc, A] + at] & r
+    if code[pc, E] == SUCCESS:
         return full, f, r, NONE, -1, hit & ~full
     return s, full, r, NONE, -1, hit & ~full
 
 
-@HOUSE.inlined
-def loop(row: I32, frame: U64, active: M) -> Registers:
+@HOUSE.bare_part
+def loop(code: I32, pc: int, frames: U64, level: int, active: M) -> Registers:
     """The start of cycles within the tick."""
-    frame[S], frame[F], frame[R], frame[CYCLES] = NONE, NONE, NONE, NONE
+    frames[level, S], frames[level, F], frames[level, R], frames[level, CYCLES] = NONE, NONE, NONE, NONE
     return NONE, NONE, NONE, active, -1, NONE
 
 
-@HOUSE.inlined
-def loop_next(row: I32, frame: U64, past: U64, bits: U64, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def loop_next(code: I32, pc: int, frames: U64, level: int, past: U64, bits: U64, s: M, f: M, r: M) -> Registers:
     """After a cycle: who has more to do goes back, until the tick has seen enough."""
-    hit = s if row[E] == SUCCESS else f
-    full = _one_more(row, past, hit)
+    hit = s if code[pc, E] == SUCCESS else f
+    full = _one_more(code, pc, past, hit)
     again = hit & ~full
-    frame[S] |= full if row[E] == SUCCESS else s
-    frame[F] |= f if row[E] == SUCCESS else full
-    frame[CYCLES] += M(1)
-    goes_on = again != NONE and frame[CYCLES] < M(CYCLES_MAX)
+    frames[level, S] |= full if code[pc, E] == SUCCESS else s
+    frames[level, F] |= f if code[pc, E] == SUCCESS else full
+    frames[level, CYCLES] += M(1)
+    goes_on = again != NONE and frames[level, CYCLES] < M(CYCLES_MAX)
     if not goes_on:
         r |= again
-    frame[R] |= r
-    for at in range(row[B]):
-        bits[row[A] + at] |= past[row[A] + at] & r
+    frames[level, R] |= r
+    for at in range(code[pc, B]):
+        bits[code[pc, A] + at] |= past[code[pc, A] + at] & r
     if goes_on:
-        return NONE, NONE, NONE, again, row[JUMP], again
-    return frame[S], frame[F], frame[R], NONE, -1, again
+        return NONE, NONE, NONE, again, code[pc, JUMP], again
+    return frames[level, S], frames[level, F], frames[level, R], NONE, -1, again
 
 
-@HOUSE.inlined
-def timed(row: I32, frame: U64, active: M, over: M) -> Registers:
+@HOUSE.bare_part
+def timed(code: I32, pc: int, frames: U64, level: int, active: M, over: M) -> Registers:
     """A limit is entered; `over` is whose time has come."""
-    frame[ENTERED], frame[HIT] = active, over & active
-    if row[B] == DELAY:
+    frames[level, ENTERED], frames[level, HIT] = active, over & active
+    if code[pc, B] == DELAY:
         active &= over
-    elif row[B] != TIMEOUT:
+    elif code[pc, B] != TIMEOUT:
         active &= ~over
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def timed_next(row: I32, frame: U64, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def timed_next(code: I32, pc: int, frames: U64, level: int, s: M, f: M, r: M) -> Registers:
     """After the child of a limit."""
-    over = frame[HIT]
-    if row[B] == DELAY:
-        return s, f, r | (frame[ENTERED] & ~over), NONE, -1, NONE
-    if row[B] == TIMEOUT:
+    over = frames[level, HIT]
+    if code[pc, B] == DELAY:
+        return s, f, r | (frames[level, ENTERED] & ~over), NONE, -1, NONE
+    if code[pc, B] == TIMEOUT:
         late = r & over
         return s, f | late, r & ~late, NONE, -1, late
     return s, f | over, r, NONE, -1, NONE
 
 
-@HOUSE.inlined
-def answered(row: I32, frame: U64, active: M, hit: M) -> Registers:
+@HOUSE.bare_part
+def answered(code: I32, pc: int, frames: U64, level: int, active: M, hit: M) -> Registers:
     """A decorator that answers some itself: `hit`."""
-    frame[HIT] = hit
+    frames[level, HIT] = hit
     active &= ~hit
-    return NONE, NONE, NONE, active, -1 if active != NONE else row[JUMP], NONE
+    return NONE, NONE, NONE, active, -1 if active != NONE else code[pc, JUMP], NONE
 
 
-@HOUSE.inlined
-def once_next(row: I32, frame: U64, bits: U64, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def once_next(code: I32, pc: int, frames: U64, level: int, bits: U64, s: M, f: M, r: M) -> Registers:
     """After the only run of a child."""
-    over = frame[HIT]
-    bits[row[A]] |= s if row[B] else s | f
-    bits[row[A] + 1] |= s
-    if not row[C]:
-        s |= over & bits[row[A] + 1]
-        f |= over & ~bits[row[A] + 1]
+    over = frames[level, HIT]
+    bits[code[pc, A]] |= s if code[pc, B] else s | f
+    bits[code[pc, A] + 1] |= s
+    if not code[pc, C]:
+        s |= over & bits[code[pc, A] + 1]
+        f |= over & ~bits[code[pc, A] + 1]
     return s, f, r, NONE, -1, NONE
 
 
-@HOUSE.inlined
-def guarded_next(row: I32, frame: U64, bits: U64, s: M, f: M, r: M) -> Registers:
+@HOUSE.bare_part
+def guarded_next(code: I32, pc: int, frames: U64, level: int, bits: U64, s: M, f: M, r: M) -> Registers:
     """After a guarded child: who was kept away gets the other status."""
-    hit = frame[HIT]
-    if row[A] >= 0:
-        bits[row[A]] |= r
-    if row[B] == SUCCESS:
+    hit = frames[level, HIT]
+    if code[pc, A] >= 0:
+        bits[code[pc, A]] |= r
+    if code[pc, B] == SUCCESS:
         s |= hit
-    elif row[B] == FAILURE:
+    elif code[pc, B] == FAILURE:
         f |= hit
-    elif row[B] == RUNNING:
+    elif code[pc, B] == RUNNING:
         r |= hit
     return s, f, r, NONE, -1, NONE

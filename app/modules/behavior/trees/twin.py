@@ -44,6 +44,7 @@ class Row:
     floats: list[np.float32]
     cooldowns: list[np.float32]
     actor: spots.Act | None = None
+    target: int = NONE
     leaf: int = -1
     visits: list[tuple[str, Status]] = field(default_factory=list)
 
@@ -248,7 +249,11 @@ def _cycled(spot: spots.Cycled, row: Row) -> Status:
 
 
 def _timed(spot: spots.Timed, row: Row) -> Status:
-    elapsed, edge, child = row.elapsed(spot.word, in_ticks=spot.in_ticks), np.float32(1.0 + spot.limit), spot.children[0]
+    elapsed, edge, child = (
+        row.elapsed(spot.word, in_ticks=spot.in_ticks),
+        np.float32(1.0 + spot.limit),
+        spot.children[0],
+    )
     if spot.mode == Mode.CUTOFF and elapsed >= edge:
         return FAILURE
     waits = spot.mode == Mode.DELAY and elapsed < edge
@@ -307,7 +312,7 @@ def _act(spot: spots.Act, row: Row) -> Status:
     if over:
         return SUCCESS
     if spot.intent >= 0:
-        row.actor = spot
+        row.actor, row.target = spot, target_of(spot, row)
     return SUCCESS if spot.until is None and spot.word < 0 else RUNNING
 
 
@@ -354,7 +359,7 @@ def tick_row(row: Row) -> tuple[Status, int, int, int]:
     status = row.tick(row.plan.root)
     if row.actor is None:
         return status, NONE, NONE, row.leaf
-    return status, row.actor.intent, target_of(row.actor, row), row.actor.number
+    return status, row.actor.intent, row.target, row.actor.number
 
 
 def tick(
