@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
-import msgspec
-
 from app.core.errors import Invalid, nearest
 from app.modules.behavior.schema import Schema
 from app.modules.behavior.trees import nodes, spots
@@ -278,6 +276,8 @@ class _Builder:
 
     def _aim(self, node: nodes.Action, at: _Place) -> tuple[Aim, int]:
         slots, target = self._schema.intents[self._schema.intent_index[node.intent]].slots, node.target
+        if target == "none" and node.must_aim:
+            raise wrong(at.path, "must_aim with target 'none'", "leave one of the two out")
         if target == "none" or (target == "nearest" and not slots and not node.must_aim):
             return Aim.NONE, 0
         if not slots:

@@ -62,6 +62,8 @@ class Op(IntEnum):
 COLUMNS = 12
 """Of an instruction: op, frame, a, b, c, e, jump, exit, node, expression, number, unused."""
 OP, FRAME, A, B, C, E, JUMP, EXIT, NODE, EXPRESSION, NUMBER = range(11)
+NODE_OF, INTENT, AIM, WHICH, MUST_AIM, WORD, IN_TICKS, UNTIL = range(8)
+"""Columns of an action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,7 @@ def _guarded(out: _Emitter, spot: spots.Guarded, frame: int) -> None:
 
 
 def _leaf(out: _Emitter, op: Op, spot: Spot, frame: int, **fields: int) -> None:
-    """jump and exit: the nodes of the outermost loop around, or 0 and 0."""
+    """Jump and exit: the nodes of the outermost loop around, or 0 and 0."""
     out.emit(op, spot, frame, jump=out.loop[0], exit=out.loop[1], **fields)
 
 
@@ -289,8 +291,16 @@ def _act(out: _Emitter, spot: spots.Act, frame: int) -> None:
                 for column in (out.schema.slot_columns[slot], distance, *[trades] * (spot.aim == Aim.TRADER)):
                     out.column(int(column))
     out.acts.append(
-        [spot.number, spot.intent, int(spot.aim), spot.which, int(spot.must_aim), spot.word, int(spot.in_ticks)]
-        + [int(spot.until is not None)]
+        [
+            spot.number,
+            spot.intent,
+            int(spot.aim),
+            spot.which,
+            int(spot.must_aim),
+            spot.word,
+            int(spot.in_ticks),
+            int(spot.until is not None),
+        ]  # fmt: skip
     )
     number = out.number(1.0 + spot.limit)
     _leaf(out, Op.ACT, spot, frame, a=len(out.acts) - 1, expression=until, number=number)

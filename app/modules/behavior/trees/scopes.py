@@ -1,4 +1,4 @@
-"""What names mean in a tree: features of the schema, keys of a blackboard, and keys that a subtree knows by other names.
+"""What names mean in a tree: features of the schema, keys of a blackboard, keys that a subtree knows by other names.
 
 It numbers keys; it does not know nodes.
 """

@@ -1,9 +1,9 @@
 """The instructions of composites and decorators as kernels: masks of 64 NPCs in, masks out.
 
-Each takes an instruction `row`, the `frame` of its node, the masks `past` and `bits` by bit of memory, and the registers
-s, f, r (who succeeded, failed, is RUNNING; who is active and none of these was skipped). It returns the registers, who
-is active now, the next instruction's number (or -1: the one that follows) and whose subtree is to be forgotten.
-`program.py` says what the columns of an instruction mean, `twin.py` what a node does.
+Each takes the instruction `pc` of `code`, its node's `level` among the frames, the masks `past` and `bits` by bit of
+memory, and the registers s, f, r (who succeeded, failed, is RUNNING; who is active and none of these was skipped). It
+returns the registers, who is active now, the next instruction (-1: the one that follows) and whose subtree is to be
+forgotten. `program.py` says what the columns of an instruction mean, `twin.py` what a node does.
 """
 
 from __future__ import annotations

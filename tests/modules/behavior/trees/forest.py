@@ -56,11 +56,12 @@ def any_leaf(rng: random.Random) -> Node:
     """A leaf of any kind."""
     intent = rng.choice(LAYOUT.intents)
     targets = ["nearest", "trader", "none", "{a}", *(f"slot{slot}" for slot in intent.slots)] if intent.slots else ["none"]
+    target = rng.choice(targets)
     makers: tuple[Callable[[], Node], ...] = (
         lambda: scripted(rng),
         lambda: nodes.Condition(when=expression(rng)),
         lambda: nodes.Action(
-            intent=intent.name, target=rng.choice(targets), must_aim=bool(intent.slots) and rng.random() < 0.3,
+            intent=intent.name, target=target, must_aim=target != "none" and rng.random() < 0.3,
             until=rng.choice((None, expression(rng))), seconds=rng.choice((None, 0.5, 1.0)),
         ),
         lambda: nodes.Wait(ticks=rng.randint(1, 3)),
