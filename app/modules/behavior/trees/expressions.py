@@ -34,6 +34,7 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<name>[@A-Za-z_][\w]*)|\{(?P<key>[@A-Za-z_]\w*)\}"
     r"|'(?P<text>[^']*)'|(?P<op>&&|\|\||==|!=|<=|>=|[<>!()\-,]))"
 )
+_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*")
 _WORDS = {"and": "&&", "or": "||", "not": "!"}
 _MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
@@ -112,9 +113,9 @@ def word_value(text: str) -> float:
     return float(zlib.crc32(text.encode()) % (1 << 23) + (1 << 23))
 
 
-def negated(expression: Expression) -> Expression:
-    """True where it is false."""
-    return Expression(f"not ({expression.text})", (*expression.tokens, NOT), expression.terms)
+def as_number(text: str) -> float | None:
+    """The number that a text is, or None; `nan` and `inf` are names."""
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def parse(text: str, names: Names, place: str) -> Expression:

@@ -146,19 +146,9 @@ def _run(
         holds = ALL
         if code[pc, EXPRESSION] >= 0:
             holds = lanes.evaluate(
-                code[pc, EXPRESSION],
-                expressions,
-                tokens,
-                terms,
-                bounds,
-                stack,
-                seen,
-                keys,
-                handles,
-                base,
-                count,
+                code[pc, EXPRESSION], expressions, tokens, terms, bounds, stack, seen, keys, handles, base, count,
                 ticked,
-            )
+            )  # fmt: skip
         if op == END:
             break
         if op <= FIXED:
@@ -366,7 +356,8 @@ class Fast:
     ) -> None:  # fmt: skip
         """See trees.tree.Tree.tick."""
         tick(
-            *self._tables, obs, mask, handles, memory.bits, memory.floats, memory.fresh, M(tick_seed(seed, number)), np.float32(dt_s),
-            out.status, out.intents, out.targets, out.leaf, np.empty(self._masks, M), np.empty(self._frames, M),
-            np.zeros(self._lanes, np.float32), np.empty(2 * LANES, np.uint8), np.empty(LANES, np.int16), first, last,
+            *self._tables, obs, mask, handles, memory.bits, memory.floats, memory.fresh, M(tick_seed(seed, number)),
+            np.float32(dt_s), out.status, out.intents, out.targets, out.leaf, np.empty(self._masks, M),
+            np.empty(self._frames, M), np.zeros(self._lanes, np.float32), np.empty(2 * LANES, np.uint8),
+            np.empty(LANES, np.int16), first, last,
         )  # fmt: skip

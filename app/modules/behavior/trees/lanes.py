@@ -86,7 +86,7 @@ def evaluate(
     handles: U32, base: int, count: int, ticked: M,
 ) -> M:  # fmt: skip
     """For whom an expression holds."""
-    top, found = 0, EMPTY
+    top = 0
     for at in range(expressions[number, 0], expressions[number, 1]):
         token = tokens[at]
         if token >= 0:
@@ -104,8 +104,7 @@ def evaluate(
                 stack[top - 1] &= stack[top]
             else:
                 stack[top - 1] |= stack[top]
-    found = M(stack[0])
-    return found
+    return M(stack[0])
 
 
 @HOUSE.bare_part

@@ -48,7 +48,7 @@ class Moments:
 
 
 class Memory:
-    """Of `capacity` NPCs (1 at least), counted by handle; each starts with no bit set and the first values of the keys."""
+    """Of `capacity` NPCs, 1 at least, by handle; each starts with no bit set and the first values of the keys."""
 
     def __init__(self, capacity: int, *, bits: int, floats: int, keys: Mapping[str, float], digest: bytes) -> None:
         capacity = max(capacity, 1)

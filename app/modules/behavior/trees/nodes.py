@@ -1,6 +1,6 @@
 """The native format of a tree: what an author may write in JSON or TOML, as structs.
 
-It knows names and fields, not what they do: `docs/how-to/behavior-trees.md` says that, `twin.py` and `kernels.py` do it.
+It knows names and fields, not what they do: `docs/how-to/behavior-trees.md` says that, `twin.py` does it.
 Imported formats are turned into these same structs.
 """
 
@@ -15,6 +15,8 @@ from app.modules.behavior.trees.limits import COUNT_MAX, SECONDS_MAX
 Label = Annotated[str, msgspec.Meta(max_length=128)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+AnyKey = Annotated[str, msgspec.Meta(pattern=r"^@?[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+"""A key; with @ one of the outermost blackboard."""
 Count = Annotated[int, msgspec.Meta(ge=1, le=COUNT_MAX)]
 Cycles = Annotated[int, msgspec.Meta(ge=-1, le=COUNT_MAX)]
 Time = Annotated[float, msgspec.Meta(gt=0, le=SECONDS_MAX)]
@@ -223,14 +225,14 @@ class Wait(Named, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="wa
 class Set(Named, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="set"):
     """Write a number, another key or a linear feature to a key of the blackboard; success."""
 
-    key: Key
+    key: AnyKey
     to: float | Text
 
 
 class Add(Named, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="add"):
     """Add to a key of the blackboard; success."""
 
-    key: Key
+    key: AnyKey
     by: float | Text
 
 

@@ -127,7 +127,7 @@ class _Builder:
         return [self.build(child, self._step(child, index, at)) for index, child in enumerate(node.children)]
 
     def _step(self, child: Node, index: int, at: _Place, cycles: int = 1) -> _Place:
-        label = child.name or f"{label_of(child)} {index + 1}"
+        label = child.name or _unnamed(child, index)
         return _Place(f"{at.path}/{label}", at.depth + 1, at.cycles * cycles, at.within, at.scope)
 
     def _take_bits(self, count: int) -> int:
@@ -330,6 +330,13 @@ class _Builder:
             case nodes.SubTree():
                 return self._skips(self._trees[node.tree])
         return any(map(self._skips, children_of(node)))
+
+
+def _unnamed(node: Node, index: int) -> str:
+    """What stands in a path for a node without a name, different for each of its parent's."""
+    if isinstance(node, nodes.Condition):
+        return f"{node.when[:60]} #{index + 1}"
+    return f"{node.intent if isinstance(node, nodes.Action) else label_of(node)} #{index + 1}"
 
 
 def label_of(node: nodes.Named) -> str:

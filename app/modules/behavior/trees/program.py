@@ -290,18 +290,8 @@ def _act(out: _Emitter, spot: spots.Act, frame: int) -> None:
                 trades, distance = out.schema.aim_columns[slot].tolist()
                 for column in (out.schema.slot_columns[slot], distance, *[trades] * (spot.aim == Aim.TRADER)):
                     out.column(int(column))
-    out.acts.append(
-        [
-            spot.number,
-            spot.intent,
-            int(spot.aim),
-            spot.which,
-            int(spot.must_aim),
-            spot.word,
-            int(spot.in_ticks),
-            int(spot.until is not None),
-        ]  # fmt: skip
-    )
+    flags = (int(spot.must_aim), spot.word, int(spot.in_ticks), int(spot.until is not None))
+    out.acts.append([spot.number, spot.intent, int(spot.aim), spot.which, *flags])
     number = out.number(1.0 + spot.limit)
     _leaf(out, Op.ACT, spot, frame, a=len(out.acts) - 1, expression=until, number=number)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from app.core.errors import nearest
 from app.modules.behavior.schema import Schema
-from app.modules.behavior.trees.expressions import Cell, Column, Named
+from app.modules.behavior.trees.expressions import Cell, Column, Named, as_number
 from app.modules.behavior.trees.limits import wrong
 
 
@@ -68,10 +68,10 @@ class Scope:
 
     def _outer(self, name: str, place: str) -> Named:
         """What a remapping names out here: a number, or a key, made here where this scope is private."""
-        try:
-            return float(name)
-        except ValueError:
-            found = self.find(name)
+        value = as_number(name)
+        if value is not None:
+            return value
+        found = self.find(name)
         if found is None and self._parent is not None and not self.shares:
             return Cell(self._create(name))
         if found is None:

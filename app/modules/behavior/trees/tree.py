@@ -19,7 +19,7 @@ from app.modules.behavior.trees.memory import U32, Memory, Moments, Outcome
 from app.modules.behavior.trees.nodes import Authored
 from app.modules.behavior.trees.plan import make_plan
 from app.modules.behavior.trees.program import lay_out
-from app.modules.behavior.trees.spots import Status
+from app.modules.behavior.trees.twin import Visit
 
 
 class Ticker(Protocol):
@@ -105,7 +105,7 @@ class Tree:
 
     def explain(
         self, obs: F32, mask: U8, handle: int, before: Moments, seed: int, number: int, dt_s: float
-    ) -> list[tuple[str, Status]]:
+    ) -> list[Visit]:
         """What one NPC's tick visited, in order, with each node's answer.
 
         `obs` (features,), `mask` (intents,) and `before` (one row) are what the tick had.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,14 @@ from app.modules.behavior.trees.spots import Aim, Mode, Source, Spot, Status
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 SUCCESS, FAILURE, RUNNING, SKIPPED = Status.SUCCESS, Status.FAILURE, Status.RUNNING, Status.SKIPPED
+
+
+class Visit(NamedTuple):
+    """A node that was ticked, and what it answered."""
+
+    path: str
+    status: Status
+    number: int
 
 
 @dataclass(slots=True)
@@ -46,7 +54,7 @@ class Row:
     actor: spots.Act | None = None
     target: int = NONE
     leaf: int = -1
-    visits: list[tuple[str, Status]] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -105,9 +113,9 @@ class Row:
     def tick(self, spot: Spot) -> Status:
         """Tick a node and all that it ticks."""
         at = len(self.visits)
-        self.visits.append((spot.path, SKIPPED))
+        self.visits.append(Visit(spot.path, SKIPPED, spot.number))
         status = _TICKS[type(spot)](spot, self)
-        self.visits[at] = (spot.path, status)
+        self.visits[at] = Visit(spot.path, status, spot.number)
         if not spot.children:
             self.leaf = spot.number
         return status

@@ -55,8 +55,8 @@ def scripted(rng: random.Random) -> Node:
 def any_leaf(rng: random.Random) -> Node:
     """A leaf of any kind."""
     intent = rng.choice(LAYOUT.intents)
-    targets = ["nearest", "trader", "none", "{a}", *(f"slot{slot}" for slot in intent.slots)] if intent.slots else ["none"]
-    target = rng.choice(targets)
+    slots = [f"slot{slot}" for slot in intent.slots]
+    target = rng.choice(["nearest", "trader", "none", "{a}", *slots] if slots else ["none"])
     makers: tuple[Callable[[], Node], ...] = (
         lambda: scripted(rng),
         lambda: nodes.Condition(when=expression(rng)),
@@ -140,7 +140,9 @@ def any_node(rng: random.Random, below: Callable[[int], tuple[Node, ...]]) -> No
     return rng.choice(makers)()
 
 
-def grow(rng: random.Random, budget: int, inner: Callable[..., Node], leaf: Callable[..., Node], depth: int = 0) -> Node:
+def grow(
+    rng: random.Random, budget: int, inner: Callable[..., Node], leaf: Callable[..., Node], depth: int = 0
+) -> Node:
     """A tree of about `budget` nodes."""
     if budget <= 1 or depth > 12:
         return leaf(rng)
