@@ -170,9 +170,9 @@ def _priority(
 
 @HOUSE.bare(
     _read(_I, 2), _read(_I, 1), _read(_I, 2), _read(_F, 2), _read(_N, 1), _read(_I, 2), _read(_I, 2), _read(_B, 2),
-    _read(_S, 2), _read(_I, 2), _read(_I, 1), _read(_F, 2), _read(_I, 1), _read(_F, 1), _read(_B, 2), _read(_F, 2), _read(_B, 2),
-    _read(_W, 1), _read(_F, 2), _read(_F, 1), _Q, _B[::1], _B[::1], _B[::1], _H[::1], _Q[::1], _F[:, ::1], _I[::1],
-    _N, _N,
+    _read(_S, 2), _read(_I, 2), _read(_I, 1), _read(_F, 2), _read(_I, 1), _read(_F, 1), _read(_B, 2),
+    _read(_F, 2), _read(_B, 2), _read(_W, 1), _read(_F, 2), _read(_F, 1), _Q, _B[::1], _B[::1], _B[::1], _H[::1],
+    _Q[::1], _F[:, ::1], _I[::1], _N, _N,
 )  # fmt: skip
 def decide(
     expressions: I32, tokens: I32, terms: I32, bounds: F32, used: NDArray[np.intp], slots: I32, acts: I32, first: U8,
@@ -228,7 +228,8 @@ class Fast:
     def __init__(self, layout: Layout, tables: Tables) -> None:
         self._tables = (
             layout.expressions, layout.tokens, layout.terms, layout.bounds, layout.used, layout.slots, layout.acts,
-            tables.first, tables.cost, layout.wishes, layout.ramps, layout.ramp_of, layout.roles, layout.weights, layout.aims,
+            tables.first, tables.cost, layout.wishes, layout.ramps, layout.ramp_of, layout.roles, layout.weights,
+            layout.aims,
         )  # fmt: skip
         self._words = (len(layout.used) + layout.keys, LANES)
 

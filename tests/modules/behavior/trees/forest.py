@@ -177,22 +177,23 @@ class Peer:
     def __init__(self, node: Node) -> None:
         self.obs = np.zeros(0, np.float32)
         self.mask = np.zeros(0, np.uint8)
-        self.wanted = -1
+        self.wanted, self._count = -1, 0
         self.root = self._build(node)
 
-    def tick(self, obs: NDArray[np.float32], mask: NDArray[np.uint8]) -> tuple[Status, int, int]:
-        """Status, the intent of the last action that acted or -1, and how many leaves were ticked."""
+    def tick(self, obs: NDArray[np.float32], mask: NDArray[np.uint8]) -> tuple[Status, int, list[int]]:
+        """Status, the intent of the last action that acted or -1, and the leaves ticked, by number in preorder."""
         self.obs, self.mask, self.wanted = obs, mask, -1
-        leaves = sum(not visited.children for visited in self.root.tick())
+        leaves = [visited.number for visited in self.root.tick() if isinstance(visited, _Leaf)]
         return self.root.status, self.wanted, leaves
 
     def holds(self, text: str) -> bool:
         return bool(self.obs[LAYOUT.columns[text.split()[0]]] > 0.5)
 
     def _build(self, node: Node) -> py_trees.behaviour.Behaviour:
-        name = node.name or "node"
+        name, number = node.name or "node", self._count
+        self._count += 1
         if isinstance(node, nodes.Condition | nodes.Action):
-            return _Leaf(self, node)
+            return _Leaf(self, node, number)
         if isinstance(node, nodes.Composite):
             return self._composite(node, name, [self._build(child) for child in node.children])
         assert isinstance(node, nodes.Decorator)
@@ -246,9 +247,9 @@ class Peer:
 class _Leaf(py_trees.behaviour.Behaviour):
     """A condition or an action, as `scripted` makes them."""
 
-    def __init__(self, peer: Peer, node: nodes.Condition | nodes.Action) -> None:
+    def __init__(self, peer: Peer, node: nodes.Condition | nodes.Action, number: int) -> None:
         super().__init__(node.name or "leaf")
-        self._peer, self._node = peer, node
+        self._peer, self._node, self.number = peer, node, number
 
     def update(self) -> Status:
         if isinstance(self._node, nodes.Condition):
