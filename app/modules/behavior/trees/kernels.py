@@ -97,24 +97,25 @@ def _act(
     acts: I32, act: int, slots: I32, aims: U8, mask: U8, base: int, count: int, active: M, holds: M, edge: np.float32,
     dt_s: np.float32, seen: F32, keys: F32, old: F32, new: F32, goal: U8, nearest: F32,
 ) -> tuple[M, M, M]:  # fmt: skip
-    """Who is done with an action, who may not do it, and who does it now; `goal` is where they aim."""
-    fine, over = active, EMPTY
+    """Who is done with an action, who cannot do it, and who does it now; `goal` is where they aim."""
+    may, over, word = active, EMPTY, acts[act, WORD]
     if acts[act, INTENT] >= 0:
-        fine &= lanes.may(acts[act, INTENT], mask, base, count)
+        may &= lanes.may(acts[act, INTENT], mask, base, count)
+    if acts[act, UNTIL]:
+        over |= may & holds
+    if word >= 0:
+        lanes.elapse(old, word, SECOND if acts[act, IN_TICKS] else dt_s)
+        over |= may & lanes.reached(old, word, edge)
+    wants = may & ~over
     if acts[act, AIM] != NO_AIM:
         aimed = lanes.aim(acts, act, slots, aims, seen, keys, goal, nearest)
-        fine &= aimed if acts[act, MUST_AIM] else ALL
+        wants &= aimed if acts[act, MUST_AIM] else ALL
     else:
         for lane in range(LANES):
             goal[lane] = NOBODY
-    if acts[act, UNTIL]:
-        over |= fine & holds
-    word = acts[act, WORD]
     if word >= 0:
-        lanes.elapse(old, word, SECOND if acts[act, IN_TICKS] else dt_s)
-        over |= fine & lanes.reached(old, word, edge)
-        lanes.put(new, old, word, fine & ~over)
-    return over, active & ~fine, fine & ~over
+        lanes.put(new, old, word, wants)
+    return over, active & ~(over | wants), wants
 
 
 @HOUSE.bare_part

@@ -208,7 +208,7 @@ class Action(Named, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
     target: Label = "nearest"
     """`nearest` or `trader` of the intent's slots, `none`, `slot0` and so on, or `{key}` that holds a slot."""
     must_aim: bool = False
-    """Fail where the target is not there."""
+    """Fail where the target is not there, unless the action is over."""
     until: Text | None = None
     seconds: Time | None = None
     ticks: Count | None = None

@@ -310,15 +310,16 @@ def _test(spot: spots.Test, row: Row) -> Status:
 def _act(spot: spots.Act, row: Row) -> Status:
     if spot.intent >= 0 and not row.mask[spot.intent]:
         return FAILURE
-    if spot.must_aim and target_of(spot, row) == NONE:
-        return FAILURE
-    over = spot.until is not None and row.holds(spot.until, spot.number)
+    over, elapsed = spot.until is not None and row.holds(spot.until, spot.number), ZERO
     if spot.word >= 0:
         elapsed = row.elapsed(spot.word, in_ticks=spot.in_ticks)
         over |= bool(elapsed >= np.float32(1.0 + spot.limit))
-        row.floats[spot.word] = ZERO if over else elapsed
     if over:
         return SUCCESS
+    if spot.must_aim and target_of(spot, row) == NONE:
+        return FAILURE
+    if spot.word >= 0:
+        row.floats[spot.word] = elapsed
     if spot.intent >= 0:
         row.actor, row.target = spot, target_of(spot, row)
     return SUCCESS if spot.until is None and spot.word < 0 else RUNNING

@@ -30,8 +30,7 @@ def random_tree(seed: int, budget: int) -> Tree:
     try:
         return forest.make(forest.grow(random.Random(seed), budget, forest.any_node, forest.any_leaf))
     except Invalid as error:
-        assert "loops within loops" in error.message
-        assume(False)
+        assume("loops within loops" not in error.message)
         raise
 
 
