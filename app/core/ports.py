@@ -64,7 +64,10 @@ class Network(Engine, Protocol):
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The model file's own metadata, such as its schema fingerprint."""
+        """The model file's own metadata, such as its schema fingerprint, and what the engine knows of it.
+
+        `sha256` is the file's hash and `runtime` what runs it, with its version, where the engine has a file.
+        """
         ...
 
     async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays: ...

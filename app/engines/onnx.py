@@ -41,11 +41,12 @@ class Engine:
     def __init__(
         self, name: str, session: Any, *, asked: tuple[str, ...], provider: str,
         missing: tuple[tuple[str, str], ...], batch_rows_max: int, queue_rows_max: int, workers_max: int,
+        made_of: Mapping[str, str],
     ) -> None:  # fmt: skip
         self._name, self._asked, self._provider, self._missing = name, asked, provider, missing
         self._session = session
         self._outputs = [output.name for output in session.get_outputs()]
-        self._metadata: Mapping[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+        self._metadata: Mapping[str, str] = {**session.get_modelmeta().custom_metadata_map, **made_of}
         self.row_us = self._warm(batch_rows_max)
         row_us, on_cpu = max(self.row_us, 1e-3), provider == "cpu"
         self._batcher = Batcher(
@@ -66,7 +67,7 @@ class Engine:
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The model file's own metadata."""
+        """The model file's own metadata, with the file's `sha256` and the `runtime`."""
         return self._metadata
 
     def status(self) -> EngineStatus:
@@ -142,6 +143,7 @@ def open_onnx(
     return Engine(
         name, session, asked=tuple(providers), provider=provider, missing=missing,
         batch_rows_max=batch_rows_max, queue_rows_max=queue_rows_max, workers_max=workers_max,
+        made_of={"sha256": entry.sha256, "runtime": f"onnxruntime {onnxruntime.__version__}"},
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from app.modules.behavior.brains import Answer, Brains, Question, in_spans, off_
 from app.modules.behavior.directives import Directives
 from app.modules.behavior.logic import Flag, Taste
 from app.modules.behavior.recent import Decision, Kept, Recent
+from app.modules.behavior.recorder import Recorder
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
 from app.world.events import IntentSet
@@ -41,9 +42,11 @@ class _Prepared:
 class Behavior:
     """One method for each message."""
 
-    def __init__(self, *, settings: Settings, worlds: Worlds, journal: Journal, brains: Brains) -> None:
+    def __init__(
+        self, *, settings: Settings, worlds: Worlds, journal: Journal, brains: Brains, recorder: Recorder | None = None
+    ) -> None:
         self._settings, self._worlds, self._journal, self._brains = settings, worlds, journal, brains
-        self._schema = brains.schema
+        self._schema, self._recorder = brains.schema, recorder
         intents, share = len(self._schema.intents), settings.taste_share
         self._tastes = logic.taste_table(intents, share) if share > 0.0 else np.zeros((1, intents), np.float32)
         self._directives = Directives(self._schema, worlds_max=settings.recent_worlds_max)
@@ -65,6 +68,11 @@ class Behavior:
         question = ready.question
         kept = Kept(tick.number, handles, question.obs, question.mask, choice, rung_of, self._brains.names)
         self._recent.keep(call.tenant, call.world, kept)
+        if self._recorder is not None:
+            self._recorder.offer(
+                (call.tenant, call.world), kept, self._brains, flags=ready.flags, seed=question.taste.seed,
+                game_s=world.state.game_s, taste_share=self._settings.taste_share,
+            )  # fmt: skip
         errors = _errors(request, ready.flags) if ready.seen else ()
         rows = len(handles)
         engine = self._brains.provider if rung == "policy" else self._brains.passes.name

@@ -10,7 +10,9 @@ from app.core.module import Binary, Handler, Module, Scope
 from app.core.ports import Journal, Network
 from app.modules.behavior import considerations, frames, messages, schema
 from app.modules.behavior.brains import RUNGS, Brains
+from app.modules.behavior.feedback import Feedbacks
 from app.modules.behavior.handler import Behavior
+from app.modules.behavior.recorder import Recorder
 from app.modules.behavior.settings import Settings
 from app.world.state import Worlds
 
@@ -26,8 +28,12 @@ def build(
     watcher: Watcher,
     policy: Network | None,
     rungs: Sequence[str] = RUNGS,
+    recorder: Recorder | None = None,
 ) -> Module:
-    """The module over its ports; without a policy the ladder starts at the utility rung. Reflex is always last."""
+    """The module over its ports; without a policy the ladder starts at the utility rung. Reflex is always last.
+
+    The module closes the `recorder`; without one no play is recorded.
+    """
     layout = schema.load(SCHEMA)
     brains = Brains(
         layout,
@@ -38,7 +44,8 @@ def build(
         clock=clock,
         watcher=watcher,
     )
-    handler = Behavior(settings=settings, worlds=worlds, journal=journal, brains=brains)
+    handler = Behavior(settings=settings, worlds=worlds, journal=journal, brains=brains, recorder=recorder)
+    feedbacks = Feedbacks(settings=settings.recording, worlds=worlds, recorder=recorder, clock=clock)
     return Module(
         name="behavior",
         rungs=brains.names,
@@ -55,7 +62,15 @@ def build(
             Handler(
                 messages.SetIntent, messages.IntentAccepted, handler.intent, Scope.WRITE, settings.explain_deadline_ms
             ),
+            Handler(
+                messages.Feedback,
+                messages.FeedbackRecorded,
+                feedbacks.feedback,
+                Scope.PLAY,
+                settings.explain_deadline_ms,
+            ),
         ),
         warm=brains.warm,
+        close=recorder.close if recorder is not None else None,
         describe=handler.describe,
     )
