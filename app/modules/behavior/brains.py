@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import Clock, Deadline
-from app.core.errors import EngineDown
+from app.core.errors import EngineDown, NotFound, nearest
 from app.core.ladder import Ladder, Rung, Watcher
 from app.core.ports import Network
 from app.modules.behavior import logic
@@ -103,6 +103,13 @@ class Brains:
     async def decide(self, question: Question, deadline: Deadline) -> tuple[Answer, str]:
         """Everyone's decisions in time, and the rung that led."""
         return await self._ladder.run(question, deadline)
+
+    async def answer_as(self, rung: str, question: Question, deadline: Deadline) -> Answer:
+        """What one rung answers by itself, for replays; raises NotFound for a rung that these brains lack."""
+        found = next((each for each in self._ladder.rungs if each.name == rung), None)
+        if found is None:
+            raise NotFound(f"no rung {rung!r} here", hint=nearest(rung, self.names))
+        return await found.answer(question, deadline)
 
     async def logits(self, obs: F32, deadline: Deadline) -> F32:
         """The policy's raw output (n, intents + slots); raises EngineDown when there is no policy."""

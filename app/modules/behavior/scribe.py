@@ -110,9 +110,10 @@ class Scribe:
         rows = drawn(moment, self._settings)
         if rows is not None and not len(rows):
             return
-        arrays = {"flags": moment.flags, "mask": _packed(moment.mask), **moment.arrays}
+        arrays = {"flags": moment.flags, "mask": moment.mask, **moment.arrays}
         if rows is not None:
             arrays = {name: array[rows] for name, array in arrays.items()}
+        arrays["mask"] = _packed(arrays["mask"])
         book = self._book(moment.tenant, moment.world)
         path = self._turn(book, moment.nbytes)
         number = book.contexts.get(moment.context)
