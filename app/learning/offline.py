@@ -182,9 +182,8 @@ class _Run:
         progress = self.progress
         progress.phase, progress.phase_began, progress.best_loss, self._best = phase, share, float("inf"), {}
         if phase == "value":
-            self._aim_value(
-                datasets.discounted(self.plays.reward, self.plays.trajectory, self.options.discount), self._far()
-            )
+            reward = self.plays.reward.astype(np.float64)
+            self._aim_value(datasets.discounted(reward, self.plays.trajectory, self.options.discount), self._far())
         elif phase == "value again":
             values = self.values()
             self._aim_value(values + self.advantages(values), ~self._cut())

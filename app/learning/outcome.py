@@ -156,7 +156,8 @@ def draw(curve: Sequence[Point], bounds: Bounds, path: Path) -> None:
 def _phases(curve: Sequence[Point]) -> list[tuple[str, int, int]]:
     """(phase, its first point, its last point)."""
     firsts = [at for at in range(len(curve)) if at == 0 or curve[at].phase != curve[at - 1].phase]
-    return [(curve[first].phase, first, (firsts + [len(curve)])[number + 1] - 1) for number, first in enumerate(firsts)]
+    lasts = [at - 1 for at in (*firsts[1:], len(curve))]
+    return [(curve[first].phase, first, last) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def rows_of(report: Report) -> list[tuple[str, str]]:
