@@ -28,6 +28,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "doctor": ("app.cli.doctor:doctor", "Say what this machine can run and what is missing."),
     "profile": ("app.cli.profiles:profile", "Show the profile with the origin of every value."),
     "train": ("app.cli.train:train", "Teach a policy on this machine."),
+    "behavior": ("app.cli.behavior:behavior", "Repeat recorded decisions, or export them."),
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),

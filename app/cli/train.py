@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli.train_offline import offline
 from app.core.errors import EngineDown
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ SCHEMA = "open_world"
 @click.group()
 def train() -> None:
     """Teach policies."""
+
+
+train.add_command(offline)
 
 
 @train.command()

@@ -55,9 +55,9 @@ class Options:
     method: Method = "awr"
     discount: float = 0.99
     """Per decision of an NPC."""
-    trace: float = 0.95
+    trace: float = 0.9
     """Lambda of the advantages."""
-    temperature: float = 0.5
+    temperature: float = 0.25
     """Of the weights, in spreads of the advantages; smaller follows the best decisions more closely."""
     weight_max: float = 20.0
     part_rows: int = 2_048
@@ -186,7 +186,7 @@ class _Run:
             self._aim_value(datasets.discounted(reward, self.plays.trajectory, self.options.discount), self._far())
         elif phase == "value again":
             values = self.values()
-            self._aim_value(values + self.advantages(values), ~self._cut())
+            self._aim_value(values + self.advantages(values), ~self.cut())
         elif phase == "clone":
             self.weights = np.ones(len(self.plays), np.float32)
         else:
@@ -271,11 +271,11 @@ class _Run:
     def awr_weights(self) -> F32:
         """(N,) of the decisions under the baseline as it is."""
         return awr.weigh(
-            self.advantages(self.values()), self.plays.obs, self.layout, ~self._cut(),
+            self.advantages(self.values()), self.plays.obs, self.layout, ~self.cut(),
             temperature=self.options.temperature, most=self.options.weight_max,
         )  # fmt: skip
 
-    def _cut(self) -> Bools:
+    def cut(self) -> Bools:
         """(N,) last rows of trajectories that merely break off: what came of them is not known."""
         return self.plays.last & ~self.plays.ends
 
@@ -369,13 +369,12 @@ def _export(run: _Run, net: Net, led: tuple[str, ...], out: Path) -> str:
 def _estimates(run: _Run, net: Net) -> tuple[offpolicy.Estimate | None, dict[str, offpolicy.Estimate]]:
     """What the policy would have earned on held-out play: of all NPCs, and of each role."""
     plays = run.plays.at(run.held)
-    rows, values = Rows.of(plays), run.values()[run.held]
+    rows, counted = Rows.of(plays), ~run.cut()[run.held]
+    gain = run.advantages(run.values())[run.held]
     old, new = (awr.likelihood(run.layout, each, rows) for each in (run.clone, net))
 
     def over(part: Bools) -> offpolicy.Estimate | None:
-        return offpolicy.estimate(
-            plays.at(part), old[part], new[part], values[part], discount=run.options.discount, seed=run.options.seed
-        )
+        return offpolicy.estimate(plays, old, new, gain, counted & part, seed=run.options.seed)
 
     role = plays.obs[:, run.layout.role_columns].argmax(1) if run.layout.roles else np.zeros(len(plays))
     found = {name: over(np.asarray(role == number)) for number, name in enumerate(run.layout.roles)}

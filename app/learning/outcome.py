@@ -38,7 +38,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     agreement_min: float
     """Share of held-out decisions, weighted as learned, in which its first choice is the recorded one."""
     worse_max: float
-    """Return of a window by which it may be estimated worse than what was recorded, beyond the interval."""
+    """Reward of a decision by which it may be estimated worse than what was recorded, beyond the interval."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +81,8 @@ def refusal(agreement: float, found: Estimate | None, roles: Sequence[str], boun
         worst = found.difference.mean + found.difference.half
         if worst < -bounds.worse_max:
             return (
-                f"its estimated return is {found.difference.mean:+.4f} ± {found.difference.half:.4f} beside what was "
-                f"recorded, {-worst - bounds.worse_max:.4f} beyond the bound"
+                f"a decision is estimated {found.difference.mean:+.4f} ± {found.difference.half:.4f} beside a "
+                f"recorded one, {-worst - bounds.worse_max:.4f} beyond the bound"
             )
     if not roles:
         return "no role has enough rows in which it is not worse"
@@ -111,7 +111,7 @@ def snippet(report: Report, *, id: str, command: str, features: int, outputs: in
     ]
     if found is not None:
         gap = f"{found.difference.mean:+.4f} ± {found.difference.half:.4f}, {found.word}"
-        lines.append(f'estimate = "{found.policy.mean:.4f} against {found.recorded.mean:.4f}, {gap}"')
+        lines.append(f'estimate = "a decision beside a recorded one: {gap}"')
     return "\n".join(lines) + "\n"
 
 
@@ -171,10 +171,8 @@ def rows_of(report: Report) -> list[tuple[str, str]]:
     ]
     if found is not None:
         gap = f"{found.difference.mean:+.4f} ± {found.difference.half:.4f}"
-        out.append(
-            (f"return of {found.decisions}", f"{found.policy.mean:.4f} estimated, {found.recorded.mean:.4f} recorded")
-        )
-        out.append(("difference", f"{gap}: {found.word}; {found.effective_share:.0%} of the windows speak"))
+        out.append(("estimate", f"a decision is worth {gap} beside a recorded one: {found.word}"))
+        out.append(("which rests on", f"{found.effective_share:.0%} of {found.decisions:,} held-out decisions"))
     out.append(("leads", ", ".join(report.roles) or "no role"))
     return out
 
