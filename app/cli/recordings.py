@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from app.cli.options import load_profile, profile_options
 from app.core.clock import SystemClock
 from app.core.errors import Conflict, Invalid, NotFound
+from app.core.ports import Network
 from app.core.profile import Profile
 from app.modules.behavior import considerations, recordings, schema
 from app.modules.behavior.brains import Brains
@@ -75,13 +77,7 @@ async def _replay(profile: Profile, reader: Reader) -> Replayed:
         key = (context.schema, context.fingerprint)
         if key not in made:
             layout = layout_of(*key)
-            made[key] = layout and Brains(
-                layout, considerations.load(layout.name, layout), policy=policy, rungs=profile.ladder["behavior"],
-                settings=profile.modules["behavior"], clock=SystemClock(), watcher=_Silent(),
-            )  # fmt: skip
-            brains = made[key]
-            if brains is not None:
-                brains.warm()
+            made[key] = _brains(layout, profile, policy) if layout is not None else None
         return made[key]
 
     try:
@@ -90,13 +86,23 @@ async def _replay(profile: Profile, reader: Reader) -> Replayed:
         await engines.close()
 
 
+def _brains(layout: Schema, profile: Profile, policy: Network | None) -> Brains:
+    """The brains that a server of the profile would have, warm."""
+    found = Brains(
+        layout, considerations.load(layout.name, layout), policy=policy, rungs=profile.ladder["behavior"],
+        settings=profile.modules["behavior"], clock=SystemClock(), watcher=_Silent(),
+    )  # fmt: skip
+    found.warm()
+    return found
+
+
 def layout_of(name: str, fingerprint: str) -> Schema | None:
     """The schema of that name if it has the same layout as then; None where there is none."""
     try:
-        found = schema.load(name)
+        found = schema.load(name) if name.isidentifier() else None
     except FileNotFoundError:
         return None
-    return found if found.fingerprint == fingerprint else None
+    return found if found is not None and found.fingerprint == fingerprint else None
 
 
 def _tell(found: Replayed, reader: Reader) -> None:
@@ -179,7 +185,7 @@ def plays_of(path: Path, layout: Schema, *, rows_max: int = ROWS_MAX) -> Plays:
     return collector.plays()
 
 
-def _columns(plays: Plays, layout: Schema) -> dict[str, np.ndarray]:
+def _columns(plays: Plays) -> dict[str, NDArray[Any]]:
     """Name -> column (N,), in the order in which they are written, without observations and masks."""
     return {
         "world": np.array(plays.worlds)[plays.world], "npc": plays.npc, "tick": plays.tick,
@@ -190,10 +196,11 @@ def _columns(plays: Plays, layout: Schema) -> dict[str, np.ndarray]:
 
 
 def _write_npz(plays: Plays, layout: Schema, out: Path) -> None:
-    np.savez(
-        out, obs=plays.obs, mask=plays.mask, features=np.array(layout.feature_names),
-        intents=np.array(layout.intent_names), **_columns(plays, layout),
-    )  # fmt: skip
+    columns: dict[str, Any] = {
+        "obs": plays.obs, "mask": plays.mask, "features": np.array(layout.feature_names),
+        "intents": np.array(layout.intent_names), **_columns(plays),
+    }  # fmt: skip
+    np.savez(out, **columns)
 
 
 def _write_parquet(plays: Plays, layout: Schema, out: Path) -> None:
@@ -205,7 +212,7 @@ def _write_parquet(plays: Plays, layout: Schema, out: Path) -> None:
             "the package 'pyarrow' is not installed", hint="uv sync --extra features, or write .npz"
         ) from error
 
-    columns = {name: pa.array(column) for name, column in _columns(plays, layout).items()}
+    columns = {name: pa.array(column) for name, column in _columns(plays).items()}
     for column, name in enumerate(layout.feature_names):
         columns[f"obs.{name}"] = pa.array(np.ascontiguousarray(plays.obs[:, column]))
     for column, name in enumerate(layout.intent_names):

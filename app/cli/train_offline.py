@@ -64,6 +64,7 @@ def offline(folder: Path, name: str, start: str, agreement_min: float, worse_max
     seen = schema_of(name)
     layout, plays = layout_of(seen), plays_of(folder, seen)
     began = None if start == NOTHING else learner.weights_of(_file(start), layout)
+    (out / "catalog.toml").unlink(missing_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[words]}"))
     with Progress(*columns) as progress:
         task = progress.add_task(f"learning from {len(plays):,} decisions", total=1.0, words="")

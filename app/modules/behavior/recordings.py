@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import Broken, Malformed, NotFound
-from app.modules.behavior.schema import F32, U8
+from app.modules.behavior.schema import F32, NONE, U8
 
 FORMAT = 1
 SUFFIX = ".ikrec"
@@ -208,9 +208,9 @@ class Reader:
                     segment = head
                 case Context():
                     contexts.append(head)
-                case Tick() if segment is not None and head.context < len(contexts):
+                case Tick() if segment is not None and sound(head, contexts, arrays):
                     yield Played(segment, contexts[head.context], head, arrays)
-                case Feedback() if segment is not None:
+                case Feedback() if segment is not None and sound_feedback(arrays):
                     yield Rewarded(segment, head, arrays)
                 case _:
                     self._lose(path, at, 0)
@@ -236,6 +236,30 @@ class Reader:
     def _lose(self, path: Path, at: int, count: int) -> None:
         self.lost_bytes += count
         self.damaged_files.add(f"{path.name} at byte {at}")
+
+
+def sound(head: Tick, contexts: Sequence[Context], arrays: Arrays) -> bool:
+    """Whether a tick's arrays are those that its context tells of, so that whoever reads it may rely on them."""
+    if not 0 <= head.context < len(contexts):
+        return False
+    context, rows = contexts[head.context], len(arrays.get("handles", ()))
+    wanted = {
+        "handles": ("<u4", (rows,)), "flags": ("|u1", (rows,)), "rung_of": ("|u1", (rows,)),
+        "intents": ("|u1", (rows,)), "targets": ("|u1", (rows,)), "confidence": ("<f4", (rows,)),
+        "mask": ("|u1", (rows, -(-len(context.intents) // 8))), "obs": ("<f4", (rows, len(context.features))),
+    }  # fmt: skip
+    for name, said in wanted.items():
+        if name not in arrays or (arrays[name].dtype.str, arrays[name].shape) != said:
+            return False
+    intents = arrays["intents"]
+    named = bool(((intents < len(context.intents)) | (intents == NONE)).all())
+    return named and bool((arrays["rung_of"] < len(context.rungs)).all())
+
+
+def sound_feedback(arrays: Arrays) -> bool:
+    """Whether feedback has one reward for each handle."""
+    kinds = [(arrays[name].dtype.str, arrays[name].ndim) for name in ("handles", "reward") if name in arrays]
+    return kinds == [("<u4", 1), ("<f4", 1)] and len(arrays["handles"]) == len(arrays["reward"])
 
 
 def whole(data: mmap.mmap | bytes, at: int) -> tuple[Head, Arrays, int] | None:

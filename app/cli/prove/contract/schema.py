@@ -29,6 +29,7 @@ REFUSED = ("401", "403", "404", "409", "413", "429", "503", "504")
 """What may become of valid data, given who asks, for what, when and how much."""
 RULES = {
     "behavior.decide": "observations come in exactly one of four forms, as wide as the schema that is named",
+    "behavior.feedback": "there is one reward for each NPC, and the profile may record nothing",
     "behavior.intent": "the intents are those of the schema that is named",
     "dialogue.open": "speakers must be of the world, and an NPC does not speak with itself",
     "dialogue.say": "a speaker must take part in the dialogue",
