@@ -6,6 +6,7 @@ What reads files (a module) and what learns (`app/learning/`) do not know each o
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ from app.modules.behavior.schema import Schema
 if TYPE_CHECKING:
     from app.learning.datasets import Plays
 
+DIFFERS = 1
+"""Exit code of a replay that did not decide the same."""
 ROWS_MAX = 4_000_000
 path_argument = click.argument("path", type=click.Path(path_type=Path))
 
@@ -62,7 +65,7 @@ def replay(path: Path, mode: str, file: Path | None, assignments: tuple[str, ...
     else:
         _tell(found, reader)
     if not found.equal:
-        raise click.exceptions.Exit(1)
+        sys.exit(DIFFERS)
 
 
 async def _replay(profile: Profile, reader: Reader) -> Replayed:

@@ -75,7 +75,7 @@ async def test_play_recorded_over_a_socket_replays_in_another_process_after_a_ki
 
     code, said = replayed(folder, "--mode", "1")
     assert (code, said["equal"]) == (1, False)
-    assert said["unrepeated_rows"] == sum(rows for rung, rows in said["rungs"].items() if False) + 10 * (NPCS - 1)
+    assert said["unrepeated_rows"] == said["rungs"]["policy"] >= 9 * (NPCS - 1)
     assert any("another model" in why for why in said["why"])
 
     torn = files(folder)[-1]
