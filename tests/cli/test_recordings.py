@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from app.core.errors import Conflict, Invalid, NotFound
 from tests.modules.behavior.playing import decide, files, recording, reward
 from tests.modules.behavior.stage import LAYOUT, handles
 
-NPCS, TICKS = 30, 60
+NPCS, TICKS = 200, 40
 
 
 def asked(command: Any, *arguments: object) -> Result:
@@ -28,18 +29,22 @@ def asked(command: Any, *arguments: object) -> Result:
     return found
 
 
-@pytest.fixture
-async def played(tmp_path: Path) -> Path:
-    """A recording in which a row's first feature is its worth."""
-    async with recording(tmp_path / "rec", npcs=NPCS) as on:
+async def play(folder: Path) -> None:
+    """Record ticks whose rewards grow with the handle, and repeat every seven."""
+    async with recording(folder, npcs=NPCS) as on:
         for tick in range(TICKS):
             await decide(on, NPCS, tick=tick, seed=tick)
             worth = np.linspace(-1.0, 1.0, NPCS, dtype="<f4") + np.float32(tick % 7)
             await reward(on, tick=tick, npcs=(), handles=handles(NPCS), rewards=(), reward=worth.tobytes())
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Path:
+    asyncio.run(play(tmp_path / "rec"))
     return tmp_path / "rec"
 
 
-async def test_an_export_has_a_row_for_each_decision_with_its_reward(played: Path, tmp_path: Path) -> None:
+def test_an_export_has_a_row_for_each_decision_with_its_reward(played: Path, tmp_path: Path) -> None:
     assert asked(behavior, "export", played, "--out", tmp_path / "x.parquet").exit_code == 0
     assert asked(behavior, "export", played, "--out", tmp_path / "x.npz").exit_code == 0
     table = pq.read_table(tmp_path / "x.parquet")
@@ -54,7 +59,7 @@ async def test_an_export_has_a_row_for_each_decision_with_its_reward(played: Pat
         assert set(arrays["world"].tolist()) == {"t/w"}
 
 
-async def test_an_export_is_refused_in_words(played: Path, tmp_path: Path) -> None:
+def test_an_export_is_refused_in_words(played: Path, tmp_path: Path) -> None:
     (tmp_path / "there.npz").touch()
     for arguments, kind, words in (
         ((played, "--out", tmp_path / "there.npz"), Conflict, "exists"),
@@ -66,7 +71,7 @@ async def test_an_export_is_refused_in_words(played: Path, tmp_path: Path) -> No
             asked(behavior, "export", *arguments)
 
 
-async def test_a_replay_tells_people_and_programs(played: Path) -> None:
+def test_a_replay_tells_people_and_programs(played: Path) -> None:
     words = asked(behavior, "replay", played, "--mode", "1")
     assert words.exit_code == 0, words.output
     assert f"{TICKS} ticks, {NPCS * TICKS:,} decisions (utility {NPCS * TICKS:,})" in words.output
@@ -85,7 +90,7 @@ async def test_a_replay_tells_people_and_programs(played: Path) -> None:
 
 
 @pytest.mark.needs_torch
-async def test_a_policy_is_taught_from_a_recording(played: Path, tmp_path: Path) -> None:
+def test_a_policy_is_taught_from_a_recording(played: Path, tmp_path: Path) -> None:
     run = ("offline", "--from", played, "--steps", "60", "--out", tmp_path / "run", "--no-card", "--agreement-min", "0")
     found = asked(train, *run)
     assert found.exit_code == 0, found.output
