@@ -1,0 +1,1 @@
+"""Parts of the behavior benchmark, one for each kind of authored brain."""
