@@ -6,6 +6,7 @@ loads or compiles it (seconds on a machine's first start), so only worker thread
 
 from __future__ import annotations
 
+import threading
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from app.modules.behavior.compiled import HOUSE
 from app.modules.behavior.schema import F32, U8, Schema
 from app.modules.behavior.trees import lanes, program, spots, steps
-from app.modules.behavior.trees.expressions import tick_seed
+from app.modules.behavior.trees.expressions import Kind, tick_seed
 from app.modules.behavior.trees.lanes import EMPTY, LANES, NOBODY, ONE, M
 from app.modules.behavior.trees.memory import I16, U32, U64, Memory, Outcome
 from app.modules.behavior.trees.program import I32, Op, Program
@@ -50,6 +51,7 @@ def _remember(
 ) -> None:  # fmt: skip
     """Read what a block's NPCs remember; time goes by for cooldowns."""
     capacity, board, floats = len(memory_bits), len(keys), len(old)
+    kept = board + floats + len(cooled)
     for word in range(memory_bits.shape[1]):
         for lane in range(LANES):
             packed[lane] = EMPTY
@@ -57,7 +59,7 @@ def _remember(
             if handles[base + lane] < capacity:
                 packed[lane] = memory_bits[handles[base + lane], word]
         lanes.transpose_in(packed, past, 64 * word, min(64 * word + 64, every))
-    for lane in range(count):
+    for lane in range(count if kept > 0 else 0):
         handle = handles[base + lane]
         known = handle < capacity
         for at in range(board):
@@ -81,7 +83,7 @@ def _keep(
         for lane in range(count):
             if handles[base + lane] < capacity:
                 memory_bits[handles[base + lane], word] = packed[lane]
-    for lane in range(count):
+    for lane in range(count if board + floats + len(cold) > 0 else 0):
         handle = handles[base + lane]
         if handle < capacity:
             for at in range(board):
@@ -137,7 +139,7 @@ def _run(
     code: I32, ranges: I32, acts: I32, expressions: I32, tokens: I32, terms: I32, bounds: F32, numbers: F32,
     slots: I32, aims: U8, mask: U8, handles: U32, base: int, count: int, ticked: M, dt_s: np.float32, stack: U64,
     visited: U64, past: U64, bits: U64, frames: U64, seen: F32, keys: F32, old: F32, new: F32, cold: F32, goal: U8,
-    nearest: F32, actor: I16, target: U8, active: M,
+    nearest: F32, decided: I16, intents: U8, target: U8, active: M,
 ) -> tuple[M, M, M, M]:  # fmt: skip
     """Run the program for a block: who succeeded, failed, is RUNNING, and who acted."""
     s = f = r = acted = EMPTY
@@ -170,9 +172,11 @@ def _run(
                 s, r = wants, EMPTY
             if acts[act, INTENT] >= 0 and wants != EMPTY:
                 acted |= wants
+                doer, intent = np.int16(acts[act, NODE_OF]), np.uint8(acts[act, INTENT])
                 for lane in range(LANES):
                     wanted = (wants >> M(lane)) & ONE != EMPTY
-                    actor[lane] = np.int16(act) if wanted else actor[lane]
+                    decided[lane] = doer if wanted else decided[lane]
+                    intents[lane] = intent if wanted else intents[lane]
                     target[lane] = goal[lane] if wanted else target[lane]
         elif op == WRITE:
             _write(code, pc, active, numbers[code[pc, NUMBER]], keys, seen)
@@ -253,8 +257,8 @@ def _run(
 
 @HOUSE.bare_part
 def _answer(
-    s: M, f: M, r: M, acted: M, everyone: M, base: int, count: int, acts: I32, visited: U64, actor: I16, target: U8,
-    status: U8, intents: U8, targets: U8, leaf: I16,
+    s: M, f: M, r: M, acted: M, everyone: M, base: int, count: int, visited: U64, decided: I16, intent: U8,
+    target: U8, status: U8, intents: U8, targets: U8, leaf: I16,
 ) -> None:  # fmt: skip
     """Write a block's decisions; of who did not act the last node visited is told."""
     for lane in range(count):
@@ -267,12 +271,9 @@ def _answer(
             left = visited[node] & ~acted
             if left != EMPTY:
                 for lane in range(LANES):
-                    actor[lane] = np.int16(-2 - node) if (left >> M(lane)) & ONE != EMPTY else actor[lane]
+                    decided[lane] = np.int16(node) if (left >> M(lane)) & ONE != EMPTY else decided[lane]
     for lane in range(count):
-        act = actor[lane]
-        intents[base + lane] = acts[act, INTENT] if act >= 0 else NOBODY
-        targets[base + lane] = target[lane]
-        leaf[base + lane] = acts[act, NODE_OF] if act >= 0 else np.int16(-2 - act if act < -1 else -1)
+        intents[base + lane], targets[base + lane], leaf[base + lane] = intent[lane], target[lane], decided[lane]
 
 
 def _read(kind: types.Type, axes: int, layout: Literal["C"] = "C") -> types.Type:
@@ -295,17 +296,18 @@ def tick(
     code: I32, ranges: I32, acts: I32, expressions: I32, tokens: I32, terms: I32, bounds: F32, numbers: F32,
     used: NDArray[np.intp], slots: I32, cooled: I32, sizes: I32, aims: U8, obs: F32, mask: U8, handles: U32,
     memory_bits: U64, memory_floats: F32, fresh: F32, ticked: M, dt_s: np.float32,
-    status: U8, intents: U8, targets: U8, leaf: I16, masks: U64, frames: U64, floats: F32, marks: U8, actor: I16,
+    status: U8, intents: U8, targets: U8, leaf: I16, masks: U64, frames: U64, floats: F32, marks: U8, decided: I16,
     first: int, last: int,
 ) -> None:  # fmt: skip
     """Tick rows first .. last: read their memory, run the program, write their memory and what they do.
 
-    `masks`, `frames`, `floats` (words, 64), `marks` (2 x 64,) and `actor` (64,) are room to work in, see Fast.
+    `masks`, `frames`, `floats` (words, 64), `marks` (3 x 64,) and `decided` (64,) are room to work in, see Fast.
     """
     nodes, transient, every, board, words = sizes[0], sizes[2], sizes[3], sizes[4], sizes[5]
     seen, keys, rest = floats[: len(used)], floats[len(used) : len(used) + board], floats[len(used) + board :]
     old, new, cold = rest[:words], rest[words : 2 * words], rest[2 * words : 2 * words + len(cooled)]
-    nearest, goal, target = rest[2 * words + len(cooled)], marks[:LANES], marks[LANES:]
+    nearest, goal = rest[2 * words + len(cooled)], marks[:LANES]
+    target, intent = marks[LANES : 2 * LANES], marks[2 * LANES :]
     packed, stack, visited = masks[:LANES], masks[LANES : LANES + STACK], masks[LANES + STACK : LANES + STACK + nodes]
     past, bits = masks[LANES + STACK + nodes : LANES + STACK + nodes + every], masks[LANES + STACK + nodes + every :]
     for base in range(first, last, LANES):
@@ -325,13 +327,13 @@ def tick(
         for node in range(nodes):
             visited[node] = EMPTY
         for lane in range(LANES):
-            actor[lane], target[lane] = -1, NOBODY
+            decided[lane], intent[lane], target[lane] = -1, NOBODY, NOBODY
         s, f, r, acted = _run(
             code, ranges, acts, expressions, tokens, terms, bounds, numbers, slots, aims, mask, handles, base, count,
-            ticked, dt_s, stack, visited, past, bits, frames, seen, keys, old, new, cold, goal, nearest, actor, target,
-            everyone,
+            ticked, dt_s, stack, visited, past, bits, frames, seen, keys, old, new, cold, goal, nearest, decided,
+            intent, target, everyone,
         )  # fmt: skip
-        _answer(s, f, r, acted, everyone, base, count, acts, visited, actor, target, status, intents, targets, leaf)
+        _answer(s, f, r, acted, everyone, base, count, visited, decided, intent, target, status, intents, targets, leaf)
         _keep(memory_bits, memory_floats, handles, base, count, packed, bits, every, keys, new, cold)
 
 
@@ -349,16 +351,24 @@ class Fast:
         nodes, frames, _, bits, keys, floats = program.sizes.tolist()
         self._masks = LANES + STACK + nodes + 2 * bits
         self._frames = (frames, steps.FRAME_WORDS)
-        self._lanes = (len(program.used) + keys + 2 * floats + len(program.cooled) + 1, LANES)
+        self._floats = (len(program.used) + keys + 2 * floats + len(program.cooled) + 1, LANES)
+        self._draws = bool((program.terms[:, 0] == Kind.CHANCE).any())
+        self._own = threading.local()
 
     def tick(
         self, obs: F32, mask: U8, handles: U32, memory: Memory, seed: int, number: int, dt_s: float, out: Outcome,
         first: int, last: int,
     ) -> None:  # fmt: skip
         """See trees.tree.Tree.tick."""
+        room = getattr(self._own, "room", None)
+        if room is None:
+            room = self._own.room = (
+                np.zeros(self._masks, M), np.zeros(self._frames, M), np.zeros(self._floats, np.float32),
+                np.zeros(3 * LANES, np.uint8), np.zeros(LANES, np.int16),
+            )  # fmt: skip
+        ticked = M(tick_seed(seed, number)) if self._draws else EMPTY
+        masks, frames, floats, marks, decided = room
         tick(
-            *self._tables, obs, mask, handles, memory.bits, memory.floats, memory.fresh, M(tick_seed(seed, number)),
-            np.float32(dt_s), out.status, out.intents, out.targets, out.leaf, np.empty(self._masks, M),
-            np.empty(self._frames, M), np.zeros(self._lanes, np.float32), np.empty(2 * LANES, np.uint8),
-            np.empty(LANES, np.int16), first, last,
+            *self._tables, obs, mask, handles, memory.bits, memory.floats, memory.fresh, ticked, np.float32(dt_s),
+            out.status, out.intents, out.targets, out.leaf, masks, frames, floats, marks, decided, first, last,
         )  # fmt: skip
