@@ -222,7 +222,7 @@ def push(
 
 @compiled
 def copy(logits: F32, obs: F32, mask: U8, wanted: I8, weight: float, total: int, slope: F32) -> float:
-    """The slope of the cross-entropy to the intents `wanted` (n,), of the mask, and `weight` times that to the nearer slot.
+    """The slope of the cross-entropy to the intents `wanted` (n,), of the mask, and `weight` times that to the slot.
 
     Fills `slope` (n, 16) as `push` does. Returns how many rows agree already.
     """
