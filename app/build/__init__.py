@@ -40,6 +40,7 @@ from app.edge.router import Router
 from app.edge.sessions import Sessions
 from app.edge.visits import Visits
 from app.modules.behavior import module as behavior_module
+from app.modules.behavior.recorder import open_recorder
 from app.modules.behavior.settings import Settings as BehaviorSettings
 from app.modules.dialogue import module as dialogue_module
 from app.modules.dialogue.settings import Settings as DialogueSettings
@@ -319,6 +320,7 @@ async def build(
             words=words,
             log=log,
             rungs=profile.ladder["behavior"],
+            recorder=open_recorder(settings["behavior"].recording, folder, clock=clock, log=log),
         ),
         pathfinding_module.build(
             settings=settings["pathfinding"],

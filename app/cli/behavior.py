@@ -1,4 +1,4 @@
-"""`manage.py behavior`: what NPCs see and may want, as the server reads it."""
+"""`manage.py behavior`: what NPCs see, may want and once decided, as the server reads it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from app.cli.recordings import export, replay
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,7 +17,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def behavior() -> None:
-    """Schemas of what NPCs see and may want."""
+    """Schemas of what NPCs see and may want; recorded play, to repeat or to take elsewhere."""
+
+
+behavior.add_command(replay)
+behavior.add_command(export)
 
 
 @behavior.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli.train_offline import offline
 from app.core.errors import EngineDown
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ ID = r"[a-z0-9][a-z0-9-]*"
 @click.group()
 def train() -> None:
     """Teach policies."""
+
+
+train.add_command(offline)
 
 
 @train.command()

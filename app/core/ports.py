@@ -66,7 +66,10 @@ class Network(Engine, Protocol):
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The own metadata, such as the schema fingerprint, of the model file that answers what comes now."""
+        """The own metadata, such as the schema fingerprint, of the model file that answers what comes now.
+
+        `sha256` is the file's hash and `runtime` what runs it, with its version, where the engine has a file.
+        """
         ...
 
     def rows_by(self, deadline: Deadline) -> int:

@@ -98,6 +98,15 @@ def torch_odds(logits: Any, mask: Any) -> Any:
     return torch.log_softmax(logits[:, :12].masked_fill(torch.from_numpy(mask) == 0, -1e9), dim=1)
 
 
+def torch_lawless(logits: Any, mask: Any) -> Any:
+    """How little falls on allowed intents when no mask is applied."""
+    import torch
+
+    raw = logits[:, :12]
+    allowed = raw.masked_fill(torch.from_numpy(mask) == 0, -1e9)
+    return (torch.logsumexp(raw, 1) - torch.logsumexp(allowed, 1)).mean()
+
+
 def torch_slots(logits: Any, obs: Any, intents: Any) -> tuple[Any, Any]:
     import torch
 
@@ -126,7 +135,7 @@ def test_the_slope_of_ppo_is_what_torch_finds_for_the_written_loss(seed: int) ->
     weight = torch.from_numpy(gain)
     goal = torch.min(ratio * weight, ratio.clamp(0.8, 1.2) * weight).mean()
     entropy = -(odds.exp() * odds.clamp(min=-1e8)).sum(1)
-    (-goal - 0.01 * entropy.mean()).backward()
+    (-goal - 0.01 * entropy.mean() + choices.OBEY_SHARE * torch_lawless(now, mask)).backward()
     slope = np.empty_like(logits)
     spread, _ = choices.push(now.detach().numpy(), mask, intents, slots, filled, likely, gain, 0.2, 0.01, rows, slope)
     assert slope == pytest.approx(now.grad.numpy(), abs=2e-5)
@@ -147,6 +156,7 @@ def test_the_slope_of_imitation_is_what_torch_finds_for_the_written_loss(seed: i
     nearer = torch.tensor([AIMS[intent][0] if AIMS[intent] else 0 for intent in wanted])[:, None]
     both = some.sum(1) == 2  # with one alone there is nothing to choose
     loss = -odds.gather(1, torch.from_numpy(wanted.astype(np.int64))[:, None])[:, 0].mean()
+    loss = loss + choices.OBEY_SHARE * torch_lawless(now, mask)
     (loss - 0.2 * torch.where(both, aims.gather(1, nearer)[:, 0], torch.tensor(0.0)).mean()).backward()
     slope = np.empty_like(logits)
     choices.copy(logits, obs, mask, wanted, 0.2, rows, slope)

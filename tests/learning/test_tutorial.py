@@ -20,6 +20,22 @@ PAGE = ROOT / "docs" / "tutorial" / "train-your-own-npc.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS_MAX = 400
 
+WIN = """
+import hashlib, re, sys
+from pathlib import Path
+import onnx
+from onnx import helper
+folder = Path(sys.argv[1])
+model = onnx.load(folder / "policy.onnx")
+kept = {each.key: each.value for each in model.metadata_props}
+helper.set_model_props(model, kept | {"roles": "villager"})
+onnx.save(model, folder / "policy.onnx")
+digest = hashlib.sha256((folder / "policy.onnx").read_bytes()).hexdigest()
+text = re.sub('sha256 = .*', f'sha256 = "{digest}"', (folder / "catalog.toml").read_text())
+(folder / "catalog.toml").write_text(re.sub('roles = .*', 'roles = ["villager"]', text))
+"""
+"""Gives a policy that learned for seconds the role that ten minutes would have won; without one it is not served."""
+
 
 @pytest.mark.needs_torch
 def test_every_command_of_the_tutorial_works_in_a_copy_of_the_clone(tmp_path: Path) -> None:
@@ -31,27 +47,23 @@ def test_every_command_of_the_tutorial_works_in_a_copy_of_the_clone(tmp_path: Pa
     assert script.count("--minutes 10 ") == 2
     script = script.replace("--minutes 10 ", "--steps 100000 --quick ").replace("8717", str(port))
     script = script.replace("train score ", "train score --villages 2 --minutes 0.2 ")
+    script = script.replace("cp runs/my", "python win.py runs/my-villagers\ncp runs/my")
+    (tmp_path / "win.py").write_text(WIN)
     environment = {
         **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "INNKEEPER__SERVER__PORT": str(port),
     }  # fmt: skip
-    shell = subprocess.Popen(
-        ["bash", "-c", script], cwd=tmp_path, env=environment, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    lines = tmp_path / "said.txt"
-    assert shell.stdout is not None
-    try:
-        with shell.stdout, lines.open("w") as kept:
-            for line in shell.stdout:
-                kept.write(line)
-                if "beside.png" in line and "greedy/policy.onnx" in line:
-                    break  # The last command has begun; the server holds the pipe open beyond it.
+    heard = tmp_path / "said.txt"
+    with heard.open("w") as kept:
+        shell = subprocess.Popen(
+            ["bash", "-c", script], cwd=tmp_path, env=environment, start_new_session=True, stdout=kept, stderr=kept
+        )
+        try:
             code = shell.wait(timeout=SECONDS_MAX)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(shell.pid, signal.SIGKILL)
-    said = lines.read_text()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+    said = heard.read_text()
     assert code == 0, said
-    assert '"rung":"policy"' in said or "the rules stay" in said
+    assert '"rungs":["policy"]}' in said, said
     assert (tmp_path / "runs/greedy/beside.png").stat().st_size > 10_000

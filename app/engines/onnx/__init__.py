@@ -138,6 +138,9 @@ class _Loader:
         gates.prove_invariance(subject, sizes=[size for size in gates.QUICK_SIZES if size <= self.rows_max])
         metadata = dict(opened.session.get_modelmeta().custom_metadata_map)
         state = [put.shape[1] for put in entry.inputs if put.name == STATE]
+        import onnxruntime
+
+        metadata |= {"sha256": entry.sha256, "runtime": f"onnxruntime {onnxruntime.__version__}"}
         metadata |= {"state": str(state[0])} if state else {}
         model = Model(runner.compute, cost, inline=opened.provider == "cpu")
         return Loaded(entry, opened, runner, metadata, model)

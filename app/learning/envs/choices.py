@@ -20,6 +20,8 @@ Bools = NDArray[np.bool_]
 
 OPTIONS = len(INTENTS)
 _WORD = (1 << 64) - 1
+OBEY_SHARE = 0.1
+"""What keeping to the mask unasked weighs beside the loss."""
 FIRST_AIM = tuple(aims[0] if aims else -1 for aims in AIMS)
 """The nearer of the two slots side by side that each intent may aim at, or -1."""
 
@@ -57,6 +59,21 @@ def _odds(logits: F32, mask: U8, odds: F32) -> np.float32:
     for k in range(OPTIONS):
         odds[k] /= total
     return top + np.float32(math.log(total))
+
+
+@compiled
+def _obey(logits: F32, odds: F32, weight: float, slope: F32) -> None:
+    """Add the slope of `weight` times minus the log of what falls on allowed intents when no mask is applied.
+
+    One row; without it nothing is ever learned of a forbidden intent, and a game that sends no mask would get it.
+    """
+    top, total = logits[0], np.float32(0.0)
+    for k in range(1, OPTIONS):
+        top = max(top, logits[k])
+    for k in range(OPTIONS):
+        total += np.float32(math.exp(logits[k] - top))
+    for k in range(OPTIONS):
+        slope[k] += weight * (np.float32(math.exp(logits[k] - top)) / total - odds[k])
 
 
 @inlined
@@ -166,7 +183,7 @@ def push(
     logits: F32, mask: U8, intents: I8, slots: I8, filled: U8, likely: F32, advantage: F32, clip: float, bonus: float,
     total: int, slope: F32,
 ) -> tuple[float, float]:  # fmt: skip
-    """The slope of PPO's clipped loss (Schulman et al. 2017) minus `bonus` times the intents' entropy.
+    """The slope of PPO's clipped loss (Schulman et al. 2017) and of the mask, minus `bonus` times the entropy.
 
     Rows as from `choose`, a part of a step of `total`; fills `slope` (n, 16), that of the mean loss by each logit.
     Returns the sum of the entropies and the number of rows that were clipped.
@@ -193,6 +210,7 @@ def push(
                 part = pull * ((1.0 if k == intent else 0.0) - odds[k])
                 part += bonus / total * odds[k] * (logits[row, k] - scale_log + entropy)
             slope[row, k] = part
+        _obey(logits[row], odds, OBEY_SHARE / total, slope[row])
         for k in range(SLOTS):
             slope[row, OPTIONS + k] = 0.0
         if filled[row] == 3:
@@ -204,7 +222,7 @@ def push(
 
 @compiled
 def copy(logits: F32, obs: F32, mask: U8, wanted: I8, weight: float, total: int, slope: F32) -> float:
-    """The slope of the cross-entropy to the intents `wanted` (n,), and `weight` times that to their nearer slot.
+    """The slope of the cross-entropy to the intents `wanted` (n,), of the mask, and `weight` times that to the slot.
 
     Fills `slope` (n, 16) as `push` does. Returns how many rows agree already.
     """
@@ -217,6 +235,7 @@ def copy(logits: F32, obs: F32, mask: U8, wanted: I8, weight: float, total: int,
         agree += 1.0 if odds[intent] >= odds.max() else 0.0
         for k in range(OPTIONS):
             slope[row, k] = (odds[k] - (1.0 if k == intent else 0.0)) / total if mask[row, k] != 0 else 0.0
+        _obey(logits[row], odds, OBEY_SHARE / total, slope[row])
         for k in range(SLOTS):
             slope[row, OPTIONS + k] = 0.0
         if open_bits == 3:

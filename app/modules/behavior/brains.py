@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import Clock, Deadline, within
-from app.core.errors import DeadlineExceeded, EngineDown
+from app.core.errors import DeadlineExceeded, EngineDown, NotFound, nearest
 from app.core.ladder import Ladder, Rung, Watcher
 from app.core.ports import Network
 from app.modules.behavior.asking import MENDED, Asked, Question
@@ -134,6 +134,13 @@ class Brains:
         answer.choice.put(rows, part.choice)
         answer.rung_of[rows] = part.rung_of
         return replace(answer, obs=obs), answer.lead
+
+    async def answer_as(self, rung: str, question: Question, deadline: Deadline) -> Answer:
+        """What one rung answers by itself, for replays; raises NotFound for a rung that these brains lack."""
+        found = next((each for each in self._ladder.rungs if each.name == rung), None)
+        if found is None:
+            raise NotFound(f"no rung {rung!r} here", hint=nearest(rung, self.names))
+        return await found.answer(question, deadline)
 
     async def clean(self, question: Question) -> Question:
         """The question with every row looked at and mended."""

@@ -29,6 +29,7 @@ from app.modules.behavior.minds import Mind, Seated
 from app.modules.behavior.passes import Look
 from app.modules.behavior.planner import Planner
 from app.modules.behavior.recent import Decision, Kept, Recent
+from app.modules.behavior.recorder import Recorder
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
 from app.world.events import EntityRemoved, IntentSet
@@ -56,10 +57,10 @@ class Behavior:
 
     def __init__(
         self, *, settings: Settings, worlds: Worlds, journal: Journal, minds: Mapping[str, Mind],
-        planner: Planner | None = None,
+        planner: Planner | None = None, recorder: Recorder | None = None,
     ) -> None:  # fmt: skip
         self._settings, self._worlds, self._journal, self._minds = settings, worlds, journal, minds
-        self._planner = planner
+        self._planner, self._recorder = planner, recorder
         self._memories = Memories(worlds_max=settings.recent_worlds_max, npcs_max=settings.memory_npcs_max)
         self._recent = Recent(rows_max=settings.recent_rows_max, worlds_max=settings.recent_worlds_max)
 
@@ -74,9 +75,15 @@ class Behavior:
         answer, rung = await mind.brains.decide(ready.question, call.deadline)
         if ready.look.seen:
             faults.gather(ready.tick.faults, ready.look.flags, strict=request.strict)
-        kept = await self._keep(call, mind, ready, answer)
+        kept = await self._settle(mind, ready, answer)
+        if self._recorder is not None:
+            self._recorder.offer(
+                (call.tenant, call.world), kept, mind.brains, flags=ready.look.flags,
+                game_s=world.state.game_s, taste_share=self._settings.taste_share,
+            )  # fmt: skip
         if ready.seated is not None:
-            mind.gather(world, kept, ready.seated)
+            kept = mind.gather(world, kept, ready.seated)
+        self._recent.keep(call.tenant, call.world, kept)
         if self._planner is not None and mind.schema.name == messages.DEFAULT:
             self._planner.saw(world, kept.handles, kept.obs, kept.mask)
         verdict = await self._verdict(request, mind, ready.tick)
@@ -132,8 +139,8 @@ class Behavior:
         most = self._settings.errors_max
         return await asyncio.to_thread(faults.tell, request, mind.schema, tick, most)
 
-    async def _keep(self, call: Call, mind: Mind, ready: _Prepared, answer: Answer) -> Kept:
-        """The tick as it was decided, with reflexes where an observation could not be used; remembered."""
+    async def _settle(self, mind: Mind, ready: _Prepared, answer: Answer) -> Kept:
+        """The tick as it was decided, with reflexes where an observation could not be used."""
         tick, obs, mask, choice = ready.tick, answer.obs, ready.question.mask, answer.choice
         handles = tick.handles
         if tick.faults.any:
@@ -146,14 +153,12 @@ class Behavior:
             unknown = tick.faults.of("unknown_npc")
             choice.intents[unknown] = choice.targets[unknown] = NONE
             handles = np.where(unknown, np.uint32(frames.UNKNOWN), handles)
-        kept = Kept(
+        return Kept(
             tick=tick.number, schema=mind.schema.name, handles=handles, obs=obs, mask=mask,
             taste=ready.question.taste, choice=choice, slot_handles=ready.seated.handles if ready.seated else None,
             rung_of=answer.rung_of, rungs=mind.brains.names, bonus=ready.question.bonus,
             remembered=answer.remembered,
         )  # fmt: skip
-        self._recent.keep(call.tenant, call.world, kept)
-        return kept
 
     async def _reply(
         self, request: messages.Decide, mind: Mind, ready: _Prepared, kept: Kept, verdict: faults.Verdict

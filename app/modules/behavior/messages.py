@@ -383,3 +383,40 @@ class Formed(Reply, frozen=True, kw_only=True):
     """One answer for each pose, in order. The places are goals as path.find and path.steer take them."""
 
     squads: tuple[Places, ...]
+
+
+class Feedback(Request, frozen=True, kw_only=True):
+    """What came of decisions, for learning: a reward for each NPC, joined later to what it decided in `tick`.
+
+    NPCs: either `handles` (n uint32) or `npcs` (n ids). Rewards: either `reward` (n float32) or `rewards` (a list);
+    several for one NPC and tick are added up. `kind` is the game's own word for what happened. `ends` says that the
+    story of these NPCs is over with this tick: nothing later counts for what they did before.
+    """
+
+    op: ClassVar[str] = "behavior.feedback"
+
+    tick: Tick
+    handles: Packed = b""
+    npcs: Annotated[tuple[Id, ...], msgspec.Meta(max_length=NPCS_MAX)] = ()
+    reward: Packed = b""
+    rewards: Annotated[tuple[float, ...], msgspec.Meta(max_length=NPCS_MAX)] = ()
+    kind: Annotated[Name, msgspec.Meta(min_length=1)] = "reward"
+    ends: bool = False
+    key: Annotated[str, msgspec.Meta(max_length=128)] = ""
+
+
+class RewardError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one NPC's reward was not recorded; the others were."""
+
+    row: int
+    npc: str
+    code: Literal["unknown_npc", "not_finite", "out_of_range"]
+    message: str
+
+
+class FeedbackRecorded(Reply, frozen=True, kw_only=True):
+    """`recorded` rewards are on the disk; `errors` lists the first of the `refused` ones."""
+
+    recorded: int
+    refused: int = 0
+    errors: tuple[RewardError, ...] = ()

@@ -91,19 +91,18 @@ class Mind:
         known = np.flatnonzero(archetypes != NONE)
         obs[known, self.schema.role_columns[archetypes[known]]] = 1.0
 
-    def gather(self, world: World, kept: Kept, seated: Seated) -> None:
-        """Turn the attackers of each squad to one foe, in place, where it is known who is in which slot."""
+    def gather(self, world: World, kept: Kept, seated: Seated) -> Kept:
+        """The tick with the attackers of each squad turned to one foe, where it is known who is in which slot."""
         attack = self.schema.intent_index.get("attack")
         if seated.handles is None or attack is None or not world.state.squads:
-            return
+            return kept
         may = (kept.obs[:, self.schema.slot_columns] > 0.0) & (self.schema.aims[attack] != 0)
         threat = np.zeros(may.shape, np.float32)
         if "threat" in self.schema.slot_features:
             threat[:] = kept.obs[:, self.schema.slot_table[:, self.schema.slot_features.index("threat")]]
-        choice = kept.choice
-        self.nudges.gather(
-            world, kept.handles, choice.intents, choice.targets, seated.handles, may.astype(np.uint8), threat
-        )
+        intents, targets = kept.choice.intents, kept.choice.targets.copy()
+        self.nudges.gather(world, kept.handles, intents, targets, seated.handles, may.astype(np.uint8), threat)
+        return replace(kept, choice=replace(kept.choice, targets=targets))
 
     def _seated(self, tick: Tick, picks: U8, broken: U8) -> Seated:
         if (broken != NONE).any():

@@ -11,10 +11,12 @@ from app.core.module import Binary, Handler, Module, Scope
 from app.core.ports import Journal, Log, Network, Words
 from app.modules.behavior import messages, raw
 from app.modules.behavior.brains import RUNGS
+from app.modules.behavior.feedback import Feedbacks
 from app.modules.behavior.groups import Groups
 from app.modules.behavior.handler import Behavior
 from app.modules.behavior.minds import open_minds
 from app.modules.behavior.planner import Planner
+from app.modules.behavior.recorder import Recorder
 from app.modules.behavior.settings import Settings
 from app.world.state import World, Worlds
 
@@ -30,8 +32,12 @@ def build(
     words: Words | None,
     log: Log,
     rungs: Sequence[str] = RUNGS,
+    recorder: Recorder | None = None,
 ) -> Module:
-    """The module over its ports; without a policy the ladder starts at the utility rung. Reflex is always last."""
+    """The module over its ports; without a policy the ladder starts at the utility rung. Reflex is always last.
+
+    The module closes the `recorder`; without one no play is recorded.
+    """
     minds = open_minds(settings=settings, clock=clock, watcher=watcher, policy=policy, rungs=rungs)
     usual = minds[messages.DEFAULT]
     planner: Planner | None = None
@@ -40,13 +46,22 @@ def build(
             settings.planner, worlds=worlds, journal=journal, nudges=usual.nudges, rules=usual.brains.rules,
             words=words, clock=clock, watcher=watcher, log=log,
         )  # fmt: skip
-    handler = Behavior(settings=settings, worlds=worlds, journal=journal, minds=minds, planner=planner)
+    handler = Behavior(
+        settings=settings, worlds=worlds, journal=journal, minds=minds, planner=planner, recorder=recorder
+    )
+    feedbacks = Feedbacks(settings=settings.recording, worlds=worlds, recorder=recorder, clock=clock)
     groups = Groups(settings, worlds, journal, {name: mind.nudges for name, mind in minds.items()})
     slow_ms = settings.explain_deadline_ms
 
     def warm() -> None:
         for mind in minds.values():
             mind.warm()
+
+    async def close() -> None:
+        if planner is not None:
+            await planner.close()
+        if recorder is not None:
+            await recorder.close()
 
     def observe(world: World, events: Sequence[Event]) -> None:
         for mind in minds.values():
@@ -69,6 +84,7 @@ def build(
             Handler(
                 messages.SetIntent, messages.IntentAccepted, handler.intent, Scope.WRITE, settings.explain_deadline_ms
             ),
+            Handler(messages.Feedback, messages.FeedbackRecorded, feedbacks.feedback, Scope.PLAY, slow_ms),
             Handler(messages.Steer, messages.SteerAccepted, groups.steer, Scope.WRITE, slow_ms),
             Handler(messages.SetSchedule, messages.ScheduleAccepted, groups.schedule, Scope.WRITE, slow_ms),
             Handler(messages.SetSquad, messages.SquadAccepted, groups.squad, Scope.WRITE, slow_ms),
@@ -78,6 +94,6 @@ def build(
         ),
         warm=warm,
         observe=observe,
-        close=planner.close if planner is not None else None,
+        close=close,
         describe=handler.describe,
     )

@@ -46,6 +46,37 @@ class PlannerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """How much energy is used up in a day, as the rules foresee it."""
 
 
+class Recording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether and how much play is kept in files, to be replayed and learned from."""
+
+    enabled: bool = False
+    """Whether anything is recorded; behavior.feedback is refused while not."""
+    folder: str = "recordings"
+    """Where the files go, relative to the data folder."""
+    npc_share: float = 0.1
+    """Of all NPCs, which are recorded; an NPC is drawn for a whole episode, so that its story has no holes."""
+    episode_ticks_max: int = 4_096
+    """Ticks for which the same NPCs are recorded; then others are drawn."""
+    world_bytes_max: int = 1_073_741_824
+    """Bytes of one world's files; the oldest are dropped."""
+    tenant_bytes_max: int = 10_737_418_240
+    """Bytes of all files of a tenant; the oldest are dropped."""
+    segment_bytes_max: int = 67_108_864
+    """Bytes of one file."""
+    queue_bytes_max: int = 67_108_864
+    """Bytes that wait for the disk; ticks beyond are not recorded, and counted."""
+    keys_max: int = 8_192
+    """Idempotency keys of behavior.feedback remembered for each world, newest first."""
+    worlds_max: int = 1_024
+    """Worlds whose place in their files is kept in memory; the others begin a new file."""
+    rewards_max: int = 65_536
+    """NPCs in one behavior.feedback."""
+    reward_size_max: float = 1_000_000.0
+    """The largest reward, and the smallest below zero, that is accepted."""
+    errors_max: int = 64
+    """Rows whose faults one behavior.feedback lists; the rest is counted."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every number that an operator may change."""
 
@@ -95,3 +126,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What fleeing is worth more to members of a squad whose leader or greater half is dead; a utility."""
     planner: PlannerSettings = PlannerSettings()
     """The slow brain."""
+    recording: Recording = Recording()
+    """Play that is kept, to be replayed and learned from."""

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from app.learning.envs.environment import Environment
-from app.learning.envs.sensing import befriends, hunts, would_trade
+from app.learning.envs.sensing import HUNTERS, KIN, QUARRY
 from app.learning.envs.village import SIGHT_CELLS, Village
 from app.modules.behavior import candidate_kernels, candidates, schema
 from app.modules.behavior.candidates import Seats
 from app.modules.behavior.schema import NONE
+from tests.learning.twins import trades
 from tests.modules.behavior.stage import LAYOUT
 
 ARENA = schema.load("arena")
@@ -93,9 +94,9 @@ def everybody(village: Village, v: int) -> tuple[F32, NDArray[np.bool_]]:
                 continue
             mine, other = int(village.role[v, i]), int(village.role[v, j])
             far = math.hypot(village.x[v, j] - village.x[v, i], village.y[v, j] - village.y[v, i])
-            deal = would_trade(village, v, i, j)
-            foe = far <= SIGHT_CELLS and (hunts(mine, other) or hunts(other, mine))
-            friend = deal or (far <= SIGHT_CELLS and befriends(mine, other) and not foe)
+            deal = trades(village, v, i, j)
+            foe = far <= SIGHT_CELLS and bool((QUARRY[mine] | HUNTERS[mine]) >> other & 1)
+            friend = deal or (far <= SIGHT_CELLS and bool(KIN[mine] >> other & 1) and not foe)
             deals[i] |= bool(deal)
             found[i, j] = (1 if foe else 2 if friend else 0, math.log1p(far) / log, 0.0, 1.0, float(deal))
     return found, deals

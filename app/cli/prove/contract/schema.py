@@ -30,6 +30,7 @@ REFUSED = ("401", "403", "404", "409", "413", "429", "503", "504")
 RULES = {
     "behavior.decide": "each part comes in one of its forms, for as many NPCs as there are, of a schema that is known",
     "behavior.intent": "the intents are those of the schemas that are loaded",
+    "behavior.feedback": "there is one reward for each NPC, and the profile may record nothing",
     "behavior.formation": "the squads must be there",
     "behavior.schedule": "the schedules are those of the files",
     "behavior.squad": "a leader and who has a role are members, once each",

@@ -1,0 +1,243 @@
+"""Takes decided ticks and feedback off the event loop into files, without ever slowing a tick.
+
+It bounds what waits: a tick that finds the queue full is not recorded, which is said once and counted. The writing
+is done by `scribe.py` in a thread; this file knows no disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from app.core.clock import Clock
+from app.core.errors import Conflict, Error, Overloaded, StoreDown
+from app.core.ports import Log
+from app.modules.behavior.brains import Brains
+from app.modules.behavior.recent import Kept
+from app.modules.behavior.recordings import Context
+from app.modules.behavior.schema import U8
+from app.modules.behavior.scribe import Moment, Reward, Scribe
+from app.modules.behavior.settings import Recording
+
+BATCH_MAX = 64
+"""Entries that share one wait for the disk."""
+REST_S = 1.0
+"""After a fault of the disk no tick is tried for so long."""
+CLOSE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Feedback whose sender waits."""
+
+    reward: Reward
+    answer: asyncio.Future[bool]
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def nbytes(self) -> int:
+        return self.reward.nbytes
+
+
+_Entry = Moment | _Asked
+
+
+class Recorder:
+    """Records the play of all worlds below `root`; owned by one event loop."""
+
+    def __init__(self, settings: Recording, root: Path, *, clock: Clock, log: Log) -> None:
+        self._settings, self._clock, self._log = settings, clock, log
+        self._scribe = Scribe(settings, root, clock)
+        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._put_bytes = 0
+        self._done_bytes = 0  # by the thread alone, as the other by the loop alone, so neither needs a lock
+        self._dropped: dict[tuple[str, str], int] = {}
+        """Ticks of each world that were lost since the last one taken."""
+        self._behind = False
+        self._fault = ""
+        self._rests_until_s = 0.0
+        self._full_ticks = 0
+        self._failed_ticks = 0  # by the thread alone, as above
+
+    @property
+    def dropped_ticks(self) -> int:
+        """Ticks that were not recorded, for want of room or of a disk that works."""
+        return self._full_ticks + self._failed_ticks
+
+    def offer(
+        self, place: tuple[str, str], kept: Kept, brains: Brains, *, flags: U8, game_s: float, taste_share: float
+    ) -> None:
+        """Record a tick of the world `place` (tenant, world), or drop it; takes microseconds and never raises."""
+        dropped = self._dropped.get(place, 0)
+        choice = kept.choice
+        moment = Moment(
+            *place, context_of(brains, taste_share), kept.tick, game_s, self._clock.wall_ms(), kept.taste.seed, dropped,
+            flags,
+            kept.mask,
+            {
+                "handles": kept.handles, "rung_of": kept.rung_of, "intents": choice.intents,
+                "targets": choice.targets, "confidence": choice.confidence, "obs": kept.obs,
+                **({} if kept.bonus is None else {"bonus": kept.bonus}),
+                **({} if kept.remembered is None else {"remembered": kept.remembered}),
+            },
+        )  # fmt: skip
+        if self._put_bytes - self._done_bytes + moment.nbytes > self._settings.queue_bytes_max:
+            self._dropped[place] = dropped + 1
+            self._full_ticks += 1
+            self._fall_behind()
+            return
+        if dropped:
+            del self._dropped[place]
+        self._put(moment)
+
+    async def reward(self, reward: Reward) -> bool:
+        """Record feedback; whether its key is new. Returns when it is on the disk with every tick taken before it.
+
+        Raises Conflict for a key of another request, Overloaded when too much waits, StoreDown when the disk fails.
+        """
+        if self._put_bytes - self._done_bytes + reward.nbytes > self._settings.queue_bytes_max:
+            raise Overloaded("too much waits to be recorded", retry_after_s=1.0)
+        loop = asyncio.get_running_loop()
+        asked = _Asked(reward, loop.create_future(), loop)
+        self._put(asked)
+        return await asked.answer
+
+    def _put(self, entry: _Entry) -> None:
+        if self._thread is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+            self._thread.start()
+        self._put_bytes += entry.nbytes
+        self._queue.put(entry)
+
+    def _fall_behind(self) -> None:
+        if not self._behind:
+            self._behind = True
+            self._log.warning("recorder.fell_behind", bytes=self._put_bytes - self._done_bytes)
+
+    async def close(self) -> None:
+        """Write what waits and end the thread; a disk that hangs is left behind, not waited for. Safe to call twice."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._queue.put(None)
+        await asyncio.to_thread(thread.join, CLOSE_S)
+        if self.dropped_ticks or thread.is_alive():
+            self._log.warning("recorder.closed", entries=self.dropped_ticks, reason=self._fault)
+
+    # The rest runs in the thread.
+
+    def _work(self) -> None:
+        going = True
+        while going:
+            batch = self._next()
+            going = None not in batch
+            entries = [entry for entry in batch if entry is not None]
+            answers: list[tuple[_Asked, bool | Error]] = []
+            for entry in entries:
+                if isinstance(entry, Moment):
+                    self._take(entry)
+                else:
+                    answers.append((entry, self._reward(entry.reward)))
+            fault = self._sync(all_files=not going)
+            for asked, said in answers:
+                _answer(asked, fault if fault is not None and not isinstance(said, Error) else said)
+            self._done_bytes += sum(entry.nbytes for entry in entries)
+            if self._behind and self._queue.empty():
+                self._behind = False
+                self._tell(lambda: self._log.info("recorder.caught_up", entries=self.dropped_ticks))
+
+    def _next(self) -> list[_Entry | None]:
+        batch = [self._queue.get()]
+        try:
+            while len(batch) < BATCH_MAX:
+                batch.append(self._queue.get_nowait())
+        except Empty:
+            pass
+        return batch
+
+    def _take(self, moment: Moment) -> None:
+        """Write a tick; one that meets a fault, or the rest after it, is lost."""
+        if self._clock.monotonic_s() < self._rests_until_s:
+            self._failed_ticks += 1
+            return
+        try:
+            self._scribe.write(moment)
+            self._rose()
+        except OSError as error:
+            self._failed_ticks += 1
+            self._fell(error)
+
+    def _reward(self, reward: Reward) -> bool | Error:
+        """Write feedback; whether it is new, or what is wrong."""
+        try:
+            new = self._scribe.reward(reward)
+            self._rose()
+            return new
+        except OSError as error:
+            return self._fell(error)
+        except Conflict as refused:
+            return refused
+
+    def _sync(self, *, all_files: bool) -> StoreDown | None:
+        try:
+            self._scribe.sync(all_files=all_files)
+        except OSError as error:
+            return self._fell(error)
+        return None
+
+    def _fell(self, error: OSError) -> StoreDown:
+        reason = error.strerror or str(error)
+        self._rests_until_s = self._clock.monotonic_s() + REST_S
+        if not self._fault:
+            self._fault = reason
+            self._tell(lambda: self._log.error("recorder.failed", reason=reason))
+        return StoreDown(f"the recording cannot be written: {reason}", hint="see modules.behavior.recording.folder")
+
+    def _rose(self) -> None:
+        if self._fault:
+            self._fault = ""
+            self._tell(lambda: self._log.info("recorder.recovered", entries=self.dropped_ticks))
+
+    def _tell(self, say: Callable[[], object]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(say)
+
+
+def _answer(asked: _Asked, said: bool | Error) -> None:
+    """Hand the answer to whoever waits, unless nobody does any more."""
+
+    def settle() -> None:
+        if asked.answer.done():
+            return
+        if isinstance(said, Error):
+            asked.answer.set_exception(said)
+        else:
+            asked.answer.set_result(said)
+
+    if not asked.loop.is_closed():
+        asked.loop.call_soon_threadsafe(settle)
+
+
+def context_of(brains: Brains, taste_share: float) -> Context:
+    """What the brains are, as the file keeps it."""
+    schema, metadata = brains.schema, brains.policy.metadata if brains.policy is not None else {}
+    return Context(
+        schema=schema.name, fingerprint=schema.fingerprint, features=schema.feature_names,
+        intents=schema.intent_names, slots=schema.slots, rungs=brains.names, passes=brains.passes.name,
+        taste_share=taste_share, model=metadata.get("sha256", ""), provider=brains.provider,
+        runtime=metadata.get("runtime", ""),
+    )  # fmt: skip
+
+
+def open_recorder(settings: Recording, data: Path, *, clock: Clock, log: Log) -> Recorder | None:
+    """The recorder that the settings ask for, below the folder `data`; None where they ask for none."""
+    if not settings.enabled:
+        return None
+    return Recorder(settings, data / settings.folder, clock=clock, log=log)
