@@ -24,6 +24,7 @@ from app.modules.behavior import recordings, schema
 from app.modules.behavior.brains import Brains
 from app.modules.behavior.logic import Flag
 from app.modules.behavior.minds import open_minds
+from app.modules.behavior.programs import Programs
 from app.modules.behavior.recordings import Context, Played, Reader
 from app.modules.behavior.replay import Replayed
 from app.modules.behavior.replay import replay as decide_again
@@ -85,8 +86,12 @@ async def _replay(profile: Profile, reader: Reader) -> Replayed:
         mind = minds.get(context.schema)
         return mind.brains if mind is not None and mind.schema.fingerprint == context.fingerprint else None
 
+    def programs_of(context: Context) -> Programs | None:
+        mind = minds.get(context.schema)
+        return mind.programs if mind is not None and mind.schema.fingerprint == context.fingerprint else None
+
     try:
-        return await decide_again(reader, brains_of, clock=SystemClock())
+        return await decide_again(reader, brains_of, clock=SystemClock(), programs_of=programs_of)
     finally:
         await engines.close()
 

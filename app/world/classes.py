@@ -57,6 +57,8 @@ FIELDS: dict[str, dict[str, Class]] = {
     "QuestRecorded": {**_internal("id", "state"), **_personal("body")},
     "IntentSet": _internal("npc", "intent", "target", "until_s", "source"),
     "ScheduleSet": _internal("npc", "schedule"),
+    "BrainAssigned": _internal("npc", "brain"),
+    "BoardWritten": _internal("npc", "values"),
     "SteeringSet": _internal("name", "rule"),
     "SquadSet": _internal("squad"),
     "SquadDisbanded": _internal("id"),

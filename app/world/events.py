@@ -121,6 +121,20 @@ class ScheduleSet(Change, frozen=True, kw_only=True, tag="schedule.set"):
     schedule: Name = ""
 
 
+class BrainAssigned(Change, frozen=True, kw_only=True, tag="brain.assigned"):
+    """This brain leads an NPC, such as `tree:guard`; its archetype's own again where the name is empty."""
+
+    npc: Id
+    brain: Name = ""
+
+
+class BoardWritten(Change, frozen=True, kw_only=True, tag="board.written"):
+    """The game wrote these keys of the blackboard that an NPC's authored brain reads."""
+
+    npc: Id
+    values: dict[Name, float]
+
+
 class SteeringSet(Change, frozen=True, kw_only=True, tag="steering.set"):
     """An author's rule over all brains is now this, in the behavior module's own msgpack; empty, it is gone."""
 
@@ -179,8 +193,8 @@ class SubjectRestricted(Change, frozen=True, kw_only=True, tag="subject.restrict
 
 AnyChange = (
     EntityUpserted | EntityRemoved | FactAsserted | MapStored | ObstaclesChanged | Happened | ProposalOffered
-    | ProposalSettled | RelationChanged | QuestRecorded | IntentSet | ScheduleSet | SteeringSet | SquadSet
-    | SquadDisbanded | WordsUsed | SubjectErased | SubjectRestricted
+    | ProposalSettled | RelationChanged | QuestRecorded | IntentSet | ScheduleSet | BrainAssigned
+    | BoardWritten | SteeringSet | SquadSet | SquadDisbanded | WordsUsed | SubjectErased | SubjectRestricted
 )  # fmt: skip
 
 encoder = msgspec.msgpack.Encoder()

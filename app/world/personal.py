@@ -153,6 +153,8 @@ _FIXED: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
     events.RelationChanged: ("npc",),
     events.IntentSet: ("npc",),
     events.ScheduleSet: ("npc", "schedule"),
+    events.BrainAssigned: ("npc", "brain"),
+    events.BoardWritten: ("npc", "values"),
     events.SteeringSet: ("name",),
     events.SquadDisbanded: ("id",),
     events.WordsUsed: ("npc",),

@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 
-from app.core.errors import Conflict, Invalid, NotFound, nearest
+from app.core.errors import Conflict, Invalid, NotFound, TooLarge, nearest
 from app.core.messages import Change, Event
 from app.world import entities, events, subjects, usage
 from app.world.state import State, World, pair
 
 PROPOSING: tuple[events.Source, ...] = ("planner", "schedule")
 """Sources whose directives give way to all others."""
+BOARD_KEYS_MAX = 64
+"""Keys of one NPC's blackboard that the game may write."""
 FACTS_KEPT_MAX = 32
 """Versions of one fact that are kept in RAM; older ones stay in the log."""
 
@@ -107,6 +109,20 @@ def _check_schedule(world: World, change: events.ScheduleSet) -> None:
     world.npc(change.npc)
 
 
+def _check_brain(world: World, change: events.BrainAssigned) -> None:
+    world.npc(change.npc)
+
+
+def _check_board(world: World, change: events.BoardWritten) -> None:
+    world.npc(change.npc)
+    keys = {*world.state.boards.get(change.npc, {}), *change.values}
+    if len(keys) > BOARD_KEYS_MAX:
+        raise TooLarge(f"NPC {change.npc!r} would have {len(keys)} keys, at most {BOARD_KEYS_MAX}", hint="reuse some")
+    for name, value in change.values.items():
+        if not math.isfinite(value):
+            raise Invalid(f"key {name!r} is {value!r}", hint="write finite numbers")
+
+
 def _check_steering(world: World, change: events.SteeringSet) -> None:
     if not change.rule and change.name not in world.state.steering:
         hint = nearest(change.name, world.state.steering)
@@ -155,6 +171,8 @@ _CHECKS: dict[type[Change], Callable[[World, Any], None]] = {
     events.RelationChanged: _check_relation,
     events.IntentSet: _check_intent,
     events.ScheduleSet: _check_schedule,
+    events.BrainAssigned: _check_brain,
+    events.BoardWritten: _check_board,
     events.SteeringSet: _check_steering,
     events.SquadSet: _check_squad,
     events.SquadDisbanded: _check_disbanded,
@@ -186,6 +204,8 @@ def _remove(state: State, change: events.EntityRemoved) -> None:
     if change.entity_kind == "npc":
         state.intents.pop(change.id, None)
         state.schedules.pop(change.id, None)
+        state.brains.pop(change.id, None)
+        state.boards.pop(change.id, None)
         _leave_squad(state, change.id)
 
 
@@ -267,6 +287,17 @@ def _set_intent(state: State, change: events.IntentSet) -> None:
     state.intents[change.npc] = change
 
 
+def _assign_brain(state: State, change: events.BrainAssigned) -> None:
+    if change.brain:
+        state.brains[change.npc] = change.brain
+    else:
+        state.brains.pop(change.npc, None)
+
+
+def _write_board(state: State, change: events.BoardWritten) -> None:
+    state.boards[change.npc] = {**state.boards.get(change.npc, {}), **change.values}
+
+
 def _set_schedule(state: State, change: events.ScheduleSet) -> None:
     if change.schedule:
         state.schedules[change.npc] = change.schedule
@@ -340,6 +371,8 @@ _APPLIES: dict[type[Change], Callable[[State, Any], None]] = {
     events.QuestRecorded: _record_quest,
     events.IntentSet: _set_intent,
     events.ScheduleSet: _set_schedule,
+    events.BrainAssigned: _assign_brain,
+    events.BoardWritten: _write_board,
     events.SteeringSet: _set_steering,
     events.SquadSet: _set_squad,
     events.SquadDisbanded: _disband,

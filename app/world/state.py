@@ -47,6 +47,10 @@ class State(msgspec.Struct, kw_only=True):
     intents: dict[str, IntentSet] = {}
     schedules: dict[str, str] = {}
     """NPC -> the schedule that it was given."""
+    brains: dict[str, str] = {}
+    """NPC -> the brain that it was given."""
+    boards: dict[str, dict[str, float]] = {}
+    """NPC -> the keys of its blackboard that the game has written."""
     steering: dict[str, bytes] = {}
     """Name -> an author's rule, as SteeringSet has it."""
     squads: dict[str, Squad] = {}

@@ -15,6 +15,8 @@ from app.world import reducers
 from app.world.entities import Circle, Faction, Item, Location, Obstacle, Player, Squad, StoredMap
 from app.world.events import (
     AnyChange,
+    BoardWritten,
+    BrainAssigned,
     EntityRemoved,
     EntityUpserted,
     FactAsserted,
@@ -59,6 +61,8 @@ MORE: dict[type[Change], st.SearchStrategy[Any]] = {
         IntentSet, npc=IDS, intent=st.just("rest"), source=st.sampled_from(["author", "quest", "planner", "schedule"])
     ),
     ScheduleSet: st.builds(ScheduleSet, npc=IDS, schedule=st.sampled_from(["", "a"])),
+    BrainAssigned: st.builds(BrainAssigned, npc=IDS, brain=st.sampled_from(["", "tree:guard"])),
+    BoardWritten: st.builds(BoardWritten, npc=IDS, values=st.dictionaries(st.sampled_from(["a", "b"]), st.just(1.0))),
     SteeringSet: st.builds(SteeringSet, name=IDS, rule=st.binary(max_size=2)),
     SquadSet: st.builds(
         SquadSet,

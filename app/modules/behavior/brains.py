@@ -47,6 +47,8 @@ class Answer:
     lead: str
     remembered: F32 | None = None
     """(n, width) what a recurrent policy knew of each NPC when it decided"""
+    rungs: tuple[str, ...] = ()
+    """What `rung_of` counts, where that is not the brains' `names`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,9 @@ def glance(mind: Mind, decision: Decision) -> Findings:
     """What the kept row says by itself, without asking a brain again: quick enough for the loop."""
     if decision.intent == NONE:
         return Findings()
+    if decision.led is not None:
+        steps = decision.led.steps(decision.obs, decision.mask, decision.handle)
+        return Findings(rule=f"{decision.led.name}, {decision.led.path}", steps=steps)
     found = _placed(mind.schema, decision)
     if decision.rung == "utility":
         return _by_option(mind, decision, found)
@@ -62,7 +65,7 @@ def glance(mind: Mind, decision: Decision) -> Findings:
 async def explain(mind: Mind, decision: Decision, deadline: Deadline, *, rows_max: int) -> Findings:
     """Everything: asks the brain that decided again, some thousand rows; less while that brain is down."""
     found = glance(mind, decision)
-    if decision.intent == NONE:
+    if decision.intent == NONE or decision.led is not None:
         return found
     try:
         ablated = await _ablate(mind, decision, deadline)

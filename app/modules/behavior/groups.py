@@ -12,25 +12,36 @@ from collections.abc import Mapping
 import numpy as np
 
 from app.core.errors import Invalid, NotFound, TooLarge, nearest
-from app.core.messages import Change, digest
+from app.core.messages import Change, Request, digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.behavior import formations, messages, steering
+from app.modules.behavior.brains import RUNGS
 from app.modules.behavior.formations import F64
 from app.modules.behavior.nudges import Nudges
+from app.modules.behavior.programs import Programs
+from app.modules.behavior.rule import SteeringRule
 from app.modules.behavior.settings import Settings
 from app.modules.behavior.squads import is_shaken
 from app.world.entities import Squad
-from app.world.events import ScheduleSet, SquadDisbanded, SquadSet, SteeringSet
+from app.world.events import BoardWritten, BrainAssigned, ScheduleSet, SquadDisbanded, SquadSet, SteeringSet
 from app.world.state import World, Worlds
 
 
 class Groups:
     """One method for each message."""
 
-    def __init__(self, settings: Settings, worlds: Worlds, journal: Journal, nudges: Mapping[str, Nudges]) -> None:
-        """`nudges` by schema."""
+    def __init__(
+        self,
+        settings: Settings,
+        worlds: Worlds,
+        journal: Journal,
+        nudges: Mapping[str, Nudges],
+        programs: Mapping[str, Programs],
+    ) -> None:
+        """`nudges` and `programs` by schema."""
         self._settings, self._worlds, self._journal, self._nudges = settings, worlds, journal, nudges
+        self._programs = programs
 
     async def steer(self, call: Call, request: messages.Steer) -> messages.SteerAccepted:
         """Lay rules over a world; raises Invalid for one that does not fit, TooLarge for too many."""
@@ -56,6 +67,22 @@ class Groups:
         changes: list[Change] = [ScheduleSet(npc=npc, schedule=request.schedule) for npc in request.npcs]
         seq = await self._commit(call, changes, request, key=request.key)
         return messages.ScheduleAccepted(npcs=len(changes), schedule=request.schedule, seq=seq)
+
+    async def assign(self, call: Call, request: messages.Assign) -> messages.Assigned:
+        """Let a brain lead NPCs; raises NotFound for one that is not there, Invalid for one that is not sound."""
+        if request.schema not in self._programs:
+            raise Invalid(f"schema {request.schema!r} is not known", hint=nearest(request.schema, self._programs))
+        if request.brain and request.brain not in RUNGS:
+            await self._programs[request.schema].load(request.brain)
+        changes: list[Change] = [BrainAssigned(npc=npc, brain=request.brain) for npc in request.npcs]
+        seq = await self._commit(call, changes, request, key=request.key)
+        return messages.Assigned(npcs=len(changes), brain=request.brain, seq=seq)
+
+    async def board(self, call: Call, request: messages.WriteBoard) -> messages.BoardAccepted:
+        """Write keys of blackboards; raises Invalid for a value that is no number, TooLarge for too many keys."""
+        changes: list[Change] = [BoardWritten(npc=npc, values=request.values) for npc in request.npcs]
+        seq = await self._commit(call, changes, request, key=request.key)
+        return messages.BoardAccepted(npcs=len(changes), seq=seq)
 
     async def squad(self, call: Call, request: messages.SetSquad) -> messages.SquadAccepted:
         """Make a squad, or make it another; raises TooLarge when a world has too many."""
@@ -86,14 +113,13 @@ class Groups:
         found = await asyncio.to_thread(lambda: tuple(each.answer() for each in asked))
         return messages.Formed(squads=found)
 
-    def _check(self, rule: messages.SteeringRule) -> None:
+    def _check(self, rule: SteeringRule) -> None:
         """Raise Invalid for a rule that fits no schema, with what the usual one has against it."""
         if not any(steering.fits(rule, nudges.schema) for nudges in self._nudges.values()):
             steering.check(rule, self._nudges[messages.DEFAULT].schema)
 
     async def _commit(
-        self, call: Call, changes: list[Change], request: messages.Steer | messages.SetSchedule | messages.SetSquad
-        | messages.Disband, *, key: str,
+        self, call: Call, changes: list[Change], request: Request, *, key: str,
     ) -> int:  # fmt: skip
         if not changes:
             raise Invalid("nothing is set and nothing is cleared", hint="name a rule")

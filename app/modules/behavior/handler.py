@@ -72,10 +72,15 @@ class Behavior:
         else:
             tick = frames.read(request, mind.schema, world, self._settings)
         ready = await self._prepare(call, world, mind, tick)
-        answer, rung = await mind.brains.decide(ready.question, call.deadline)
+        if mind.leads.leads(world):
+            answer, led = await mind.leads.decide(
+                world, mind.brains, ready.question, call.deadline, number=tick.number, dt_s=request.dt_s
+            )
+        else:
+            (answer, _), led = await mind.brains.decide(ready.question, call.deadline), ()
         if ready.look.seen:
             faults.gather(ready.tick.faults, ready.look.flags, strict=request.strict)
-        kept = await self._settle(mind, ready, answer)
+        kept = replace(await self._settle(mind, ready, answer), led=led)
         if self._recorder is not None:
             self._recorder.offer(
                 (call.tenant, call.world), kept, mind.brains, flags=ready.look.flags,
@@ -87,6 +92,7 @@ class Behavior:
         if self._planner is not None and mind.schema.name == messages.DEFAULT:
             self._planner.saw(world, kept.handles, kept.obs, kept.mask)
         verdict = await self._verdict(request, mind, ready.tick)
+        rung = answer.lead
         engine = mind.brains.provider if rung == "policy" else mind.brains.passes.name
         bad_rows = len(verdict.errors) + verdict.more
         call.notes.update(rung=rung, engine=engine, npcs=len(kept.handles), bad_rows=bad_rows, clipped=ready.clipped)
@@ -142,21 +148,21 @@ class Behavior:
     async def _settle(self, mind: Mind, ready: _Prepared, answer: Answer) -> Kept:
         """The tick as it was decided, with reflexes where an observation could not be used."""
         tick, obs, mask, choice = ready.tick, answer.obs, ready.question.mask, answer.choice
-        handles = tick.handles
+        handles, rungs = tick.handles, answer.rungs or mind.brains.names
         if tick.faults.any:
             bad = np.flatnonzero(tick.faults.of(*REFLEXED))
             if len(bad):
                 follow = mind.brains.reflexes.follow
                 part = await off_loop(len(bad), lambda: follow(obs[bad], mask[bad]))
                 choice.put(bad, part)
-                answer.rung_of[bad] = len(mind.brains.names) - 1
+                answer.rung_of[bad] = len(rungs) - 1
             unknown = tick.faults.of("unknown_npc")
             choice.intents[unknown] = choice.targets[unknown] = NONE
             handles = np.where(unknown, np.uint32(frames.UNKNOWN), handles)
         return Kept(
             tick=tick.number, schema=mind.schema.name, handles=handles, obs=obs, mask=mask,
             taste=ready.question.taste, choice=choice, slot_handles=ready.seated.handles if ready.seated else None,
-            rung_of=answer.rung_of, rungs=mind.brains.names, bonus=ready.question.bonus,
+            rung_of=answer.rung_of, rungs=rungs, bonus=ready.question.bonus,
             remembered=answer.remembered,
         )  # fmt: skip
 
@@ -187,7 +193,9 @@ class Behavior:
         )
 
     def observe(self, world: World, events: Sequence[Event]) -> None:
-        """Forget what a recurrent policy remembers of NPCs that are gone."""
+        """Learn who is led by what, and forget what a recurrent policy remembers of NPCs that are gone."""
+        for mind in self._minds.values():
+            mind.leads.observe(world, events)
         for event in events:
             change = event.change
             if isinstance(change, EntityRemoved) and change.entity_kind == "npc":

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from app.core.messages import ModelText, Reply, Request
-from app.modules.behavior.considerations import Curve
+from app.modules.behavior.rule import SteeringRule
 from app.world.entities import Formation, Id, Name, Squad
 
 NPCS_MAX = 65_536
@@ -75,6 +75,7 @@ class Decide(Request, frozen=True, kw_only=True):
         tuple[Annotated[tuple[Seen, ...], msgspec.Meta(max_length=254)], ...], msgspec.Meta(max_length=NPCS_MAX)
     ] = ()
     importance: Packed = b""
+    dt_s: Annotated[float, msgspec.Meta(ge=0.0, le=3_600.0)] | None = None
     strict: bool = False
     parameters: bool = False
     schema: Name = DEFAULT
@@ -235,22 +236,6 @@ class IntentAccepted(Reply, frozen=True, kw_only=True):
     npc: str
     intent: str
     seq: int
-
-
-class SteeringRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an author wants of all brains: where `when` holds, an intent is worth `bonus` more, or is vetoed.
-
-    `roles` empty means everyone. `bonus` is in utilities and multiplies the odds of the intent by exp(8 x bonus),
-    whichever brain scores; it counts in the measure of the product of the curves. `veto` takes the intent away
-    where that product is over 0.5 and something else is allowed.
-    """
-
-    name: Id
-    intent: Name
-    roles: Annotated[tuple[Name, ...], msgspec.Meta(max_length=32)] = ()
-    when: Annotated[tuple[Curve, ...], msgspec.Meta(max_length=16)] = ()
-    bonus: Annotated[float, msgspec.Meta(ge=-4.0, le=4.0)] = 0.0
-    veto: bool = False
 
 
 class Steer(Request, frozen=True, kw_only=True):
@@ -420,3 +405,42 @@ class FeedbackRecorded(Reply, frozen=True, kw_only=True):
     recorded: int
     refused: int = 0
     errors: tuple[RewardError, ...] = ()
+
+
+class Assign(Request, frozen=True, kw_only=True):
+    """Let a brain lead NPCs: an authored tree or goals (`tree:guard`, `goals:villager`) or one rung of the ladder.
+
+    Empty, their archetype's own leads them again. Whoever an authored brain is unsure of follows the ladder.
+    """
+
+    op: ClassVar[str] = "behavior.assign"
+
+    npcs: Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=1_024)]
+    brain: Name = ""
+    schema: Name = DEFAULT
+    key: Annotated[str, msgspec.Meta(max_length=128)] = ""
+
+
+class Assigned(Reply, frozen=True, kw_only=True):
+    """The brain leads `npcs` NPCs; `seq` is the last of the events."""
+
+    npcs: int
+    brain: str
+    seq: int
+
+
+class WriteBoard(Request, frozen=True, kw_only=True):
+    """Write keys of the blackboards that authored brains of these NPCs read, such as an alarm."""
+
+    op: ClassVar[str] = "behavior.board"
+
+    npcs: Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=1_024)]
+    values: Annotated[dict[Name, float], msgspec.Meta(min_length=1, max_length=64)]
+    key: Annotated[str, msgspec.Meta(max_length=128)] = ""
+
+
+class BoardAccepted(Reply, frozen=True, kw_only=True):
+    """The values are committed; `seq` is the last of the events."""
+
+    npcs: int
+    seq: int

@@ -21,9 +21,11 @@ from app.modules.behavior.brains import Brains, in_spans
 from app.modules.behavior.candidates import FAST_ROWS_MAX, SLOW_ROWS_MAX, Seats
 from app.modules.behavior.considerations import Rules
 from app.modules.behavior.frames import UNKNOWN, Tick
+from app.modules.behavior.leads import Leads
 from app.modules.behavior.messages import DEFAULT
 from app.modules.behavior.nudges import Nudges
 from app.modules.behavior.parameters import Parameters
+from app.modules.behavior.programs import Programs
 from app.modules.behavior.recent import Kept
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
@@ -54,6 +56,9 @@ class Mind:
         intents, share = len(schema.intents), settings.taste_share
         self.tastes = logic.taste_table(intents, share) if share > 0.0 else np.zeros((1, intents), np.float32)
         self.nudges = Nudges(schema, settings)
+        self.programs = Programs(schema, settings.content_folder, settings.trees)
+        here = {role: brain for role, brain in settings.leads.items() if role in schema.roles}
+        self.leads = Leads(self.programs, here, worlds_max=settings.recent_worlds_max)
         self.parameters = Parameters(schema)
         self._seats = Seats.of(schema)
         self._fill, self._loop_rows_max = candidates.fill, SLOW_ROWS_MAX
@@ -64,6 +69,7 @@ class Mind:
 
         self.brains.warm()
         self.nudges.warm()
+        self.programs.warm()
         self._fill, self._loop_rows_max = candidate_kernels.fill, FAST_ROWS_MAX
 
     async def lay(self, tick: Tick) -> tuple[Tick, Seated | None]:

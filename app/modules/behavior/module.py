@@ -50,7 +50,13 @@ def build(
         settings=settings, worlds=worlds, journal=journal, minds=minds, planner=planner, recorder=recorder
     )
     feedbacks = Feedbacks(settings=settings.recording, worlds=worlds, recorder=recorder, clock=clock)
-    groups = Groups(settings, worlds, journal, {name: mind.nudges for name, mind in minds.items()})
+    groups = Groups(
+        settings,
+        worlds,
+        journal,
+        {name: mind.nudges for name, mind in minds.items()},
+        {name: mind.programs for name, mind in minds.items()},
+    )
     slow_ms = settings.explain_deadline_ms
 
     def warm() -> None:
@@ -85,6 +91,8 @@ def build(
                 messages.SetIntent, messages.IntentAccepted, handler.intent, Scope.WRITE, settings.explain_deadline_ms
             ),
             Handler(messages.Feedback, messages.FeedbackRecorded, feedbacks.feedback, Scope.PLAY, slow_ms),
+            Handler(messages.Assign, messages.Assigned, groups.assign, Scope.WRITE, slow_ms),
+            Handler(messages.WriteBoard, messages.BoardAccepted, groups.board, Scope.WRITE, slow_ms),
             Handler(messages.Steer, messages.SteerAccepted, groups.steer, Scope.WRITE, slow_ms),
             Handler(messages.SetSchedule, messages.ScheduleAccepted, groups.schedule, Scope.WRITE, slow_ms),
             Handler(messages.SetSquad, messages.SquadAccepted, groups.squad, Scope.WRITE, slow_ms),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from app.modules.behavior.leads import Led
 from app.modules.behavior.logic import Choice, Taste
 from app.modules.behavior.schema import F32, U8
 
@@ -36,6 +37,9 @@ class Decision:
     rung: str
     remembered: F32 | None = None
     """(width,) what a recurrent policy knew of the NPC"""
+    handle: int = 0
+    led: Led | None = None
+    """The authored brain that decided, with the NPC's row alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Kept:
     """(n, intents) see Question"""
     remembered: F32 | None = None
     """(n, width) see Answer"""
+    led: tuple[Led, ...] = ()
+    """What authored brains decided of it."""
 
 
 @dataclass(slots=True)
@@ -103,4 +109,5 @@ def _row(kept: Kept, row: int) -> Decision:
         bonus=None if kept.bonus is None else kept.bonus[row],
         rung=kept.rungs[int(kept.rung_of[row])],
         remembered=None if kept.remembered is None else kept.remembered[row],
+        handle=int(kept.handles[row]), led=next((one for led in kept.led if (one := led.of(row)) is not None), None),
     )  # fmt: skip

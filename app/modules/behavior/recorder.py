@@ -12,16 +12,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.core.clock import Clock
 from app.core.errors import Conflict, Error, Overloaded, StoreDown
 from app.core.ports import Log
 from app.modules.behavior.brains import Brains
+from app.modules.behavior.leads import Led
 from app.modules.behavior.recent import Kept
 from app.modules.behavior.recordings import Context
 from app.modules.behavior.schema import U8
 from app.modules.behavior.scribe import Moment, Reward, Scribe
 from app.modules.behavior.settings import Recording
+from app.modules.behavior.trees.memory import packed
 
 BATCH_MAX = 64
 """Entries that share one wait for the disk."""
@@ -77,12 +83,12 @@ class Recorder:
         dropped = self._dropped.get(place, 0)
         choice = kept.choice
         moment = Moment(
-            *place, context_of(brains, taste_share), kept.tick, game_s, self._clock.wall_ms(), kept.taste.seed, dropped,
-            flags,
-            kept.mask,
+            *place, context_of(brains, taste_share, kept.rungs, kept.led), kept.tick, game_s, self._clock.wall_ms(),
+            kept.taste.seed, kept.led[0].dt_s if kept.led else 0.0, dropped, flags, kept.mask,
             {
                 "handles": kept.handles, "rung_of": kept.rung_of, "intents": choice.intents,
                 "targets": choice.targets, "confidence": choice.confidence, "obs": kept.obs,
+                **_led_arrays(kept),
                 **({} if kept.bonus is None else {"bonus": kept.bonus}),
                 **({} if kept.remembered is None else {"remembered": kept.remembered}),
             },
@@ -225,14 +231,28 @@ def _answer(asked: _Asked, said: bool | Error) -> None:
         asked.loop.call_soon_threadsafe(settle)
 
 
-def context_of(brains: Brains, taste_share: float) -> Context:
+def _led_arrays(kept: Kept) -> dict[str, NDArray[Any]]:
+    """Which program led each row, and what it remembered; nothing where none led anybody."""
+    if not kept.led:
+        return {}
+    rows = [packed(led.before) for led in kept.led]
+    program = np.full(len(kept.handles), -1, np.int16)
+    memory = np.zeros((len(kept.handles), max(row.shape[1] for row in rows)), np.uint8)
+    for number, (led, row) in enumerate(zip(kept.led, rows, strict=True)):
+        program[led.rows] = number
+        memory[led.rows, : row.shape[1]] = row
+    return {"program": program, "memory": memory}
+
+
+def context_of(brains: Brains, taste_share: float, rungs: tuple[str, ...] = (), led: tuple[Led, ...] = ()) -> Context:
     """What the brains are, as the file keeps it."""
     schema, metadata = brains.schema, brains.policy.metadata if brains.policy is not None else {}
     return Context(
         schema=schema.name, fingerprint=schema.fingerprint, features=schema.feature_names,
-        intents=schema.intent_names, slots=schema.slots, rungs=brains.names, passes=brains.passes.name,
+        intents=schema.intent_names, slots=schema.slots, rungs=rungs or brains.names, passes=brains.passes.name,
         taste_share=taste_share, model=metadata.get("sha256", ""), provider=brains.provider,
         runtime=metadata.get("runtime", ""),
+        programs=tuple(f"{each.name}@{each.program.digest.hex()}" for each in led),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.messages import Event
-from app.modules.behavior.messages import SteeringRule
+from app.modules.behavior.rule import SteeringRule
 from app.modules.behavior.squads import UNKNOWN, is_shaken
 from app.modules.behavior.steering import Steering, unpack
 from app.world import events

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from app.modules.behavior.trees.limits import TreeLimits
+
 
 class PlannerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The slow brain, which gives NPCs intents in the background."""
@@ -126,5 +128,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What fleeing is worth more to members of a squad whose leader or greater half is dead; a utility."""
     planner: PlannerSettings = PlannerSettings()
     """The slow brain."""
+    leads: dict[str, str] = {}
+    """Archetype -> the brain that leads it: `tree:…`, `goals:…` or a rung; the others follow the ladder."""
+    trees: TreeLimits = TreeLimits()
+    """How large an authored brain may be."""
     recording: Recording = Recording()
     """Play that is kept, to be replayed and learned from."""

@@ -17,7 +17,7 @@ from app.core.errors import Invalid, nearest
 from app.modules.behavior.content import read_folder
 from app.modules.behavior.curves import HALF, Curves, lay_out
 from app.modules.behavior.logic import UTILITY_SHARPNESS
-from app.modules.behavior.messages import SteeringRule
+from app.modules.behavior.rule import SteeringRule
 from app.modules.behavior.schema import F32, U8, Schema
 
 RULE_BYTES_MAX = 16_384

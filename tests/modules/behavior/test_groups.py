@@ -12,8 +12,8 @@ import pytest
 from app.core.errors import Conflict, Invalid, NotFound, TooLarge
 from app.modules.behavior import messages
 from app.modules.behavior.considerations import Curve
-from app.modules.behavior.messages import SteeringRule
 from app.modules.behavior.nudges import Nudges
+from app.modules.behavior.rule import SteeringRule
 from app.modules.behavior.settings import Settings
 from app.modules.behavior.squads import UNKNOWN
 from app.world.entities import Npc

@@ -10,13 +10,14 @@ import pytest
 
 from app.modules.behavior import frames, messages, raw, schema_files
 from app.modules.behavior.reflexes import Reflexes
+from app.modules.behavior.rule import SteeringRule
 from app.modules.behavior.schema_files import SchemaFile
 from tests.servers import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "behavior.md").read_text()
 TOLD: tuple[Any, ...] = (
     messages.Decide, messages.Decided, messages.RowError, messages.Lists, messages.Seen, messages.Explain,
-    messages.Explained, messages.Tipping, messages.SetIntent, messages.SteeringRule, messages.Steer,
+    messages.Explained, messages.Tipping, messages.SetIntent, messages.Assign, messages.WriteBoard, SteeringRule, messages.Steer,
     messages.SetSchedule, messages.SetSquad, messages.SquadTold, messages.GetFormation, messages.Pose, messages.Places,
     SchemaFile,
 )  # fmt: skip

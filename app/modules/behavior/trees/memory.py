@@ -5,7 +5,7 @@ It knows arrays and bytes, not what a bit means.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,14 @@ class Moments:
     floats: F32
 
 
+def packed(moments: Moments) -> U8:
+    """Moments as bytes, a row each: words of bits, then floats, little-endian."""
+    bits, floats = moments.bits.astype("<u8"), moments.floats.astype("<f4")
+    rows = len(bits)
+    parts = (np.ascontiguousarray(each).view(np.uint8).reshape(rows, -1) for each in (bits, floats) if each.shape[1])
+    return np.concatenate([np.zeros((rows, 0), np.uint8), *parts], axis=1)
+
+
 class Memory:
     """Of `capacity` NPCs, 1 at least, by handle; each starts with no bit set and the first values of the keys."""
 
@@ -64,6 +72,11 @@ class Memory:
     @property
     def capacity(self) -> int:
         return len(self.bits)
+
+    @property
+    def names(self) -> Collection[str]:
+        """The keys of the blackboard."""
+        return self._keys.keys()
 
     @property
     def fresh(self) -> F32:
@@ -90,6 +103,12 @@ class Memory:
         bits, floats = self.bits[known], self.floats[known]
         bits[strange], floats[strange] = 0, self._fresh
         return Moments(bits, floats)
+
+    def put(self, handles: U32, rows: U8) -> None:
+        """Let these NPCs remember what `packed` made of moments of the same tree; trailing bytes are left out."""
+        words, floats = 8 * self.bits.shape[1], 4 * self.floats.shape[1]
+        self.bits[handles] = np.ascontiguousarray(rows[:, :words]).view("<u8")
+        self.floats[handles] = np.ascontiguousarray(rows[:, words : words + floats]).view("<f4")
 
     def read(self, handle: int, key: str) -> float:
         """The value of a key."""
