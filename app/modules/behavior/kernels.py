@@ -69,7 +69,7 @@ def survey(
             flag |= UNKNOWN
         named = 0  # Whole numbers and no branch: a role is different in every row.
         for role in range(len(roles)):
-            named |= np.int64(obs[row, np.uint64(roles[role])] != 0.0)
+            named |= int(obs[row, np.uint64(roles[role])] != 0.0)
         flag |= (1 - named) * ROLELESS
         flags[row] = flag
         seen |= flag
