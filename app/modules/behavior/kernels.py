@@ -67,11 +67,10 @@ def survey(
             flag |= IDLE
         if handles[row] >= known:
             flag |= UNKNOWN
-        named = False
+        named = 0  # Whole numbers and no branch: a role is different in every row.
         for role in range(len(roles)):
-            named |= obs[row, roles[role]] != 0.0
-        if not named:
-            flag |= ROLELESS
+            named |= int(obs[row, np.uint64(roles[role])] != 0.0)
+        flag |= (1 - named) * ROLELESS
         flags[row] = flag
         seen |= flag
     return seen
