@@ -234,7 +234,7 @@ def compile_goals(
     decode = msgspec.toml.decode if format == "toml" else msgspec.json.decode
     try:
         authored = decode(source, type=Authored)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"the goals cannot be read: {error}", hint="see docs/how-to/goals.md") from error
     return Goals(authored, schema, build)
 

@@ -63,7 +63,7 @@ def read_beehave(data: bytes, schema: Schema, meanings: Meanings, limits: TreeLi
         raise Invalid(f"the file has {len(data)} bytes", hint=f"at most {limits.source_bytes_max}")
     try:
         file = msgspec.json.decode(data, type=HiveFile)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"the tree cannot be read: {error}", hint="see docs/how-to/behavior-trees.md") from error
     given = Meanings(
         conditions={**meanings.conditions, **file.meanings.conditions},

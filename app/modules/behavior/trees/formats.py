@@ -48,7 +48,7 @@ def _read(source: bytes, schema: Schema, format: Format, meanings: Meanings, lim
             hint = nearest(format, ("toml", "json", "btcpp", "beehave"))
             raise Invalid(f"the format {format!r} is unknown", hint=hint)
         return msgspec.convert(msgspec.to_builtins(read(source, schema, meanings, limits)), Authored)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"the tree cannot be read: {error}", hint="see docs/how-to/behavior-trees.md") from error
 
 

@@ -48,7 +48,7 @@ def read_meanings(data: bytes) -> Meanings:
     """A file of meanings in TOML; raises Invalid."""
     try:
         return msgspec.toml.decode(data, type=Meanings)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Invalid(f"the meanings cannot be read: {error}", hint="see docs/how-to/behavior-trees.md") from error
 
 
