@@ -161,14 +161,17 @@ class Learner:
 
         return Lesson(agreement=[self._epoch(batch, dice, loss)[0] for _ in range(epochs)][-1])
 
-    def improve(self, batch: Batch, dice: torch.Generator, *, epochs: int, entropy: float) -> Lesson:
-        """Clipped policy gradient, `epochs` times over the batch; `entropy` is what spread is worth."""
+    def improve(self, batch: Batch, dice: torch.Generator, *, epochs: int, entropy: float, anchor: float) -> Lesson:
+        """Clipped policy gradient, `epochs` times over the batch.
+
+        `entropy` is what spread is worth, `anchor` what agreement with the rules is.
+        """
 
         def loss(pick: Rows, logits: F32, obs: F32, total: int) -> tuple[F32, float, float]:
             slope = np.empty_like(logits)
             acted = (_at(batch.intents, pick), _at(batch.slots, pick), _at(batch.filled, pick), _at(batch.likely, pick))
-            mask, gain = _at(batch.mask, pick), _at(batch.advantage, pick)
-            spread, cut = choices.push(logits, mask, *acted, gain, CLIP, entropy, total, slope)
+            mask, gain, wanted = _at(batch.mask, pick), _at(batch.advantage, pick), _at(batch.rules, pick)
+            spread, cut = choices.push(logits, mask, *acted, gain, wanted, CLIP, entropy, anchor, total, slope)
             return slope, spread, cut
 
         shown = np.mean([self._epoch(batch, dice, loss) for _ in range(epochs)], axis=0)

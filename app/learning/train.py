@@ -1,6 +1,6 @@
 """Trains the behavior policy: the loop, its budget, its checkpoints, and what it leaves behind.
 
-Imitation of the rules for the first tenth of the budget, then PPO in mixed company. A killed run goes on from its last
+Imitation of the rules until most decisions are theirs, then PPO in mixed company. A killed run goes on from its last
 checkpoint; a budget of steps then ends with the very same weights. It is given the rules and the schema's fingerprint,
 since it knows no module. Needs the extra `train`.
 """
@@ -24,7 +24,7 @@ from app.learning.envs.environment import Brain, Environment
 from app.learning.envs.rewards import Rewards
 from app.learning.envs.village import ROLES, Village
 from app.learning.nets import Policy
-from app.learning.ppo import Batch, Learner
+from app.learning.ppo import SHARES, Batch, Learner
 
 VILLAGES, NPCS, STEPS = 64, 48, 32
 ROUND_STEPS = VILLAGES * NPCS * STEPS
@@ -32,7 +32,10 @@ ROUND_STEPS = VILLAGES * NPCS * STEPS
 EPOCHS = 3
 STEP_ROWS = 4_096
 """Rows behind one step of the optimizer."""
-IMITATION_SHARE = 0.1
+AGREEMENT, IMITATION_SHARE_MAX = 0.88, 0.2
+"""The rules are imitated until so many decisions are theirs, or for this share of the budget."""
+ANCHOR, ANCHOR_SHARE = 0.5, 0.5
+"""What agreement with the rules is worth at first, and the share of the budget by which that has faded to nothing."""
 RATE, ENTROPY = 7e-4, 0.008
 SCRIPTED_SHARE = 0.4
 """Chance that a role of a village follows the rules instead, so that the policy meets strangers."""
@@ -109,6 +112,7 @@ class Run:
 
     def __init__(self, course: Course, folder: Path, *, threads: int) -> None:
         torch.set_num_threads(1)  # The learner shares its work among threads itself.
+        _warm(course.rules)
         torch.manual_seed(course.seed)
         self.course, self.folder, self.progress = course, folder, Progress()
         self.policy = Policy()
@@ -145,13 +149,14 @@ class Run:
             self._environment, self._scripted = self._draw()
         key = mix(self.course.seed, progress.round)
         self._learner.collect(self._environment, self.course.rules, batch, scripted=self._scripted, key=key)
-        imitates = share < IMITATION_SHARE
+        imitates = self._imitates(share)
         if imitates:
             lesson = self._learner.imitate(batch, self._dice, epochs=EPOCHS)
         else:
             left = 1.0 - share
             self._learner.set_rate(RATE * max(0.05, left))
-            lesson = self._learner.improve(batch, self._dice, epochs=EPOCHS, entropy=ENTROPY * left)
+            anchor = ANCHOR * max(0.0, 1.0 - share / ANCHOR_SHARE)
+            lesson = self._learner.improve(batch, self._dice, epochs=EPOCHS, entropy=ENTROPY * left, anchor=anchor)
         progress.round += 1
         progress.agent_steps += ROUND_STEPS
         scripted = batch.alive & self._scripted
@@ -162,6 +167,12 @@ class Run:
                 agreement=lesson.agreement, entropy=lesson.entropy, imitates=imitates,
             )
         )  # fmt: skip
+
+    def _imitates(self, share: float) -> bool:
+        last = self.progress.curve[-1] if self.progress.curve else None
+        if last is None:
+            return True
+        return last.imitates and last.agreement < AGREEMENT and share < IMITATION_SHARE_MAX
 
     def _draw(self) -> tuple[Environment, NDArray[np.bool_]]:
         """New villages, and which rows follow the rules: whole roles of a village, at chance (rows,)."""
@@ -210,6 +221,16 @@ class Run:
         """What must not change between a kill and a resumption."""
         changed = [f"{name}={value:g}" for name, value in self.course.rewards._asdict().items()]
         return f"seed {self.course.seed}, schema {self.course.fingerprint}, rewards {' '.join(changed)}"
+
+
+def _warm(rules: Brain) -> None:
+    """Load or compile the kernels, which the budget shall not pay for."""
+    learner = Learner(Policy(), rate=RATE, step_rows=STEP_ROWS, threads=1)
+    environment, dice = Environment(SHARES, NPCS, 0), torch.Generator()
+    batch = Batch(1, environment.rows)
+    learner.collect(environment, rules, batch, scripted=np.zeros(environment.rows, np.bool_), key=0)
+    learner.imitate(batch, dice, epochs=1)
+    learner.improve(batch, dice, epochs=1, entropy=ENTROPY, anchor=ANCHOR)
 
 
 def _plain(village: Village) -> Mapping[str, NDArray[Any]]:

@@ -134,10 +134,14 @@ def test_the_slope_of_ppo_is_what_torch_finds_for_the_written_loss(seed: int) ->
     ratio = (log - torch.from_numpy(likely)).exp()
     weight = torch.from_numpy(gain)
     goal = torch.min(ratio * weight, ratio.clamp(0.8, 1.2) * weight).mean()
+    wanted = np.array([dice.choice(np.flatnonzero(may)) for may in mask], np.int8)
+    away = -odds.gather(1, torch.from_numpy(wanted.astype(np.int64))[:, None]).mean()
     entropy = -(odds.exp() * odds.clamp(min=-1e8)).sum(1)
-    (-goal - 0.01 * entropy.mean() + choices.OBEY_SHARE * torch_lawless(now, mask)).backward()
+    (-goal - 0.01 * entropy.mean() + choices.OBEY_SHARE * torch_lawless(now, mask) + 0.3 * away).backward()
     slope = np.empty_like(logits)
-    spread, _ = choices.push(now.detach().numpy(), mask, intents, slots, filled, likely, gain, 0.2, 0.01, rows, slope)
+    spread, _ = choices.push(
+        now.detach().numpy(), mask, intents, slots, filled, likely, gain, wanted, 0.2, 0.01, 0.3, rows, slope
+    )
     assert slope == pytest.approx(now.grad.numpy(), abs=2e-5)
     assert spread == pytest.approx(float(entropy.sum().detach()), rel=1e-3)
 

@@ -180,13 +180,14 @@ def scale(advantage: F32, role: I8, counts: Bools, roles: int) -> None:
 
 @compiled
 def push(
-    logits: F32, mask: U8, intents: I8, slots: I8, filled: U8, likely: F32, advantage: F32, clip: float, bonus: float,
-    total: int, slope: F32,
+    logits: F32, mask: U8, intents: I8, slots: I8, filled: U8, likely: F32, advantage: F32, wanted: I8,
+    clip: float, bonus: float, anchor: float, total: int, slope: F32,
 ) -> tuple[float, float]:  # fmt: skip
     """The slope of PPO's clipped loss (Schulman et al. 2017) and of the mask, minus `bonus` times the entropy.
 
-    Rows as from `choose`, a part of a step of `total`; fills `slope` (n, 16), that of the mean loss by each logit.
-    Returns the sum of the entropies and the number of rows that were clipped.
+    `anchor` times the cross-entropy to the intents `wanted` is added ("kickstarting", Schmitt et al. 2018). Rows as
+    from `choose`, a part of a step of `total`; fills `slope` (n, 16), that of the mean loss by each logit. Returns the
+    sum of the entropies and the number of rows that were clipped.
     """
     odds = np.empty(OPTIONS, np.float32)
     spread, clipped = 0.0, 0.0
@@ -209,6 +210,7 @@ def push(
             if odds[k] > 0.0:
                 part = pull * ((1.0 if k == intent else 0.0) - odds[k])
                 part += bonus / total * odds[k] * (logits[row, k] - scale_log + entropy)
+                part += anchor / total * (odds[k] - (1.0 if k == wanted[row] else 0.0))
             slope[row, k] = part
         _obey(logits[row], odds, OBEY_SHARE / total, slope[row])
         for k in range(SLOTS):
