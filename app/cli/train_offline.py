@@ -21,6 +21,9 @@ CURRENT, NOTHING = "current", "nothing"
 VILLAGE = "open_world"
 """The schema of the simulated village, which a policy of it can be measured in."""
 
+CARD_VILLAGES, CARD_STEPS = 16, 480
+"""A shorter card than that of `train behavior`: here it stands beside the proof, and is none."""
+
 
 @click.command()
 @click.option(
@@ -116,7 +119,9 @@ def _village_card(seen: Schema) -> Any:
         from app.modules.behavior.logic import rule_brain
 
         rules = rule_brain(considerations.load(seen.name, seen))
-        found: dict[str, Any] = msgspec.to_builtins(scorecard.measure(brain, rules))
+        found: dict[str, Any] = msgspec.to_builtins(
+            scorecard.measure(brain, rules, villages=CARD_VILLAGES, steps=CARD_STEPS)
+        )
         return found
 
     return measure

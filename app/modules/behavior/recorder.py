@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ from app.modules.behavior.trees.memory import packed
 
 BATCH_MAX = 64
 """Entries that share one wait for the disk."""
+LINGER_S = 0.01
+"""The thread waits so long for company, and so that it does not take the interpreter from the tick that woke it."""
 REST_S = 1.0
 """After a fault of the disk no tick is tried for so long."""
 CLOSE_S = 10.0
@@ -161,6 +164,8 @@ class Recorder:
 
     def _next(self) -> list[_Entry | None]:
         batch = [self._queue.get()]
+        if batch[0] is not None:
+            time.sleep(LINGER_S)
         try:
             while len(batch) < BATCH_MAX:
                 batch.append(self._queue.get_nowait())
