@@ -87,7 +87,7 @@ def test_the_ways_of_many_do_not_cross(points: list[tuple[float, float]], shape:
     assert sorted(chosen) == list(range(len(points)))
     for (a, b), (c, d) in itertools.combinations(zip(stand, goals[chosen], strict=True), 2):
         sides = [_side(a, b, c), _side(a, b, d), _side(c, d, a), _side(c, d, b)]
-        assume(min(map(abs, sides)) > 1e-6)
+        assume(min(map(abs, sides)) > 1e-3)  # ends that all but touch another way cross it or not by rounding
         assert not (sides[0] * sides[1] < 0 and sides[2] * sides[3] < 0)
 
 

@@ -274,7 +274,9 @@ async def test_targets_are_the_npc_s_own_places_and_no_id_and_no_player_s_word_i
 async def test_without_words_rules_plan_only_where_they_are_asked_to_and_nobody_else_is_looked_at() -> None:
     idle = await stage(settings=quick())
     await tick(idle, alike(5))
-    assert idle.module.close is None
+    await asyncio.sleep(0.05)
+    assert not planned(idle)
+    await ended(idle)
     on = await stage(settings=quick(alone=True))
     hungry = alike(5)
     hungry[:, LAYOUT.columns["hunger"]] = 0.55
