@@ -51,7 +51,7 @@ class Rewards(NamedTuple):
     wound: float = 1.5
     """For all of one's health lost."""
     death: float = 2.0
-    gold: float = 0.10
+    gold: float = 0.30
     """A person's gain of one gold."""
     merchant_goods: float = 1.4
     """Gold that one good is worth to a merchant."""
@@ -63,7 +63,7 @@ class Rewards(NamedTuple):
     """Beside that, when the last one was taken up within two seconds and no danger is near."""
     reckless: float = 0.10
     """For a merchant or villager in danger who neither flees, fights nor goes home, each step."""
-    obey_per_s: float = 0.06
+    obey_per_s: float = 0.02
     guard_kill: float = 2.0
     guard_stop: float = 2.0
     """A guard brings down a predator that bit a person lately, beside `guard_kill`."""
