@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import py_trees
 import uvloop
-from brains import misses, policy
+from brains import goals, misses, policy, trees
 from brains.stage import BATCH, LAYOUT, observations, tick_of
 from report import Report, interleaved, note, start
 
@@ -153,12 +153,13 @@ def main() -> None:
     policy.measure(report, loop, rounds)
     note("rules")
     measure_rules(report, rounds)
+    note("trees and goals")
+    trees.measure(report, rounds)
+    goals.measure(report, rounds)
     note("hung and overloaded networks")
     misses.measure(report, loop, 100)
     note("the socket and the peers")
     loop.run_until_complete(measure_wire(report, 1.0 if quick else 8.0))
-    for id, unit in (("tree_ticks_per_s", "1/s"), ("py_trees_ratio", "ratio")):
-        report.add(id, None, unit, "higher", why="authored trees are not built yet")
     loop.close()
     report.close()
 

@@ -49,11 +49,12 @@ def replayed(path: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 async def test_play_recorded_over_a_socket_replays_in_another_process_after_a_kill(tmp_path: Path) -> None:
-    with running(tmp_path, *RECORD, mode=2) as server:
+    reserve = ("--set", "modules.behavior.policy_reserve_ms=500")
+    with running(tmp_path, *RECORD, *reserve, mode=2) as server:
         async with connect(server, packed=True, world="w") as link:
             await populate(server, link)
-            await play(link, first=100)
-            await play(link, first=200, deadline_ms=5)  # too little for the policy: the rules answer
+            await play(link, first=100, deadline_ms=5_000)
+            await play(link, first=200, deadline_ms=400)  # too little for the policy: the rules answer
             feedback = {"tick": 105, "npcs": ["n0", "n1"], "rewards": [1.5, -2.0], "key": "k"}
             for _ in range(2):
                 assert (await link.ask("behavior.feedback", feedback))["data"]["recorded"] == 2

@@ -22,12 +22,12 @@ from app.core.errors import Conflict, Invalid
 from app.engines import catalog
 from app.learning import scorecard
 from app.learning.datasets import ARRAYS
-from app.learning.envs.village import GUARD, MERCHANT, VILLAGER
+from app.learning.envs.environment import Environment
+from app.learning.envs.village import VILLAGER
 from tests.learning.playing import LAYOUT, collect, distracted, held, rules
 from tests.servers import ROOT
 
 pytestmark = pytest.mark.needs_torch
-PEOPLE = (GUARD, MERCHANT, VILLAGER)
 
 
 def layout() -> Any:
@@ -51,7 +51,9 @@ def small() -> Any:
 
 def returns(brain: Any) -> float:
     """Of people, a minute, in villages that nobody learned from."""
-    return float(scorecard.live(held(brain), rules(), PEOPLE, villages=12, steps=240, seed=77)["return"].mean())
+    people = Environment(12, scorecard.NPCS, 77).village.role <= VILLAGER
+    life = scorecard.Life(12, 77, 240, rules(), [(held(brain), people)])
+    return float(life.of(people)["reward"].mean())
 
 
 def test_weighing_by_what_came_of_it_beats_copying_and_what_was_recorded(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,13 +87,21 @@ def load(path: Path, *, features: int, intents: int, rows_max: int) -> Rows:
     return Rows(np.ascontiguousarray(obs[taken]), np.ascontiguousarray(mask[taken]))
 
 
+def _array(arrays: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """One array of an .npz file; objects, which could be anything, are refused."""
+    with arrays.open(f"{name}.npy") as packed:
+        found: NDArray[Any] = np.lib.format.read_array(packed, allow_pickle=False)
+    return found
+
+
 def _read(file: Path, features: int, intents: int) -> tuple[F32, U8]:
     if file.stat().st_size > FILE_BYTES_MAX:
         raise Invalid(f"{file.name!r} has {file.stat().st_size:,} bytes", hint=f"{FILE_BYTES_MAX:,} are read at most")
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            obs = np.asarray(arrays["obs"], np.float32)
-            mask = arrays["mask"] if "mask" in arrays else np.ones((len(obs), intents), np.uint8)
+        with zipfile.ZipFile(file) as arrays:
+            obs = np.asarray(_array(arrays, "obs"), np.float32)
+            held = "mask.npy" in arrays.namelist()
+            mask = _array(arrays, "mask") if held else np.ones((len(obs), intents), np.uint8)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise Invalid(
             f"{file.name!r} cannot be read: {error}", hint="save it with numpy.savez(obs=…, mask=…)"
