@@ -39,17 +39,30 @@ class House:
 
     def compiled(self, function: F) -> F:
         """The function as a kernel, for the types of each call: no GIL, kept on disk, C rules for division."""
-        return self._kept(numba.njit(nogil=True, error_model="numpy")(function), function)
+        return self._kept(_njit()(function), function)
 
     def inlined(self, function: F) -> F:
         """A part of kernels, put in the place of each call, which would count references to its arrays."""
-        return self._kept(numba.njit(nogil=True, error_model="numpy", forceinline=True)(function), function)
+        return self._kept(_njit(forceinline=True)(function), function)
+
+    def bare_part(self, function: F) -> F:
+        """A part of bare kernels, put in the place of each call."""
+        return self._kept(_njit(forceinline=True, _nrt=False)(function), function)
+
+    def bare(self, *arguments: Any) -> Callable[[F], F]:
+        """A kernel of one signature that allocates nothing, so that nobody counts references to its arrays.
+
+        Counting costs more than a short part does: an interpreter calls one for each instruction.
+        """
+        return self._of_one_signature(arguments, _nrt=False)
 
     def typed(self, *arguments: Any) -> Callable[[F], F]:
         """A kernel of one signature: another layout is a TypeError, never a compilation inside a request."""
+        return self._of_one_signature(arguments)
 
+    def _of_one_signature(self, arguments: tuple[Any, ...], **options: Any) -> Callable[[F], F]:
         def compile_now(function: F) -> F:
-            dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+            dispatcher = _njit(**options)(function)
             self._kept(dispatcher, function)
             dispatcher.compile(arguments)
             dispatcher.disable_compile()
@@ -72,6 +85,10 @@ class House:
             _locator_classes = [stamped(locator) for locator in CompileResultCacheImpl._locator_classes]
 
         return type("StampedCache", (FunctionCache,), {"_impl_class": Files})
+
+
+def _njit(**options: Any) -> Any:
+    return numba.njit(nogil=True, error_model="numpy", **options)
 
 
 def is_kept(kernel: Any) -> bool:

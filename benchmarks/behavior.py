@@ -9,191 +9,18 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any
 
 import behavior_wire as wire
 import msgspec
 import numpy as np
-import onnxruntime
 import py_trees
 import uvloop
-from numpy.typing import NDArray
-from report import ROOT, Report, interleaved, note, start
+from brains import misses, policy
+from brains.stage import BATCH, LAYOUT, observations, tick_of
+from report import Report, interleaved, note, start
 
-from app.core.clock import Deadline, SystemClock
-from app.core.messages import Change, Chunk, Event
-from app.core.module import Call, Module
-from app.core.ports import Arrays, EngineStatus, Network
-from app.engines import catalog
-from app.engines.onnx import Engine, open_onnx
-from app.modules.behavior import considerations, kernels, logic, messages, module, schema
+from app.modules.behavior import considerations, kernels, logic
 from app.modules.behavior.brains import ANY_ROLE
-from app.modules.behavior.settings import Settings
-from app.world.entities import Npc
-from app.world.events import EntityUpserted
-from app.world.reducers import apply
-from app.world.state import World, Worlds
-
-BATCH = 1_024
-CROWD = 16_384
-"""The most NPCs in one tick."""
-LAYOUT = schema.load("open_world")
-MODELS = ROOT / "models"
-
-
-class Quiet:
-    """A log, a watcher and a journal for which nothing needs to be told."""
-
-    def debug(self, event: str, **fields: object) -> None: ...
-    def info(self, event: str, **fields: object) -> None: ...
-    def warning(self, event: str, **fields: object) -> None: ...
-    def error(self, event: str, **fields: object) -> None: ...
-    def rung_fell(self, module: str, rung: str, reason: str) -> None: ...
-    def rung_rose(self, module: str, rung: str) -> None: ...
-    async def append(self, *args: Any, **more: Any) -> list[Event]:
-        return []
-
-
-class Hung:
-    """A network that never answers."""
-
-    name = "policy"
-    metadata: Mapping[str, str] = {"fingerprint": LAYOUT.fingerprint}
-
-    def status(self) -> EngineStatus:
-        return EngineStatus(name="policy", kind="onnx", state="ready")
-
-    async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays:
-        await asyncio.sleep(3_600)
-        return {}
-
-    async def close(self) -> None: ...
-
-
-def open_policy() -> Engine:
-    entry = catalog.load(MODELS / "catalog.toml").entry("behavior-open-world")
-    return open_onnx(name="policy", entry=entry, folder=MODELS, batch_rows_max=BATCH)
-
-
-def bare_session() -> onnxruntime.InferenceSession:
-    """The same network with the same options, without us."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(
-        str(MODELS / "behavior-open-world.onnx"), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def observations(npcs: int) -> NDArray[np.float32]:
-    obs = np.random.default_rng(1).random((npcs, 64), np.float32)
-    obs[:, LAYOUT.role_columns] = np.eye(5, dtype=np.float32)[np.arange(npcs) % 5]
-    return obs
-
-
-def compose(policy: Network | None, npcs: int) -> Module:
-    worlds, quiet = Worlds(), Quiet()
-    world = World("t", "w")
-    worlds.add(world)
-    for index in range(npcs):
-        change: Change = EntityUpserted(entity=Npc(id=f"npc-{index}"))
-        apply(world.state, Event(seq=index + 1, id=str(index), wall_ms=0, game_s=0.0, change=change))
-    built = module.build(
-        settings=Settings(npcs_max=200_000),
-        worlds=worlds,
-        journal=quiet,
-        clock=SystemClock(),
-        watcher=quiet,
-        policy=policy,
-    )
-    assert built.warm is not None
-    built.warm()
-    return built
-
-
-async def _discard(chunk: Chunk) -> None: ...
-
-
-def ask(built: Module, request: messages.Decide, *, deadline_ms: float) -> Callable[[], Any]:
-    """A coroutine function that decides one tick."""
-
-    async def once() -> messages.Decided:
-        call = Call("1", "t", "w", Deadline.after_ms(deadline_ms, SystemClock()), Quiet(), _discard)
-        reply = await built.handlers[0].run(call, request)
-        assert isinstance(reply, messages.Decided)
-        return reply
-
-    return once
-
-
-def turns(
-    loop: asyncio.AbstractEventLoop, works: dict[str, Callable[[], Coroutine[Any, Any, object]]], *, rounds: int
-) -> dict[str, float]:
-    """Like `interleaved`, on a loop that runs already, as a server's does: starting one is no part of the work."""
-    taken: dict[str, list[float]] = {name: [] for name in works}
-
-    async def all_rounds() -> None:
-        for _ in range(rounds):
-            for name, work in works.items():
-                began = time.perf_counter()
-                await work()
-                taken[name].append(time.perf_counter() - began)
-
-    loop.run_until_complete(all_rounds())
-    return {name: statistics.median(values) for name, values in taken.items()}
-
-
-def tick_of(npcs: int, number: int = 1) -> messages.Decide:
-    handles = np.arange(npcs, dtype="<u4").tobytes()
-    mask = np.ones((npcs, 12), np.uint8).tobytes()
-    return messages.Decide(tick=number, handles=handles, obs=observations(npcs).tobytes(), mask=mask)
-
-
-def measure_policy(report: Report, loop: asyncio.AbstractEventLoop, rounds: int) -> None:
-    """Large ticks against the same network bare on as many threads; a usual tick against one bare run."""
-    engine, bare = open_policy(), bare_session()
-    large, usual = observations(CROWD), observations(BATCH)
-    crowd = ask(compose(engine, CROWD), tick_of(CROWD), deadline_ms=60_000.0)
-    once = ask(compose(engine, BATCH), tick_of(BATCH), deadline_ms=5_000.0)
-    soon = Deadline.after_ms(6e5, SystemClock())
-    starts = range(0, CROWD, BATCH)
-    with ThreadPoolExecutor(2) as threads:
-
-        async def bare_crowd() -> None:
-            list(threads.map(partial(bare.run, None), [{"obs": large[at : at + BATCH]} for at in starts]))
-
-        slow = turns(loop, {"ours": crowd, "bare": bare_crowd}, rounds=max(20, rounds // 5))
-
-    async def bare_once() -> None:
-        bare.run(None, {"obs": usual})
-
-    works = {"tick": once, "engine": lambda: engine.run({"obs": usual}, soon), "bare": bare_once}
-    took = turns(loop, works, rounds=rounds)
-    peer = "bare onnxruntime, two threads"
-    report.add(
-        "decisions_per_s", CROWD / slow["ours"], "1/s", "higher", goal=5e6, peer=peer, peer_value=CROWD / slow["bare"]
-    )
-    report.add("ort_ratio", slow["bare"] / slow["ours"], "ratio", "higher", goal=0.85, peer=peer, peer_value=1.0)
-    for id, what in (("tick_ratio", "tick"), ("engine_ratio", "engine")):
-        report.add(
-            id, took["bare"] / took[what], "ratio", "higher", peer="bare onnxruntime, one run of 1,024", peer_value=1.0
-        )
-    measure_costs(report, loop, engine, rounds)
-    loop.run_until_complete(engine.close())
-
-
-def measure_costs(report: Report, loop: asyncio.AbstractEventLoop, engine: Engine, rounds: int) -> None:
-    """What an NPC of a larger crowd costs beside one of 256."""
-    sizes = (256, 1_024, 16_384, 65_536)
-    ticks = {npcs: ask(compose(engine, npcs), tick_of(npcs), deadline_ms=60_000.0) for npcs in sizes}
-    cost = {}
-    for npcs, tick in ticks.items():
-        cost[npcs] = turns(loop, {"tick": tick}, rounds=max(10, rounds // 10))["tick"] / npcs
-    report.add("cost_growth", max(cost.values()) / cost[256], "ratio", "lower", goal=1.3)
-    report.add("cost_spread", max(cost.values()) / min(cost.values()), "ratio", "lower")
 
 
 def measure_rules(report: Report, rounds: int) -> None:
@@ -234,18 +61,6 @@ def peer_tree() -> py_trees.behaviour.Behaviour:
         for name in names
     ]
     return py_trees.composites.Selector("villager", memory=False, children=[*arms, py_trees.behaviours.Running("work")])
-
-
-def measure_misses(report: Report, loop: asyncio.AbstractEventLoop, ticks: int) -> None:
-    """1,000 NPCs, 50 ms a tick, a network that hangs; a miss is a late tick or an NPC without an intent."""
-    built = compose(Hung(), 1_000)
-    missed = 0
-    for number in range(ticks):
-        once = ask(built, tick_of(1_000, number), deadline_ms=50.0)
-        began = time.perf_counter()
-        reply = loop.run_until_complete(once())
-        missed += time.perf_counter() - began > 0.05 or 255 in reply.intents
-    report.add("missed_ticks", float(missed), "ticks", "lower", goal=0)
 
 
 def decide_frame(number: int, npcs: int) -> bytes:
@@ -335,11 +150,11 @@ def main() -> None:
     rounds = 100 if quick else 600
     loop = uvloop.new_event_loop()
     note("policy and bare onnxruntime")
-    measure_policy(report, loop, rounds)
+    policy.measure(report, loop, rounds)
     note("rules")
     measure_rules(report, rounds)
-    note("a hung network")
-    measure_misses(report, loop, 100)
+    note("hung and overloaded networks")
+    misses.measure(report, loop, 100)
     note("the socket and the peers")
     loop.run_until_complete(measure_wire(report, 1.0 if quick else 8.0))
     for id, unit in (("tree_ticks_per_s", "1/s"), ("py_trees_ratio", "ratio")):

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 EXTRAS = {
-    "needs_torch": ("torch", "onnx", "matplotlib"),
+    "needs_torch": ("torch", "onnx", "onnxscript", "matplotlib"),
     "needs_spark": ("pyspark",),
     "needs_llama": ("llama_cpp", "gguf"),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from app.core.errors import Conflict
 from app.core.messages import Change, Event
 from app.world import reducers
-from app.world.state import Worlds
+from app.world.state import World, Worlds
 
 
 @dataclass
@@ -20,6 +20,8 @@ class RamJournal:
     events: list[Event] = field(default_factory=list)
     answered: dict[tuple[str, str, str], tuple[bytes, Sequence[Event]]] = field(default_factory=dict)
     fault: str = ""
+    observers: list[Callable[[World, Sequence[Event]], None]] = field(default_factory=list)
+    """Told of events when they are committed, as modules are."""
 
     async def append(
         self,
@@ -54,6 +56,8 @@ class RamJournal:
             self.answered[tenant, world, key] = (request, added)
         if self.commit is not None:
             await self.commit()
+        for observe in self.observers:
+            observe(target, added)
         return added
 
 

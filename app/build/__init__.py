@@ -317,6 +317,8 @@ async def build(
             clock=clock,
             watcher=watch,
             policy=policy,
+            words=words,
+            log=log,
             rungs=profile.ladder["behavior"],
             recorder=open_recorder(settings["behavior"].recording, folder, clock=clock, log=log),
         ),

@@ -183,18 +183,27 @@ def open_network(name: str, profile: Profile, engines: Engines, *, root: Path) -
         return None
     try:
         from app.engines import catalog
-        from app.engines.onnx import open_onnx
+        from app.engines.onnx import Options, open_onnx
 
         folder = root / "models"
+        options = Options(
+            providers=spec.providers,
+            threads=spec.threads,
+            gpu_memory_bytes_max=spec.gpu_memory_bytes_max,
+            gpu_graphs=spec.gpu_graphs,
+            buckets=spec.gpu_buckets,
+            cache_folder=Path(spec.cache_folder) if spec.cache_folder else None,
+        )
         return engines.add(
             open_onnx(
                 name=name,
                 entry=catalog.load(folder / "catalog.toml").entry(spec.model),
                 folder=folder,
-                providers=spec.providers,
-                threads=spec.threads,
+                options=options,
                 batch_rows_max=spec.batch_rows_max,
                 queue_rows_max=spec.queue_rows_max,
+                workers_max=spec.workers_max,
+                window_us=spec.window_us,
             )
         )
     except ModuleNotFoundError as error:
@@ -207,6 +216,6 @@ def open_network(name: str, profile: Profile, engines: Engines, *, root: Path) -
 def open_on_gpu(name: str, profile: Profile, engines: Engines, *, root: Path) -> FieldEngine | None:
     """The same, for a network that pays on a GPU only; None where the CPU would run it."""
     network = open_network(name, profile, engines, root=root)
-    if network is None or network.status().provider in ("", "CPUExecutionProvider"):
+    if network is None or network.status().provider == "cpu":
         return None
     return cast("FieldEngine", network)

@@ -23,6 +23,7 @@ from app.build import Innkeeper, build
 from app.cli.options import load_profile, profile_options
 from app.cli.serve import KEY_FILE
 from app.control.safety import dangers
+from app.core.errors import EngineDown
 from app.core.profile import Profile
 
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-nv-tensorrt-rtx-cu13", "openai", "anthropic", "torch")
@@ -63,9 +64,33 @@ async def _examine(profile: Profile) -> dict[str, Any]:
             "engines": [msgspec.to_builtins(engine) for engine in innkeeper.engines.statuses()],
             "ladders": _ladders(innkeeper),
             "degraded": innkeeper.readiness()["degraded"],
+            "gpu": _gpu(profile),
         }
     finally:
         await innkeeper.close()
+
+
+def _gpu(profile: Profile) -> dict[str, Any] | None:
+    """The card and what the profile's engines take of its memory; None where no engine asks for one."""
+    from app.engines import plan
+    from app.engines.onnx import gpu
+
+    card = gpu.look()
+    try:
+        found = plan.plan(profile.engines, card_bytes=card.memory_bytes if card else 0, folder=Path.cwd())
+    except EngineDown as error:
+        return {"card": card.name if card else None, "fault": error.message}
+    if not found.parts:
+        return None
+    return {
+        "card": f"{card.name}, sm_{card.sm}, driver {card.driver}" if card else None,
+        "card_bytes": found.card_bytes,
+        "parts": [{"engine": part.engine, "what": part.what, "bytes": part.bytes} for part in found.parts],
+        "total_bytes": found.total_bytes,
+        "fits": found.fits,
+        "layers": found.layers,
+        "layers_all": found.layers_all,
+    }
 
 
 def _ladders(innkeeper: Innkeeper) -> dict[str, dict[str, list[str]]]:
@@ -111,6 +136,8 @@ def _print(found: dict[str, Any]) -> None:
     for module, rungs in found["ladders"].items():
         ladders.add_row(module, " → ".join(rungs["answers"]), ", ".join(rungs["left_out"]))
     console.print(ladders)
+    if found["gpu"] is not None:
+        _print_gpu(console, found["gpu"])
     for danger in found["dangers"]:
         color, word = ("red", "Unsafe") if danger["fatal"] else ("yellow", "Warning")
         console.print(f"[{color}]{word}:[/] {danger['setting']}: {escape(danger['what'])}; {escape(danger['mend'])}")
@@ -118,3 +145,22 @@ def _print(found: dict[str, Any]) -> None:
         console.print(f"[yellow]Degraded:[/] {', '.join(found['degraded'])}")
     else:
         console.print("[green]Everything that this mode must have is here.[/]")
+
+
+def _print_gpu(console: Any, found: dict[str, Any]) -> None:
+    """The plan of the GPU's memory, and how many layers would fit where not all do."""
+    from rich.table import Table
+
+    gib = 1 << 30
+    if "fault" in found:
+        console.print(f"[yellow]GPU memory:[/] {found['fault']}")
+        return
+    table = Table("engine", "what", "GiB", title=f"GPU memory: {found['card'] or 'no card here'}")
+    for part in found["parts"]:
+        table.add_row(part["engine"], part["what"], f"{part['bytes'] / gib:.2f}")
+    of = f" of {found['card_bytes'] / gib:.2f}" if found["card_bytes"] else ""
+    table.add_row("", "together", f"{found['total_bytes'] / gib:.2f}{of}", end_section=True)
+    console.print(table)
+    if not found["fits"]:
+        advice = f"; {found['layers']} of {found['layers_all']} layers fit" if found["layers_all"] else ""
+        console.print(f"[yellow]It does not fit[/]{advice}: lower gpu_layers_max or gpu_memory_bytes_max")

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a fault of ours, 2 the command line or the profile is wron
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
@@ -27,8 +28,9 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "console": ("app.cli.console:console", "Print a link that opens the console of the running server."),
     "doctor": ("app.cli.doctor:doctor", "Say what this machine can run and what is missing."),
     "profile": ("app.cli.profiles:profile", "Show the profile with the origin of every value."),
+    "behavior": ("app.cli.behavior:behavior", "Show or check what NPCs see and may want."),
     "train": ("app.cli.train:train", "Teach a policy on this machine."),
-    "behavior": ("app.cli.behavior:behavior", "Repeat recorded decisions, or export them."),
+    "models": ("app.cli.models:models", "Make networks smaller and quicker, list and check them."),
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),
@@ -66,6 +68,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the verb that argv names."""
+    # A pool of numpy's would spin beside the threads that run networks; it reads this when it is first imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         cli.main(prog_name="manage.py", standalone_mode=False)
     except click.exceptions.Exit as done:

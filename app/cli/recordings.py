@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from app.cli.options import load_profile, profile_options
 from app.core.clock import SystemClock
 from app.core.errors import Conflict, Invalid, NotFound
-from app.core.ports import Network
 from app.core.profile import Profile
-from app.modules.behavior import considerations, recordings, schema
+from app.modules.behavior import recordings, schema
 from app.modules.behavior.brains import Brains
 from app.modules.behavior.logic import Flag
+from app.modules.behavior.minds import open_minds
+from app.modules.behavior.programs import Programs
 from app.modules.behavior.recordings import Context, Played, Reader
 from app.modules.behavior.replay import Replayed
 from app.modules.behavior.replay import replay as decide_again
@@ -74,36 +75,32 @@ async def _replay(profile: Profile, reader: Reader) -> Replayed:
 
     engines = Engines()
     policy = open_network("policy", profile, engines, root=ROOT) if "policy" in profile.ladder["behavior"] else None
-    made: dict[tuple[str, str], Brains | None] = {}
+    minds = open_minds(
+        settings=profile.modules["behavior"], clock=SystemClock(), watcher=_Silent(), policy=policy,
+        rungs=profile.ladder["behavior"],
+    )  # fmt: skip
+    for mind in minds.values():
+        mind.warm()
 
     def brains_of(context: Context) -> Brains | None:
-        key = (context.schema, context.fingerprint)
-        if key not in made:
-            layout = layout_of(*key)
-            made[key] = _brains(layout, profile, policy) if layout is not None else None
-        return made[key]
+        mind = minds.get(context.schema)
+        return mind.brains if mind is not None and mind.schema.fingerprint == context.fingerprint else None
+
+    def programs_of(context: Context) -> Programs | None:
+        mind = minds.get(context.schema)
+        return mind.programs if mind is not None and mind.schema.fingerprint == context.fingerprint else None
 
     try:
-        return await decide_again(reader, brains_of, clock=SystemClock())
+        return await decide_again(reader, brains_of, clock=SystemClock(), programs_of=programs_of)
     finally:
         await engines.close()
-
-
-def _brains(layout: Schema, profile: Profile, policy: Network | None) -> Brains:
-    """The brains that a server of the profile would have, warm."""
-    found = Brains(
-        layout, considerations.load(layout.name, layout), policy=policy, rungs=profile.ladder["behavior"],
-        settings=profile.modules["behavior"], clock=SystemClock(), watcher=_Silent(),
-    )  # fmt: skip
-    found.warm()
-    return found
 
 
 def layout_of(name: str, fingerprint: str) -> Schema | None:
     """The schema of that name if it has the same layout as then; None where there is none."""
     try:
-        found = schema.load(name) if name.isidentifier() else None
-    except FileNotFoundError:
+        found = schema.load(name)
+    except NotFound:
         return None
     return found if found is not None and found.fingerprint == fingerprint else None
 

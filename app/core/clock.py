@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from app.core.errors import DeadlineExceeded
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -59,3 +63,39 @@ class Deadline:
         """Raise DeadlineExceeded, naming `what`, when no time is left."""
         if self.left_s() <= 0.0:
             raise DeadlineExceeded(f"{what} did not start before the deadline", hint="give a longer deadline_ms")
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns; raises TimeoutError as asyncio.timeout does. Work that never waits needs no timer at all."""
+    try:
+        waited_for = work.send(None)
+    except StopIteration as done:
+        found: T = done.value
+        return found
+    async with asyncio.timeout(seconds):
+        return await _Rest(work, waited_for)
+
+
+class _Rest(Generic[T]):
+    """The rest of a coroutine that waits for something already: an iterator that hands everything on to it."""
+
+    def __init__(self, work: Coroutine[Any, Any, T], waited_for: Any) -> None:
+        self._work, self._waited_for, self._begun = work, waited_for, False
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return cast("Generator[Any, Any, T]", self)
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        if self._begun:
+            return self._work.send(None)
+        self._begun = True
+        return self._waited_for
+
+    def throw(self, *error: Any) -> Any:
+        return self._work.throw(*error)
+
+    def close(self) -> None:
+        self._work.close()

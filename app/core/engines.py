@@ -15,8 +15,23 @@ class Onnx(Engine, frozen=True, kw_only=True, tag="onnx"):
     model: str
     providers: tuple[str, ...] = ("cpu",)
     batch_rows_max: int = 1024
+    """Rows of one run; a larger request runs in chunks of that many."""
     threads: int = 1
+    """Of the runtime's own in one run; chunks in parallel are quicker for a small network."""
+    workers_max: int = 2
+    """Threads that share the chunks of a large request on the CPU; a GPU has one."""
     queue_rows_max: int = 65_536
+    """Rows that wait; a request that would exceed it goes to the next rung."""
+    window_us: int = 0
+    """Microseconds for which few rows wait for others, on a GPU alone; 0 runs what is there."""
+    gpu_memory_bytes_max: int = 0
+    """What the network may take of the GPU's memory; 0 is no bound."""
+    gpu_graphs: bool = True
+    """Capture each bucket's run as a CUDA graph."""
+    gpu_buckets: tuple[int, ...] = (1, 8, 32, 128, 512, 1_024)
+    """Rows of the runs that a GPU is prepared for; fewer are padded to the next one."""
+    cache_folder: str = ""
+    """Where engines that TensorRT built are kept, relative to the working directory; empty builds them anew."""
 
 
 class OpenAI(Engine, frozen=True, kw_only=True, tag="openai"):

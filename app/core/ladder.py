@@ -6,12 +6,11 @@ same deadline; the caller learns which rung answered. It knows nothing of engine
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from app.core.clock import Clock, Deadline
+from app.core.clock import Clock, Deadline, within
 from app.core.errors import Broken, DeadlineExceeded, EngineDown, Error, NotPermitted, OverBudget, Unavailable
 
 Q = TypeVar("Q")
@@ -34,7 +33,7 @@ class Rung(Generic[Q, A]):
     """
 
     name: str
-    answer: Callable[[Q, Deadline], Awaitable[A]]
+    answer: Callable[[Q, Deadline], Coroutine[Any, Any, A]]
     reserve_ms: float = 0.0
     last: bool = False
 
@@ -97,8 +96,7 @@ class Ladder(Generic[Q, A]):
         mine = deadline.less_ms(rung.reserve_ms)
         mine.check(f"rung {rung.name!r}")
         try:
-            async with asyncio.timeout(mine.left_s()):
-                return await rung.answer(request, mine)
+            return await within(mine.left_s(), rung.answer(request, mine))
         except TimeoutError as error:
             raise DeadlineExceeded(f"rung {rung.name!r} was late") from error
 

@@ -6,7 +6,7 @@ twin that a test or the embedded default uses.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -18,6 +18,8 @@ from app.core.clock import Deadline
 from app.core.messages import Change, Event
 
 Arrays = Mapping[str, NDArray[Any]]
+After = Callable[[int, int, Arrays], None]
+"""(first, last, outputs): what is done with rows `first` to `last` of a request's outputs as soon as they are there."""
 
 
 class Log(Protocol):
@@ -64,13 +66,19 @@ class Network(Engine, Protocol):
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The model file's own metadata, such as its schema fingerprint, and what the engine knows of it.
+        """The own metadata, such as the schema fingerprint, of the model file that answers what comes now.
 
         `sha256` is the file's hash and `runtime` what runs it, with its version, where the engine has a file.
         """
         ...
 
-    async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays: ...
+    def rows_by(self, deadline: Deadline) -> int:
+        """The rows of a request that comes now which would be done by then, as far as is known; never blocks."""
+        ...
+
+    async def run(self, inputs: Arrays, deadline: Deadline, *, after: After | None = None) -> Arrays:
+        """The outputs of all rows, by the model live now; `after` is called part by part, in threads that compute."""
+        ...
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,29 +245,6 @@ class Cache(Protocol):
 
     async def purge(self, tenant: str, tag: str) -> None:
         """Delete every value of the tenant that was set with `tag`."""
-        ...
-
-
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """`units` for each `period_ms`, and `burst` of them at once after a rest."""
-
-    units: int
-    period_ms: int
-    burst: int
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a take was allowed, and when the same one would be."""
-
-    allowed: bool
-    retry_after_s: float = 0.0
-
-
-class Limiter(Protocol):
-    """How much of something a key may still do (GCRA). It never raises StoreDown: alone, it counts for itself."""
-
-    async def take(self, tenant: str, key: str, rate: Rate, *, cost: int = 1) -> Verdict:
-        """Take `cost` units, all or none; raises Invalid when they are more than a burst."""
         ...
 
 

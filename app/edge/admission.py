@@ -60,7 +60,11 @@ class Ticket:
 class Admission:
     """Counts what waits to start and what runs, and measures what operations cost the loop."""
 
-    def __init__(self, server: Server, *, behind_s: Callable[[], float], log: Log, metrics: Metrics) -> None:
+    def __init__(
+        self, server: Server, *, behind_s: Callable[[], float], log: Log, metrics: Metrics,
+        now_s: Callable[[], float] = time.perf_counter,
+    ) -> None:  # fmt: skip
+        self._now_s = now_s
         self._backlog_s_max = server.backlog_ms_max / 1000.0
         self._burst_s_max = server.burst_ms_max / 1000.0
         self._requests_max = server.requests_max
@@ -69,7 +73,7 @@ class Admission:
         self._log = log
         self._refused = metrics.requests_shed
         self._costs_s: dict[str, float] = {}
-        self._shares = Shares()
+        self._shares = Shares(now_s)
         self._waiting = 0
         self._waiting_s = 0.0
         self._requests = 0
@@ -83,7 +87,7 @@ class Admission:
     @property
     def shedding(self) -> bool:
         """Whether requests were refused within the last second."""
-        return time.perf_counter() - self._refused_s < QUIET_S
+        return self._now_s() - self._refused_s < QUIET_S
 
     def enter(self, op: str, *, writes: bool = False, tenant: str = "") -> Ticket:
         """A ticket for one request of `op`; raises Overloaded as `check` does."""
@@ -111,7 +115,7 @@ class Admission:
 
     def _ask(self, cost_s: float) -> None:
         """Put `cost_s` into the virtual queue."""
-        now_s = time.perf_counter()
+        now_s = self._now_s()
         left_s = max(0.0, self._asked_s - (now_s - self._asked_at_s))
         self._asked_s = min(BURSTS_MAX * self._burst_s_max, left_s + cost_s)
         self._asked_at_s = now_s
@@ -133,7 +137,7 @@ class Admission:
         """The ticket's work starts now; what starts in one pass of the loop is measured together."""
         self._unwait(ticket)
         if not self._pass:
-            self._pass_began_s = time.perf_counter()
+            self._pass_began_s = self._now_s()
             asyncio.get_running_loop().call_soon(self._passed)
         self._pass.append(ticket)
         self._shares.begin(ticket.cost_s)
@@ -151,7 +155,7 @@ class Admission:
     def _passed(self) -> None:
         """Compare how long the pass took with what its operations were thought to cost, and learn."""
         started, self._pass = self._pass, []
-        taken_s = time.perf_counter() - self._pass_began_s
+        taken_s = self._now_s() - self._pass_began_s
         ratio = taken_s / sum(ticket.cost_s for ticket in started)
         factor = 1.0 + LEARNING * (min(RATIO_MAX, max(RATIO_MIN, ratio)) - 1.0)
         for op in {ticket.op for ticket in started}:
@@ -161,6 +165,6 @@ class Admission:
     def _refuse(self, why: str) -> None:
         if not self.shedding:
             self._log.warning("load.shed", reason=why)
-        self._refused_s = time.perf_counter()
+        self._refused_s = self._now_s()
         self._refused.inc()
         raise Overloaded(why, hint="send it again after retry_after_s", retry_after_s=RETRY_AFTER_S)

@@ -43,6 +43,10 @@ class Door(Protocol):
         """A ticket for a message that is here as a whole; None where the usual path must judge. Raises Overloaded."""
         ...
 
+    def receive(self, payload: bytes, ticket: Ticket, *, packed: bool) -> bool:
+        """Take a message that was let in; False leaves it, and its ticket, to whoever reads the queue."""
+        ...
+
     def refusal(self, id: str, error: Error) -> bytes:
         """The error reply."""
         ...
@@ -169,7 +173,9 @@ class LinkProtocol(WebSocketsSansIOProtocol):
         return body + size
 
     def _deliver(self, payload: bytes, ticket: Ticket, *, packed: bool) -> bool:
-        """Queue a message with its ticket and pause reading, as uvicorn does; False for text that is no UTF-8."""
+        """Hand a message over at once where none waits before it, else queue it; False for text that is no UTF-8."""
+        if self.door is not None and self.queue.empty() and self.door.receive(payload, ticket, packed=packed):
+            return True
         message: Any = {"type": "websocket.receive", TICKET: ticket}
         if packed:
             message["bytes"] = payload
@@ -205,12 +211,21 @@ class LinkProtocol(WebSocketsSansIOProtocol):
 
     def _answer(self, door: Door, id: str, error: Error) -> None:
         """Say no, past what waits in the outbox; a client that does not read now finds it there."""
-        if not self.writable.is_set():
+        if not self.write(door.refusal(id, error), packed=door.packed):
             door.refuse(id, error)
-            return
-        body = door.refusal(id, error)
-        size = len(body).to_bytes(1) if len(body) < 126 else b"\x7e" + len(body).to_bytes(2)
-        self.transport.write(bytes((FINAL | (BINARY if door.packed else TEXT),)) + size + body)
+
+    def write(self, body: bytes, *, packed: bool) -> bool:
+        """Send a whole message, past the application's own sending; False while the client takes no more bytes."""
+        if not self.writable.is_set() or self.close_sent or self.conn.state is not State.OPEN:
+            return False
+        size, first = len(body), FINAL | (BINARY if packed else TEXT)
+        if size < 126:
+            self.transport.write(bytes((first, size)) + body)
+        elif size < 65_536:
+            self.transport.write(bytes((first, 126, size >> 8, size & 255)) + body)
+        else:
+            self.transport.writelines([bytes((first, 127)) + size.to_bytes(8), body])
+        return True
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)

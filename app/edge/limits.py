@@ -13,8 +13,8 @@ from app.control.auth import Identity
 from app.control.repeats import Repeats
 from app.core.errors import Error, Forbidden, RateLimited, Unauthenticated
 from app.core.module import Scope
-from app.core.ports import Limiter, Rate, Verdict
 from app.core.quotas import Limits as Section
+from app.core.rates import Limiter, Rate, Verdict
 from app.core.tenants import NoRules, Rules, require_active
 
 MINUTE_MS = 60_000

@@ -15,7 +15,7 @@ import msgspec
 from prometheus_client import Histogram
 
 from app.control.auth import Identity
-from app.core.clock import Clock, Deadline
+from app.core.clock import Clock, Deadline, within
 from app.core.errors import Broken, DeadlineExceeded, Error, Forbidden, Invalid, UnknownOp, nearest
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Handler, Module, Scope
@@ -123,12 +123,9 @@ class Router:
         self._metrics.inflight.inc()
         try:
             self.authorize(route, identity)
-            await self.limits.take_player(identity, call.world, player_of(request))
-            async with asyncio.timeout(limit_ms / 1000.0):
-                if not call.world or self._elsewhere.here(call.tenant, call.world):
-                    reply = await route.handler.run(call, request)
-                else:
-                    reply = await self._elsewhere.reply(route.handler, call, request, identity)
+            if player := player_of(request):
+                await self.limits.take_player(identity, call.world, player)
+            reply = await within(limit_ms / 1000.0, self._run(route.handler, call, request, identity))
             self._note(route, call, request, identity)
             return reply
         except Error as error:
@@ -147,6 +144,11 @@ class Router:
         finally:
             self._metrics.inflight.dec()
             self._finish(route, call, outcome, self._clock.monotonic_s() - started_s)
+
+    async def _run(self, handler: Handler, call: Call, request: Request, identity: Identity) -> Reply:
+        if not call.world or self._elsewhere.here(call.tenant, call.world):
+            return await handler.run(call, request)
+        return await self._elsewhere.reply(handler, call, request, identity)
 
     def _note(self, route: Route, call: Call, request: Request, identity: Identity) -> None:
         """Write down what changes what a tenant has; the replica that the caller spoke to does, and no other."""
@@ -170,7 +172,7 @@ class Router:
             self._metrics.request_seconds.labels(route.module, route.verb, outcome).observe(seconds)
         rung = call.notes.get("rung")
         if isinstance(rung, str):
-            self._metrics.rung_answers.labels(route.module, rung).inc()
+            self._metrics.answered_by(route.module, rung).inc()
         self._log.info(
             "request.answered",
             tenant=call.tenant,

@@ -74,7 +74,7 @@ class Session:
 
     __slots__ = (
         "_answered", "_answered_bytes", "_carrier", "_feed", "_inflight", "_outbox", "_overflowed", "_router",
-        "_server", "_unlisten", "frame_bytes_max", "identity", "packed", "resume_token", "world",
+        "_server", "_unlisten", "frame_bytes_max", "identity", "malformed", "packed", "resume_token", "world",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +93,8 @@ class Session:
         self.packed = packed
         self.resume_token = secrets.token_urlsafe(24)
         self.frame_bytes_max = frame_bytes_max
+        self.malformed = 0
+        """Frames in a row that could not be read."""
         self._server = server
         self._router = router
         self._feed = feed
@@ -111,6 +113,10 @@ class Session:
             carrier.end(_slow())
         elif self._outbox:
             carrier.wake()
+
+    def peek(self) -> Outgoing | None:
+        """The oldest waiting frame."""
+        return self._outbox[0] if self._outbox else None
 
     def take(self) -> Outgoing | None:
         """The oldest waiting frame, which is then no longer in the outbox."""
@@ -177,35 +183,53 @@ class Session:
         await asyncio.gather(*self._inflight.values(), return_exceptions=True)
 
     def knock(self, id: str, op: str, *, whole: bool) -> Ticket | None:
-        """A ticket for a message of which only the head was read; None leaves it to `accept`. Raises Overloaded.
+        """A ticket for a message of which only the head was read; None leaves it to `accept`.
 
         A message that is not there as a whole gets no ticket: a client that never sends the rest would keep it.
+        Raises Overloaded, and what `accept` would be told for its id or its number.
         """
         route = self._router.routes.get(op)
-        if route is None or id in self._inflight or len(self._inflight) >= self._server.inflight_max:
+        if route is None:
             return None
+        self._require_room(id)
         if whole:
             return self._router.admission.enter(op, writes=route.writes, tenant=self.identity.tenant)
         self._router.admission.check(op, writes=route.writes, tenant=self.identity.tenant)
         return None
 
+    def receive(self, payload: bytes, ticket: Ticket, *, packed: bool) -> bool:
+        """Take a message straight from the transport; False for what only the socket's reader can judge."""
+        try:
+            frame = encoding.decode(payload, Frame, packed=packed, what="the frame")
+        except Error:
+            return False
+        if frame.op != ticket.op or frame.op == "refresh":
+            return False
+        self.accept(frame, packed=packed, ticket=ticket)
+        return True
+
     def accept(self, frame: Frame, *, packed: bool, ticket: Ticket | None = None) -> None:
         """Start the work that a frame asks for, or answer it at once; `ticket` when it was let in at its head."""
+        self.malformed = 0
         try:
             if frame.op == "cancel":
                 self._cancel(frame, packed=packed)
-            elif frame.id in self._inflight:
-                raise Conflict(f"id {frame.id!r} is in flight already", hint="give each request an id of its own")
-            elif len(self._inflight) >= self._server.inflight_max:
-                raise RateLimited(
-                    f"{len(self._inflight)} requests are in flight", hint="wait for replies", retry_after_s=1.0
-                )
             else:
+                self._require_room(frame.id)
                 self._start(frame, packed=packed, ticket=ticket)
         except Error as error:
             if ticket is not None:
                 ticket.leave()
             self.refuse(frame.id, error)
+
+    def _require_room(self, id: str) -> None:
+        """Raise Conflict for an id that is in flight, RateLimited when too many are."""
+        if id in self._inflight:
+            raise Conflict(f"id {id!r} is in flight already", hint="give each request an id of its own")
+        if len(self._inflight) >= self._server.inflight_max:
+            raise RateLimited(
+                f"{len(self._inflight)} requests are in flight", hint="wait for replies", retry_after_s=1.0
+            )
 
     def refuse(self, id: str, error: Error) -> None:
         """Queue an error reply."""
@@ -245,26 +269,38 @@ class Session:
                     deadline_ms=frame.deadline_ms,
                     send=send,
                 )
-                self._reply(frame.id, self.encode({"id": frame.id, "ok": True, "data": reply}))
+                body = self._within_bound(self.encode({"id": frame.id, "ok": True, "data": reply}))
             except Error as error:
+                settle()
                 self.refuse(frame.id, error)
+            else:
+                settle()  # first: whoever has the reply may ask again under the same id, or at the bound
+                self._reply(frame.id, body)
+
+        def settle() -> None:
+            if self._inflight.get(frame.id) is task:
+                ticket.leave()
+                del self._inflight[frame.id]
 
         def over(task: asyncio.Task[None]) -> None:
             # Here and not in `run`, which never starts when the cancel came with the request.
-            ticket.leave()
-            del self._inflight[frame.id]
+            settle()
             if task.cancelled():
                 self.refuse(frame.id, Conflict("canceled by the client"))
 
         task = self._inflight[frame.id] = asyncio.create_task(run(), name=frame.op)
         task.add_done_callback(over)
 
-    def _reply(self, id: str, body: bytes) -> None:
+    def _within_bound(self, body: bytes) -> bytes:
+        """The reply; raises TooLarge when the client takes no such frame."""
         if len(body) > self.frame_bytes_max:
             raise TooLarge(
                 f"the reply has {len(body)} bytes, over the {self.frame_bytes_max} that this client takes",
                 hint="ask for less at once, or give a larger frame_bytes_max in hello",
             )
+        return body
+
+    def _reply(self, id: str, body: bytes) -> None:
         outgoing = Outgoing(body, reply_to=id)
         self._put(outgoing)
         self._keep(id, outgoing)

@@ -6,7 +6,7 @@ fair queueing, RFC 970): light tenants together never ask for more than the loop
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from typing import Literal
 
 WINDOW_S = 0.25
@@ -19,17 +19,18 @@ class Shares:
     They are thought seconds, as the costs are; what was begun in the same time tells how many the loop really has.
     """
 
-    __slots__ = ("_asked_s", "_before_s", "_began_s", "_begun_before_s", "_begun_s")
+    __slots__ = ("_asked_s", "_before_s", "_began_s", "_begun_before_s", "_begun_s", "_now_s")
 
-    def __init__(self) -> None:
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
         self._asked_s: dict[str, float] = {}
         self._before_s: dict[str, float] = {}
-        self._began_s = time.perf_counter() - WINDOW_S
+        self._began_s = self._now_s() - WINDOW_S
         self._begun_s = self._begun_before_s = 0.0
 
     def ask(self, tenant: str, cost_s: float) -> None:
         """Note a request."""
-        now_s = time.perf_counter()
+        now_s = self._now_s()
         if now_s - self._began_s >= WINDOW_S:
             recent = now_s - self._began_s < 2 * WINDOW_S
             self._before_s, self._begun_before_s = (self._asked_s, self._begun_s) if recent else ({}, 0.0)
@@ -47,6 +48,6 @@ class Shares:
         if tenants < 2:
             return "alone"
         asked_s = self._asked_s.get(tenant, 0.0) + self._before_s.get(tenant, 0.0)
-        window_s = WINDOW_S + time.perf_counter() - self._began_s
+        window_s = WINDOW_S + self._now_s() - self._began_s
         there_s = max(window_s, self._begun_s + self._begun_before_s)
         return "light" if asked_s * tenants < there_s else "heavy"

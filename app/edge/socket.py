@@ -198,14 +198,14 @@ class Link:
 
     async def _exchange(self, socket: Socket, session: Session) -> int:
         """Run the socket until it ends; the close code when the client left, Close when we must close."""
-        wire = _Wire(socket, session, self._watch)
+        extensions: dict[str, Any] = socket.scope.get("extensions") or {}
+        protocol: LinkProtocol | None = extensions.get(DOOR)  # not there under another server than ours
+        wire = _Wire(socket, session, protocol, self._watch)
         session.carry(wire)
         try:
             session.narrow(self.authority.current(session.identity))  # it may have ended while hello was answered
         except Unauthenticated as error:
             raise Close(TOKEN, error.message) from error
-        extensions: dict[str, Any] = socket.scope.get("extensions") or {}
-        protocol: LinkProtocol | None = extensions.get(DOOR)  # not there under another server than ours
         if protocol is not None:
             protocol.door = session
         try:
@@ -222,7 +222,7 @@ class Link:
 
     async def _read(self, wire: _Wire) -> int:
         session = wire.session
-        malformed = 0
+        session.malformed = 0
         while True:
             message: Any = await wire.socket.receive()
             if message["type"] == "websocket.disconnect":
@@ -234,13 +234,12 @@ class Link:
             except Error as error:
                 if ticket is not None:
                     ticket.leave()
-                malformed += 1
+                session.malformed += 1
                 session.refuse(_readable_id(body, packed=packed), error)
-                if malformed >= self.server.malformed_max:
+                if session.malformed >= self.server.malformed_max:
                     await wire.flushed()  # lets the error reply out before the close
-                    raise Close(MALFORMED, f"{malformed} malformed frames in a row") from error
+                    raise Close(MALFORMED, f"{session.malformed} malformed frames in a row") from error
                 continue
-            malformed = 0
             if ticket is not None and ticket.op != frame.op:  # a member that came twice
                 ticket.leave()
                 ticket = None
@@ -252,6 +251,7 @@ class Link:
     def _refresh(self, wire: _Wire, frame: Frame, *, packed: bool) -> None:
         """A newer token for the same key keeps the socket open."""
         session = wire.session
+        session.malformed = 0
         try:
             data = decode(frame.data, dict[str, str], packed=packed, what="refresh")
             identity = self.authority.identify(data.get("token", ""))
@@ -281,12 +281,18 @@ class Link:
 
 
 class _Wire:
-    """Carries one session over one socket: a task writes while frames wait, and none is there while none do."""
+    """Carries one session over one socket: a frame goes straight to the transport while that takes any.
 
-    __slots__ = ("_reader", "_watch", "_writer", "closing", "expiry", "session", "socket")
+    Where it does not, or another server than ours runs the socket, a task writes what waits, and is there no longer.
+    """
 
-    def __init__(self, socket: Socket, session: Session, watch: Callable[[_Wire], None]) -> None:
+    __slots__ = ("_protocol", "_reader", "_watch", "_writer", "closing", "expiry", "session", "socket")
+
+    def __init__(
+        self, socket: Socket, session: Session, protocol: LinkProtocol | None, watch: Callable[[_Wire], None]
+    ) -> None:
         self._watch = watch
+        self._protocol = protocol
         self.socket = socket
         self.session = session
         self.closing: Close | None = None
@@ -295,8 +301,15 @@ class _Wire:
         self._writer: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
-        if self._writer is None and self.closing is None:
-            self._writer = asyncio.create_task(self._write())
+        if self._writer is not None or self.closing is not None:
+            return
+        if self._protocol is not None:
+            packed = self.session.packed
+            while (frame := self.session.peek()) is not None and self._protocol.write(frame.body, packed=packed):
+                self.session.take()
+            if frame is None:
+                return
+        self._writer = asyncio.create_task(self._write())
 
     def end(self, close: Close) -> None:
         if self.closing is None and self._reader is not None:

@@ -22,6 +22,8 @@ class Tensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str
     type: str
     shape: tuple[int, ...]
+    shared: bool = False
+    """An input that has no rows: the same for all of a run."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,8 +41,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Roles in which it beat its rules; the others keep their rules."""
     command: str = ""
     seed: int = 0
+    probe: tuple[float, ...] = ()
+    """What it answers to fixed rows, see app.engines.onnx.gates.probe; compared at load."""
+    probe_tolerance: float = 1e-3
+    """How far an answer may lie from that, of a number or of one."""
     scorecard: Mapping[str, str] = {}
-    """Measure -> policy, rules and the interval of their difference, as text."""
+    """Measure -> policy, rules (its source, of a compiled network) and the interval of their difference, as text."""
+    provenance: Mapping[str, str] = {}
+    """Of a compiled network: `source` (an id), `source_sha256`, how it was made and what it lost, as text."""
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,228 +1,228 @@
-"""The policy network and how it learns: imitation of rules first, then proximal policy optimization.
+"""How the policy learns: imitation of rules first, then proximal policy optimization (PPO: Schulman et al. 2017).
 
-Knows tensors and losses (PPO: Schulman et al. 2017, advantage estimation: Schulman et al. 2016); the world
-it acts in is `envs/environment.py`, the loop around it `train.py`. Needs torch.
+Knows batches, losses and the optimizer; the network is `nets.py`, the arithmetic beside it `envs/choices.py`, the world
+`envs/environment.py`, the loop around it `train.py`. Work is cut the same way for any number of threads. Needs torch.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
+from app.learning.envs import choices
 from app.learning.envs.environment import Brain, Environment
-from app.learning.envs.sensing import SLOT_COLUMN
-from app.learning.envs.village import AIMS, F32, FEATURES, I8, INTENTS, ROLES, SLOTS
+from app.learning.envs.village import F32, FEATURES, I8, INTENTS, ROLES
+from app.learning.nets import PART_ROWS, WEIGHTS, Pass, Policy, views
 
-HIDDEN = 128
 DISCOUNT = 0.99
 TRACE = 0.95
 CLIP = 0.2
-SCRIPTED_SHARE = 0.35
-"""Chance that a role of a village follows the rules instead, so that the policy meets strangers."""
-
-_HP_COLUMNS = [SLOT_COLUMN + 4 * slot + 2 for slot in range(SLOTS)]
-_AIMS = torch.tensor([[slot in aims for slot in range(SLOTS)] for aims in AIMS])
-
-
-class Policy(nn.Module):
-    """64 features -> 128 -> 128 -> 12 intents and 4 slots, with a value beside them for learning."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Linear(FEATURES, HIDDEN)
-        self.second = nn.Linear(HIDDEN, HIDDEN)
-        self.heads = nn.Linear(HIDDEN, len(INTENTS) + SLOTS)
-        self.value_first = nn.Linear(FEATURES, HIDDEN)
-        self.value = nn.Linear(HIDDEN, 1)
-        nn.init.orthogonal_(self.heads.weight, 0.01)
-
-    def logits(self, obs: Tensor) -> Tensor:
-        """(n, 64) -> (n, 16): intents, then slots."""
-        hidden = functional.relu(self.second(functional.relu(self.first(obs))))
-        found: Tensor = self.heads(hidden)
-        return found
-
-    def worth(self, obs: Tensor) -> Tensor:
-        """(n, 64) -> (n,) expected return."""
-        found: Tensor = self.value(functional.relu(self.value_first(obs)))
-        return found[:, 0]
-
-
-@dataclass(slots=True)
-class Batch:
-    """Rows of experience, flat; `weight` is 0 for the dead and for those that followed the rules."""
-
-    obs: Tensor
-    mask: Tensor
-    intents: Tensor
-    slots: Tensor
-    """-1 where the intent aimed at nothing."""
-    likely: Tensor
-    advantage: Tensor
-    returns: Tensor
-    weight: Tensor
-    rules: Tensor
-    """What the rules would have wanted, for imitation."""
-
-
-def masked(logits: Tensor, mask: Tensor) -> Tensor:
-    """Log-probabilities of the allowed intents (n, 12)."""
-    return functional.log_softmax(logits[:, : len(INTENTS)].masked_fill(~mask, -1e9), dim=1)
-
-
-def slot_odds(logits: Tensor, obs: Tensor, intents: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of the slots (n, 4) that each intent may aim at, and whether there is any (n,)."""
-    open_slots = _AIMS[intents] & (obs[:, _HP_COLUMNS] > 0.0)
-    return functional.log_softmax(logits[:, len(INTENTS) :].masked_fill(~open_slots, -1e9), dim=1), open_slots.any(1)
-
-
-def sample(logits: Tensor, obs: Tensor, mask: Tensor, dice: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw intents (n,), slots (n,) with -1 for none, and the log-probability of both (n,)."""
-    odds = masked(logits, mask)
-    noise = -torch.log(-torch.log(torch.rand(odds.shape, generator=dice).clamp(1e-9, 1 - 1e-7)))
-    intents = (odds + noise).argmax(1)
-    slot, some = slot_odds(logits, obs, intents)
-    noise = -torch.log(-torch.log(torch.rand(slot.shape, generator=dice).clamp(1e-9, 1 - 1e-7)))
-    slots = (slot + noise).argmax(1)
-    likely = odds.gather(1, intents[:, None])[:, 0]
-    likely = likely + torch.where(some, slot.gather(1, slots[:, None])[:, 0], 0.0)
-    return intents, torch.where(some, slots, -1), likely
+VALUE_SHARE = 0.5
+SLOT_SHARE = 0.2
+"""What the slot weighs beside the intent when rules are imitated."""
+SLOPE_MAX = 0.5
+"""Longest gradient of one step."""
+SHARES = 2
+"""Parts of the villages that are played at once."""
 
 
 def brain(policy: Policy) -> Brain:
-    """The policy as it is served: the best allowed intent and slot, no chance."""
+    """The policy as it is served: the best allowed intent and slot, no chance. Any thread may ask it."""
 
+    @torch.no_grad()
     def decide(obs: F32, mask: NDArray[np.uint8]) -> tuple[I8, I8]:
-        with torch.no_grad():
-            seen = torch.from_numpy(obs)
-            logits = policy.logits(seen)
-            intents = masked(logits, torch.from_numpy(mask) != 0).argmax(1)
-            slot, some = slot_odds(logits, seen, intents)
-            slots = torch.where(some, slot.argmax(1), -1)
-        return intents.numpy().astype(np.int8), slots.numpy().astype(np.int8)
+        passes = Pass(policy)
+        intents, slots = np.empty(len(obs), np.int8), np.empty(len(obs), np.int8)
+        for part in parts(len(obs)):
+            choices.best(passes.logits(obs[part]), obs[part], mask[part], intents[part], slots[part])
+        return intents, slots
 
     return decide
 
 
-@torch.no_grad()
-def collect(
-    policy: Policy, environment: Environment, rules: Brain, steps: int, *, dice: torch.Generator, scripted: Tensor
-) -> tuple[Batch, float]:
-    """Live `steps` steps and return what was learned (steps * rows), and the mean reward of a step.
+def parts(rows: int) -> list[slice]:
+    """Rows in order, PART_ROWS at a time."""
+    return [slice(first, min(rows, first + PART_ROWS)) for first in range(0, rows, PART_ROWS)]
 
-    `scripted` (rows,) bool marks those that follow the rules.
-    """
-    kept: list[tuple[Tensor, ...]] = []
-    rewards, ends = [], []
-    for _ in range(steps):
-        seen, may = environment.observe()
-        obs, mask = torch.from_numpy(seen.copy()), torch.from_numpy(may != 0)
-        alive = torch.from_numpy(environment.village.alive.reshape(-1) == 1)
-        wanted, aims = (torch.from_numpy(part.astype(np.int64)) for part in rules(seen, may))
-        intents, slots, likely = sample(policy.logits(obs), obs, mask, dice)
-        moment = environment.step(
-            torch.where(scripted, wanted, intents).numpy().astype(np.int8),
-            torch.where(scripted, aims, slots).numpy().astype(np.int8),
+
+class Batch:
+    """Experience of a round, in buffers that the next round uses again: arrays (steps, rows) or (steps, rows, k)."""
+
+    def __init__(self, steps: int, rows: int) -> None:
+        shape = (steps, rows)
+        self.obs = np.zeros((*shape, FEATURES), np.float32)
+        self.mask = np.zeros((*shape, len(INTENTS)), np.uint8)
+        self.intents, self.slots = np.zeros(shape, np.int8), np.zeros(shape, np.int8)
+        self.filled = np.zeros(shape, np.uint8)
+        """Which slots the intent could aim at, see choices.choose."""
+        self.likely = np.zeros(shape, np.float32)
+        self.rules = np.zeros(shape, np.int8)
+        """What the rules would have wanted, for imitation."""
+        self.rewards = np.zeros(shape, np.float32)
+        self.ends = np.zeros(shape, np.bool_)
+        self.alive = np.zeros(shape, np.bool_)
+        self.values = np.zeros((steps + 1, rows), np.float32)
+        self.advantage = np.zeros(shape, np.float32)
+        self.returns = np.zeros(shape, np.float32)
+        self.learns = np.zeros(shape, np.bool_)
+        """Not the dead, nor those that followed the rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one pass over a batch showed: shares and means over its rows."""
+
+    agreement: float = 0.0
+    entropy: float = 0.0
+    clipped: float = 0.0
+
+
+Rows = NDArray[np.intp]
+Loss = Callable[[Rows, F32, F32, int], tuple[F32, float, float]]
+"""(rows, their logits, their obs, rows in the whole step) -> the slope (n, 16) and two sums over the rows."""
+
+
+class Learner:
+    """Plays and improves a policy with `threads` at once; how many does not change a bit of what is learned."""
+
+    def __init__(self, policy: Policy, *, rate: float, step_rows: int, threads: int) -> None:
+        self.policy = policy
+        self._step_rows = step_rows
+        self._weights = nn.Parameter(policy.flat)
+        self.optimizer = torch.optim.Adam([self._weights], lr=rate, eps=1e-5, fused=True)
+        self._gradients = torch.zeros(-(-step_rows // PART_ROWS), WEIGHTS)
+        self._threads = ThreadPoolExecutor(threads)
+        self._passes = Passes(policy)
+
+    def set_rate(self, rate: float) -> None:
+        """The step size from now on."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def collect(
+        self, environment: Environment, rules: Brain, batch: Batch, *, scripted: NDArray[np.bool_], key: int
+    ) -> None:
+        """Live the steps of `batch` and fill it; `scripted` (rows,) marks who follows the rules, `key` is chance."""
+        shares, first = environment.split(SHARES), 0
+        works = []
+        for share, other in enumerate(shares):
+            rows = slice(first, first + other.rows)
+            works.append((other, rules, batch, rows, scripted[rows], choices.mix(key, share)))
+            first = rows.stop
+        list(self._threads.map(lambda work: self._play(*work), works))
+        np.logical_and(batch.alive, ~scripted, out=batch.learns)
+        choices.scale(batch.advantage, environment.village.role.reshape(-1), batch.learns, len(ROLES))
+
+    @torch.no_grad()
+    def _play(
+        self, environment: Environment, rules: Brain, batch: Batch, rows: slice, scripted: NDArray[np.bool_], key: int
+    ) -> None:
+        """Fill the columns `rows` of a batch."""
+        passes = self._passes.mine()
+        for step in range(len(batch.obs)):
+            seen, may = environment.observe()
+            obs, mask = batch.obs[step, rows], batch.mask[step, rows]
+            obs[:], mask[:] = seen, may
+            batch.alive[step, rows] = environment.village.alive.reshape(-1) == 1
+            wanted, aims = rules(obs, mask)
+            intents, slots = batch.intents[step, rows], batch.slots[step, rows]
+            filled, likely = batch.filled[step, rows], batch.likely[step, rows]
+            for part in parts(len(obs)):
+                chance, logits = choices.mix(key, step, part.start), passes.logits(obs[part])
+                drawn = (intents[part], slots[part], filled[part], likely[part])
+                choices.choose(logits, obs[part], mask[part], chance, *drawn)
+                batch.values[step, rows][part] = passes.worth(obs[part])
+            moment = environment.step(np.where(scripted, wanted, intents), np.where(scripted, aims, slots))
+            batch.rules[step, rows] = wanted
+            batch.rewards[step, rows] = moment.reward.reshape(-1)
+            batch.ends[step, rows] = moment.died.reshape(-1)
+        last = environment.observe()[0]
+        for part in parts(len(last)):
+            batch.values[-1, rows][part] = passes.worth(last[part])
+        values, advantage = batch.values[:, rows], batch.advantage[:, rows]
+        choices.advantages(batch.rewards[:, rows], values, batch.ends[:, rows], DISCOUNT, TRACE, advantage)
+        np.add(advantage, values[:-1], out=batch.returns[:, rows])
+
+    def imitate(self, batch: Batch, dice: torch.Generator, *, epochs: int) -> Lesson:
+        """Copy the rules' intents and learn the value, `epochs` times over the batch."""
+
+        def loss(pick: Rows, logits: F32, obs: F32, total: int) -> tuple[F32, float, float]:
+            slope = np.empty_like(logits)
+            agree = choices.copy(logits, obs, _at(batch.mask, pick), _at(batch.rules, pick), SLOT_SHARE, total, slope)
+            return slope, agree, 0.0
+
+        return Lesson(agreement=[self._epoch(batch, dice, loss)[0] for _ in range(epochs)][-1])
+
+    def improve(self, batch: Batch, dice: torch.Generator, *, epochs: int, entropy: float, anchor: float) -> Lesson:
+        """Clipped policy gradient, `epochs` times over the batch.
+
+        `entropy` is what spread is worth, `anchor` what agreement with the rules is.
+        """
+
+        def loss(pick: Rows, logits: F32, obs: F32, total: int) -> tuple[F32, float, float]:
+            slope = np.empty_like(logits)
+            acted = (_at(batch.intents, pick), _at(batch.slots, pick), _at(batch.filled, pick), _at(batch.likely, pick))
+            mask, gain, wanted = _at(batch.mask, pick), _at(batch.advantage, pick), _at(batch.rules, pick)
+            spread, cut = choices.push(logits, mask, *acted, gain, wanted, CLIP, entropy, anchor, total, slope)
+            return slope, spread, cut
+
+        shown = np.mean([self._epoch(batch, dice, loss) for _ in range(epochs)], axis=0)
+        same = (batch.intents == batch.rules)[batch.learns]
+        return Lesson(
+            agreement=float(same.mean()) if len(same) else 0.0, entropy=float(shown[0]), clipped=float(shown[1])
         )
-        kept.append((obs, mask, intents, slots, likely, policy.worth(obs), (alive & ~scripted).float(), wanted))
-        rewards.append(torch.from_numpy(moment.reward.reshape(-1)))
-        ends.append(torch.from_numpy(moment.died.reshape(-1)))
-    last = policy.worth(torch.from_numpy(environment.observe()[0].copy()))
-    obs, mask, intents, slots, likely, values, weight, wanted = (torch.stack(part) for part in zip(*kept, strict=True))
-    reward = torch.stack(rewards)
-    advantage = _estimate(reward, values, torch.stack(ends), last)
-    flat = Batch(
-        obs=obs.flatten(0, 1), mask=mask.flatten(0, 1), intents=intents.flatten(), slots=slots.flatten(),
-        likely=likely.flatten(), advantage=_per_role(advantage, obs, weight).flatten(),
-        returns=(advantage + values).flatten(), weight=weight.flatten(), rules=wanted.flatten(),
-    )  # fmt: skip
-    return flat, float((reward * weight).sum() / weight.sum().clamp(min=1.0))
+
+    @torch.no_grad()
+    def _epoch(self, batch: Batch, dice: torch.Generator, loss: Loss) -> tuple[float, float]:
+        """Every row that learns once, shuffled; the means of the two figures that `loss` returns with each slope."""
+        rows = np.flatnonzero(batch.learns)
+        order = rows[torch.randperm(len(rows), generator=dice).numpy()]
+        shown = np.zeros(2)
+        for first in range(0, len(order), self._step_rows):
+            step = order[first : first + self._step_rows]
+            works = list(enumerate(step[part] for part in parts(len(step))))
+            slopes = [self._threads.submit(self._slope, batch, at, pick, loss, len(step)) for at, pick in works]
+            for slope in slopes:
+                shown += slope.result()
+            self._weights.grad = self._gradients[: len(works)].sum(0)
+            nn.utils.clip_grad_norm_([self._weights], SLOPE_MAX)
+            self.optimizer.step()
+        total = max(1, len(order))
+        return float(shown[0] / total), float(shown[1] / total)
+
+    @torch.no_grad()
+    def _slope(self, batch: Batch, at: int, pick: Rows, loss: Loss, total: int) -> tuple[float, float]:
+        """The gradient of the rows `pick`, a part of a step of `total`, into the `at`-th buffer."""
+        passes = self._passes.mine()
+        obs = _at(batch.obs, pick)
+        slope, *shown = loss(pick, passes.logits(obs), obs, total)
+        error = (passes.worth(obs) - _at(batch.returns, pick)) * np.float32(2.0 * VALUE_SHARE / total)
+        passes.backward(slope, error, views(self._gradients[at]))
+        return shown[0], shown[1]
 
 
-def _estimate(reward: Tensor, values: Tensor, ends: Tensor, last: Tensor) -> Tensor:
-    """Generalized advantages (steps, rows); a death ends what counts."""
-    advantage = torch.zeros_like(reward)
-    running, following = torch.zeros_like(last), last
-    for step in range(len(reward) - 1, -1, -1):
-        goes_on = (~ends[step]).float()
-        surprise = reward[step] + DISCOUNT * following * goes_on - values[step]
-        running = surprise + DISCOUNT * TRACE * goes_on * running
-        advantage[step] = running
-        following = values[step]
-    return advantage
+class Passes:
+    """One Pass for each thread that asks."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy, self._kept = policy, threading.local()
+
+    def mine(self) -> Pass:
+        """That of the calling thread."""
+        found: Pass | None = getattr(self._kept, "passes", None)
+        if found is None:
+            found = self._kept.passes = Pass(self._policy)
+        return found
 
 
-def _per_role(advantage: Tensor, obs: Tensor, weight: Tensor) -> Tensor:
-    """Advantages scaled to unit spread within each role, so that no role drowns another."""
-    scaled = torch.zeros_like(advantage)
-    for role in range(len(ROLES)):
-        rows = (obs[:, :, 8 + role] > 0.5) & (weight > 0.0)
-        if int(rows.sum()) > 1:
-            mine = advantage[rows]
-            scaled[rows] = (mine - mine.mean()) / (mine.std() + 1e-6)
-    return scaled
-
-
-def imitate(
-    policy: Policy, optimizer: torch.optim.Optimizer, batch: Batch, *, rows: int, dice: torch.Generator
-) -> float:
-    """One pass that copies the rules' intents and learns the value; returns the share that agrees."""
-    agreed = total = 0.0
-    for pick in _parts(batch, rows, dice):
-        obs, wanted = batch.obs[pick], batch.rules[pick].clamp(min=0)
-        logits = policy.logits(obs)
-        odds = masked(logits, batch.mask[pick])
-        slot, some = slot_odds(logits, obs, wanted)
-        nearest = torch.where(_AIMS[wanted][:, 0], 0, 2)
-        loss = (
-            functional.nll_loss(odds, wanted)
-            - 0.2 * (slot.gather(1, nearest[:, None])[:, 0] * some).clamp(min=-9).mean()
-        )
-        loss = loss + 0.5 * functional.mse_loss(policy.worth(obs), batch.returns[pick])
-        _step(policy, optimizer, loss)
-        agreed += float((odds.argmax(1) == wanted).sum())
-        total += len(pick)
-    return agreed / max(1.0, total)
-
-
-def improve(
-    policy: Policy, optimizer: torch.optim.Optimizer, batch: Batch, *, rows: int, epochs: int, entropy: float,
-    dice: torch.Generator,
-) -> float:  # fmt: skip
-    """Clipped policy gradient over the batch; returns the mean entropy."""
-    spread, parts = 0.0, 0
-    for _ in range(epochs):
-        for pick in _parts(batch, rows, dice):
-            obs = batch.obs[pick]
-            logits = policy.logits(obs)
-            odds = masked(logits, batch.mask[pick])
-            slot, some = slot_odds(logits, obs, batch.intents[pick])
-            likely = odds.gather(1, batch.intents[pick][:, None])[:, 0]
-            chosen = slot.gather(1, batch.slots[pick].clamp(min=0)[:, None])[:, 0]
-            ratio = (likely + torch.where(some, chosen, 0.0) - batch.likely[pick]).exp()
-            gain = batch.advantage[pick]
-            goal = torch.min(ratio * gain, ratio.clamp(1.0 - CLIP, 1.0 + CLIP) * gain).mean()
-            width = -(odds.exp() * odds.clamp(min=-20.0)).sum(1).mean()
-            error = functional.mse_loss(policy.worth(obs), batch.returns[pick])
-            _step(policy, optimizer, -goal - entropy * width + 0.5 * error)
-            spread += float(width.detach())
-            parts += 1
-    return spread / max(1, parts)
-
-
-def _parts(batch: Batch, rows: int, dice: torch.Generator) -> list[Tensor]:
-    """The learnable rows, shuffled, in parts of `rows`."""
-    mine = batch.weight.nonzero()[:, 0]
-    return list(torch.split(mine[torch.randperm(len(mine), generator=dice)], rows))
-
-
-def _step(policy: Policy, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]  # torch ships this method without types
-    nn.utils.clip_grad_norm_(policy.parameters(), 0.5)
-    optimizer.step()
+def _at(array: NDArray[Any], pick: Rows) -> NDArray[Any]:
+    """Those rows of (steps, rows, ...) as if it were flat."""
+    return array.reshape(-1, *array.shape[2:])[pick]

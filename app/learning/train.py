@@ -1,36 +1,85 @@
-"""Trains the behavior policy: the loop, its checkpoints, its curve, its scorecard and the file that ships.
+"""Trains the behavior policy: the loop, its budget, its checkpoints, and what it leaves behind.
 
-Imitation of the rules for the first tenth of the time, then PPO in mixed company. A killed run goes on from its
-last checkpoint. It is given the rules and the schema's fingerprint, since it knows no module. Needs the extra `train`.
+Imitation of the rules until most decisions are theirs, then PPO in mixed company. A killed run goes on from its last
+checkpoint; a budget of steps then ends with the very same weights. It is given the rules and the schema's fingerprint,
+since it knows no module. Needs the extra `train`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from app.core.errors import Invalid
-from app.learning import scorecard
+from app.learning.envs.choices import mix
 from app.learning.envs.environment import Brain, Environment
-from app.learning.envs.village import ROLES
-from app.learning.export import LAYERS, export
-from app.learning.ppo import SCRIPTED_SHARE, Batch, Policy, brain, collect, imitate, improve
+from app.learning.envs.rewards import Rewards
+from app.learning.envs.village import ROLES, Village
+from app.learning.nets import Policy
+from app.learning.ppo import SHARES, Batch, Learner
 
 VILLAGES, NPCS, STEPS = 64, 48, 32
+ROUND_STEPS = VILLAGES * NPCS * STEPS
+"""Agent steps of one round of play and learning."""
 EPOCHS = 3
-PART_ROWS = 4_096
-IMITATION_SHARE = 0.1
+STEP_ROWS = 4_096
+"""Rows behind one step of the optimizer."""
+AGREEMENT, IMITATION_SHARE_MAX = 0.88, 0.2
+"""The rules are imitated until so many decisions are theirs, or for this share of the budget."""
+ANCHOR, ANCHOR_SHARE = 0.5, 0.5
+"""What agreement with the rules is worth at first, and the share of the budget by which that has faded to nothing."""
 RATE, ENTROPY = 7e-4, 0.008
+SCRIPTED_SHARE = 0.4
+"""Chance that a role of a village follows the rules instead, so that the policy meets strangers."""
 FRESH_EVERY = 40
 """Rounds after which new villages are drawn."""
 CHECKPOINT_S = 30.0
+VERSION = 2
+"""Of the checkpoint file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Wall time, counting that before a kill, or agent steps: those make a run repeatable on any machine."""
+
+    minutes: float | None = None
+    steps: int | None = None
+
+    def share(self, progress: Progress) -> float:
+        """How much of it is spent, in [0, 1]."""
+        if self.steps is not None:
+            return min(1.0, progress.agent_steps / self.steps)
+        return min(1.0, progress.spent_s / (60.0 * (self.minutes or 1e-9)))
+
+    def part(self, runs: int) -> Budget:
+        """What each of several runs may spend."""
+        minutes = None if self.minutes is None else self.minutes / runs
+        return Budget(minutes, None if self.steps is None else -(-self.steps // runs))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One round on the learning curve; shares and means over its rows."""
+
+    minutes: float
+    agent_steps: int
+    reward: float
+    """Of a decision of those that learn."""
+    rules_reward: float
+    """Of a decision of those that follow the rules beside them."""
+    agreement: float
+    """Share of decisions that are the rules' own."""
+    entropy: float
+    """Of the intents, in nats; 0 while rules are imitated."""
+    imitates: bool
 
 
 @dataclass(slots=True)
@@ -40,171 +89,154 @@ class Progress:
     round: int = 0
     spent_s: float = 0.0
     agent_steps: int = 0
-    curve: list[tuple[float, float, float]] = field(default_factory=list)
-    """(minutes, mean reward of a step, agreement with the rules or entropy)"""
+    curve: list[Point] = field(default_factory=list)
 
 
-class Trained(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run left behind."""
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What decides how a run goes, beside the machine."""
 
-    model: str
-    sha256: str
-    fingerprint: str
     seed: int
-    minutes: float
-    agent_steps: int
-    agent_steps_per_s: float
-    roles: tuple[str, ...]
-    scorecard: scorecard.Scorecard
+    rules: Brain
+    fingerprint: str
+    """Of the schema that the policy is for."""
+    rewards: Rewards = field(default_factory=Rewards)
 
 
 Tell = Callable[[float, str], None]
 """(share done in [0, 1], a few words) -> shown to whoever waits."""
 
 
-def train(
-    *, minutes: float, seed: int, out: Path, rules: Brain, fingerprint: str, threads: int = 1, tell: Tell | None = None,
-    card_villages: int = 48, card_steps: int = 960,
-) -> Trained:  # fmt: skip
-    """Train for `minutes` of wall time, counting those before a kill, and write everything into `out`.
+class Run:
+    """One training in one folder, from its start or from its checkpoint."""
 
-    Leaves `policy.onnx`, `scorecard.json`, `curve.png`, `checkpoint.pt`. Raises Invalid when `out` holds the
-    checkpoint of another seed or schema. Same seed and machine speed: same villages, not the same bytes.
-    """
-    torch.set_num_threads(threads)
-    out.mkdir(parents=True, exist_ok=True)
-    run = _Run(seed, rules, fingerprint)
-    run.resume(out / "checkpoint.pt")
-    tell = tell or _silent
-    saved_s = run.progress.spent_s
-    while run.progress.spent_s < minutes * 60.0:
-        share = run.progress.spent_s / (minutes * 60.0)
-        words = run.round(share)
-        tell(share, words)
-        if run.progress.spent_s - saved_s > CHECKPOINT_S:
-            run.save(out / "checkpoint.pt")
-            saved_s = run.progress.spent_s
-    run.save(out / "checkpoint.pt")
-    tell(1.0, "measuring")
-    _draw(run.progress, out / "curve.png")
-    return _finish(run, out, card_villages, card_steps)
-
-
-def _silent(share: float, words: str) -> None:
-    """Nobody watches."""
-
-
-class _Run:
-    def __init__(self, seed: int, rules: Brain, fingerprint: str) -> None:
-        torch.manual_seed(seed)
-        self.seed, self.rules, self.fingerprint = seed, rules, fingerprint
+    def __init__(self, course: Course, folder: Path, *, threads: int) -> None:
+        torch.set_num_threads(1)  # The learner shares its work among threads itself.
+        _warm(course.rules)
+        torch.manual_seed(course.seed)
+        self.course, self.folder, self.progress = course, folder, Progress()
         self.policy = Policy()
-        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=RATE, eps=1e-5)
-        self.progress = Progress()
-        self._dice = torch.Generator().manual_seed(seed)
-        self._environment = Environment(VILLAGES, NPCS, seed)
-        self._scripted = self._cast()
+        self._learner = Learner(self.policy, rate=RATE, step_rows=STEP_ROWS, threads=threads)
+        self._dice = torch.Generator().manual_seed(course.seed)
+        self._batch = Batch(STEPS, VILLAGES * NPCS)
+        self._environment, self._scripted = self._draw()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._checkpoint = folder / "checkpoint.pt"
+        if self._checkpoint.exists():
+            self._resume()
 
-    def round(self, share: float) -> str:
-        """Collect and learn once; `share` of the time is spent. Returns words on how it goes."""
-        began = time.perf_counter()
-        progress = self.progress
+    def go(self, budget: Budget, tell: Tell, *, checkpoint_s: float = CHECKPOINT_S) -> None:
+        """Train until the budget is spent; the last state is on disk then."""
+        saved_s = self.progress.spent_s
+        while (share := budget.share(self.progress)) < 1.0:
+            began = time.perf_counter()
+            self._round(share)
+            self.progress.spent_s += time.perf_counter() - began
+            if self.progress.spent_s - saved_s >= checkpoint_s:
+                self.save()
+                saved_s = self.progress.spent_s
+            tell(share, self._words())
+        self.save()
+
+    def _words(self) -> str:
+        rate = self.progress.agent_steps / max(1e-9, self.progress.spent_s)
+        return f"reward {self.progress.curve[-1].reward:+.4f}, {rate / 1000.0:.0f}k steps/s"
+
+    def _round(self, share: float) -> None:
+        """Collect and learn once, with `share` of the budget spent."""
+        progress, batch = self.progress, self._batch
         if progress.round and progress.round % FRESH_EVERY == 0:
-            self._environment = Environment(VILLAGES, NPCS, self.seed * 100_003 + progress.round)
-            self._scripted = self._cast()
-        batch, reward = collect(
-            self.policy, self._environment, self.rules, STEPS, dice=self._dice, scripted=self._scripted
-        )
-        aside = self._learn(batch, share)
+            self._environment, self._scripted = self._draw()
+        key = mix(self.course.seed, progress.round)
+        self._learner.collect(self._environment, self.course.rules, batch, scripted=self._scripted, key=key)
+        imitates = self._imitates(share)
+        if imitates:
+            lesson = self._learner.imitate(batch, self._dice, epochs=EPOCHS)
+        else:
+            left = 1.0 - share
+            self._learner.set_rate(RATE * max(0.05, left))
+            anchor = ANCHOR * max(0.0, 1.0 - share / ANCHOR_SHARE)
+            lesson = self._learner.improve(batch, self._dice, epochs=EPOCHS, entropy=ENTROPY * left, anchor=anchor)
         progress.round += 1
-        progress.agent_steps += STEPS * self._environment.rows
-        progress.spent_s += time.perf_counter() - began
-        progress.curve.append((progress.spent_s / 60.0, reward, aside))
-        rate = progress.agent_steps / max(1e-9, progress.spent_s)
-        return f"reward {reward:+.4f}, {rate / 1000.0:.0f}k steps/s"
+        progress.agent_steps += ROUND_STEPS
+        scripted = batch.alive & self._scripted
+        progress.curve.append(
+            Point(
+                minutes=progress.spent_s / 60.0, agent_steps=progress.agent_steps,
+                reward=_mean(batch.rewards, batch.learns), rules_reward=_mean(batch.rewards, scripted),
+                agreement=lesson.agreement, entropy=lesson.entropy, imitates=imitates,
+            )
+        )  # fmt: skip
 
-    def _learn(self, batch: Batch, share: float) -> float:
-        if share < IMITATION_SHARE:
-            return imitate(self.policy, self.optimizer, batch, rows=PART_ROWS, dice=self._dice)
-        left = 1.0 - share
-        for group in self.optimizer.param_groups:
-            group["lr"] = RATE * max(0.05, left)
-        return improve(
-            self.policy, self.optimizer, batch, rows=PART_ROWS, epochs=EPOCHS, entropy=ENTROPY * left, dice=self._dice
-        )
+    def _imitates(self, share: float) -> bool:
+        last = self.progress.curve[-1] if self.progress.curve else None
+        if last is None:
+            return True
+        return last.imitates and last.agreement < AGREEMENT and share < IMITATION_SHARE_MAX
 
-    def _cast(self) -> torch.Tensor:
-        """Which rows follow the rules: whole roles of a village, at chance (rows,)."""
+    def _draw(self) -> tuple[Environment, NDArray[np.bool_]]:
+        """New villages, and which rows follow the rules: whole roles of a village, at chance (rows,)."""
+        seed = self.course.seed * 100_003 + self.progress.round
+        environment = Environment(VILLAGES, NPCS, seed, rewards=self.course.rewards)
         scripted = torch.rand((VILLAGES, len(ROLES)), generator=self._dice) < SCRIPTED_SHARE
-        role = torch.from_numpy(self._environment.village.role.astype(np.int64))
-        return scripted.gather(1, role).flatten()
+        role = torch.from_numpy(environment.village.role.astype(np.int64))
+        rows: NDArray[np.bool_] = scripted.gather(1, role).flatten().numpy()
+        return environment, rows
 
-    def save(self, path: Path) -> None:
+    def save(self) -> None:
         """Write a checkpoint that is whole or not there."""
         state = {
-            "seed": self.seed,
-            "fingerprint": self.fingerprint,
+            "version": VERSION,
+            "course": self._name(),
             "policy": self.policy.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self._learner.optimizer.state_dict(),
             "dice": self._dice.get_state(),
+            "villages": {name: torch.from_numpy(array) for name, array in _plain(self._environment.village).items()},
+            "scripted": torch.from_numpy(self._scripted),
             "progress": asdict(self.progress),
         }
-        draft = path.with_suffix(".tmp")
+        draft = self._checkpoint.with_suffix(".tmp")
         torch.save(state, draft)
-        os.replace(draft, path)
+        os.replace(draft, self._checkpoint)
 
-    def resume(self, path: Path) -> None:
-        """Go on from a checkpoint, if there is one; villages are drawn anew."""
-        if not path.exists():
-            return
-        state = torch.load(path, weights_only=True)
-        if (state["seed"], state["fingerprint"]) != (self.seed, self.fingerprint):
+    def _resume(self) -> None:
+        state = torch.load(self._checkpoint, weights_only=True)
+        if state.get("version") != VERSION or state["course"] != self._name():
             raise Invalid(
-                f"{path.name} is of seed {state['seed']!r} and schema {state['fingerprint']!r}",
-                hint="choose another folder, or remove the old checkpoint",
+                f"{self._checkpoint} is of another run: {state.get('course')!r}, not {self._name()!r}",
+                hint="choose another folder with --out, or remove the old one",
             )
         self.policy.load_state_dict(state["policy"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._learner.optimizer.load_state_dict(state["optimizer"])
         self._dice.set_state(state["dice"])
         kept = dict(state["progress"])
-        kept["curve"] = [tuple(point) for point in kept["curve"]]
+        kept["curve"] = [Point(**point) for point in kept["curve"]]
         self.progress = Progress(**kept)
-        self._environment = Environment(VILLAGES, NPCS, self.seed * 100_003 + self.progress.round)
-        self._scripted = self._cast()
+        arrays = {name: array.numpy() for name, array in state["villages"].items()}
+        arrays["draws"] = arrays["draws"].view(np.uint64)
+        self._environment = Environment.over(Village(**arrays), rewards=self.course.rewards)
+        self._scripted = state["scripted"].numpy()
+
+    def _name(self) -> str:
+        """What must not change between a kill and a resumption."""
+        changed = [f"{name}={value:g}" for name, value in self.course.rewards._asdict().items()]
+        return f"seed {self.course.seed}, schema {self.course.fingerprint}, rewards {' '.join(changed)}"
 
 
-def _finish(run: _Run, out: Path, villages: int, steps: int) -> Trained:
-    card = scorecard.measure(brain(run.policy), run.rules, villages=villages, steps=steps)
-    weights = {name: value.numpy() for name, value in run.policy.state_dict().items() if name.split(".")[0] in LAYERS}
-    roles = card.winners()
-    minutes = round(run.progress.spent_s / 60.0, 1)
-    metadata = {"schema": "open_world", "fingerprint": run.fingerprint, "roles": ",".join(roles), "seed": str(run.seed)}
-    sha256 = export(weights, out / "policy.onnx", metadata)
-    trained = Trained(
-        model="policy.onnx", sha256=sha256, fingerprint=run.fingerprint, seed=run.seed, minutes=minutes,
-        agent_steps=run.progress.agent_steps, roles=roles, scorecard=card,
-        agent_steps_per_s=round(run.progress.agent_steps / max(1e-9, run.progress.spent_s)),
-    )  # fmt: skip
-    (out / "scorecard.json").write_bytes(msgspec.json.format(msgspec.json.encode(trained), indent=2))
-    return trained
+def _warm(rules: Brain) -> None:
+    """Load or compile the kernels, which the budget shall not pay for."""
+    learner = Learner(Policy(), rate=RATE, step_rows=STEP_ROWS, threads=1)
+    environment, dice = Environment(SHARES, NPCS, 0), torch.Generator()
+    batch = Batch(1, environment.rows)
+    learner.collect(environment, rules, batch, scripted=np.zeros(environment.rows, np.bool_), key=0)
+    learner.imitate(batch, dice, epochs=1)
+    learner.improve(batch, dice, epochs=1, entropy=ENTROPY, anchor=ANCHOR)
 
 
-def _draw(progress: Progress, path: Path) -> None:
-    """The learning curve as a picture: reward over minutes, smoothed beside raw."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _plain(village: Village) -> Mapping[str, NDArray[Any]]:
+    """The arrays by name; torch's files know no uint64."""
+    return {**village._asdict(), "draws": village.draws.view(np.int64)}
 
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.add_subplot()
-    minutes = np.array([point[0] for point in progress.curve])
-    reward = np.array([point[1] for point in progress.curve])
-    axes.plot(minutes, reward, color="#b8c4d8", linewidth=1, label="a round")
-    width = max(1, len(reward) // 30)
-    smooth = np.convolve(reward, np.ones(width) / width, mode="valid")
-    axes.plot(minutes[width - 1 :], smooth, color="#1f4e96", linewidth=2, label=f"mean of {width}")
-    axes.set_xlabel("minutes")
-    axes.set_ylabel("reward per decision")
-    axes.legend()
-    axes.grid(alpha=0.3)
-    FigureCanvasAgg(figure)
-    figure.savefig(path)
+
+def _mean(values: NDArray[np.float32], rows: NDArray[np.bool_]) -> float:
+    return float(values[rows].mean()) if rows.any() else 0.0

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from app.core import profile
 from app.core.clock import Clock
 from app.core.errors import Invalid
-from app.core.ports import Cache, Leases, Limiter, Log, Stream
+from app.core.ports import Cache, Leases, Log, Stream
+from app.core.rates import Limiter
 from app.core.spending import Budgets
 from app.core.tenants import Rules
 from app.stores.database import Database

@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
 FIELDS = frozenset(
     (
         "event", "level", "timestamp", "error",
         "account", "after", "after_ms", "alias", "bad_rows", "broker", "bytes", "cells", "certificate", "change",
-        "changes", "clipped", "code", "dialogue", "engine", "entries", "events", "fence", "file", "forwarded_to",
-        "group", "id", "key", "library", "message", "mode", "module", "ms", "npcs", "number", "op", "outcome", "path",
-        "persons", "pid", "public", "queries", "reason", "resumed", "rows", "rung", "seq", "server", "stream", "tenant",
-        "tokens", "tries", "url", "value", "verb", "verdict", "view", "what", "world", "worlds",
+        "changes", "clipped", "code", "cost_nano_usd", "dialogue", "engine", "entries", "events", "fence", "file",
+        "forwarded_to", "group", "id", "key", "library", "message", "mode", "module", "ms", "npcs", "number", "op",
+        "outcome", "path", "persons", "pid", "public", "queries", "reason", "resumed", "rows", "rung", "seq", "server",
+        "stream", "tenant", "tokens", "tries", "url", "value", "verb", "verdict", "view", "what", "world", "worlds",
     )
 )  # fmt: skip
 """Every field that is ever logged; what is not listed here is withheld. None holds what somebody said."""
@@ -28,6 +29,8 @@ REDACTED = "(secret)"
 VALUE_MAX = 2_000
 """Characters of one value."""
 FRAMES_MAX = 30
+SHORT_MAX = 64
+"""Characters of a value that is looked through once and then known."""
 
 SECRETS = re.compile(
     r"(?P<keep>"
@@ -70,7 +73,15 @@ def text(value: str) -> str:
     """The value on one line and without secrets."""
     if _HARMLESS.fullmatch(value):
         return value
+    return _short(value) if len(value) <= SHORT_MAX else _looked_through(value)
+
+
+def _looked_through(value: str) -> str:
     return _UNSAFE.sub(_escaped, SECRETS.sub(_redacted, value[: 2 * VALUE_MAX]))[:VALUE_MAX]
+
+
+_short = lru_cache(maxsize=1_024)(_looked_through)
+"""Names of worlds, events and ways come again and again."""
 
 
 def told(error: BaseException) -> str:

@@ -15,6 +15,7 @@ class Metrics:
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self._registry = registry
+        self._answered_by: dict[tuple[str, str], Counter] = {}
         self.request_seconds = Histogram(
             "innkeeper_request_seconds",
             "Time from a request's arrival to its reply.",
@@ -31,6 +32,12 @@ class Metrics:
         self.rung_down = Gauge(
             "innkeeper_rung_down", "1 while a rung is failing.", ("module", "rung"), registry=registry
         )
+        self.engine_degraded = Gauge(
+            "innkeeper_engine_degraded",
+            "1 while an engine runs on less than the profile asks for, or hangs.",
+            ("engine",),
+            registry=registry,
+        )
         self.sessions = Gauge("innkeeper_sessions", "Open sockets.", registry=registry)
         self.tasks = Gauge("innkeeper_tasks", "Tasks of the event loop that are not done.", registry=registry)
         self.inflight = Gauge("innkeeper_inflight", "Requests being answered.", registry=registry)
@@ -42,6 +49,13 @@ class Metrics:
             "innkeeper_commit_seconds", "Time of one group commit.", buckets=_SECONDS, registry=registry
         )
         self.commits_failed = Counter("innkeeper_commits_failed", "Group commits that failed.", registry=registry)
+
+    def answered_by(self, module: str, rung: str) -> Counter:
+        """`rung_answers` of one rung; the library's own look-up takes longer than counting does."""
+        found = self._answered_by.get((module, rung))
+        if found is None:
+            found = self._answered_by[module, rung] = self.rung_answers.labels(module, rung)
+        return found
 
     def render(self) -> bytes:
         """The exposition text, version 0.0.4."""

@@ -140,6 +140,27 @@ class Obstacle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     clears: bool = False
 
 
+Formation = Literal["line", "wedge", "column", "circle", "box"]
+
+
+class Squad(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """NPCs that act together, and what they all know. An NPC is in one squad at most.
+
+    `members` are in the order in which they take places; `leader` is one of them, or empty. `roles` say what a
+    member is for (`tank`, `flank`, `support` or a word of the game), `focus` names whom all attack, and `board`
+    holds what they all know, in the game's own words.
+    """
+
+    id: Id
+    members: tuple[Id, ...]
+    leader: str = ""
+    formation: Formation = "line"
+    spacing_cells: float = 2.0
+    roles: dict[str, Name] = {}
+    focus: str = ""
+    board: dict[str, Value] = {}
+
+
 class StoredMap(msgspec.Struct, frozen=True, kw_only=True):
     """A map as uploaded: `data` is the zlib-compressed file, `version` counts from 1."""
 

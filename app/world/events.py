@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from app.core.messages import Change
-from app.world.entities import AnyEntity, Fact, Id, Kind, Name, Obstacle, StoredMap, Text, Value
+from app.world.entities import AnyEntity, Fact, Id, Kind, Name, Obstacle, Squad, StoredMap, Text, Value
 
 
 class EntityUpserted(Change, frozen=True, kw_only=True, tag="entity.upserted"):
@@ -100,13 +100,58 @@ class QuestRecorded(Change, frozen=True, kw_only=True, tag="quest.recorded"):
     body: bytes
 
 
+Source = Literal["author", "quest", "planner", "schedule"]
+"""Who gave a directive. What an author or a quest wants stands above what a planner or a schedule proposes."""
+
+
 class IntentSet(Change, frozen=True, kw_only=True, tag="intent.set"):
-    """The slow goal that an NPC follows until `until_s` in game seconds."""
+    """The slow goal that an NPC follows until `until_s` in game seconds, and who gave it."""
 
     npc: Id
     intent: Name
     target: str = ""
     until_s: float | None = None
+    source: Source = "author"
+
+
+class ScheduleSet(Change, frozen=True, kw_only=True, tag="schedule.set"):
+    """An NPC keeps the hours of this schedule; of its archetype's own again where the name is empty."""
+
+    npc: Id
+    schedule: Name = ""
+
+
+class BrainAssigned(Change, frozen=True, kw_only=True, tag="brain.assigned"):
+    """This brain leads an NPC, such as `tree:guard`; its archetype's own again where the name is empty."""
+
+    npc: Id
+    brain: Name = ""
+
+
+class BoardWritten(Change, frozen=True, kw_only=True, tag="board.written"):
+    """The game wrote these keys of the blackboard that an NPC's authored brain reads."""
+
+    npc: Id
+    values: dict[Name, float]
+
+
+class SteeringSet(Change, frozen=True, kw_only=True, tag="steering.set"):
+    """An author's rule over all brains is now this, in the behavior module's own msgpack; empty, it is gone."""
+
+    name: Id
+    rule: bytes = b""
+
+
+class SquadSet(Change, frozen=True, kw_only=True, tag="squad.set"):
+    """A squad is now exactly this."""
+
+    squad: Squad
+
+
+class SquadDisbanded(Change, frozen=True, kw_only=True, tag="squad.disbanded"):
+    """A squad is no more; its members are on their own."""
+
+    id: Id
 
 
 class WordsUsed(Change, frozen=True, kw_only=True, tag="words.used"):
@@ -148,7 +193,8 @@ class SubjectRestricted(Change, frozen=True, kw_only=True, tag="subject.restrict
 
 AnyChange = (
     EntityUpserted | EntityRemoved | FactAsserted | MapStored | ObstaclesChanged | Happened | ProposalOffered
-    | ProposalSettled | RelationChanged | QuestRecorded | IntentSet | WordsUsed | SubjectErased | SubjectRestricted
+    | ProposalSettled | RelationChanged | QuestRecorded | IntentSet | ScheduleSet | BrainAssigned
+    | BoardWritten | SteeringSet | SquadSet | SquadDisbanded | WordsUsed | SubjectErased | SubjectRestricted
 )  # fmt: skip
 
 encoder = msgspec.msgpack.Encoder()

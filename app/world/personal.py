@@ -126,7 +126,7 @@ def known_in(state: State, id: str) -> bool:
     return any(whole in _encoder.encode(getattr(state, name)) for name in _PLACES)
 
 
-_PLACES = ("facts", "proposals", "items", "intents")
+_PLACES = ("facts", "proposals", "items", "intents", "squads")
 
 
 def _swapped_struct(value: msgspec.Struct, old: str, new: str) -> msgspec.Struct:
@@ -147,10 +147,16 @@ _FIXED: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
     entities.Item: ("id",),
     entities.Location: ("id",),
     entities.Faction: ("id",),
+    entities.Squad: ("id", "members", "leader", "roles"),
     events.ProposalOffered: ("id", "npc"),
     events.QuestRecorded: ("id", "body"),
     events.RelationChanged: ("npc",),
     events.IntentSet: ("npc",),
+    events.ScheduleSet: ("npc", "schedule"),
+    events.BrainAssigned: ("npc", "brain"),
+    events.BoardWritten: ("npc", "values"),
+    events.SteeringSet: ("name",),
+    events.SquadDisbanded: ("id",),
     events.WordsUsed: ("npc",),
 }
 """Fields that name something else than a player, whatever they hold."""

@@ -11,11 +11,15 @@ from typing import Any
 
 import msgspec
 
-from app.core.errors import Conflict, Invalid, NotFound, nearest
+from app.core.errors import Conflict, Invalid, NotFound, TooLarge, nearest
 from app.core.messages import Change, Event
 from app.world import entities, events, subjects, usage
 from app.world.state import State, World, pair
 
+PROPOSING: tuple[events.Source, ...] = ("planner", "schedule")
+"""Sources whose directives give way to all others."""
+BOARD_KEYS_MAX = 64
+"""Keys of one NPC's blackboard that the game may write."""
 FACTS_KEPT_MAX = 32
 """Versions of one fact that are kept in RAM; older ones stay in the log."""
 
@@ -96,6 +100,55 @@ def _check_relation(world: World, change: events.RelationChanged) -> None:
 def _check_intent(world: World, change: events.IntentSet) -> None:
     if not world.npc(change.npc).alive:
         raise Conflict(f"NPC {change.npc!r} is dead", hint="only the living follow intents")
+    told = world.directive(change.npc)
+    if change.source in PROPOSING and told is not None and told.source not in PROPOSING:
+        raise Conflict(f"NPC {change.npc!r} follows {told.source} until {told.until_s!r}", hint="wait for its end")
+
+
+def _check_schedule(world: World, change: events.ScheduleSet) -> None:
+    world.npc(change.npc)
+
+
+def _check_brain(world: World, change: events.BrainAssigned) -> None:
+    world.npc(change.npc)
+
+
+def _check_board(world: World, change: events.BoardWritten) -> None:
+    world.npc(change.npc)
+    keys = {*world.state.boards.get(change.npc, {}), *change.values}
+    if len(keys) > BOARD_KEYS_MAX:
+        raise TooLarge(f"NPC {change.npc!r} would have {len(keys)} keys, at most {BOARD_KEYS_MAX}", hint="reuse some")
+    for name, value in change.values.items():
+        if not math.isfinite(value):
+            raise Invalid(f"key {name!r} is {value!r}", hint="write finite numbers")
+
+
+def _check_steering(world: World, change: events.SteeringSet) -> None:
+    if not change.rule and change.name not in world.state.steering:
+        hint = nearest(change.name, world.state.steering)
+        raise NotFound(f"no steering rule {change.name!r} was set in this world", hint=hint)
+
+
+def _check_squad(world: World, change: events.SquadSet) -> None:
+    squad = change.squad
+    where, members = f"squad {squad.id!r}", set(squad.members)
+    if not squad.members or len(members) != len(squad.members):
+        raise Invalid(f"{where} has members {squad.members[:8]!r}", hint="name one or more, each once")
+    for id in squad.members:
+        other = world.state.squad_of.get(world.npc(id).id, squad.id)
+        if other != squad.id:
+            raise Conflict(f"NPC {id!r} is in squad {other!r}", hint="take it out there first")
+    for id in (*((squad.leader,) if squad.leader else ()), *squad.roles):
+        if id not in members:
+            raise Invalid(f"{where} leads or casts {id!r}, no member", hint=nearest(id, members))
+    if squad.focus and squad.focus not in world.state.npcs and squad.focus not in world.state.players:
+        raise NotFound(f"{where} focuses on {squad.focus!r}, who is nobody", hint="name an NPC or a player")
+    _require_finite(f"a value of {where}", squad.spacing_cells, *squad.board.values())
+
+
+def _check_disbanded(world: World, change: events.SquadDisbanded) -> None:
+    if change.id not in world.state.squads:
+        raise NotFound(f"no squad {change.id!r}", hint=nearest(change.id, world.state.squads))
 
 
 def _check_obstacles(world: World, change: events.ObstaclesChanged) -> None:
@@ -117,6 +170,12 @@ _CHECKS: dict[type[Change], Callable[[World, Any], None]] = {
     events.ProposalSettled: _check_settled,
     events.RelationChanged: _check_relation,
     events.IntentSet: _check_intent,
+    events.ScheduleSet: _check_schedule,
+    events.BrainAssigned: _check_brain,
+    events.BoardWritten: _check_board,
+    events.SteeringSet: _check_steering,
+    events.SquadSet: _check_squad,
+    events.SquadDisbanded: _check_disbanded,
 }
 
 
@@ -144,6 +203,10 @@ def _remove(state: State, change: events.EntityRemoved) -> None:
     del table(state, change.entity_kind)[change.id]
     if change.entity_kind == "npc":
         state.intents.pop(change.id, None)
+        state.schedules.pop(change.id, None)
+        state.brains.pop(change.id, None)
+        state.boards.pop(change.id, None)
+        _leave_squad(state, change.id)
 
 
 def _assert(state: State, change: events.FactAsserted) -> None:
@@ -224,6 +287,65 @@ def _set_intent(state: State, change: events.IntentSet) -> None:
     state.intents[change.npc] = change
 
 
+def _assign_brain(state: State, change: events.BrainAssigned) -> None:
+    if change.brain:
+        state.brains[change.npc] = change.brain
+    else:
+        state.brains.pop(change.npc, None)
+
+
+def _write_board(state: State, change: events.BoardWritten) -> None:
+    state.boards[change.npc] = {**state.boards.get(change.npc, {}), **change.values}
+
+
+def _set_schedule(state: State, change: events.ScheduleSet) -> None:
+    if change.schedule:
+        state.schedules[change.npc] = change.schedule
+    else:
+        state.schedules.pop(change.npc, None)
+
+
+def _set_steering(state: State, change: events.SteeringSet) -> None:
+    if change.rule:
+        state.steering[change.name] = change.rule
+    else:
+        state.steering.pop(change.name, None)
+
+
+def _set_squad(state: State, change: events.SquadSet) -> None:
+    squad = change.squad
+    before = state.squads.get(squad.id)
+    for id in before.members if before is not None else ():
+        if id not in squad.members:
+            del state.squad_of[id]
+    state.squads[squad.id] = squad
+    for id in squad.members:
+        state.squad_of[id] = squad.id
+
+
+def _disband(state: State, change: events.SquadDisbanded) -> None:
+    for id in state.squads.pop(change.id).members:
+        del state.squad_of[id]
+
+
+def _leave_squad(state: State, npc: str) -> None:
+    """Take an NPC out of its squad; the last one to leave ends it."""
+    id = state.squad_of.pop(npc, "")
+    if not id:
+        return
+    squad = state.squads[id]
+    left = tuple(member for member in squad.members if member != npc)
+    if not left:
+        del state.squads[id]
+        return
+    state.squads[id] = msgspec.structs.replace(
+        squad,
+        members=left,
+        leader="" if squad.leader == npc else squad.leader,
+        roles={member: role for member, role in squad.roles.items() if member != npc},
+    )
+
+
 def _use(state: State, change: events.WordsUsed, wall_ms: int) -> None:
     used = usage.Used(
         calls=1,
@@ -248,6 +370,12 @@ _APPLIES: dict[type[Change], Callable[[State, Any], None]] = {
     events.RelationChanged: _relate,
     events.QuestRecorded: _record_quest,
     events.IntentSet: _set_intent,
+    events.ScheduleSet: _set_schedule,
+    events.BrainAssigned: _assign_brain,
+    events.BoardWritten: _write_board,
+    events.SteeringSet: _set_steering,
+    events.SquadSet: _set_squad,
+    events.SquadDisbanded: _disband,
     events.SubjectErased: subjects.erase,
     events.SubjectRestricted: subjects.restrict,
 }

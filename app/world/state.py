@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import NotFound, nearest
-from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Obstacle, Player, StoredMap, Value
+from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Obstacle, Player, Squad, StoredMap, Value
 from app.world.events import IntentSet, ProposalOffered, QuestRecorded
 from app.world.usage import Table
 
@@ -45,6 +45,17 @@ class State(msgspec.Struct, kw_only=True):
     proposals: dict[str, ProposalOffered] = {}
     quests: dict[str, QuestRecorded] = {}
     intents: dict[str, IntentSet] = {}
+    schedules: dict[str, str] = {}
+    """NPC -> the schedule that it was given."""
+    brains: dict[str, str] = {}
+    """NPC -> the brain that it was given."""
+    boards: dict[str, dict[str, float]] = {}
+    """NPC -> the keys of its blackboard that the game has written."""
+    steering: dict[str, bytes] = {}
+    """Name -> an author's rule, as SteeringSet has it."""
+    squads: dict[str, Squad] = {}
+    squad_of: dict[str, str] = {}
+    """NPC -> its squad."""
     handles: dict[str, int] = {}
     """NPC id -> a small number that stands for it in binary frames; never reused."""
     usage: Table = {}
@@ -142,6 +153,11 @@ class World:
     def relation(self, npc: str, other: str) -> float:
         """How `npc` feels about `other`, in [-1, 1]; 0 for strangers."""
         return self.state.relations.get(pair(npc, other), 0.0)
+
+    def directive(self, npc: str) -> IntentSet | None:
+        """The slow goal that `npc` follows now, or None."""
+        told = self.state.intents.get(npc)
+        return told if told is not None and (told.until_s is None or self.state.game_s < told.until_s) else None
 
     def held_by(self, holder: str) -> list[Item]:
         """The items that `holder` has."""

@@ -16,7 +16,7 @@ from app.world.personal import PLAYER_EMPTY, mentions, swapped
 from app.world.scene import quest_head
 from app.world.state import State, Withheld, pair
 
-SWAPPED = ("npcs", "items", "locations", "factions", "maps", "intents", "quests", "proposals", "withheld")
+SWAPPED = ("npcs", "items", "locations", "factions", "maps", "intents", "quests", "proposals", "withheld", "squads")
 
 
 def quests_of(state: State, subject: str) -> tuple[str, ...]:

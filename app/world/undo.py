@@ -49,6 +49,11 @@ class Undo:
         self._state.seq, self._state.game_s, self._state.usage = self._seq, self._game_s, self._usage
 
 
+def _of_npcs(state: State) -> tuple[dict[str, Any], ...]:
+    """What an NPC takes with it."""
+    return state.intents, state.schedules, state.brains, state.boards, state.squads, state.squad_of
+
+
 def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any]]:
     """The tables and keys that the reducer of `change` may alter."""
     match change:
@@ -57,7 +62,7 @@ def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any
             yield state.handles, entity.id
         case events.EntityRemoved(entity_kind=kind):
             yield reducers.table(state, kind), _WHOLE
-            yield state.intents, _WHOLE
+            yield from ((table, _WHOLE) for table in _of_npcs(state))
         case events.FactAsserted(fact=fact):
             yield state.facts, pair(fact.subject, fact.predicate)
         case events.MapStored(map=stored):
@@ -79,6 +84,20 @@ def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any
             yield state.quests, id
         case events.IntentSet(npc=npc):
             yield state.intents, npc
+        case events.ScheduleSet(npc=npc, schedule=schedule):
+            yield state.schedules, npc if schedule else _WHOLE
+        case events.BrainAssigned(npc=npc, brain=brain):
+            yield state.brains, npc if brain else _WHOLE
+        case events.BoardWritten(npc=npc):
+            yield state.boards, npc
+        case events.SteeringSet(name=name, rule=rule):
+            yield state.steering, name if rule else _WHOLE
+        case events.SquadSet(squad=squad):
+            yield state.squads, squad.id
+            yield state.squad_of, _WHOLE
+        case events.SquadDisbanded():
+            yield state.squads, _WHOLE
+            yield state.squad_of, _WHOLE
         case events.SubjectErased() | events.SubjectRestricted():
             for name in State.__struct_fields__:
                 if isinstance(table := getattr(state, name), dict) and name != "usage":

@@ -11,6 +11,7 @@ from app.core.profile import layers, load
 WITHOUT_KEY = {
     "world.create": "a world that is there stays as it is",
     "world.report": "positions live in RAM until the next report",
+    "behavior.formation": "computes, and keeps nothing",
     "behavior.decide": "decisions are not kept; the same tick gives the same answer",
     "dialogue.open": "dialogues live in RAM; one that nobody uses is dropped",
     "dialogue.close": "dialogues live in RAM",

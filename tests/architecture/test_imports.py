@@ -36,7 +36,7 @@ def test_layers_and_homes_hold() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml")) == 0
 
 
-@pytest.mark.parametrize("verb", ["serve", "profile", "doctor", "key", "operator", "features"])
+@pytest.mark.parametrize("verb", ["serve", "profile", "doctor", "key", "operator", "features", "models"])
 def test_a_verb_loads_nothing_heavy_before_a_profile_names_it(verb: str) -> None:
     code = (
         "import sys; from app.cli.main import VERBS, cli; "

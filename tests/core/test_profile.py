@@ -107,5 +107,5 @@ def leaves(prefix: str, settings: msgspec.Struct) -> Iterator[str]:
         value = getattr(settings, field)
         if isinstance(value, msgspec.Struct):
             yield from leaves(f"{prefix}.{field}", value)
-        else:
+        elif value != {}:  # a table that an operator fills has no keys of its own
             yield f"{prefix}.{field}"

@@ -17,8 +17,8 @@ from app.control.records import Changes
 from app.control.ring import Ring
 from app.core.clock import SystemClock
 from app.core.errors import Error
-from app.core.ports import Rate
 from app.core.quotas import Budgets, Caps
+from app.core.rates import Rate
 from app.core.spending import Amount, Spender
 from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.embedded.limiter import EmbeddedLimiter

@@ -29,10 +29,10 @@ WAIT_MS = 15_000
 NPCS = 12
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 DECISION = Explained(
-    npc="n0", tick=4_711, intent="trade", target=2, confidence=0.82, rung="utility", option="sell_surplus",
+    npc="n0", tick=4_711, intent="trade", target=2, confidence=0.82, rung="utility", rule="sell_surplus",
     features={"hunger": 0.9, "energy": 0.0, "recent_damage": 0.25, "doing_trade": 1.0}, scores={"trade": 0.8},
     reasons=(Reason(name="hunger", value=0.9, effect=0.5), Reason(name="recent_damage", value=0.25, effect=-0.3)),
-    directive="work",
+    directive="work", ai_generated=False,
 )  # fmt: skip
 AA = 4.5
 """The contrast that WCAG 2.2 asks of text (success criterion 1.4.3)."""

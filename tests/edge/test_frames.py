@@ -76,6 +76,14 @@ class Porter:
     tickets: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     queued: list[str] = field(default_factory=list)
+    takes: bool = False
+    """Whether it takes messages straight away."""
+    taken: list[bytes] = field(default_factory=list)
+
+    def receive(self, payload: bytes, ticket: Ticket, *, packed: bool) -> bool:
+        if self.takes:
+            self.taken.append(payload)
+        return self.takes
 
     def knock(self, id: str, op: str, *, whole: bool) -> Ticket | None:
         if id.startswith(("no", "piece")):
@@ -157,6 +165,21 @@ def test_only_what_is_refused_is_missing_whatever_the_chunks(frames: list[Frame]
     assert tickets == porter.tickets
     refused = [_id(message) for message in plain if _id(message).startswith("no")]
     assert porter.refused == refused, "each of them is answered, once"
+
+
+@settings(max_examples=100, deadline=None)
+@given(frames=streams, seed=st.integers(0, 2**32))
+def test_a_message_is_taken_straight_away_only_while_none_waits_before_it(frames: list[Frame], seed: int) -> None:
+    chance = random.Random(seed)
+    sent = [_masked(frame, chance.randbytes(4)) for frame in frames]
+    plain, _ = asyncio.run(_chunks(LinkProtocol, _cut(b"".join(sent), chance), Porter()))
+    porter = Porter(takes=True)
+    found, _ = asyncio.run(_chunks(LinkProtocol, _cut(b"".join(sent), chance), porter))
+    for message in (*plain, *found):
+        message.pop(TICKET, None)
+    taken = [message.get("bytes") or message["text"].encode() for message in plain[: len(plain) - len(found)]]
+    assert porter.taken == taken, "the first ones, in order"
+    assert found == plain[len(taken) :]
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -165,6 +165,7 @@ def test_health_and_metrics_answer(server: Server, world: str) -> None:
     _, text = server.get("/metrics")
     assert b'innkeeper_request_seconds_count{module="world",outcome="ok",verb="upsert"}' in text
     assert b"\ninnkeeper_tasks " in text
+    assert b'innkeeper_engine_degraded{engine="authored"} 0.0' in text
 
 
 def test_pages_may_load_nothing_from_outside(server: Server) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 import structlog
@@ -41,8 +40,9 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 async def test_a_frame_too_many_is_told_when_to_come_again(narrow: Server) -> None:
     async with connect(narrow, world="w") as link:
-        for _ in range(40):
-            await link.send("world.assert", {"facts": [{"subject": "a", "predicate": "mood", "value": 1.0}]})
+        await link.send_together(
+            "world.assert", [{"facts": [{"subject": "a", "predicate": "mood", "value": 1.0}]}] * 40
+        )
         replies = [await link.receive() for _ in range(40)]
         later = await link.ask("world.describe", {})
     refused = [reply["error"] for reply in replies if not reply["ok"]]
@@ -57,13 +57,17 @@ async def test_large_frames_too_many_are_refused_one_by_one_and_the_socket_goes_
     narrow: Server, *, packed: bool
 ) -> None:
     facts = [{"subject": "a", "predicate": f"mood-{n}", "value": 1.0} for n in range(500)]
-    async with connect(narrow, world="w", packed=packed) as link:
-        sent = [await link.send("world.assert", {"facts": facts}) for _ in range(20)]
-        replies = [await link.receive() for _ in sent]
-        later = await link.ask("world.describe", {})
-    assert sorted(reply["id"] for reply in replies) == sorted(sent), "each is answered, once"
-    assert any(not reply["ok"] and reply["error"]["retry_after_s"] > 0 for reply in replies)
-    assert later["ok"]
+    async with AsyncExitStack() as open_links:
+        links = [await open_links.enter_async_context(connect(narrow, world="w", packed=packed)) for _ in range(6)]
+        sent = [await link.send_together("world.assert", [{"facts": facts}] * 10) for link in links]
+        replies = [[await link.receive() for _ in range(10)] for link in links]
+        later = [await link.ask("world.describe", {}) for link in links]
+    for ids, answers in zip(sent, replies, strict=True):
+        assert sorted(reply["id"] for reply in answers) == sorted(ids), "each is answered, once"
+    refused = [reply["error"] for answers in replies for reply in answers if not reply["ok"]]
+    assert refused
+    assert all(error["retry_after_s"] > 0 for error in refused)
+    assert all(reply["ok"] for reply in later)
 
 
 async def test_a_request_too_many_gets_503_with_retry_after_and_the_connection_lives(narrow: Server) -> None:
@@ -86,37 +90,38 @@ async def test_a_request_canceled_before_it_began_leaves_room(narrow: Server) ->
 
 
 async def test_a_burst_is_served_and_a_standing_queue_is_cut() -> None:
-    limits = _profile().server
-    admission = _admission()
-    assert await _pass(admission, 100, cost_s=0.0005) == 100, "50 ms of work at once are a burst"
-    until = time.perf_counter() + 1.0
+    limits, hand = _profile().server, Hand()
+    admission = _admission(hand)
+    assert await _pass(admission, hand, 100, cost_s=0.0005) == 100, "50 ms of work at once are a burst"
+    until_s = hand.s + 1.0
     served: list[int] = []
-    while time.perf_counter() < until:
-        served.append(await _pass(admission, 400, cost_s=0.0005))
+    while hand.s < until_s:
+        served.append(await _pass(admission, hand, 400, cost_s=0.0005))
     small = limits.backlog_ms_max / 0.5
     assert max(served[8:]) <= 2 * small, "more is asked for, time and again, than the loop can do"
     assert min(served) >= 1, "and never idles"
-    await asyncio.sleep(BURSTS_MAX * limits.burst_ms_max / 1000.0)
-    assert await _pass(admission, 100, cost_s=0.0005) > 2 * small, "a loop that has caught up takes bursts again"
+    hand.s += BURSTS_MAX * limits.burst_ms_max / 1000.0
+    assert await _pass(admission, hand, 100, cost_s=0.0005) > 2 * small, "a loop that has caught up takes bursts again"
 
 
 async def test_a_loop_that_does_all_that_is_asked_is_not_overloaded() -> None:
-    admission = _admission()
+    hand = Hand()
+    admission = _admission(hand)
     for _ in range(40):
-        assert await _pass(admission, 40, cost_s=0.0005) == 40
-        await asyncio.sleep(0.005)
+        assert await _pass(admission, hand, 40, cost_s=0.0005) == 40
+        hand.s += 0.005
 
 
 async def test_a_tenant_that_asks_for_little_gets_in_beside_one_that_asks_for_too_much() -> None:
-    admission = _admission()
-    until = time.perf_counter() + 1.0
+    hand = Hand()
+    admission = _admission(hand)
     let_in = []
-    while time.perf_counter() < until:
+    while hand.s < 1.0:
         waiting = _entered(admission, 100, tenant="noisy")
         let_in.append(len(waiting))
         waiting += _entered(admission, 1, tenant="quiet")
         assert len(waiting) == let_in[-1] + 1, "the quiet one is never refused"
-        await _work(waiting, cost_s=0.0005)
+        await _work(waiting, hand, cost_s=0.0005)
     assert min(let_in) < 100, "while the noisy one is"
 
 
@@ -175,14 +180,25 @@ def _profile() -> Profile:
     return load(layers(ROOT / "profiles", mode=1, file=None, environment={}, flags={}), MODULE_SETTINGS).profile
 
 
-def _admission(*, behind_s: Callable[[], float] = lambda: 0.0) -> Admission:
-    return Admission(_profile().server, behind_s=behind_s, log=structlog.get_logger(), metrics=Metrics())
+class Hand:
+    """A clock that only the test moves."""
+
+    def __init__(self) -> None:
+        self.s = 0.0
+
+    def __call__(self) -> float:
+        return self.s
 
 
-async def _pass(admission: Admission, requests: int, *, cost_s: float) -> int:
+def _admission(hand: Hand | None = None, *, behind_s: Callable[[], float] = lambda: 0.0) -> Admission:
+    log = structlog.get_logger()
+    return Admission(_profile().server, behind_s=behind_s, log=log, metrics=Metrics(), now_s=hand or Hand())
+
+
+async def _pass(admission: Admission, hand: Hand, requests: int, *, cost_s: float) -> int:
     """One pass of the loop in which that many arrive and those that are admitted work for `cost_s` each."""
     tickets = _entered(admission, requests)
-    await _work(tickets, cost_s=cost_s)
+    await _work(tickets, hand, cost_s=cost_s)
     return len(tickets)
 
 
@@ -195,12 +211,10 @@ def _entered(admission: Admission, requests: int, *, tenant: str = "") -> list[T
     return tickets
 
 
-async def _work(tickets: list[Ticket], *, cost_s: float) -> None:
+async def _work(tickets: list[Ticket], hand: Hand, *, cost_s: float) -> None:
     for ticket in tickets:
         ticket.begin()
-        busy_until = time.perf_counter() + cost_s
-        while time.perf_counter() < busy_until:
-            pass
+        hand.s += cost_s
         ticket.leave()
     await asyncio.sleep(0)
 

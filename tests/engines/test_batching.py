@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from app.core.clock import Deadline, SystemClock
 from app.core.errors import DeadlineExceeded, EngineDown, Overloaded
-from app.core.ports import Arrays
-from app.engines.batching import Batcher
+from app.core.ports import After, Arrays
+from app.engines.batching import INLINE_US, SPLIT_US, Batcher, Model
+from app.engines.costs import Cost, calibrated
 
 
 class Work:
@@ -39,17 +41,19 @@ def batcher(
     rows_max: int = 8,
     queue_rows_max: int = 20,
     inline_rows: int = 0,
-    split_rows: int = 2,
+    split_rows: int = 100,
     workers: int = 1,
+    window_us: float = 0.0,
 ) -> Batcher:
+    """One whose rows cost so much that `split_rows` of them are worth a worker."""
+    cost = Cost(SPLIT_US / split_rows, 0.0) if not inline_rows else Cost(INLINE_US / inline_rows, 0.0)
     return Batcher(
-        work,
+        Model(work, cost, inline=bool(inline_rows)),
         name="net",
         rows_max=rows_max,
         queue_rows_max=queue_rows_max,
-        inline_rows=inline_rows,
-        split_rows=split_rows,
         workers=workers,
+        window_us=window_us,
     )
 
 
@@ -152,7 +156,7 @@ class Pair(Work):
 
 async def test_free_workers_share_a_large_request_and_its_rows_come_back_in_order() -> None:
     work = Pair()
-    on = batcher(work, workers=2)
+    on = batcher(work, workers=2, split_rows=2)
     assert (await on.run(rows(0, 8), soon()))["y"][:, 0].tolist() == [2.0 * value for value in range(8)]
     assert work.rows == [1] * 8
     await on.close()
@@ -168,7 +172,7 @@ async def test_two_requests_run_beside_each_other_when_neither_is_worth_sharing(
 
 
 async def test_many_requests_of_all_sizes_over_two_workers_keep_their_own_rows() -> None:
-    on = batcher(Work(), workers=2, queue_rows_max=10_000)
+    on = batcher(Work(), workers=2, split_rows=2, queue_rows_max=10_000)
     sizes = [1 + (index * 7) % 23 for index in range(120)]
     answers = await asyncio.gather(*(on.run(rows(index, size), soon()) for index, size in enumerate(sizes)))
     for index, (size, answer) in enumerate(zip(sizes, answers, strict=True)):
@@ -178,7 +182,7 @@ async def test_many_requests_of_all_sizes_over_two_workers_keep_their_own_rows()
 
 async def test_a_fault_in_one_chunk_fails_the_request_and_frees_every_worker() -> None:
     work = Work()
-    on = batcher(work, workers=2)
+    on = batcher(work, workers=2, split_rows=2)
     work.fault = True
     with pytest.raises(EngineDown):
         await on.run(rows(0, 30), soon())
@@ -196,4 +200,169 @@ async def test_a_request_that_its_caller_gave_up_frees_its_worker() -> None:
             await on.run(rows(0, 4), soon())
     work.gate.set()
     assert len((await on.run(rows(0, 4), soon()))["y"]) == 4
+    await on.close()
+
+
+class Slow:
+    """Takes `row_us` a row, as a network twice the size of the machine would; hangs while `gate` is shut."""
+
+    def __init__(self, row_us: float) -> None:
+        self.row_us = row_us
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        self.gate.wait(30.0)
+        time.sleep(len(inputs["x"]) * self.row_us / 1e6)
+        return {"y": inputs["x"] * 2.0}
+
+
+def slow_batcher(work: Slow, *, workers: int = 1) -> Batcher:
+    model = Model(work, Cost(work.row_us, 0.0))
+    return Batcher(model, name="net", rows_max=64, queue_rows_max=10_000, workers=workers)
+
+
+async def test_what_is_promised_shrinks_with_the_deadline_and_with_what_waits() -> None:
+    work = Slow(100.0)
+    on = slow_batcher(work)
+    promised = on.rows_by(soon(100))
+    assert 500 < promised < 1_000
+    assert on.rows_by(soon(50)) < promised * 0.6
+    assert on.rows_by(soon(-1)) == 0
+    work.gate.clear()
+    asked = [asyncio.create_task(on.run(rows(0, 200), soon())) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert on.rows_by(soon(100)) < promised * 0.6
+    work.gate.set()
+    await asyncio.gather(*asked)
+    await on.close()
+
+
+async def test_nothing_is_promised_behind_a_run_that_hangs_until_it_has_come_back() -> None:
+    work = Slow(10.0)
+    work.gate.clear()
+    on = slow_batcher(work)
+    hung = asyncio.create_task(on.run(rows(0, 10), soon()))
+    await asyncio.sleep(0.1)
+    assert on.hung_s > 0.0
+    assert on.rows_by(soon()) == 0
+    work.gate.set()
+    await hung
+    assert on.rows_by(soon()) > 0
+    assert on.hung_s == 0.0
+    await on.close()
+
+
+async def test_a_machine_that_slows_down_is_promised_less_of_and_forgiven() -> None:
+    cost = Cost(10.0, 5.0)
+    for _ in range(200):
+        cost.note(100, 10_050.0)
+    assert cost.us(100) == pytest.approx(10_050.0, rel=0.1)
+    assert cost.rows_within(10_050.0) < 110
+    assert cost.rows_at_rest(10_050.0) > 900
+    before = cost.us(100)
+    cost.note(100, 1e12)  # One run that lost its core for long.
+    assert cost.us(100) < before * 1.2
+    for _ in range(200):
+        cost.forgive()
+    assert cost.us(100) == pytest.approx(1_005.0, rel=0.1)
+
+
+def test_a_cost_is_the_line_through_what_was_timed() -> None:
+    cost = calibrated([(1, 15.0), (100, 1_005.0), (1_000, 10_005.0)])
+    assert (cost.row_us, cost.run_us) == (pytest.approx(10.0), pytest.approx(5.0))
+    assert calibrated([(8, 80.0)]).us(4) == pytest.approx(40.0)
+
+
+async def test_each_part_is_handed_on_by_the_worker_that_computed_it() -> None:
+    done: dict[int, tuple[int, list[float], str]] = {}
+
+    def after(first: int, last: int, outputs: Arrays) -> None:
+        done[first] = (last, outputs["y"][first:last, 0].tolist(), threading.current_thread().name)
+
+    on = batcher(Work(), workers=2, queue_rows_max=100, split_rows=2)
+    await on.run(rows(0, 20), soon(), after=after)
+    assert sorted(first for first in done) == [0, *sorted(last for last, _, _ in done.values())[:-1]]
+    assert [value for first in sorted(done) for value in done[first][1]] == [2.0 * value for value in range(20)]
+    assert all(name.startswith("net") for _, _, name in done.values())
+    await on.close()
+
+
+async def test_requests_that_are_joined_are_each_handed_their_own_rows() -> None:
+    work = Work()
+    work.gate.clear()
+    on = batcher(work, queue_rows_max=100)
+    seen: dict[int, list[float]] = {}
+
+    def after_of(index: int) -> After:
+        def after(first: int, last: int, outputs: Arrays) -> None:
+            seen.setdefault(index, []).extend(outputs["y"][first:last, 0].tolist())
+
+        return after
+
+    asked = [asyncio.create_task(on.run(rows(10 * at, 2), soon(), after=after_of(at))) for at in range(5)]
+    await asyncio.sleep(0.02)
+    work.gate.set()
+    await asyncio.gather(*asked)
+    assert seen == {at: [20.0 * at, 20.0 * at + 2.0] for at in range(5)}
+    assert work.rows == [2, 8]
+    await on.close()
+
+
+async def test_what_fails_after_a_run_fails_that_request_alone() -> None:
+    def after(first: int, last: int, outputs: Arrays) -> None:
+        raise ZeroDivisionError
+
+    on = batcher(Work(), workers=2)
+    with pytest.raises(EngineDown, match="ZeroDivision"):
+        await on.run(rows(0, 4), soon(), after=after)
+    assert len((await on.run(rows(0, 4), soon()))["y"]) == 4
+    await on.close()
+
+
+async def test_a_window_waits_for_company_but_not_for_longer() -> None:
+    work = Work()
+    on = batcher(work, queue_rows_max=100, window_us=20_000.0)
+    first = asyncio.create_task(on.run(rows(0, 2), soon()))
+    await asyncio.sleep(0.002)
+    second = asyncio.create_task(on.run(rows(5, 3), soon()))
+    await asyncio.gather(first, second)
+    assert work.rows == [5]
+    full = [asyncio.create_task(on.run(rows(0, 4), soon())) for _ in range(2)]
+    await asyncio.gather(*full)
+    assert work.rows == [5, 8]
+    await on.close()
+
+
+async def test_requests_keep_the_model_that_was_live_when_they_came_and_are_not_mixed() -> None:
+    old, new = Work(), Work()
+    old.gate.clear()
+    on = batcher(old, queue_rows_max=100)
+    asked = [asyncio.create_task(on.run(rows(0, 2), soon())) for _ in range(2)]
+    await asyncio.sleep(0.02)
+    before = on.use(Model(new, Cost(1.0, 0.0)))
+    later = [asyncio.create_task(on.run(rows(0, 3), soon())) for _ in range(2)]
+    await asyncio.sleep(0.02)
+    assert not before.drained.is_set()
+    old.gate.set()
+    await asyncio.gather(*asked, *later)
+    await before.drained.wait()
+    assert old.rows == [2, 2]
+    assert sum(new.rows) == 6
+    await on.close()
+
+
+async def test_whoever_gave_up_while_waiting_takes_no_room_in_the_queue() -> None:
+    work = Work()
+    work.gate.clear()
+    on = batcher(work)
+    running = asyncio.create_task(on.run(rows(0, 8), soon()))
+    await asyncio.sleep(0.01)
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.005):
+                await on.run(rows(0, 8), soon())
+    work.gate.set()
+    await running
+    assert work.rows == [8]
     await on.close()

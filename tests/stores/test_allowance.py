@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from app.core.ports import Rate, Verdict
+from app.core.rates import Rate, Verdict
 from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.redis.allowance import Allowance
 from tests.doubles import ManualClock

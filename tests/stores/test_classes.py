@@ -18,7 +18,7 @@ from app.world.personal import _LEAVES
 PARTS = (
     *get_args(entities.AnyEntity),
     *(entities.Persona, entities.Fact, entities.StoredMap),
-    *(entities.Obstacle, entities.Circle, entities.Box, entities.CellSet),
+    *(entities.Obstacle, entities.Circle, entities.Box, entities.CellSet, entities.Squad),
 )
 
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from app.core.errors import Error
 from app.core.messages import Change, Event
 from app.world import reducers
-from app.world.entities import Circle, Faction, Item, Location, Obstacle, Player, StoredMap
+from app.world.entities import Circle, Faction, Item, Location, Obstacle, Player, Squad, StoredMap
 from app.world.events import (
     AnyChange,
+    BoardWritten,
+    BrainAssigned,
     EntityRemoved,
     EntityUpserted,
     FactAsserted,
@@ -26,6 +28,10 @@ from app.world.events import (
     ProposalSettled,
     QuestRecorded,
     RelationChanged,
+    ScheduleSet,
+    SquadDisbanded,
+    SquadSet,
+    SteeringSet,
     SubjectErased,
     SubjectRestricted,
     WordsUsed,
@@ -51,7 +57,22 @@ MORE: dict[type[Change], st.SearchStrategy[Any]] = {
     ProposalOffered: st.builds(ProposalOffered, id=IDS, npc=IDS, player=IDS, action=st.just("trade")),
     ProposalSettled: st.builds(ProposalSettled, id=IDS, accepted=st.booleans()),
     QuestRecorded: st.builds(QuestRecorded, id=IDS, state=st.just("active"), body=st.binary(max_size=3)),
-    IntentSet: st.builds(IntentSet, npc=IDS, intent=st.just("rest")),
+    IntentSet: st.builds(
+        IntentSet, npc=IDS, intent=st.just("rest"), source=st.sampled_from(["author", "quest", "planner", "schedule"])
+    ),
+    ScheduleSet: st.builds(ScheduleSet, npc=IDS, schedule=st.sampled_from(["", "a"])),
+    BrainAssigned: st.builds(BrainAssigned, npc=IDS, brain=st.sampled_from(["", "tree:guard"])),
+    BoardWritten: st.builds(BoardWritten, npc=IDS, values=st.dictionaries(st.sampled_from(["a", "b"]), st.just(1.0))),
+    SteeringSet: st.builds(SteeringSet, name=IDS, rule=st.binary(max_size=2)),
+    SquadSet: st.builds(
+        SquadSet,
+        squad=st.builds(
+            Squad,
+            id=st.sampled_from(["blue", "red"]),
+            members=st.lists(st.sampled_from(["mara", "tom"]), min_size=1, max_size=2, unique=True).map(tuple),
+        ),
+    ),
+    SquadDisbanded: st.builds(SquadDisbanded, id=st.sampled_from(["blue", "red"])),
     WordsUsed: st.builds(
         WordsUsed,
         npc=IDS,

@@ -42,6 +42,8 @@ def routes(
             await permit(request, authority, limits)
         # With ten thousand sockets to count this takes over a millisecond, so the loop does not do it.
         metrics.tasks.set(len(await asyncio.to_thread(asyncio.all_tasks, asyncio.get_running_loop())))
+        for engine in readiness()["engines"]:
+            metrics.engine_degraded.labels(engine.name).set(engine.state == "degraded")
         return Response(metrics.render(), media_type=METRICS_TYPE, headers=NO_STORE)
 
     return [live, ready, exposition]

@@ -15,7 +15,7 @@ from app.control.grants import Issued
 from app.control.passkeys import Site, site_of
 from app.control.sign_in import SignIns, Ticket
 from app.core.clock import Clock
-from app.core.ports import Rate
+from app.core.rates import Rate
 from app.core.sign_in import SignIn
 from app.edge.address import client_address
 from app.edge.limits import MINUTE_MS, Limits

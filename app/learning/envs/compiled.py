@@ -6,4 +6,5 @@ from pathlib import Path
 
 from app.kernels import House
 
-compiled = House(Path(__file__).resolve().parent, ("*.py",)).compiled
+_HOUSE = House(Path(__file__).resolve().parent, ("*.py",))
+compiled, inlined = _HOUSE.compiled, _HOUSE.inlined

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.learning.envs.compiled import compiled
-from app.learning.envs.sensing import befriends, hunts, is_night, would_trade
+from app.learning.envs.compiled import compiled, inlined
+from app.learning.envs.sensing import HUNTERS, KIN, QUARRY, is_night, trades
 from app.learning.envs.village import (
     ATTACK,
     CRIMES,
@@ -54,11 +55,11 @@ WANDER_CELLS, PATROL_CELLS, PROWL_CELLS = 10.0, 22.0, 50.0
 """How far from home, post and den the rounds lead."""
 
 
-@compiled
-def draw(village: Village, v: int) -> float:
+@inlined
+def draw(draws: NDArray[np.uint64], v: int) -> float:
     """The next random number in [0, 1) of village `v` (splitmix64; Steele, Lea and Flood 2014)."""
-    village.draws[v] += np.uint64(0x9E3779B97F4A7C15)
-    z = village.draws[v]
+    draws[v] += np.uint64(0x9E3779B97F4A7C15)
+    z = draws[v]
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z = z ^ (z >> np.uint64(31))
@@ -73,62 +74,9 @@ def aim(targets: I32, slot: int) -> int:
     return int(targets[slot])
 
 
-@compiled
-def _round(village: Village, v: int, i: int, x: float, y: float, radius: float) -> None:
-    wx, wy = village.way_x[v, i], village.way_y[v, i]
-    stale = math.isnan(wx) or math.hypot(wx - x, wy - y) > radius + 1.0
-    if stale or math.hypot(wx - village.x[v, i], wy - village.y[v, i]) < 1.5:
-        angle = 2.0 * math.pi * draw(village, v)
-        far = radius * math.sqrt(draw(village, v))
-        village.way_x[v, i] = x + far * math.cos(angle)
-        village.way_y[v, i] = y + far * math.sin(angle)
-
-
-@compiled
-def _flight(village: Village, v: int, i: int, foe: int, goal: F32) -> None:
-    hx, hy = village.home_x[v, i] - village.x[v, i], village.home_y[v, i] - village.y[v, i]
-    home = math.hypot(hx, hy) + 1e-6
-    if foe < 0:
-        goal[0], goal[1] = village.home_x[v, i], village.home_y[v, i]
-        return
-    ax, ay = village.x[v, i] - village.x[v, foe], village.y[v, i] - village.y[v, foe]
-    away = math.hypot(ax, ay) + 1e-6
-    pull = 0.4 if home > 2.0 else 0.0
-    goal[0] = village.x[v, i] + FLEE_CELLS * (ax / away + pull * hx / home)
-    goal[1] = village.y[v, i] + FLEE_CELLS * (ay / away + pull * hy / home)
-
-
-@compiled
-def _goal(village: Village, v: int, i: int, intent: int, target: int, goal: F32) -> None:
-    role = village.role[v, i]
-    run = RUN_CELLS_S[role] * (0.6 + 0.4 * village.energy[v, i])
-    goal[0], goal[1], goal[2] = village.x[v, i], village.y[v, i], 0.0
-    if village.alive[v, i] == 0 or intent == REST or (intent == EAT and role == PREDATOR):
-        return
-    goal[2] = WALK_CELLS_S
-    if intent == FLEE:
-        goal[2] = run
-        _flight(village, v, i, target, goal)
-    elif target >= 0:
-        goal[0], goal[1] = village.x[v, target], village.y[v, target]
-        near = math.hypot(goal[0] - village.x[v, i], goal[1] - village.y[v, i]) < REACH_CELLS * 0.6
-        goal[2] = 0.0 if near else (run if intent == ATTACK else WALK_CELLS_S)
-    elif intent == HOME:
-        goal[0], goal[1] = village.home_x[v, i], village.home_y[v, i]
-    elif intent in (WORK, STAND):
-        goal[0], goal[1] = village.work_x[v, i], village.work_y[v, i]
-    elif intent == EAT:
-        goal[0], goal[1] = village.food_x[v, i], village.food_y[v, i]
-    elif intent == WANDER:
-        _round(village, v, i, village.home_x[v, i], village.home_y[v, i], WANDER_CELLS)
-        goal[0], goal[1] = village.way_x[v, i], village.way_y[v, i]
-    elif intent == PATROL:
-        _round(
-            village, v, i, village.work_x[v, i], village.work_y[v, i], PATROL_CELLS if role == GUARD else PROWL_CELLS
-        )
-        goal[0], goal[1] = village.way_x[v, i], village.way_y[v, i]
-    else:
-        goal[2] = 0.0
+@inlined
+def _far(dx: float, dy: float) -> float:
+    return math.sqrt(dx * dx + dy * dy)
 
 
 @compiled
@@ -139,67 +87,108 @@ def goals(village: Village, intents: I8, slots: I8, targets: I32, out: F32) -> N
     A speed of 0 means stay. The goal lies inside the map but may be blocked there.
     """
     villages, npcs = village.x.shape
+    xs, ys, roles, alive = village.x, village.y, village.role, village.alive
     for v in range(villages):
+        wide, high = village.size[v, 0] - 0.5, village.size[v, 1] - 0.5
         for i in range(npcs):
-            goal = out[v, i]
-            _goal(village, v, i, intents[v, i], aim(targets[v, i], slots[v, i]), goal)
-            goal[0] = min(max(goal[0], 0.5), village.size[v, 0] - 0.5)
-            goal[1] = min(max(goal[1], 0.5), village.size[v, 1] - 0.5)
+            role, intent, slot = roles[v, i], intents[v, i], slots[v, i]
+            target = targets[v, i, slot] if 0 <= slot < SLOTS else -1
+            x, y = xs[v, i], ys[v, i]
+            gx, gy, speed = x, y, 0.0
+            run = RUN_CELLS_S[role] * (0.6 + 0.4 * village.energy[v, i])
+            if alive[v, i] == 0 or intent == REST or (intent == EAT and role == PREDATOR):
+                pass
+            elif intent == FLEE:
+                speed = run
+                gx, gy = village.home_x[v, i], village.home_y[v, i]
+                if target >= 0:
+                    hx, hy, ax, ay = gx - x, gy - y, x - xs[v, target], y - ys[v, target]
+                    home, away = _far(hx, hy) + 1e-6, _far(ax, ay) + 1e-6
+                    pull = 0.4 if home > 2.0 else 0.0
+                    gx = x + FLEE_CELLS * (ax / away + pull * hx / home)
+                    gy = y + FLEE_CELLS * (ay / away + pull * hy / home)
+            elif target >= 0:
+                gx, gy = xs[v, target], ys[v, target]
+                near = _far(gx - x, gy - y) < REACH_CELLS * 0.6
+                speed = 0.0 if near else (run if intent == ATTACK else WALK_CELLS_S)
+            elif intent == HOME:
+                gx, gy, speed = village.home_x[v, i], village.home_y[v, i], WALK_CELLS_S
+            elif intent in (WORK, STAND):
+                gx, gy, speed = village.work_x[v, i], village.work_y[v, i], WALK_CELLS_S
+            elif intent == EAT:
+                gx, gy, speed = village.food_x[v, i], village.food_y[v, i], WALK_CELLS_S
+            elif intent in (WANDER, PATROL):
+                speed = WALK_CELLS_S
+                cx, cy, radius = village.home_x[v, i], village.home_y[v, i], WANDER_CELLS
+                if intent == PATROL:
+                    cx, cy = village.work_x[v, i], village.work_y[v, i]
+                    radius = PATROL_CELLS if role == GUARD else PROWL_CELLS
+                gx, gy = village.way_x[v, i], village.way_y[v, i]
+                stale = math.isnan(gx) or _far(gx - cx, gy - cy) > radius + 1.0
+                if stale or _far(gx - x, gy - y) < 1.5:
+                    angle = 2.0 * math.pi * draw(village.draws, v)
+                    far = radius * math.sqrt(draw(village.draws, v))
+                    gx, gy = cx + far * math.cos(angle), cy + far * math.sin(angle)
+                    village.way_x[v, i], village.way_y[v, i] = gx, gy
+            out[v, i, 0] = min(max(gx, 0.5), wide)
+            out[v, i, 1] = min(max(gy, 0.5), high)
+            out[v, i, 2] = speed
 
 
 @compiled
 def move(village: Village, out: F32, dt: float) -> None:
     """Step every NPC straight toward its goal for `dt` seconds; `out` is what `goals` filled."""
-    villages, npcs = village.x.shape
+    xs, ys = village.x, village.y
+    villages, npcs = xs.shape
     for v in range(villages):
         for i in range(npcs):
-            dx, dy = out[v, i, 0] - village.x[v, i], out[v, i, 1] - village.y[v, i]
-            far = math.hypot(dx, dy)
+            dx, dy = out[v, i, 0] - xs[v, i], out[v, i, 1] - ys[v, i]
+            far = _far(dx, dy)
             step = out[v, i, 2] * dt
             if far > 1e-6 and step > 0.0:
                 share = min(1.0, step / far)
-                village.x[v, i] += share * dx
-                village.y[v, i] += share * dy
+                xs[v, i] += share * dx
+                ys[v, i] += share * dy
 
 
 @compiled
-def _near(village: Village, v: int, i: int, x: float, y: float) -> bool:
-    return math.hypot(village.x[v, i] - x, village.y[v, i] - y) <= PLACE_CELLS
+def _live(village: Village, intents: I8, dt: float) -> None:
+    """Needs grow, wounds heal or worsen, directives end."""
+    villages, npcs = village.x.shape
+    hp, hunger, energy, damage = village.hp, village.hunger, village.energy, village.damage
+    mood, wanted_s, told, told_s = village.mood, village.wanted_s, village.told, village.told_s
+    fade = math.exp(-dt / 4.0)
+    for v in range(villages):
+        for i in range(npcs):
+            if village.alive[v, i] == 0:
+                continue
+            intent = intents[v, i]
+            strain = 2.0 if intent in (FLEE, ATTACK) else 1.0
+            hunger[v, i] = min(1.0, hunger[v, i] + dt / 200.0)
+            energy[v, i] = max(0.0, energy[v, i] - strain * dt / 220.0)
+            damage[v, i] *= fade
+            mood[v, i] += dt / 60.0 * (0.3 - hunger[v, i] - damage[v, i] - mood[v, i])
+            mood[v, i] = min(1.0, max(-1.0, mood[v, i]))
+            wanted_s[v, i] = max(0.0, wanted_s[v, i] - dt)
+            if hunger[v, i] >= 1.0:
+                hp[v, i] -= 0.012 * dt
+            if energy[v, i] <= 0.0:
+                hp[v, i] -= 0.006 * dt
+            if hunger[v, i] < 0.7 and damage[v, i] < 0.05:
+                hp[v, i] = min(1.0, hp[v, i] + (0.02 if intent == REST else 0.005) * dt)
+            told_s[v, i] -= dt
+            if told_s[v, i] <= 0.0:
+                told[v, i] = -1
 
 
 @compiled
-def _within_reach(village: Village, v: int, i: int, j: int) -> bool:
-    return math.hypot(village.x[v, i] - village.x[v, j], village.y[v, i] - village.y[v, j]) <= REACH_CELLS
-
-
-@compiled
-def _live(village: Village, v: int, i: int, intent: int, dt: float) -> None:
-    strain = 2.0 if intent in (FLEE, ATTACK) else 1.0
-    village.hunger[v, i] = min(1.0, village.hunger[v, i] + dt / 200.0)
-    village.energy[v, i] = max(0.0, village.energy[v, i] - strain * dt / 220.0)
-    village.damage[v, i] *= math.exp(-dt / 4.0)
-    village.mood[v, i] += dt / 60.0 * (0.3 - village.hunger[v, i] - village.damage[v, i] - village.mood[v, i])
-    village.mood[v, i] = min(1.0, max(-1.0, village.mood[v, i]))
-    village.wanted_s[v, i] = max(0.0, village.wanted_s[v, i] - dt)
-    if village.hunger[v, i] >= 1.0:
-        village.hp[v, i] -= 0.012 * dt
-    if village.energy[v, i] <= 0.0:
-        village.hp[v, i] -= 0.006 * dt
-    if village.hunger[v, i] < 0.7 and village.damage[v, i] < 0.05:
-        village.hp[v, i] = min(1.0, village.hp[v, i] + (0.02 if intent == REST else 0.005) * dt)
-    village.told_s[v, i] -= dt
-    if village.told_s[v, i] <= 0.0:
-        village.told[v, i] = -1
-
-
-@compiled
-def _eat(village: Village, v: int, i: int, dt: float) -> None:
+def _eat(village: Village, v: int, i: int, at_table: bool, dt: float) -> None:
     role = village.role[v, i]
     if role == PREDATOR:
         bite = min(village.stock[v, i], 0.3 * dt)
         village.stock[v, i] -= bite
         village.hunger[v, i] = max(0.0, village.hunger[v, i] - 0.5 * bite)
-    elif _near(village, v, i, village.food_x[v, i], village.food_y[v, i]):
+    elif at_table:
         rate = 0.1
         if role != PREY:
             price = min(village.gold[v, i], 0.3 * dt)
@@ -209,15 +198,9 @@ def _eat(village: Village, v: int, i: int, dt: float) -> None:
 
 
 @compiled
-def _work(village: Village, v: int, i: int, intent: int, dt: float) -> None:
+def _work(village: Village, v: int, i: int, night: bool, dt: float) -> None:
     role = village.role[v, i]
-    if intent in (PATROL, STAND):
-        if role == GUARD:
-            village.gold[v, i] += 0.05 * dt
-        return
-    if not _near(village, v, i, village.work_x[v, i], village.work_y[v, i]):
-        return
-    pace = 0.4 if is_night(village.clock_s[v], village.day_s[v]) or village.energy[v, i] <= 0.05 else 1.0
+    pace = 0.4 if night or village.energy[v, i] <= 0.05 else 1.0
     if role == VILLAGER:
         village.stock[v, i] = min(STOCK_MAX, village.stock[v, i] + 0.08 * pace * dt)
     elif role == MERCHANT:
@@ -230,14 +213,15 @@ def _work(village: Village, v: int, i: int, intent: int, dt: float) -> None:
 
 @compiled
 def _trade(village: Village, v: int, i: int, j: int, dt: float) -> None:
-    if not would_trade(village, v, i, j):
+    role, stock, gold = village.role, village.stock, village.gold
+    if trades(role[v, i], stock[v, i], gold[v, i]) * trades(role[v, j], stock[v, j], gold[v, j]) >= 0:
         return
-    seller, buyer = (j, i) if village.role[v, i] == MERCHANT else (i, j)
-    goods = min(0.6 * dt, village.stock[v, seller], STOCK_MAX - village.stock[v, buyer], village.gold[v, buyer])
-    village.stock[v, seller] -= goods
-    village.stock[v, buyer] += goods
-    village.gold[v, seller] += goods
-    village.gold[v, buyer] -= goods
+    seller, buyer = (j, i) if role[v, i] == MERCHANT else (i, j)
+    goods = min(0.6 * dt, stock[v, seller], STOCK_MAX - stock[v, buyer], gold[v, buyer])
+    stock[v, seller] -= goods
+    stock[v, buyer] += goods
+    gold[v, seller] += goods
+    gold[v, buyer] -= goods
 
 
 @compiled
@@ -260,42 +244,68 @@ def _strike(village: Village, v: int, i: int, j: int, dt: float) -> None:
 
 
 @compiled
-def _act(village: Village, v: int, i: int, intent: int, target: int, dt: float) -> None:
-    if intent == REST:
-        home = _near(village, v, i, village.home_x[v, i], village.home_y[v, i])
-        village.energy[v, i] = min(1.0, village.energy[v, i] + dt * (1.0 / 40.0 if home else 1.0 / 90.0))
-    elif intent == EAT:
-        _eat(village, v, i, dt)
-    elif intent in (WORK, PATROL, STAND):
-        _work(village, v, i, intent, dt)
-    if target < 0 or village.alive[v, target] == 0 or not _within_reach(village, v, i, target):
-        return
-    mine, theirs = village.role[v, i], village.role[v, target]
-    if intent == ATTACK and village.hp[v, target] > 0.0 and (hunts(mine, theirs) or hunts(theirs, mine)):
-        _strike(village, v, i, target, dt)
+def _meet(village: Village, v: int, i: int, j: int, intent: int, dt: float) -> None:
+    """What `i` does to `j`, who is within reach."""
+    mine, theirs = village.role[v, i], 1 << village.role[v, j]
+    if intent == ATTACK and village.hp[v, j] > 0.0 and (QUARRY[mine] | HUNTERS[mine]) & theirs:
+        _strike(village, v, i, j, dt)
     elif intent == TRADE:
-        _trade(village, v, i, target, dt)
-    elif intent == TALK and befriends(mine, theirs):
+        _trade(village, v, i, j, dt)
+    elif intent == TALK and KIN[mine] & theirs:
         village.mood[v, i] = min(1.0, village.mood[v, i] + 0.04 * dt)
-        village.mood[v, target] = min(1.0, village.mood[v, target] + 0.02 * dt)
+        village.mood[v, j] = min(1.0, village.mood[v, j] + 0.02 * dt)
 
 
 @compiled
-def _die_or_return(village: Village, v: int, i: int, dt: float) -> None:
-    if village.alive[v, i] == 1:
-        if village.hp[v, i] <= 0.0:
-            village.hp[v, i] = 0.0
-            village.alive[v, i] = 0
-            village.down_s[v, i] = RESPAWN_S
-            village.tally[v, i, DEATHS] += 1.0
-        return
-    village.down_s[v, i] -= dt
-    if village.down_s[v, i] <= 0.0:
-        village.alive[v, i] = 1
-        village.hp[v, i], village.hunger[v, i], village.energy[v, i] = 1.0, 0.3, 0.8
-        village.gold[v, i] *= 0.5
-        village.stock[v, i] = village.damage[v, i] = village.wanted_s[v, i] = 0.0
-        village.x[v, i], village.y[v, i] = village.home_x[v, i], village.home_y[v, i]
+def _act(village: Village, intents: I8, slots: I8, targets: I32, dt: float) -> None:
+    """Everyone in turn does what they intend, where they are."""
+    villages, npcs = village.x.shape
+    xs, ys, alive, doing, held_s = village.x, village.y, village.alive, village.intent, village.held_s
+    for v in range(villages):
+        night = is_night(village.clock_s[v], village.day_s[v])
+        for i in range(npcs):
+            intent, slot = intents[v, i], slots[v, i]
+            if alive[v, i] == 0 or intent < 0:
+                continue
+            x, y = xs[v, i], ys[v, i]
+            if intent == REST:
+                home = _far(x - village.home_x[v, i], y - village.home_y[v, i]) <= PLACE_CELLS
+                rested = village.energy[v, i] + dt * (1.0 / 40.0 if home else 1.0 / 90.0)
+                village.energy[v, i] = min(1.0, rested)
+            elif intent == EAT:
+                _eat(village, v, i, _far(x - village.food_x[v, i], y - village.food_y[v, i]) <= PLACE_CELLS, dt)
+            elif intent == WORK:
+                if _far(x - village.work_x[v, i], y - village.work_y[v, i]) <= PLACE_CELLS:
+                    _work(village, v, i, night, dt)
+            elif intent in (PATROL, STAND) and village.role[v, i] == GUARD:
+                village.gold[v, i] += 0.05 * dt
+            if intent in (ATTACK, TRADE, TALK) and 0 <= slot < SLOTS and targets[v, i, slot] >= 0:
+                j = targets[v, i, slot]
+                if alive[v, j] == 1 and _far(x - xs[v, j], y - ys[v, j]) <= REACH_CELLS:
+                    _meet(village, v, i, j, intent, dt)
+            held_s[v, i] = held_s[v, i] + dt if intent == doing[v, i] else 0.0
+            doing[v, i] = intent
+
+
+@compiled
+def _die_or_return(village: Village, dt: float) -> None:
+    villages, npcs = village.x.shape
+    alive, hp, down_s = village.alive, village.hp, village.down_s
+    for v in range(villages):
+        for i in range(npcs):
+            if alive[v, i] == 1:
+                if hp[v, i] <= 0.0:
+                    hp[v, i], alive[v, i], down_s[v, i] = 0.0, 0, RESPAWN_S
+                    village.tally[v, i, DEATHS] += 1.0
+                continue
+            down_s[v, i] -= dt
+            if down_s[v, i] > 0.0:
+                continue
+            alive[v, i], hp[v, i] = 1, 1.0
+            village.hunger[v, i], village.energy[v, i] = 0.3, 0.8
+            village.gold[v, i] *= 0.5
+            village.stock[v, i] = village.damage[v, i] = village.wanted_s[v, i] = 0.0
+            village.x[v, i], village.y[v, i] = village.home_x[v, i], village.home_y[v, i]
 
 
 @compiled
@@ -304,17 +314,8 @@ def resolve(village: Village, intents: I8, slots: I8, targets: I32, dt: float) -
 
     Shapes as in `goals`. Also keeps `intent` and `held_s`, and advances each village's clock.
     """
-    villages, npcs = village.x.shape
-    for v in range(villages):
-        for i in range(npcs):
-            if village.alive[v, i] == 1:
-                _live(village, v, i, intents[v, i], dt)
-        for i in range(npcs):
-            intent = intents[v, i]
-            if village.alive[v, i] == 1 and intent >= 0:
-                _act(village, v, i, intent, aim(targets[v, i], slots[v, i]), dt)
-                village.held_s[v, i] = village.held_s[v, i] + dt if intent == village.intent[v, i] else 0.0
-                village.intent[v, i] = intent
-        for i in range(npcs):
-            _die_or_return(village, v, i, dt)
+    _live(village, intents, dt)
+    _act(village, intents, slots, targets, dt)
+    _die_or_return(village, dt)
+    for v in range(len(village.clock_s)):
         village.clock_s[v] = (village.clock_s[v] + dt) % village.day_s[v]

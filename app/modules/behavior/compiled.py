@@ -6,4 +6,8 @@ from pathlib import Path
 
 from app.kernels import House
 
-HOUSE = House(Path(__file__).resolve().parent, ("kernels.py", "logic.py", "trees/*.py", "goals/*.py"))
+SOURCES = (
+    "kernels.py", "nudge_kernels.py", "candidate_kernels.py", "candidates.py", "logic.py", "curves.py", "schedules.py",
+    "trees/*.py", "goals/*.py",
+)  # fmt: skip
+HOUSE = House(Path(__file__).resolve().parent, SOURCES)

@@ -8,22 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.errors import Invalid, nearest
+from app.core.errors import Invalid, NotFound, nearest
+from app.modules.behavior import schema_files
 from app.modules.behavior.schema import F32, Schema
-
-
-class Curve(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """0 at `start`, 1 at `end` (both in the feature's unit), held beyond, then raised to `power`."""
-
-    feature: str
-    start: float
-    end: float
-    power: float = 1.0
+from app.modules.behavior.schema import Curve as Curve
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,7 +105,9 @@ class Rules:
         return best if best is not None and appeal[best] > 0.0 else None
 
     def curves(self, row: F32, option: int) -> list[tuple[str, float]]:
-        """(feature, curve height) of each consideration of one option."""
+        """(feature, curve height) of each consideration of one option, none where it has none."""
+        if not self.options[option].when:
+            return []
         last = self.first[option + 1] if option + 1 < len(self.first) else len(self.columns)
         found = []
         powers = dict(zip(self.bent.tolist(), self.power[:, 0].tolist(), strict=True))
@@ -128,16 +124,15 @@ def compile_rules(authored: Authored, schema: Schema) -> Rules:
         _check(option, schema)
     options = tuple(sorted(authored.options, key=lambda option: schema.intent_index[option.intent]))
     # An option without considerations gets one that always holds, so that every product has a factor.
-    curves: list[Curve] = []
+    curves: list[Curve | None] = []
     first: list[int] = []
     for option in options:
         first.append(len(curves))
-        curves.extend(option.when or (Curve(schema.features[0].name, -2.0, -1.0),))
-    columns = [schema.columns[curve.feature] for curve in curves]
-    encode = [schema.features[column].encode for column in columns]
-    start = np.array([scale(curve.start) for scale, curve in zip(encode, curves, strict=True)])[:, None]
-    end = np.array([scale(curve.end) for scale, curve in zip(encode, curves, strict=True)])[:, None]
-    bent = [index for index, curve in enumerate(curves) if curve.power != 1.0]
+        curves.extend(option.when or (None,))
+    columns, start, end, power = (
+        np.array(values) for values in zip(*(_encoded(curve, schema) for curve in curves), strict=True)
+    )
+    bent = np.flatnonzero(power != 1.0)
     allowed = np.zeros((len(schema.roles), len(options)), np.float32)
     for index, option in enumerate(options):
         for role in option.roles or schema.roles:
@@ -149,17 +144,27 @@ def compile_rules(authored: Authored, schema: Schema) -> Rules:
         options=options,
         held=authored.held,
         told=authored.told,
-        columns=np.array(columns, np.intp),
-        start=start.astype(np.float32),
-        slope=(1.0 / (end - start)).astype(np.float32),
-        bent=np.array(bent, np.intp),
-        power=np.array([[curves[index].power] for index in bent], np.float32).reshape(-1, 1),
+        columns=columns.astype(np.intp),
+        start=start[:, None].astype(np.float32),
+        slope=(1.0 / (end - start))[:, None].astype(np.float32),
+        bent=bent,
+        power=power[bent, None].astype(np.float32),
         first=np.array(first, np.intp),
         weights=np.array([[option.weight] for option in options], np.float32).reshape(-1, 1),
         allowed=allowed,
         heads=heads.astype(np.intp),
         intents=intents.astype(np.intp),
     )
+
+
+def _encoded(curve: Curve | None, schema: Schema) -> tuple[int, float, float, float]:
+    """A curve's column, where it is 0 and 1 in matrix values, and its power; of none, a curve that always holds."""
+    if curve is None:
+        low = float(schema.low[0])
+        return 0, low - 2.0, low - 1.0, 1.0
+    column = schema.columns[curve.feature]
+    encode = schema.features[column].encode
+    return column, encode(curve.start), encode(curve.end), curve.power
 
 
 def _check(option: Option, schema: Schema) -> None:
@@ -175,7 +180,29 @@ def _check(option: Option, schema: Schema) -> None:
             raise Invalid(f"{where} has a curve of {curve.feature!r} without width", hint="let from and to differ")
 
 
-def load(name: str, schema: Schema) -> Rules:
-    """The shipped rules of that name, compiled for `schema`."""
-    folder = resources.files("app.modules.behavior") / "utility"
-    return compile_rules(msgspec.toml.decode((folder / f"{name}.toml").read_bytes(), type=Authored), schema)
+def load(name: str, schema: Schema, content: Path | None = None) -> Rules:
+    """The rules of that name, a studio's own before the shipped ones, compiled; raises NotFound, Invalid."""
+    shipped = resources.files("app.modules.behavior") / "utility"
+    folders = [shipped] if content is None else [content / "utility", shipped]
+    for path in (folder / f"{name}.toml" for folder in folders):
+        if path.is_file():
+            return _read(path.read_bytes(), f"utility/{name}.toml", schema)
+    raise NotFound(f"no rules {name!r}", hint=f"write utility/{name}.toml")
+
+
+def none(schema: Schema) -> Rules:
+    """What stands for rules where there are none: nothing appeals."""
+    nothing = Option(name="nothing", intent=schema.intent_names[0], weight=0.0)
+    return compile_rules(Authored(schema=schema.name, held=0.0, told=0.0, options=(nothing,)), schema)
+
+
+def _read(data: bytes, file: str, schema: Schema) -> Rules:
+    authored = schema_files.decode(data, Authored, file, {*Authored.__struct_fields__, *Option.__struct_fields__})
+    if authored.schema != schema.name:
+        raise Invalid(f"{file} is for schema {authored.schema!r}", hint=f"write schema = {schema.name!r}")
+    if not authored.options:
+        raise Invalid(f"{file} has no option", hint="write one, or remove the file")
+    try:
+        return compile_rules(authored, schema)
+    except Invalid as error:
+        raise Invalid(f"{file}: {error.message}", hint=error.hint) from error

@@ -26,7 +26,9 @@ LOG2_E = np.float32(1.4426950408889634)
 ROUND = np.float32(12_582_912.0)
 E1, E2, E3, E4, E5, E6 = (np.float32(value) for value in EXP_2)
 
-UNKNOWN, NOT_FINITE, IDLE, OUTSIDE = (int(flag) for flag in (Flag.UNKNOWN, Flag.NOT_FINITE, Flag.IDLE, Flag.OUTSIDE))
+UNKNOWN, NOT_FINITE, IDLE, OUTSIDE, ROLELESS = (
+    int(flag) for flag in (Flag.UNKNOWN, Flag.NOT_FINITE, Flag.IDLE, Flag.OUTSIDE, Flag.ROLELESS)
+)
 
 
 def _read(kind: types.Type, axes: int, layout: Literal["C", "A"] = "C") -> types.Type:
@@ -37,10 +39,14 @@ def _read(kind: types.Type, axes: int, layout: Literal["C", "A"] = "C") -> types
 _F32, _U8, _U32, _U64, _INT = types.float32, types.uint8, types.uint32, types.uint64, types.intp
 
 
-@HOUSE.typed(_read(_F32, 2), _read(_U8, 2), _read(_U32, 1), _U32, _read(_F32, 1), _read(_F32, 1), _U8[::1], _INT, _INT)
+@HOUSE.typed(
+    _read(_F32, 2), _read(_U8, 2), _read(_U32, 1), _U32, _read(_F32, 1), _read(_F32, 1), _read(_INT, 1), _U8[::1],
+    _INT, _INT,
+)  # fmt: skip
 def survey(
-    obs: F32, mask: U8, handles: NDArray[np.uint32], known: int, low: F32, high: F32, flags: U8, first: int, last: int
-) -> int:
+    obs: F32, mask: U8, handles: NDArray[np.uint32], known: int, low: F32, high: F32, roles: NDArray[np.intp],
+    flags: U8, first: int, last: int,
+) -> int:  # fmt: skip
     """Write each row's flags; returns all of them together."""
     seen = 0
     for row in range(first, last):
@@ -61,6 +67,10 @@ def survey(
             flag |= IDLE
         if handles[row] >= known:
             flag |= UNKNOWN
+        named = 0  # Whole numbers and no branch: a role is different in every row.
+        for role in range(len(roles)):
+            named |= int(obs[row, np.uint64(roles[role])] != 0.0)
+        flag |= (1 - named) * ROLELESS
         flags[row] = flag
         seen |= flag
     return seen
@@ -78,33 +88,45 @@ def choose(
     """Write the decisions and which rows are sound; returns how many are not."""
     options, slots = scores.shape[1], aim.shape[1]
     tastes = np.uint64(len(table) - 1)
-    legal = np.empty((options, LANES), np.float32)
-    top, total = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
-    best = np.empty(LANES, np.int32)
+    # Rows of LANES numbers: what a block's NPCs have of one option or slot.
+    legal = np.zeros((options, LANES), np.float32)
+    there, aimed = np.zeros((slots, LANES), np.float32), np.zeros((slots, LANES), np.float32)
+    top, total, height = np.empty(LANES, np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    best, target, may = np.empty(LANES, np.int32), np.empty(LANES, np.int32), np.empty(LANES, np.int32)
+    odd, leads, taste = np.zeros(LANES, np.float32), np.ones(LANES, np.float32), np.zeros(LANES, np.uint64)
+    open_to = np.zeros(options, np.int32)  # the slots of each intent, as bits
+    for option in range(options):
+        for slot in range(slots):
+            if aims[option, slot] != 0:
+                open_to[option] |= np.int32(1) << np.int32(slot)
     unsound = 0
-    legal[:] = 0.0
     for start in range(first, last, LANES):
-        count = min(LANES, last - start)
+        end = min(start + LANES, last)
+        count = end - start
+        seen, allowed, scored, aim_at = obs[start:end], mask[start:end], scores[start:end], aim[start:end]
+        names = handles[start:end]
         for lane in range(count):
-            row = start + lane
-            z = (np.uint64(handles[row]) + np.uint64(seed) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+            z = (np.uint64(names[lane]) + np.uint64(seed) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
             z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            taste = (z ^ (z >> np.uint64(31))) & tastes
-            odd = np.float32(0.0)
+            taste[lane] = (z ^ (z >> np.uint64(31))) & tastes
+        for lane in range(count):
+            strange = np.float32(0.0)
             for option in range(options):
-                score = scores[row, option]
-                odd += score - score  # 0, or NaN where the score is no number or infinite
-                wanted = (score + table[taste, option]) * np.float32(sharpness)
-                legal[option, lane] = wanted if mask[row, option] != 0 else NOTHING
+                score = scored[lane, option]
+                strange += score - score  # 0, or NaN where the score is no number or infinite
+                wanted = (score + table[taste[lane], option]) * np.float32(sharpness)
+                legal[option, lane] = wanted if allowed[lane, option] != 0 else NOTHING
+            odd[lane] = strange
+        for lane in range(count):
             for slot in range(slots):
-                odd += aim[row, slot] - aim[row, slot]
-            leads = len(led) == 0
-            for role in range(len(led)):
-                leads |= obs[row, led[role]] != 0.0
-            fine = leads and odd == 0.0
-            sound[row] = fine
-            unsound += not fine
+                aimed[slot, lane], there[slot, lane] = aim_at[lane, slot], seen[lane, slot_columns[slot]]
+        if len(led) > 0:
+            for lane in range(count):
+                role_there = np.float32(0.0)
+                for role in range(len(led)):
+                    role_there = max(role_there, abs(seen[lane, led[role]]))
+                leads[lane] = role_there
         for lane in range(LANES):
             top[lane], best[lane], total[lane] = legal[0, lane], 0, 0.0
         for option in range(1, options):
@@ -120,18 +142,25 @@ def choose(
                 curve = E1 + part * (E2 + part * (E3 + part * (E4 + part * (E5 + part * E6))))
                 power = np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
                 total[lane] += power * (np.float32(1.0) + part * curve)
+        for lane in range(LANES):
+            may[lane] = open_to[best[lane]] if top[lane] > NOTHING else np.int32(0)
+            height[lane], target[lane] = np.float32(-np.inf), np.int32(NONE)
+        for slot in range(slots):
+            bit = np.int32(1) << np.int32(slot)
+            for lane in range(LANES):
+                odd[lane] += aimed[slot, lane] - aimed[slot, lane]
+                open_slot = ((may[lane] & bit) != 0) & (there[slot, lane] > np.float32(0.0))
+                better = open_slot & (aimed[slot, lane] > height[lane])
+                height[lane] = aimed[slot, lane] if better else height[lane]
+                target[lane] = np.int32(slot) if better else target[lane]
         for lane in range(count):
-            row, intent = start + lane, best[lane]
-            some = mask[row, intent] != 0
-            intents[row] = intent if some else NONE
+            row, some = start + lane, top[lane] > NOTHING
+            intents[row] = best[lane] if some else NONE
             confidence[row] = np.float32(1.0) / total[lane] if some else np.float32(0.0)
-            target, height = NONE, np.float32(-np.inf)
-            for slot in range(slots):
-                open_slot = some & (aims[intent, slot] != 0) & (obs[row, slot_columns[slot]] > 0.0)
-                better = open_slot & (aim[row, slot] > height)
-                height = aim[row, slot] if better else height
-                target = slot if better else target
-            targets[row] = target
+            targets[row] = target[lane]
+            fine = (leads[lane] != np.float32(0.0)) & (odd[lane] == np.float32(0.0))
+            sound[row] = fine
+            unsound += not fine
     return unsound
 
 
@@ -208,7 +237,7 @@ class Fast:
 
     def __init__(self, schema: Schema, rules: Rules) -> None:
         self._schema, self._aims, self._slots = schema, schema.aims, schema.slot_columns
-        self._low, self._high = schema.low, schema.high
+        self._low, self._high, self._roles = schema.low, schema.high, schema.role_columns
         used, places = np.unique(np.concatenate([schema.role_columns, rules.columns]), return_inverse=True)
         roles = len(schema.roles)
         power = np.ones(len(rules.columns), np.float32)
@@ -226,7 +255,7 @@ class Fast:
     def survey(
         self, obs: F32, mask: U8, handles: NDArray[np.uint32], known: int, flags: U8, first: int, last: int
     ) -> int:
-        return survey(obs, mask, handles, known, self._low, self._high, flags, first, last)
+        return survey(obs, mask, handles, known, self._low, self._high, self._roles, flags, first, last)
 
     def choose(
         self, obs: F32, mask: U8, taste: Taste, led: NDArray[np.intp], sharpness: float,

@@ -19,8 +19,8 @@ from app.modules.behavior.schema import F32, NONE, U8, Schema
 
 UTILITY_SHARPNESS = 8.0
 """Utilities lie in about [0, 1.5]; times this, a softmax over them reads as a confidence."""
-TASTES = 4_096
-"""Rows in the table of preferences; a power of two."""
+TASTES = 512
+"""Rows in the table of preferences; a power of two, and small enough for a core's first cache."""
 EXP_2 = tuple(math.log(2.0) ** power / math.factorial(power) for power in range(1, 7))
 """Taylor's coefficients of 2**x - 1, enough for float32 where |x| <= 1/2."""
 ROUND = 1.5 * 2.0**23
@@ -37,6 +37,8 @@ class Flag(IntFlag):
     """The mask allows nothing."""
     OUTSIDE = 8
     """A finite value lies outside its feature's range."""
+    ROLELESS = 16
+    """No role column says who the NPC is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Taste:
 
     def of(self, first: int, last: int) -> F32:
         """The preferences of some rows (last - first, intents)."""
-        mixed = _mix(self.handles[first:last].astype(np.uint64) + np.uint64(self.seed))
+        mixed = mix(self.handles[first:last].astype(np.uint64) + np.uint64(self.seed))
         found: F32 = self.table[(mixed & np.uint64(len(self.table) - 1)).astype(np.intp)]
         return found
 
@@ -82,6 +84,15 @@ class Choice:
         rows = len(scores)
         return cls(np.empty(rows, np.uint8), np.empty(rows, np.uint8), np.empty(rows, np.float32), scores, aim)
 
+    @classmethod
+    def room(cls, rows: int, intents: int, slots: int) -> Choice:
+        """Room for scores and decisions."""
+        return cls.over(np.empty((rows, intents), np.float32), np.empty((rows, slots), np.float32))
+
+    def at(self, rows: NDArray[np.intp]) -> Choice:
+        """The same for these rows alone."""
+        return Choice(self.intents[rows], self.targets[rows], self.confidence[rows], self.scores[rows], self.aim[rows])
+
     def put(self, rows: NDArray[np.intp], part: Choice) -> None:
         """Take `part`'s decisions for `rows`, in place."""
         self.intents[rows] = part.intents
@@ -104,7 +115,7 @@ def choose(schema: Schema, obs: F32, mask: U8, scores: F32, aim: F32, *, sharpne
     rows = np.arange(len(obs))
     top = legal[rows, best]
     confidence = np.float32(1.0) / _total(exp(legal - top[:, None]))
-    some = allowed[rows, best]
+    some = top > np.float32(-1e30)
     open_slots = (schema.aims[best] != 0) & (obs[:, schema.slot_columns] > 0.0)  # (n, slots)
     slot = np.where(open_slots, aim, np.float32(-np.inf)).argmax(axis=1)
     aimed = some & open_slots[rows, slot]
@@ -151,32 +162,6 @@ def follow_rules(rules: Rules, obs: F32, mask: U8, taste: F32 | None = None) -> 
     return choose(rules.schema, obs, mask, rules.score(obs), aim, sharpness=UTILITY_SHARPNESS, taste=taste)
 
 
-def follow_reflexes(schema: Schema, obs: F32, mask: U8) -> Choice:
-    """A safe default per role: fight or flee from a near foe, else rest; people at work by day, home by night.
-
-    Needs no engine and no file beside the schema; a row of zeros (nothing known) rests or goes home.
-    """
-    scores = np.zeros((len(obs), len(schema.intents)), np.float32)
-    index, column = schema.intent_index, schema.columns
-
-    def seen(name: str) -> F32:
-        found: F32 = obs[:, column[name]]
-        return found
-
-    foe = (seen("slot0_hp") > 0.0).astype(np.float32)
-    night = seen("is_night")
-    fighter = np.maximum(seen("is_guard"), seen("is_predator"))
-    scores[:, index["rest"]] = 0.2
-    scores[:, index["home"]] = 0.1 + 0.2 * night
-    scores[:, index["work"]] = 0.3 * (1.0 - night) * np.maximum(seen("is_villager"), seen("is_merchant"))
-    scores[:, index["patrol"]] = 0.3 * seen("is_guard")
-    scores[:, index["eat"]] = 0.8 * (seen("hunger") > 0.6)
-    scores[:, index["attack"]] = foe * fighter * (seen("hp") > 0.4)
-    scores[:, index["flee"]] = foe * (1.0 - scores[:, index["attack"]])
-    aim = nearest_slots(schema, obs)
-    return choose(schema, obs, mask, scores, aim, sharpness=UTILITY_SHARPNESS, taste=None)
-
-
 def rule_brain(rules: Rules) -> Callable[[F32, U8], tuple[NDArray[np.int8], NDArray[np.int8]]]:
     """The utility brain in the learner's terms: (obs, mask) -> (intents, slots) as int8, -1 for none."""
 
@@ -190,10 +175,10 @@ def rule_brain(rules: Rules) -> Callable[[F32, U8], tuple[NDArray[np.int8], NDAr
 def taste_table(intents: int, share: float) -> F32:
     """(TASTES, intents) preferences in [0, share], the same in every process."""
     cells = np.arange(TASTES * intents, dtype=np.uint64)
-    return (_mix(cells) >> np.uint64(40)).astype(np.float32).reshape(TASTES, intents) * np.float32(share / (1 << 24))
+    return (mix(cells) >> np.uint64(40)).astype(np.float32).reshape(TASTES, intents) * np.float32(share / (1 << 24))
 
 
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Splitmix64's finalizer (Steele, Lea and Flood 2014), over an array."""
     z = (values + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -209,6 +194,7 @@ def survey(schema: Schema, obs: F32, mask: U8, handles: NDArray[np.uint32], know
     flags += np.where(finite & ~inside, Flag.OUTSIDE, 0)
     flags += np.where(mask.max(axis=1, initial=0) == 0, Flag.IDLE, 0)
     flags += np.where(handles >= known, Flag.UNKNOWN, 0)
+    flags += np.where((obs[:, schema.role_columns] == 0.0).all(axis=1), Flag.ROLELESS, 0)
     return flags.astype(np.uint8)
 
 

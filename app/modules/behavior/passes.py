@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +18,20 @@ from app.modules.behavior.logic import Choice, Taste
 from app.modules.behavior.schema import F32, U8, Schema
 
 Columns = NDArray[np.intp]
+
+
+@dataclass(slots=True, eq=False)
+class Look:
+    """What is wrong with the rows of a tick that nobody has looked at: the pass that reads them first finds out."""
+
+    known: int
+    """Handles below this name an NPC."""
+    flags: U8
+    """(n,) see logic.Flag; for whoever looks to write"""
+    mend: Callable[[], F32]
+    """The observations with values in range, once `flags` are there; for any thread."""
+    seen: int = 0
+    """All flags together, 0 when every row is fine."""
 
 
 class Passes(Protocol):

@@ -11,17 +11,22 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.core.clock import Clock
 from app.core.errors import Broken, Conflict, Error, Overloaded, StoreDown
 from app.core.ports import Log
 from app.modules.behavior.brains import Brains
+from app.modules.behavior.leads import Led
 from app.modules.behavior.recent import Kept
 from app.modules.behavior.recordings import Context
 from app.modules.behavior.schema import U8, Schema
 from app.modules.behavior.scribe import Moment, Reward, Scribe
 from app.modules.behavior.settings import Recording
+from app.modules.behavior.trees.memory import packed
 
 BATCH_MAX = 64
 """Entries that share one wait for the disk."""
@@ -40,7 +45,6 @@ class _Seen(NamedTuple):
     place: tuple[str, str]
     kept: Kept
     flags: U8
-    seed: int
     game_s: float
     wall_ms: int
     dropped: int
@@ -52,7 +56,7 @@ class _Portrait(NamedTuple):
     """What may change about brains between two ticks."""
 
     schema: Schema
-    names: tuple[str, ...]
+    rungs: tuple[str, ...]
     passes: str
     provider: str
     metadata: Mapping[str, str]
@@ -98,9 +102,8 @@ class Recorder:
         return self._full_ticks + self._failed_ticks
 
     def offer(
-        self, place: tuple[str, str], kept: Kept, brains: Brains, *, flags: U8, seed: int, game_s: float,
-        taste_share: float,
-    ) -> None:  # fmt: skip
+        self, place: tuple[str, str], kept: Kept, brains: Brains, *, flags: U8, game_s: float, taste_share: float
+    ) -> None:
         """Record a tick of the world `place` (tenant, world), or drop it; takes microseconds and never raises."""
         dropped = self._dropped.get(place, 0)
         size = kept.obs.nbytes + kept.mask.nbytes + ROW_BYTES * len(flags)
@@ -111,8 +114,8 @@ class Recorder:
             return
         if dropped:
             del self._dropped[place]
-        picture = _portrait(brains, taste_share)
-        self._put(_Seen(place, kept, flags, seed, game_s, self._clock.wall_ms(), dropped, picture, size))
+        picture = _portrait(brains, taste_share, kept.rungs)
+        self._put(_Seen(place, kept, flags, game_s, self._clock.wall_ms(), dropped, picture, size))
 
     async def reward(self, reward: Reward) -> bool:
         """Record feedback; whether its key is new. Returns when it is on the disk with every tick taken before it.
@@ -243,36 +246,53 @@ def _answer(asked: _Asked, said: bool | Error) -> None:
         asked.loop.call_soon_threadsafe(settle)
 
 
-def context_of(brains: Brains, taste_share: float) -> Context:
-    """What the brains are, as the file keeps it."""
-    return _context(_portrait(brains, taste_share))
+def context_of(brains: Brains, taste_share: float, rungs: tuple[str, ...] = (), led: tuple[Led, ...] = ()) -> Context:
+    """What the brains are, as the file keeps it; `rungs` are by default their own."""
+    return _context(_portrait(brains, taste_share, rungs or brains.names), led)
 
 
-def _portrait(brains: Brains, taste_share: float) -> _Portrait:
+def _portrait(brains: Brains, taste_share: float, rungs: tuple[str, ...]) -> _Portrait:
     metadata = brains.policy.metadata if brains.policy is not None else {}
-    return _Portrait(brains.schema, brains.names, brains.passes.name, brains.provider, metadata, taste_share)
+    return _Portrait(brains.schema, rungs, brains.passes.name, brains.provider, metadata, taste_share)
 
 
-def _context(brains: _Portrait) -> Context:
+def _context(brains: _Portrait, led: tuple[Led, ...]) -> Context:
     schema, metadata = brains.schema, brains.metadata
     return Context(
         schema=schema.name, fingerprint=schema.fingerprint, features=schema.feature_names,
-        intents=schema.intent_names, slots=schema.slots, rungs=brains.names, passes=brains.passes,
+        intents=schema.intent_names, slots=schema.slots, rungs=brains.rungs, passes=brains.passes,
         taste_share=brains.taste_share, model=metadata.get("sha256", ""), provider=brains.provider,
         runtime=metadata.get("runtime", ""),
+        programs=tuple(f"{each.name}@{each.program.digest.hex()}" for each in led),
     )  # fmt: skip
 
 
 def _moment(seen: _Seen) -> Moment:
     kept, choice = seen.kept, seen.kept.choice
     return Moment(
-        *seen.place, _context(seen.brains), kept.tick, seen.game_s, seen.wall_ms, seen.seed, seen.dropped,
-        seen.flags, kept.mask,
+        *seen.place, _context(seen.brains, kept.led), kept.tick, seen.game_s, seen.wall_ms, kept.taste.seed,
+        kept.led[0].dt_s if kept.led else 0.0, seen.dropped, seen.flags, kept.mask,
         {
             "handles": kept.handles, "rung_of": kept.rung_of, "intents": choice.intents,
             "targets": choice.targets, "confidence": choice.confidence, "obs": kept.obs,
+            **_led_arrays(kept),
+            **({} if kept.bonus is None else {"bonus": kept.bonus}),
+            **({} if kept.remembered is None else {"remembered": kept.remembered}),
         },
     )  # fmt: skip
+
+
+def _led_arrays(kept: Kept) -> dict[str, NDArray[Any]]:
+    """Which program led each row, and what it remembered; nothing where none led anybody."""
+    if not kept.led:
+        return {}
+    rows = [packed(led.before) for led in kept.led]
+    program = np.full(len(kept.handles), -1, np.int16)
+    memory = np.zeros((len(kept.handles), max(row.shape[1] for row in rows)), np.uint8)
+    for number, (led, row) in enumerate(zip(kept.led, rows, strict=True)):
+        program[led.rows] = number
+        memory[led.rows, : row.shape[1]] = row
+    return {"program": program, "memory": memory}
 
 
 def open_recorder(settings: Recording, data: Path, *, clock: Clock, log: Log) -> Recorder | None:

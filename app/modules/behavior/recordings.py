@@ -76,6 +76,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """The network file's sha256; empty without one."""
     provider: str = ""
     runtime: str = ""
+    programs: tuple[str, ...] = ()
+    """The authored brains that led somebody: name, "@", digest; `program` counts them."""
     arrays: tuple[Array, ...] = ()
 
 
@@ -90,6 +92,8 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="tic
     """Of the tastes."""
     npcs: int
     """How many were asked for in the tick, recorded or not."""
+    dt_s: float = 0.0
+    """Game time since the tick before, as trees were told."""
     dropped: int = 0
     """Ticks of this world lost to a full queue since the last one that was recorded."""
     arrays: tuple[Array, ...] = ()
@@ -137,9 +141,24 @@ class Played:
         return np.unpackbits(self.arrays["mask"], axis=1, count=count, bitorder="little")
 
     @property
-    def state(self) -> U8 | None:
-        """(n, bytes) uint8, what a brain with memory remembered before the tick, or None."""
-        return self.arrays.get("state")
+    def bonus(self) -> F32 | None:
+        """(n, intents) float32, what authors and squads added, in utilities; None where they added nothing."""
+        return self.arrays.get("bonus")
+
+    @property
+    def program(self) -> NDArray[np.int16] | None:
+        """(n,) int16, which of the context's programs led each NPC, -1 none; None where none led anybody."""
+        return self.arrays.get("program")
+
+    @property
+    def memory(self) -> U8:
+        """(n, bytes) uint8, what that program remembered of each before: words of bits, floats, then zeros."""
+        return self.arrays["memory"]
+
+    @property
+    def remembered(self) -> F32 | None:
+        """(n, width) float32, what a recurrent policy knew of each NPC before the tick; None for all others."""
+        return self.arrays.get("remembered")
 
 
 @dataclass(frozen=True, slots=True)

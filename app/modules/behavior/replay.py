@@ -16,11 +16,17 @@ from numpy.typing import NDArray
 from app.core.clock import Clock, Deadline
 from app.core.errors import Unavailable
 from app.modules.behavior import logic
-from app.modules.behavior.brains import Answer, Brains, Question
-from app.modules.behavior.logic import Taste
+from app.modules.behavior.asking import Question
+from app.modules.behavior.brains import Answer, Brains
+from app.modules.behavior.goals.brain import Goals
+from app.modules.behavior.leads import LED
+from app.modules.behavior.logic import Choice, Taste
+from app.modules.behavior.memory import Memory
+from app.modules.behavior.programs import Programs
 from app.modules.behavior.recorder import context_of
 from app.modules.behavior.recordings import Context, Played, Rewarded
 from app.modules.behavior.schema import F32, NONE
+from app.modules.behavior.trees.memory import Outcome
 
 PATIENCE_MS = 60_000.0
 """For one tick; nothing waits for a replay."""
@@ -80,11 +86,12 @@ class _Count:
 async def replay(
     records: Iterable[Played | Rewarded], brains_of: Callable[[Context], Brains | None], *, clock: Clock,
     differences_max: int = 20, tell: Callable[[int], None] | None = None,
+    programs_of: Callable[[Context], Programs | None] = lambda context: None,
 ) -> Replayed:  # fmt: skip
     """Ask every recorded tick again.
 
-    `brains_of` gives the brains for a schema as it was recorded, None where there are none. `tell` hears of the
-    ticks done. At most `differences_max` differences are listed, all are counted.
+    `brains_of` and `programs_of` give the brains for a schema as it was recorded, None where there are none. `tell`
+    hears of the ticks done. At most `differences_max` differences are listed, all are counted.
     """
     count = _Count()
     known: dict[Context, tuple[Brains | None, F32]] = {}
@@ -96,7 +103,7 @@ async def replay(
             brains = brains_of(context)
             known[context] = (brains, logic.taste_table(len(context.intents), context.taste_share))
             count.why.update(dict.fromkeys(changed(context, brains)))
-        await _again(record, *known[context], count, clock, differences_max)
+        await _again(record, *known[context], programs_of(context), count, clock, differences_max)
         if tell is not None:
             tell(count.ticks)
     return Replayed(
@@ -110,14 +117,16 @@ def changed(context: Context, brains: Brains | None) -> list[str]:
     """In words, what is otherwise than when it was recorded."""
     if brains is None:
         return [f"no schema {context.schema!r} with fingerprint {context.fingerprint!r} is here"]
-    now = context_of(brains, context.taste_share)
+    rungs = (*LED, *brains.names) if context.programs else brains.names
+    now = context_of(brains, context.taste_share, rungs)
     pairs = {name: (getattr(context, name), getattr(now, name)) for name in COMPARED}
     return [COMPARED[name].format(was=was, now=has) for name, (was, has) in pairs.items() if was != has]
 
 
 async def _again(
-    played: Played, brains: Brains | None, tastes: F32, count: _Count, clock: Clock, differences_max: int
-) -> None:
+    played: Played, brains: Brains | None, tastes: F32, programs: Programs | None, count: _Count, clock: Clock,
+    differences_max: int,
+) -> None:  # fmt: skip
     count.ticks += 1
     count.rows += len(played.handles)
     differing = unrepeated = 0
@@ -125,14 +134,18 @@ async def _again(
         rung = played.context.rungs[number]
         rows = np.flatnonzero(played.arrays["rung_of"] == number)
         count.rungs[rung] = count.rungs.get(rung, 0) + len(rows)
-        answer = await _answer(played, rows, brains, rung, tastes, clock)
+        if rung in LED:
+            answer = await _led(played, rows, programs)
+        else:
+            answer = await _answer(played, rows, brains, rung, tastes, clock)
         if answer is None or brains is None:
             unrepeated += len(rows)
             _note(count, played, rows, rung, None, differences_max)
             continue
-        wrong = np.flatnonzero(differs(played, rows, answer, brains.names))
+        names = answer.rungs or brains.names
+        wrong = np.flatnonzero(differs(played, rows, answer, names))
         differing += len(wrong)
-        now = {int(rows[at]): describe(answer, int(at), played.context, brains.names) for at in wrong[:differences_max]}
+        now = {int(rows[at]): describe(answer, int(at), played.context, names) for at in wrong[:differences_max]}
         _note(count, played, rows[wrong], rung, now, differences_max)
     count.differing_rows += differing
     count.unrepeated_rows += unrepeated
@@ -146,11 +159,41 @@ async def _answer(
     if brains is None or rung not in brains.names:
         return None
     taste = Taste(tastes, played.head.seed, played.handles[rows])
-    question = Question(played.obs[rows], played.mask[rows], taste)
+    bonus = None if played.bonus is None else played.bonus[rows]
+    memory: Memory | None = None
+    if played.remembered is not None:
+        memory = Memory(npcs_max=int(played.handles.max()) + 1)
+        memory.known = int(played.handles.max()) + 1
+        memory.keep(played.handles[rows], played.remembered[rows])
+    question = Question(played.obs[rows], played.mask[rows], taste, bonus=bonus, memory=memory)
     try:
         return await brains.answer_as(rung, question, Deadline.after_ms(PATIENCE_MS, clock))
     except Unavailable:
         return None
+
+
+async def _led(played: Played, rows: NDArray[np.intp], programs: Programs | None) -> Answer | None:
+    """What the same authored brains decide now with what they remembered then; None where one is not as it was."""
+    which = played.program
+    if programs is None or which is None:
+        return None
+    choice = Choice.room(len(rows), len(played.context.intents), played.context.slots)
+    choice.confidence[:] = 1.0
+    rung_of = np.zeros(len(rows), np.uint8)
+    for number in np.unique(which[rows]).tolist():
+        name, _, digest = played.context.programs[number].partition("@")
+        program = await programs.load(name) if name in programs.names else None
+        if program is None or program.digest.hex() != digest:
+            return None
+        mine = np.flatnonzero(which[rows] == number)
+        handles = np.ascontiguousarray(played.handles[rows[mine]])
+        memory, out = program.memory(int(handles.max()) + 1), Outcome.of(len(mine))
+        memory.put(handles, played.memory[rows[mine]])
+        obs, mask, head = played.obs[rows[mine]], played.mask[rows[mine]], played.head
+        program.tick(obs, mask, handles, memory, head.seed, head.tick, head.dt_s, out, 0, len(mine))
+        choice.intents[mine], choice.targets[mine] = out.intents, out.targets
+        rung_of[mine] = LED.index("goals" if isinstance(program, Goals) else "tree")
+    return Answer(played.obs[rows], choice, rung_of, LED[0], rungs=LED)
 
 
 def differs(played: Played, rows: NDArray[np.intp], answer: Answer, names: tuple[str, ...]) -> NDArray[np.bool_]:

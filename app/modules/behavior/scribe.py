@@ -53,6 +53,7 @@ class Moment:
     game_s: float
     wall_ms: int
     seed: int
+    dt_s: float
     dropped: int
     flags: U8
     mask: U8
@@ -123,7 +124,7 @@ class Scribe:
             records += frame(moment.context, {})
         head = Tick(
             context=number, tick=moment.tick, game_s=moment.game_s, wall_ms=moment.wall_ms, seed=moment.seed,
-            npcs=len(moment.flags), dropped=moment.dropped,
+            dt_s=moment.dt_s, npcs=len(moment.flags), dropped=moment.dropped,
         )  # fmt: skip
         self._append(book, path, records + frame(head, arrays))
 

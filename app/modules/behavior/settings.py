@@ -2,7 +2,50 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+from app.modules.behavior.trees.limits import TreeLimits
+
+
+class PlannerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The slow brain, which gives NPCs intents in the background."""
+
+    enabled: bool = False
+    """Whether NPCs are planned for at all, where there is an engine of words."""
+    alone: bool = False
+    """Whether rules plan where there is no engine of words."""
+    every_s: float = 30.0
+    """Seconds between two plans of one NPC."""
+    hold_s: float = 120.0
+    """Game seconds that a planned intent holds."""
+    look_ms: float = 1_000.0
+    """Milliseconds between two looks at a world."""
+    idle_s: float = 60.0
+    """Seconds without a tick after which a world is not looked at any more."""
+    deadline_ms: float = 20_000.0
+    """Milliseconds that one request for plans may take."""
+    rest_ms: float = 60_000.0
+    """Milliseconds that the engine of words rests after three failures in a row."""
+    batch_npcs_max: int = 24
+    """Situations in one request for plans; NPCs in the same situation share one."""
+    npcs_max: int = 4_096
+    """NPCs of a world that are planned for at one look."""
+    worlds_max: int = 64
+    """Worlds that are looked at."""
+    output_tokens_max: int = 2_000
+    """Tokens that one answer may have."""
+    answers_max: int = 4_096
+    """Answers that are kept by situation."""
+    answers_s: float = 600.0
+    """Seconds that an answer is kept."""
+    foresight_days: float = 0.1
+    """Days that rules look ahead when they plan."""
+    hunger_per_day: float = 1.0
+    """How much hunger grows in a day, as the rules foresee it."""
+    energy_per_day: float = 1.0
+    """How much energy is used up in a day, as the rules foresee it."""
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +102,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Decisions kept per world for behavior.explain."""
     recent_worlds_max: int = 256
     """Worlds whose decisions are kept for behavior.explain."""
+    memory_npcs_max: int = 65_536
+    """NPCs of a world of whom a recurrent policy remembers what it saw; the others are always new to it."""
     reasons_max: int = 8
     """Reasons that behavior.explain lists."""
+    content_folder: str = ""
+    """A studio's own `schemas/`, `utility/`, `steering/`, `schedules/`; relative to the working folder, "" = none."""
+    candidates_max: Annotated[int, msgspec.Meta(ge=1, le=254)] = 64
+    """Candidates of one NPC in one behavior.decide."""
+    errors_max: Annotated[int, msgspec.Meta(ge=0, le=65_536)] = 256
+    """NPCs whose errors a reply puts into words; the rest are counted."""
+    tipping_rows_max: Annotated[int, msgspec.Meta(ge=64, le=65_536)] = 1_024
+    """Observations that behavior.explain tries in one step of its search for what would have changed a decision."""
+    steering: tuple[str, ...] = ()
+    """Steering files in force in every world, by name without ending; later ones replace rules of the same name."""
+    schedules: tuple[str, ...] = ()
+    """Schedule files whose archetypes keep their hours without being told."""
+    day_s: float = 86_400.0
+    """Game seconds in a day, by which a schedule knows the day of the week."""
+    steering_rules_max: int = 64
+    """Steering rules that a world may have of its own."""
+    squads_max: int = 1_024
+    """Squads of one world."""
+    rout_bonus_share: float = 0.5
+    """What fleeing is worth more to members of a squad whose leader or greater half is dead; a utility."""
+    planner: PlannerSettings = PlannerSettings()
+    """The slow brain."""
+    leads: dict[str, str] = {}
+    """Archetype -> the brain that leads it: `tree:…`, `goals:…` or a rung; the others follow the ladder."""
+    trees: TreeLimits = TreeLimits()
+    """How large an authored brain may be."""
     recording: Recording = Recording()
+    """Play that is kept, to be replayed and learned from."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from app.core.clock import Clock
 from app.core.errors import Invalid
-from app.core.ports import Rate, Verdict
+from app.core.rates import Rate, Verdict
 
 SWEEP_S = 1.0
 
 
 class EmbeddedLimiter:
-    """Implements app.core.ports.Limiter for one process.
+    """Implements app.core.rates.Limiter for one process.
 
     One number a key: the time at which all that was taken is paid off (theoretical arrival time). When
     `keys_max` keys owe at once, a new one is denied: a limiter in doubt says no.

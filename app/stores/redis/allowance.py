@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from app.core.clock import Clock
-from app.core.ports import Limiter, Rate, Verdict
+from app.core.rates import Limiter, Rate, Verdict
 from app.stores.embedded.limiter import check
 
 ALLOWED = Verdict(allowed=True)
@@ -35,7 +35,7 @@ class _Purse:
 
 
 class Allowance:
-    """Implements app.core.ports.Limiter over a slower one."""
+    """Implements app.core.rates.Limiter over a slower one."""
 
     def __init__(self, limiter: Limiter, *, clock: Clock, lease_ms: int, keys_max: int) -> None:
         self._limiter = limiter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.core.errors import Unavailable
-from app.core.ports import Rate, Verdict
+from app.core.rates import Rate, Verdict
 from app.stores.embedded.limiter import EmbeddedLimiter, check
 from app.stores.redis.client import Client
 from app.stores.redis.commands import key_name
@@ -11,7 +11,7 @@ from app.stores.redis.scripts import TAKE
 
 
 class RedisLimiter:
-    """Implements app.core.ports.Limiter over a server.
+    """Implements app.core.rates.Limiter over a server.
 
     Every take is counted here as well. What this process alone has used up is denied without asking, and when
     the server is gone, or comes back empty, the process still knows what it granted: one process never

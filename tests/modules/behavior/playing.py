@@ -22,7 +22,13 @@ from tests.modules.behavior.stage import ROLES, Stage, Watch, handles, observati
 
 @asynccontextmanager
 async def recording(
-    folder: Path, *, npcs: int = 5, policy: Network | None = None, clock: Clock | None = None, **settings: Any
+    folder: Path,
+    *,
+    npcs: int = 5,
+    policy: Network | None = None,
+    clock: Clock | None = None,
+    leads: dict[str, str] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Stage]:
     """The module over one world; when the block ends, everything is written."""
     chosen = Recording(enabled=True, **{"npc_share": 1.0, **settings})
@@ -33,11 +39,13 @@ async def recording(
     await journal.append("t", "w", [EntityUpserted(entity=npc) for npc in people])
     recorder, watch = Recorder(chosen, folder, clock=clock, log=log), Watch()
     built = module.build(
-        settings=Settings(recording=chosen), worlds=worlds, journal=journal, clock=clock, watcher=watch,
-        policy=policy, recorder=recorder,
+        settings=Settings(recording=chosen, leads=leads or {}), worlds=worlds, journal=journal, clock=clock,
+        watcher=watch, policy=policy, words=None, log=log, recorder=recorder,
     )  # fmt: skip
+    assert built.observe is not None
+    journal.observers.append(built.observe)
     try:
-        yield Stage(built, worlds.get("t", "w"), watch, log)
+        yield Stage(built, worlds.get("t", "w"), watch, log, journal)
     finally:
         assert built.close is not None
         await built.close()

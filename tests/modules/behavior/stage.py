@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import Deadline, SystemClock
 from app.core.errors import EngineDown
+from app.core.ladder import Watcher
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Module
-from app.core.ports import Arrays, EngineStatus, Network
-from app.modules.behavior import module, schema
+from app.core.ports import After, Arrays, EngineStatus, Network, Words
+from app.modules.behavior import messages, module, schema
+from app.modules.behavior.brains import RUNGS
 from app.modules.behavior.settings import Settings
 from app.world.entities import Npc
 from app.world.events import EntityUpserted
@@ -45,7 +48,10 @@ class Net:
     def status(self) -> EngineStatus:
         return EngineStatus(name="policy", kind="double", state="ready", provider="double")
 
-    async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays:
+    def rows_by(self, deadline: Deadline) -> int:
+        return 1 << 30
+
+    async def run(self, inputs: Arrays, deadline: Deadline, *, after: After | None = None) -> Arrays:
         self.runs += 1
         if self.fault == "down":
             raise EngineDown("no")
@@ -56,6 +62,8 @@ class Net:
         logits[:, 3] += 5.0 * obs[:, LAYOUT.columns["is_night"]]
         if self.fault == "nan":
             logits[0] = np.nan
+        if after is not None:
+            after(0, len(obs), {"logits": logits})
         return {"logits": logits}
 
     async def close(self) -> None:
@@ -82,6 +90,7 @@ class Stage:
     world: World
     watch: Watch
     log: SilentLog
+    journal: RamJournal
     notes: dict[str, str | int | float] = field(default_factory=dict)
 
     async def ask(self, request: Request, *, deadline_ms: float = 500.0) -> Reply:
@@ -97,22 +106,45 @@ async def _discard(chunk: Chunk) -> None:
     return None
 
 
-async def stage(policy: Network | None = None, *, npcs: int = 5, settings: Settings | None = None) -> Stage:
+async def stage(
+    policy: Network | None = None,
+    *,
+    npcs: int = 5,
+    settings: Settings | None = None,
+    rungs: Sequence[str] = RUNGS,
+    words: Words | None = None,
+    watcher: Watcher | None = None,
+) -> Stage:
     worlds = Worlds()
     worlds.add(World("t", "w"))
     journal = RamJournal(worlds)
     people = [Npc(id=f"npc-{index}", archetype=ROLES[index % 5]) for index in range(npcs)]
     await journal.append("t", "w", [EntityUpserted(entity=npc) for npc in people])
-    watch = Watch()
+    watch, log = Watch(), SilentLog()
     built = module.build(
         settings=settings or Settings(),
         worlds=worlds,
         journal=journal,
         clock=SystemClock(),
-        watcher=watch,
+        watcher=watcher or watch,
         policy=policy,
+        rungs=rungs,
+        words=words,
+        log=log,
     )
-    return Stage(built, worlds.get("t", "w"), watch, SilentLog())
+    assert built.observe is not None
+    journal.observers.append(built.observe)
+    return Stage(built, worlds.get("t", "w"), watch, log, journal)
+
+
+async def asked(on: Stage, count: int = 5, *, deadline_ms: float = 500.0, **fields: Any) -> messages.Decided:
+    """The reply to a tick of `count` NPCs; what `fields` leave out is plausible."""
+    if not {"obs", "obs_b64", "rows", "features"} & set(fields):
+        fields["obs"] = observations(count).tobytes()
+    if "npcs" not in fields:
+        fields.setdefault("handles", handles(count))
+    fields.setdefault("tick", 1)
+    return cast(messages.Decided, await on.ask(messages.Decide(**fields), deadline_ms=deadline_ms))
 
 
 def handles(npcs: int) -> bytes:

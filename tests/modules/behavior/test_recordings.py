@@ -54,11 +54,11 @@ def read(path: Path) -> tuple[list[Played | Rewarded], Reader]:
 
 
 @settings(deadline=None)
-@given(sizes=st.lists(st.integers(0, 40), max_size=6), state=st.integers(0, 9))
-def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], state: int) -> None:
+@given(sizes=st.lists(st.integers(0, 40), max_size=6), width=st.integers(0, 9))
+def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], width: int) -> None:
     path = tmp_path_factory.mktemp("rec") / f"a{SUFFIX}"
     data = written(path, sizes)
-    head, arrays = tick(99, 3, state=np.arange(3 * state, dtype=np.uint8).reshape(3, state))
+    head, arrays = tick(99, 3, remembered=np.arange(3 * width, dtype=np.float32).reshape(3, width))
     given_feedback = Feedback(tick=3, reward_kind="gold", ends=True, key="k", digest="d", wall_ms=8)
     rewarded = {"handles": np.array([4], np.uint32), "reward": np.array([0.5], np.float32)}
     path.write_bytes(data + b"".join(frame(head, arrays)) + b"".join(frame(given_feedback, rewarded)))
@@ -71,8 +71,8 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, size
     last, after = found[-2:]
     assert isinstance(last, Played)
     assert isinstance(after, Rewarded)
-    assert last.state is not None
-    assert last.state.tobytes() == arrays["state"].tobytes()
+    assert last.remembered is not None
+    assert last.remembered.tobytes() == arrays["remembered"].tobytes()
     assert (after.head.key, after.arrays["reward"].tolist()) == ("k", [0.5])
 
 

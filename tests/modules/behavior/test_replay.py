@@ -80,10 +80,12 @@ class Other(Net):
     def metadata(self) -> dict[str, str]:
         return {**super().metadata, "sha256": "other", "runtime": "made up"}
 
-    async def run(self, inputs, deadline):  # type: ignore[no-untyped-def]  # as its parent's
+    async def run(self, inputs, deadline, *, after=None):  # type: ignore[no-untyped-def]  # as its parent's
         found = dict(await super().run(inputs, deadline))
         found["logits"] = found["logits"].copy()
         found["logits"][inputs["obs"][:, 0] > 0.5, 9] = 50.0
+        if after is not None:
+            after(0, len(inputs["obs"]), found)
         return found
 
 
@@ -104,9 +106,12 @@ async def test_another_model_is_found_out_and_named_with_the_npcs_that_decide_ot
 
 async def test_one_bit_of_confidence_is_a_difference(tmp_path: Path) -> None:
     class Sharper(Net):
-        async def run(self, inputs, deadline):  # type: ignore[no-untyped-def]  # as its parent's
+        async def run(self, inputs, deadline, *, after=None):  # type: ignore[no-untyped-def]  # as its parent's
             found = dict(await super().run(inputs, deadline))
-            return {"logits": found["logits"] * np.float32(1.0 + 2**-20)}
+            sharper = {"logits": found["logits"] * np.float32(1.0 + 2**-20)}
+            if after is not None:
+                after(0, len(inputs["obs"]), sharper)
+            return sharper
 
     async with recording(tmp_path, npcs=40, policy=Net()) as on:
         await decide(on, 40)

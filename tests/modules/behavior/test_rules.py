@@ -11,6 +11,7 @@ from app.core.errors import Invalid
 from app.modules.behavior import considerations, logic, schema
 from app.modules.behavior.considerations import Authored, Curve, Option
 from app.modules.behavior.logic import Flag, Taste
+from app.modules.behavior.reflexes import Reflexes
 from app.modules.behavior.schema import NONE
 
 LAYOUT = schema.load("open_world")
@@ -108,7 +109,7 @@ def test_reflexes_flee_fight_or_rest_without_knowing_more() -> None:
     obs[0, column["is_villager"]] = obs[1, column["is_guard"]] = 1.0
     obs[:2, column["slot0_hp"]] = obs[:2, column["hp"]] = 1.0
     obs[2, column["is_night"]] = 1.0
-    choice = logic.follow_reflexes(LAYOUT, obs, np.ones((4, 12), np.uint8))
+    choice = Reflexes(LAYOUT).follow(obs, np.ones((4, 12), np.uint8))
     assert [LAYOUT.intent_names[intent] for intent in choice.intents] == ["flee", "attack", "home", "rest"]
     assert choice.targets.tolist()[:2] == [0, 0]
 

@@ -12,7 +12,8 @@ import pytest_asyncio
 
 from app.core import quotas
 from app.core.clock import Clock, SystemClock
-from app.core.ports import Cache, Leases, Limiter, Log, Stream
+from app.core.ports import Cache, Leases, Log, Stream
+from app.core.rates import Limiter
 from app.core.spending import Budgets
 from app.stores.database import open_database
 from app.stores.embedded.budgets import EmbeddedBudgets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.core.errors import Overloaded
-from app.core.ports import Rate
+from app.core.rates import Rate
 from app.stores.embedded.cache import EmbeddedCache
 from app.stores.embedded.leases import EmbeddedLeases
 from app.stores.embedded.limiter import EmbeddedLimiter

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from app.core.errors import Invalid
-from app.core.ports import Limiter, Rate
+from app.core.rates import Limiter, Rate
 
 SLOW = Rate(units=10, period_ms=600_000, burst=10)
 

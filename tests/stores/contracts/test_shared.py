@@ -12,7 +12,8 @@ from app.build import MODULE_SETTINGS
 from app.core import profile
 from app.core.clock import SystemClock
 from app.core.errors import Invalid, StoreDown
-from app.core.ports import Entry, Rate
+from app.core.ports import Entry
+from app.core.rates import Rate
 from app.core.tenants import NoRules
 from app.stores.database import open_database
 from app.stores.shared import Shared, open_shared

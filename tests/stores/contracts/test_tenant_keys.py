@@ -9,8 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from app.core.clock import SystemClock
-from app.core.ports import Entry, Rate
+from app.core.ports import Entry
 from app.core.quotas import Budgets, Caps
+from app.core.rates import Rate
 from app.core.spending import Amount, Spender
 from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.embedded.cache import EmbeddedCache

@@ -16,7 +16,8 @@ import pytest
 
 from app.core.clock import SystemClock
 from app.core.errors import Broken, Invalid, Overloaded, StoreDown, Unavailable
-from app.core.ports import Entry, Rate
+from app.core.ports import Entry
+from app.core.rates import Rate
 from app.core.spending import Amount, Spender
 from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.embedded.cache import EmbeddedCache

@@ -28,9 +28,13 @@ FOUND = (0, 1)
 REFUSED = ("401", "403", "404", "409", "413", "429", "503", "504")
 """What may become of valid data, given who asks, for what, when and how much."""
 RULES = {
-    "behavior.decide": "observations come in exactly one of four forms, as wide as the schema that is named",
+    "behavior.decide": "each part comes in one of its forms, for as many NPCs as there are, of a schema that is known",
+    "behavior.intent": "the intents are those of the schemas that are loaded",
     "behavior.feedback": "there is one reward for each NPC, and the profile may record nothing",
-    "behavior.intent": "the intents are those of the schema that is named",
+    "behavior.formation": "the squads must be there",
+    "behavior.schedule": "the schedules are those of the files",
+    "behavior.squad": "a leader and who has a role are members, once each",
+    "behavior.steer": "intents, roles and features are those of the schema, and a rule is a bonus or a veto",
     "dialogue.open": "speakers must be of the world, and an NPC does not speak with itself",
     "dialogue.say": "a speaker must take part in the dialogue",
     "obstacle.add": "on a navmesh neither cells nor what clears ground may stand",

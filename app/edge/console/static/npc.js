@@ -135,7 +135,7 @@ function decided(mind) {
     el("p", { class: "decision" }, el("strong", { id: "intent" }, words(mind.intent || "nothing") + target),
       el("span", { class: "rung" }, mind.rung)),
     meter("confidence", mind.confidence, mind.confidence),
-    pairs([["Told to", words(mind.directive)], ["Option", words(mind.option)], ["Tick", number(mind.tick)]]),
+    pairs([["Told to", words(mind.directive)], ["Rule", words(mind.rule)], ["Tick", number(mind.tick)]]),
     reasons.length ? el("h4", {}, "Why") : "",
     reasons.map(({ name, value, effect }) =>
       meter(`${words(name)} ${number(value)}`, Math.abs(effect) / strongest, effect, effect < 0)));

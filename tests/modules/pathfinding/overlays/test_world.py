@@ -12,7 +12,7 @@ import pytest
 from app.core.clock import Deadline, SystemClock
 from app.core.errors import EngineDown, Invalid
 from app.core.messages import Event
-from app.core.ports import Arrays, EngineStatus
+from app.core.ports import After, Arrays, EngineStatus
 from app.modules.pathfinding.overlays import ground
 from app.modules.pathfinding.overlays.counts import AMBUSH, DEATH, VISIT
 from app.modules.pathfinding.overlays.settings import OverlaySettings
@@ -42,7 +42,10 @@ class Fake:
     async def close(self) -> None:
         """Holds nothing."""
 
-    async def run(self, inputs: Arrays, deadline: Deadline) -> Arrays:
+    def rows_by(self, deadline: Deadline) -> int:
+        return 1 << 30
+
+    async def run(self, inputs: Arrays, deadline: Deadline, *, after: After | None = None) -> Arrays:
         self.asked.append(inputs["obs"])
         await asyncio.sleep(0)
         if isinstance(self.answer, Exception):

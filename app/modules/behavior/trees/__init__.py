@@ -1,0 +1,1 @@
+"""Authored behavior trees: written once, compiled to flat arrays, ticked for all NPCs at once."""
