@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,14 @@ class Subject:
     compute: Compute
     inputs: Sequence[Any]
     shared: frozenset[str] = frozenset()
+    given: Arrays = field(default_factory=dict)
+    """Real inputs, which are repeated as often as needed."""
 
     def rows(self, count: int) -> runners.Outputs:
-        """Inputs between 0 and 1, the same on every machine."""
-        return runners.made(self.inputs, count, shared=self.shared, free=FREE, fill=_numbers)
+        """What is given; else inputs between 0 and 1, the same on every machine."""
+        made = runners.made(self.inputs, count, shared=self.shared, free=FREE, fill=_numbers)
+        real = {name: np.resize(array, made[name].shape).astype(made[name].dtype) for name, array in self.given.items()}
+        return {**made, **real}
 
     def part(self, inputs: Arrays, first: int, last: int) -> dict[str, NDArray[Any]]:
         """Rows `first` to `last` of inputs."""

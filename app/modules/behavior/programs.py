@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from app.core.errors import Invalid, NotFound, nearest
+from app.modules.behavior.goals import tables
 from app.modules.behavior.goals.brain import Goals, compile_goals
 from app.modules.behavior.messages import DEFAULT
 from app.modules.behavior.schema import Schema
@@ -108,6 +109,14 @@ class Programs:
                 found.append(f"{kind}:{stem}")
         return iter(found)
 
+    def _build(self) -> tables.Build:
+        """How plans are worked out: by the kernels where numba is loaded."""
+        if not self._warm:
+            return tables.build
+        from app.modules.behavior.goals import kernels
+
+        return kernels.build
+
     def _compile(self, name: str) -> Program:
         file = self._files[name]
         ending = file.path.name.rpartition(".")[2]
@@ -115,7 +124,7 @@ class Programs:
             if file.kind == "goals":
                 return compile_goals(
                     file.path.read_bytes(), self._schema, format="json" if ending == "json" else "toml",
-                    limits=self._limits,
+                    build=self._build(), limits=self._limits,
                 )  # fmt: skip
             meanings = read_meanings(file.meanings.read_bytes()) if file.meanings is not None else Meanings()
             return compile_tree(

@@ -18,8 +18,8 @@ PAGE = (ROOT / "docs" / "reference" / "behavior.md").read_text()
 TOLD: tuple[Any, ...] = (
     messages.Decide, messages.Decided, messages.RowError, messages.Lists, messages.Seen, messages.Explain,
     messages.Explained, messages.Tipping, messages.SetIntent, messages.Assign, messages.WriteBoard, SteeringRule,
-    messages.Steer, messages.SetSchedule, messages.SetSquad, messages.SquadTold, messages.GetFormation, messages.Pose, messages.Places,
-    SchemaFile,
+    messages.Steer, messages.SetSchedule, messages.SetSquad, messages.SquadTold, messages.GetFormation,
+    messages.Pose, messages.Places, SchemaFile,
 )  # fmt: skip
 
 
