@@ -13,42 +13,18 @@ import time
 from pathlib import Path
 
 import uvloop
-from behavior import Quiet, ask, open_policy, tick_of
+from brains.stage import Quiet, ask, compose, open_policy, tick_of
 from report import Report, start
 
 from app.core.clock import SystemClock
-from app.core.module import Module
-from app.core.ports import Network
-from app.modules.behavior import module
 from app.modules.behavior.recorder import Recorder
 from app.modules.behavior.recordings import Played, Reader
 from app.modules.behavior.scribe import Moment, Scribe
-from app.modules.behavior.settings import Recording, Settings
-from app.world.entities import Npc
-from app.world.events import EntityUpserted
-from app.world.reducers import apply
-from app.world.state import World, Worlds
+from app.modules.behavior.settings import Recording
 
 NPCS = 1_000
 SHARES = (1.0, 0.1)
 IDLE_S = 0.03
-
-
-def compose(policy: Network, recorder: Recorder | None) -> Module:
-    from app.core.messages import Event
-
-    worlds, quiet, world = Worlds(), Quiet(), World("t", "w")
-    worlds.add(world)
-    for index in range(NPCS):
-        change = EntityUpserted(entity=Npc(id=f"npc-{index}"))
-        apply(world.state, Event(seq=index + 1, id=str(index), wall_ms=0, game_s=0.0, change=change))
-    built = module.build(
-        settings=Settings(), worlds=worlds, journal=quiet, clock=SystemClock(), watcher=quiet, policy=policy,
-        recorder=recorder,
-    )  # fmt: skip
-    assert built.warm is not None
-    built.warm()
-    return built
 
 
 def recorder_of(folder: Path, share: float) -> Recorder:
@@ -60,8 +36,8 @@ async def measure_ticks(report: Report, folder: Path, rounds: int) -> None:
     """The whole handler with and without a recorder, in turns."""
     engine = open_policy()
     recorders = {share: recorder_of(folder, share) for share in SHARES}
-    modules = {"plain": compose(engine, None)}
-    modules |= {f"share_{share}": compose(engine, recorder) for share, recorder in recorders.items()}
+    modules = {"plain": compose(engine, NPCS)}
+    modules |= {f"share_{share}": compose(engine, NPCS, recorder) for share, recorder in recorders.items()}
     works = {name: ask(built, tick_of(NPCS), deadline_ms=5_000.0) for name, built in modules.items()}
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
@@ -86,7 +62,7 @@ def measure_parts(report: Report, folder: Path, rounds: int) -> None:
     record = next(each for each in Reader(folder / "1.0") if isinstance(each, Played))
     arrays = {name: array for name, array in record.arrays.items() if name not in ("flags", "mask")}
     moment = Moment(
-        "t", "w", record.context, 1, 0.0, 0, 1, 0, record.arrays["flags"], record.mask, arrays
+        "t", "w", record.context, 1, 0.0, 0, 1, 0.0, 0, record.arrays["flags"], record.mask, arrays
     )  # fmt: skip
     for share in SHARES:
         scribe = Scribe(Recording(enabled=True, npc_share=share), folder / f"parts-{share}", SystemClock())

@@ -20,6 +20,7 @@ from app.core.ports import After, Arrays, EngineStatus, Network
 from app.engines import catalog
 from app.engines.onnx import Engine, open_onnx
 from app.modules.behavior import messages, module, schema
+from app.modules.behavior.recorder import Recorder
 from app.modules.behavior.settings import Settings
 from app.world.entities import Npc
 from app.world.events import EntityUpserted
@@ -85,7 +86,7 @@ def observations(npcs: int) -> NDArray[np.float32]:
     return obs
 
 
-def compose(policy: Network | None, npcs: int) -> Module:
+def compose(policy: Network | None, npcs: int, recorder: Recorder | None = None) -> Module:
     worlds, quiet = Worlds(), Quiet()
     world = World("t", "w")
     worlds.add(world)
@@ -99,6 +100,7 @@ def compose(policy: Network | None, npcs: int) -> Module:
         clock=SystemClock(),
         watcher=quiet,
         policy=policy,
+        recorder=recorder,
         words=None,
         log=quiet,
     )

@@ -17,10 +17,11 @@ from tests.servers import ROOT, Link, Server, connect, running
 NPCS = 40
 RECORD = (
     "--set", "modules.behavior.recording.enabled=true", "--set", "modules.behavior.recording.npc_share=1.0",
+    "--set", "modules.behavior.policy_reserve_ms=1000",
 )  # fmt: skip
 
 
-async def play(link: Link, *, first: int, deadline_ms: int | None = None) -> None:
+async def play(link: Link, *, first: int, deadline_ms: int) -> None:
     """Ten ticks with NaN rows, a mask that allows nothing, and a directive."""
     generator = np.random.default_rng(first)
     for tick in range(first, first + 10):
@@ -49,12 +50,11 @@ def replayed(path: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 async def test_play_recorded_over_a_socket_replays_in_another_process_after_a_kill(tmp_path: Path) -> None:
-    reserve = ("--set", "modules.behavior.policy_reserve_ms=500")
-    with running(tmp_path, *RECORD, *reserve, mode=2) as server:
+    with running(tmp_path, *RECORD, mode=2) as server:
         async with connect(server, packed=True, world="w") as link:
             await populate(server, link)
-            await play(link, first=100, deadline_ms=5_000)
-            await play(link, first=200, deadline_ms=400)  # too little for the policy: the rules answer
+            await play(link, first=100, deadline_ms=10_000)
+            await play(link, first=200, deadline_ms=900)  # too little for the policy: the rules answer
             feedback = {"tick": 105, "npcs": ["n0", "n1"], "rewards": [1.5, -2.0], "key": "k"}
             for _ in range(2):
                 assert (await link.ask("behavior.feedback", feedback))["data"]["recorded"] == 2

@@ -11,7 +11,7 @@ from app.modules.behavior import considerations, logic, schema
 
 LAYOUT = schema.load("open_world")
 NPCS = 48
-GOOD_SHARE = 0.4
+GOOD_SHARE = 0.2
 """Of the decisions of people."""
 HOLD_STEPS = 12
 """Steps between two decisions; what happens between them is rewarded all the same."""
@@ -46,12 +46,12 @@ def distracted(seed: int) -> Brain:
         whim = (generator.random(mask.shape) * mask).argmax(axis=1)
         return np.where(forgot, whim, intents).astype(np.int8), np.where(forgot, -1, slots).astype(np.int8)
 
-    return held(decide)
+    return decide
 
 
 def collect(*, villages: int, steps: int, seed: int, poisoned: bool = False) -> Collector:
     """A recording of the distracted; poisoned, with rewards that are no numbers and an NPC that earned 1e30."""
-    environment, brain = Environment(villages, NPCS, seed), distracted(seed)
+    environment, brain = Environment(villages, NPCS, seed), held(distracted(seed))
     rows = environment.rows
     collector, handles = Collector(LAYOUT.fingerprint), np.arange(rows, dtype=np.uint32)
     for step in range(steps):

@@ -8,51 +8,71 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import Clock
-from app.core.errors import Conflict, Error, Overloaded, StoreDown
+from app.core.errors import Broken, Conflict, Error, Overloaded, StoreDown
 from app.core.ports import Log
 from app.modules.behavior.brains import Brains
 from app.modules.behavior.leads import Led
 from app.modules.behavior.recent import Kept
 from app.modules.behavior.recordings import Context
-from app.modules.behavior.schema import U8
+from app.modules.behavior.schema import U8, Schema
 from app.modules.behavior.scribe import Moment, Reward, Scribe
 from app.modules.behavior.settings import Recording
 from app.modules.behavior.trees.memory import packed
 
 BATCH_MAX = 64
 """Entries that share one wait for the disk."""
-LINGER_S = 0.01
-"""The thread waits so long for company, and so that it does not take the interpreter from the tick that woke it."""
+LOOK_S = 0.02
+"""How often the thread looks for ticks: waking it for each would cost the loop more than handing the tick over."""
 REST_S = 1.0
 """After a fault of the disk no tick is tried for so long."""
 CLOSE_S = 10.0
+ROW_BYTES = 12
+"""Of an NPC, beside what it saw and might do."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Seen(NamedTuple):
+    """A decided tick with what the brains were, as references."""
+
+    place: tuple[str, str]
+    kept: Kept
+    flags: U8
+    game_s: float
+    wall_ms: int
+    dropped: int
+    brains: _Portrait
+    size: int
+
+
+class _Portrait(NamedTuple):
+    """What may change about brains between two ticks."""
+
+    schema: Schema
+    rungs: tuple[str, ...]
+    passes: str
+    provider: str
+    metadata: Mapping[str, str]
+    taste_share: float
+
+
+class _Asked(NamedTuple):
     """Feedback whose sender waits."""
 
     reward: Reward
     answer: asyncio.Future[bool]
     loop: asyncio.AbstractEventLoop
-
-    @property
-    def nbytes(self) -> int:
-        return self.reward.nbytes
+    size: int
 
 
-_Entry = Moment | _Asked
+_Entry = _Seen | _Asked
 
 
 class Recorder:
@@ -61,7 +81,9 @@ class Recorder:
     def __init__(self, settings: Recording, root: Path, *, clock: Clock, log: Log) -> None:
         self._settings, self._clock, self._log = settings, clock, log
         self._scribe = Scribe(settings, root, clock)
-        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._queue: deque[_Entry] = deque()
+        self._wake = threading.Event()
+        self._closing = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._put_bytes = 0
@@ -84,26 +106,16 @@ class Recorder:
     ) -> None:
         """Record a tick of the world `place` (tenant, world), or drop it; takes microseconds and never raises."""
         dropped = self._dropped.get(place, 0)
-        choice = kept.choice
-        moment = Moment(
-            *place, context_of(brains, taste_share, kept.rungs, kept.led), kept.tick, game_s, self._clock.wall_ms(),
-            kept.taste.seed, kept.led[0].dt_s if kept.led else 0.0, dropped, flags, kept.mask,
-            {
-                "handles": kept.handles, "rung_of": kept.rung_of, "intents": choice.intents,
-                "targets": choice.targets, "confidence": choice.confidence, "obs": kept.obs,
-                **_led_arrays(kept),
-                **({} if kept.bonus is None else {"bonus": kept.bonus}),
-                **({} if kept.remembered is None else {"remembered": kept.remembered}),
-            },
-        )  # fmt: skip
-        if self._put_bytes - self._done_bytes + moment.nbytes > self._settings.queue_bytes_max:
+        size = kept.obs.nbytes + kept.mask.nbytes + ROW_BYTES * len(flags)
+        if self._put_bytes - self._done_bytes + size > self._settings.queue_bytes_max:
             self._dropped[place] = dropped + 1
             self._full_ticks += 1
             self._fall_behind()
             return
         if dropped:
             del self._dropped[place]
-        self._put(moment)
+        picture = _portrait(brains, taste_share, kept.rungs)
+        self._put(_Seen(place, kept, flags, game_s, self._clock.wall_ms(), dropped, picture, size))
 
     async def reward(self, reward: Reward) -> bool:
         """Record feedback; whether its key is new. Returns when it is on the disk with every tick taken before it.
@@ -113,8 +125,9 @@ class Recorder:
         if self._put_bytes - self._done_bytes + reward.nbytes > self._settings.queue_bytes_max:
             raise Overloaded("too much waits to be recorded", retry_after_s=1.0)
         loop = asyncio.get_running_loop()
-        asked = _Asked(reward, loop.create_future(), loop)
+        asked = _Asked(reward, loop.create_future(), loop, reward.nbytes)
         self._put(asked)
+        self._wake.set()
         return await asked.answer
 
     def _put(self, entry: _Entry) -> None:
@@ -122,8 +135,8 @@ class Recorder:
             self._loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
             self._thread.start()
-        self._put_bytes += entry.nbytes
-        self._queue.put(entry)
+        self._put_bytes += entry.size
+        self._queue.append(entry)
 
     def _fall_behind(self) -> None:
         if not self._behind:
@@ -135,7 +148,8 @@ class Recorder:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._queue.put(None)
+        self._closing = True
+        self._wake.set()
         await asyncio.to_thread(thread.join, CLOSE_S)
         if self.dropped_ticks or thread.is_alive():
             self._log.warning("recorder.closed", entries=self.dropped_ticks, reason=self._fault)
@@ -143,45 +157,41 @@ class Recorder:
     # The rest runs in the thread.
 
     def _work(self) -> None:
-        going = True
-        while going:
-            batch = self._next()
-            going = None not in batch
-            entries = [entry for entry in batch if entry is not None]
-            answers: list[tuple[_Asked, bool | Error]] = []
-            for entry in entries:
-                if isinstance(entry, Moment):
-                    self._take(entry)
-                else:
-                    answers.append((entry, self._reward(entry.reward)))
-            fault = self._sync(all_files=not going)
-            for asked, said in answers:
-                _answer(asked, fault if fault is not None and not isinstance(said, Error) else said)
-            self._done_bytes += sum(entry.nbytes for entry in entries)
-            if self._behind and self._queue.empty():
-                self._behind = False
-                self._tell(lambda: self._log.info("recorder.caught_up", entries=self.dropped_ticks))
+        while not self._closing or self._queue:
+            if not self._queue:
+                self._wake.wait(LOOK_S)
+                self._wake.clear()
+            self._write(self._next())
+        self._sync(all_files=True)
 
-    def _next(self) -> list[_Entry | None]:
-        batch = [self._queue.get()]
-        if batch[0] is not None:
-            time.sleep(LINGER_S)
-        try:
-            while len(batch) < BATCH_MAX:
-                batch.append(self._queue.get_nowait())
-        except Empty:
-            pass
-        return batch
+    def _next(self) -> list[_Entry]:
+        return [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
 
-    def _take(self, moment: Moment) -> None:
+    def _write(self, entries: list[_Entry]) -> None:
+        """Write the entries, and answer whoever waits once they are on the disk."""
+        answers: list[tuple[_Asked, bool | Error]] = []
+        for entry in entries:
+            if isinstance(entry, _Asked):
+                answers.append((entry, self._reward(entry.reward)))
+            else:
+                self._take(entry)
+        fault = self._sync(all_files=False)
+        for asked, said in answers:
+            _answer(asked, fault if fault is not None and not isinstance(said, Error) else said)
+        self._done_bytes += sum(entry.size for entry in entries)
+        if self._behind and not self._queue:
+            self._behind = False
+            self._tell(lambda: self._log.info("recorder.caught_up", entries=self.dropped_ticks))
+
+    def _take(self, seen: _Seen) -> None:
         """Write a tick; one that meets a fault, or the rest after it, is lost."""
         if self._clock.monotonic_s() < self._rests_until_s:
             self._failed_ticks += 1
             return
         try:
-            self._scribe.write(moment)
+            self._scribe.write(_moment(seen))
             self._rose()
-        except OSError as error:
+        except (OSError, Broken) as error:
             self._failed_ticks += 1
             self._fell(error)
 
@@ -203,8 +213,8 @@ class Recorder:
             return self._fell(error)
         return None
 
-    def _fell(self, error: OSError) -> StoreDown:
-        reason = error.strerror or str(error)
+    def _fell(self, error: OSError | Broken) -> StoreDown:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         self._rests_until_s = self._clock.monotonic_s() + REST_S
         if not self._fault:
             self._fault = reason
@@ -236,6 +246,42 @@ def _answer(asked: _Asked, said: bool | Error) -> None:
         asked.loop.call_soon_threadsafe(settle)
 
 
+def context_of(brains: Brains, taste_share: float, rungs: tuple[str, ...] = (), led: tuple[Led, ...] = ()) -> Context:
+    """What the brains are, as the file keeps it; `rungs` are by default their own."""
+    return _context(_portrait(brains, taste_share, rungs or brains.names), led)
+
+
+def _portrait(brains: Brains, taste_share: float, rungs: tuple[str, ...]) -> _Portrait:
+    metadata = brains.policy.metadata if brains.policy is not None else {}
+    return _Portrait(brains.schema, rungs, brains.passes.name, brains.provider, metadata, taste_share)
+
+
+def _context(brains: _Portrait, led: tuple[Led, ...]) -> Context:
+    schema, metadata = brains.schema, brains.metadata
+    return Context(
+        schema=schema.name, fingerprint=schema.fingerprint, features=schema.feature_names,
+        intents=schema.intent_names, slots=schema.slots, rungs=brains.rungs, passes=brains.passes,
+        taste_share=brains.taste_share, model=metadata.get("sha256", ""), provider=brains.provider,
+        runtime=metadata.get("runtime", ""),
+        programs=tuple(f"{each.name}@{each.program.digest.hex()}" for each in led),
+    )  # fmt: skip
+
+
+def _moment(seen: _Seen) -> Moment:
+    kept, choice = seen.kept, seen.kept.choice
+    return Moment(
+        *seen.place, _context(seen.brains, kept.led), kept.tick, seen.game_s, seen.wall_ms, kept.taste.seed,
+        kept.led[0].dt_s if kept.led else 0.0, seen.dropped, seen.flags, kept.mask,
+        {
+            "handles": kept.handles, "rung_of": kept.rung_of, "intents": choice.intents,
+            "targets": choice.targets, "confidence": choice.confidence, "obs": kept.obs,
+            **_led_arrays(kept),
+            **({} if kept.bonus is None else {"bonus": kept.bonus}),
+            **({} if kept.remembered is None else {"remembered": kept.remembered}),
+        },
+    )  # fmt: skip
+
+
 def _led_arrays(kept: Kept) -> dict[str, NDArray[Any]]:
     """Which program led each row, and what it remembered; nothing where none led anybody."""
     if not kept.led:
@@ -247,18 +293,6 @@ def _led_arrays(kept: Kept) -> dict[str, NDArray[Any]]:
         program[led.rows] = number
         memory[led.rows, : row.shape[1]] = row
     return {"program": program, "memory": memory}
-
-
-def context_of(brains: Brains, taste_share: float, rungs: tuple[str, ...] = (), led: tuple[Led, ...] = ()) -> Context:
-    """What the brains are, as the file keeps it."""
-    schema, metadata = brains.schema, brains.policy.metadata if brains.policy is not None else {}
-    return Context(
-        schema=schema.name, fingerprint=schema.fingerprint, features=schema.feature_names,
-        intents=schema.intent_names, slots=schema.slots, rungs=rungs or brains.names, passes=brains.passes.name,
-        taste_share=taste_share, model=metadata.get("sha256", ""), provider=brains.provider,
-        runtime=metadata.get("runtime", ""),
-        programs=tuple(f"{each.name}@{each.program.digest.hex()}" for each in led),
-    )  # fmt: skip
 
 
 def open_recorder(settings: Recording, data: Path, *, clock: Clock, log: Log) -> Recorder | None:
