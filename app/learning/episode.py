@@ -39,6 +39,9 @@ def gif(recording: Recording, path: Path, *, frames_max: int = 150, frame_ms: in
     sample = Image.new("RGB", (4 * (SIDE + LEGEND), SIDE + CAPTION))
     for at in range(4):
         sample.paste(stage.draw(last * (1 + 2 * at) // 8), (at * (SIDE + LEGEND), 0))
+    pen = ImageDraw.Draw(sample)
+    for at, color in enumerate((*COLORS, "#ffd400", "#42d66b")):  # few pixels have these, yet none may fade
+        pen.rectangle((0, at * SIDE // 10, SIDE, (at + 1) * SIDE // 10), fill=color)
     palette = sample.quantize(COLORS_MAX)
     count = min(frames_max, last)
     drawn = [
