@@ -14,6 +14,7 @@ from app.cli.options import profile_options
 from app.control.tenants import convert_settings, offer_of
 from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.tenants import Held, require_tenant_id
+from app.modules.behavior.scribe import drop_recordings
 from app.stores import repositories, tenant_settings
 from app.stores.database import Database
 from app.stores.tenancy import EVERY_TENANT
@@ -116,7 +117,7 @@ def suspend(
 @tenant_options
 @click.argument("id")
 def remove(mode: str, file: Path | None, assignments: tuple[str, ...], data: Path | None, id: str) -> None:
-    """Remove the tenant ID, with its keys, when it has no world left."""
+    """Remove the tenant ID, with its keys and its recorded play, when it has no world left."""
 
     def work(connection: Any) -> list[str]:
         _require(connection, id)
@@ -125,6 +126,8 @@ def remove(mode: str, file: Path | None, assignments: tuple[str, ...], data: Pat
     worlds = _run(mode, file, assignments, data, id, work)
     if worlds:
         raise Conflict(f"tenant {id!r} has the world {worlds[0]!r}", hint="suspend it, or erase its worlds first")
+    profile = chosen_profile(mode, file, assignments, data)
+    drop_recordings(Path(profile.server.data_folder) / profile.modules["behavior"].recording.folder, id)
     click.echo(f"removed {id}")
 
 

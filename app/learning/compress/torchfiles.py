@@ -81,7 +81,7 @@ def _export_script(path: Path, features: int, out: Path) -> None:
 def _checkpoint(path: Path, schema: str) -> bytes:
     try:
         state: Any = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, torch.serialization.pickle.UnpicklingError) as error:
+    except (RuntimeError, torch.serialization.pickle.UnpicklingError) as error:  # type: ignore[attr-defined]
         raise Invalid(f"{path.name!r} is no checkpoint of plain tensors: {_first(error)}", hint=_hint()) from error
     policy = state.get("policy") if isinstance(state, dict) else None
     wanted = {f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias")}

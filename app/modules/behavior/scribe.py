@@ -7,6 +7,7 @@ a tick are kept is decided here, because it costs more than a moment.
 from __future__ import annotations
 
 import os
+import shutil
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -248,6 +249,13 @@ def drawn(moment: Moment, settings: Recording) -> NDArray[np.intp] | None:
         rank = Taste(RANKS, seed, moment.arrays["handles"]).of(0, len(known))[:, 0]
         known &= rank < settings.npc_share
     return None if known.all() else np.flatnonzero(known)
+
+
+def drop_recordings(root: Path, tenant: str) -> None:
+    """Delete everything that was recorded of a tenant below `root`; nothing there is nothing to do."""
+    folder = root / folder_name(tenant)
+    if folder.is_dir():
+        shutil.rmtree(folder)
 
 
 def folder_name(id: str) -> str:

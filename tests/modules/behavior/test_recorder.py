@@ -254,3 +254,14 @@ async def test_a_world_that_is_not_here_is_not_found(tmp_path: Path) -> None:
         call = Call("1", "other", "w", Deadline.after_ms(500, SystemClock()), on.log, _discard)
         with pytest.raises(NotFound):
             await handler.run(call, request)
+
+
+async def test_what_was_recorded_of_a_tenant_goes_with_it_and_nobody_else_s(tmp_path: Path) -> None:
+    async with recording(tmp_path) as on:
+        await decide(on)
+    (tmp_path / "t+" / "w").mkdir(parents=True)
+    drop_recordings(tmp_path, "nobody")
+    assert files(tmp_path)
+    drop_recordings(tmp_path, "t")
+    assert not files(tmp_path)
+    assert (tmp_path / "t+" / "w").is_dir()
