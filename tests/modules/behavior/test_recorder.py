@@ -18,7 +18,7 @@ from app.core.module import Call
 from app.modules.behavior import messages, recorder, scribe
 from app.modules.behavior.messages import Feedback
 from app.modules.behavior.recordings import SUFFIX
-from app.modules.behavior.scribe import Scribe, folder_name
+from app.modules.behavior.scribe import Scribe, drop_recordings, folder_name
 from tests.doubles import ManualClock
 from tests.modules.behavior.playing import decide, files, recording, reward, rewards, ticks
 from tests.modules.behavior.stage import LAYOUT, Net, Stage, _discard, handles, observations, stage
