@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -124,7 +125,7 @@ def _leave(run: Run, out: Path, threads: int, tell: Tell, finish: Finish) -> Tra
         rewards=course.rewards._asdict(), scorecard=card,
     )  # fmt: skip
     _write(out / "scorecard.json", msgspec.json.format(msgspec.json.encode(trained), indent=2).decode())
-    _write(out / "catalog.toml", catalog_entry(trained, finish.id))
+    _write(out / "catalog.toml", catalog_entry(trained, finish.id, _probe((out / "policy.onnx").read_bytes())))
     tell(1.0, "drawing")
     pictures.curve(progress.curve, out / "curve.png")
     pictures.bars(card, out / "scorecard.png")
@@ -146,7 +147,16 @@ def _write(path: Path, text: str) -> None:
     os.replace(draft, path)
 
 
-def catalog_entry(trained: Trained, id: str) -> str:
+def _probe(data: bytes) -> tuple[float, ...]:
+    """What a server asks the network when it loads it; nothing where no runtime is installed to ask."""
+    if find_spec("onnxruntime") is None:
+        return ()
+    from app.engines.onnx.gates import probe_of
+
+    return probe_of(data)
+
+
+def catalog_entry(trained: Trained, id: str, probe: tuple[float, ...] = ()) -> str:
     """The lines that register the policy in models/catalog.toml, once policy.onnx lies beside it as `id`.onnx."""
     card = trained.scorecard
     lines = [
@@ -162,6 +172,7 @@ def catalog_entry(trained: Trained, id: str) -> str:
         f"roles = [{', '.join(f'{chr(34)}{role}{chr(34)}' for role in trained.roles)}]",
         f'command = "{trained.command}"',
         f"seed = {trained.seed}",
+        *([f"probe = {list(probe)!r}"] if probe else []),
         "",
         "[models.scorecard]",
         *(f'{name} = "{_phrase(verdict)}"' for name, verdict in card.measures.items()),
