@@ -23,6 +23,7 @@ from app.modules.behavior.asking import Question
 from app.modules.behavior.brains import Answer, off_loop
 from app.modules.behavior.explaining import Findings
 from app.modules.behavior.frames import Tick
+from app.modules.behavior.leads import Led
 from app.modules.behavior.logic import Flag, Taste
 from app.modules.behavior.memory import Memories
 from app.modules.behavior.minds import Mind, Seated
@@ -80,7 +81,7 @@ class Behavior:
             (answer, _), led = await mind.brains.decide(ready.question, call.deadline), ()
         if ready.look.seen:
             faults.gather(ready.tick.faults, ready.look.flags, strict=request.strict)
-        kept = replace(await self._settle(mind, ready, answer), led=led)
+        kept = await self._settle(mind, ready, answer, led)
         if self._recorder is not None:
             self._recorder.offer(
                 (call.tenant, call.world), kept, mind.brains, flags=ready.look.flags,
@@ -145,7 +146,7 @@ class Behavior:
         most = self._settings.errors_max
         return await asyncio.to_thread(faults.tell, request, mind.schema, tick, most)
 
-    async def _settle(self, mind: Mind, ready: _Prepared, answer: Answer) -> Kept:
+    async def _settle(self, mind: Mind, ready: _Prepared, answer: Answer, led: tuple[Led, ...]) -> Kept:
         """The tick as it was decided, with reflexes where an observation could not be used."""
         tick, obs, mask, choice = ready.tick, answer.obs, ready.question.mask, answer.choice
         handles, rungs = tick.handles, answer.rungs or mind.brains.names
@@ -163,7 +164,7 @@ class Behavior:
             tick=tick.number, schema=mind.schema.name, handles=handles, obs=obs, mask=mask,
             taste=ready.question.taste, choice=choice, slot_handles=ready.seated.handles if ready.seated else None,
             rung_of=answer.rung_of, rungs=rungs, bonus=ready.question.bonus,
-            remembered=answer.remembered,
+            remembered=answer.remembered, led=led,
         )  # fmt: skip
 
     async def _reply(
