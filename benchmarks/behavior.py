@@ -19,6 +19,7 @@ from brains import goals, misses, policy, trees
 from brains.stage import BATCH, LAYOUT, observations, tick_of
 from report import Report, interleaved, note, start
 
+from app.cli.allocator import keep_pages
 from app.modules.behavior import considerations, kernels, logic
 from app.modules.behavior.brains import ANY_ROLE
 
@@ -146,6 +147,7 @@ def peer_clients(name: str) -> list[wire.Client]:
 
 def main() -> None:
     report = start("behavior")
+    keep_pages()  # as a server does
     quick = report.options.quick
     rounds = 100 if quick else 600
     loop = uvloop.new_event_loop()

@@ -28,7 +28,8 @@ import msgspec
 from report import ROOT, note
 
 PEERS = ROOT / ".benchmark-peers"
-MODEL = ROOT / "models" / "behavior-open-world.onnx"
+MODEL = ROOT / "models" / "behavior-open-world-int8.onnx"
+"""The one that mode 2 runs."""
 PORTS = {"litserve": 18_727, "mlserver": 18_737}
 GIVE_UP_S = 60.0
 

@@ -21,6 +21,7 @@ import uvicorn
 
 from app.asgi import create_admin_app, create_app
 from app.build import Innkeeper, build
+from app.cli.allocator import keep_pages
 from app.cli.options import load_profile, profile_options
 from app.cli.resident import release_compiler
 from app.control.operators import invitation_link
@@ -70,6 +71,7 @@ def serve(
 
 
 async def _serve(profile: Profile, *, quiet: bool) -> None:
+    keep_pages()
     context = _tls(profile)
     innkeeper = await build(profile)
     take_over(innkeeper.log)

@@ -12,8 +12,8 @@ from app.core.clock import Deadline, SystemClock
 from app.engines.onnx import Engine
 from brains.stage import BATCH, CROWD, ask, bare_session, compose, observations, open_policy, tick_of, turns
 
-FORMS = {"": "behavior-open-world", "int8_": "behavior-open-world-int8"}
-"""Prefix of the figures -> model."""
+FORMS = {"": "behavior-open-world-int8", "fp32_": "behavior-open-world"}
+"""Prefix of the figures -> model; mode 2 runs the first."""
 
 
 def measure(report: Report, loop: asyncio.AbstractEventLoop, rounds: int) -> None:
@@ -22,7 +22,7 @@ def measure(report: Report, loop: asyncio.AbstractEventLoop, rounds: int) -> Non
         engine = open_policy(id)
         _crowd(report, loop, engine, prefix=prefix, id=id, rounds=rounds)
         if not prefix:
-            _usual(report, loop, engine, rounds)
+            _usual(report, loop, engine, id, rounds)
             _costs(report, loop, engine, rounds)
         loop.run_until_complete(engine.close())
 
@@ -50,9 +50,9 @@ def _crowd(
     )  # fmt: skip
 
 
-def _usual(report: Report, loop: asyncio.AbstractEventLoop, engine: Engine, rounds: int) -> None:
+def _usual(report: Report, loop: asyncio.AbstractEventLoop, engine: Engine, id: str, rounds: int) -> None:
     """A usual tick and a single NPC against one bare run."""
-    bare, usual = bare_session(), observations(BATCH)
+    bare, usual = bare_session(id), observations(BATCH)
     soon = Deadline.after_ms(6e5, SystemClock())
 
     async def bare_once() -> None:
