@@ -38,8 +38,9 @@ os.environ.setdefault("INNKEEPER_MASTER_KEY", base64.b64encode(b"a master key fo
 @pytest.fixture(scope="session", autouse=True)
 def compiled_kernels() -> None:
     """On disk before the first server starts: a minute and a half on a fresh machine, which no deadline may meet."""
-    program = "from app.modules.pathfinding.warming import warm_all; warm_all()"
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    for module in ("pathfinding", "behavior"):
+        program = f"from app.modules.{module}.warming import warm_all; warm_all()"
+        subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="session")

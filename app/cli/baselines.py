@@ -72,8 +72,9 @@ LEADS = {"guard": "tree:guard", "merchant": "tree:shopkeeper", "villager": "goal
 def authored(seen: Schema) -> Decide:
     """Trees and goals, with memory by row: rows must be the same NPCs every time, half a second apart."""
     programs = Programs(seen, "", TreeLimits())
-    programs.warm()
     led = [(seen.roles.index(role), programs.compile(name)) for role, name in LEADS.items()]
+    for _, program in led:
+        program.warm()
     memories: list[Memory] = []
     usual, number = utility(considerations.load(SCHEMA, seen)), 0
 

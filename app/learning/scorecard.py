@@ -39,6 +39,13 @@ class Interval(msgspec.Struct, frozen=True):
     mean: float
     half: float
 
+    @property
+    def word(self) -> str:
+        """Of a difference: better, worse, or even where the interval holds 0."""
+        if abs(self.mean) <= self.half:
+            return "even"
+        return "better" if self.mean > 0.0 else "worse"
+
 
 class Rival(msgspec.Struct, frozen=True, kw_only=True):
     """A baseline beside the policy; `difference` is policy minus baseline, paired by village."""
@@ -49,10 +56,8 @@ class Rival(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def word(self) -> str:
-        """What the policy is: better, worse, or even where the interval of the difference holds 0."""
-        if abs(self.difference.mean) <= self.difference.half:
-            return "even"
-        return "better" if self.difference.mean > 0.0 else "worse"
+        """What the policy is beside it: better, worse or even."""
+        return self.difference.word
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

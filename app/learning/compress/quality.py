@@ -108,10 +108,8 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def word(self) -> str:
-        """better, worse, or even where the interval of the difference holds 0."""
-        if abs(self.difference.mean) <= self.difference.half:
-            return "even"
-        return "better" if self.difference.mean > 0.0 else "worse"
+        """What the compiled network is: better, worse or even."""
+        return self.difference.word
 
     @property
     def text(self) -> str:

@@ -175,8 +175,7 @@ class Leads:
             program.tick(part.obs, part.mask, handles, memory, seed, number, dt_s, out, first, last)
             return 0
 
-        ticker = program.decider if isinstance(program, Goals) else program.ticker
-        await in_spans(len(rows), ticker.loop_rows_max, work)
+        await in_spans(len(rows), program.ticker.loop_rows_max, work)
         sure = np.flatnonzero(out.intents != NONE)
         _put(choice, rows[sure], out.intents[sure], out.targets[sure])
         kept = Moments(before.bits[sure], before.floats[sure])

@@ -17,7 +17,6 @@ from typing import Literal
 import msgspec
 
 from app.core.errors import Invalid, NotFound, nearest
-from app.modules.behavior.goals import tables
 from app.modules.behavior.goals.brain import Goals, compile_goals
 from app.modules.behavior.messages import DEFAULT
 from app.modules.behavior.schema import Schema
@@ -56,6 +55,7 @@ class Programs:
         self._loaded: dict[str, Program] = {}
         self._loading = asyncio.Lock()
         self._warm = False
+        self._warming: set[asyncio.Task[None]] = set()
         for kind, folder in FOLDERS.items():
             self._find(kind, resources.files("app.modules.behavior") / folder / "data")
             if content_folder and (Path(content_folder) / folder).is_dir():
@@ -72,22 +72,26 @@ class Programs:
         return self._loaded.get(name)
 
     async def load(self, name: str) -> Program:
-        """The brain of that name, compiled in a thread where it is new; raises NotFound naming the nearest."""
+        """The brain of that name, compiled in a thread where it is new; raises NotFound naming the nearest.
+
+        Its kernels, which take seconds on a machine's first start, come behind: until then its twin answers the same.
+        """
         async with self._loading:
             found = self._loaded.get(name)
             if found is None:
                 found = await asyncio.to_thread(self.compile, name)
                 self._loaded[name] = found
+                if self._warm:
+                    task = asyncio.create_task(asyncio.to_thread(found.warm), name="behavior.warm_program")
+                    self._warming.add(task)
+                    task.add_done_callback(self._warming.discard)
             return found
 
     def compile(self, name: str) -> Program:
         """The brain of that name, made anew; for a worker thread. Raises NotFound naming the nearest, Invalid."""
         if name not in self._files:
             raise NotFound(f"no brain {name!r} for schema {self._schema.name!r}", hint=nearest(name, self._files))
-        program = self._compile(name)
-        if self._warm:
-            program.warm()
-        return program
+        return self._compile(name)
 
     def warm(self) -> None:
         """Load the kernels; for a worker thread."""
@@ -109,14 +113,6 @@ class Programs:
                 found.append(f"{kind}:{stem}")
         return iter(found)
 
-    def _build(self) -> tables.Build:
-        """How plans are worked out: by the kernels where numba is loaded."""
-        if not self._warm:
-            return tables.build
-        from app.modules.behavior.goals import kernels
-
-        return kernels.build
-
     def _compile(self, name: str) -> Program:
         file = self._files[name]
         ending = file.path.name.rpartition(".")[2]
@@ -124,7 +120,7 @@ class Programs:
             if file.kind == "goals":
                 return compile_goals(
                     file.path.read_bytes(), self._schema, format="json" if ending == "json" else "toml",
-                    build=self._build(), limits=self._limits,
+                    limits=self._limits,
                 )  # fmt: skip
             meanings = read_meanings(file.meanings.read_bytes()) if file.meanings is not None else Meanings()
             return compile_tree(

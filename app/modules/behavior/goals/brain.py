@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -24,6 +24,7 @@ from app.modules.behavior.trees.expressions import draw, holds, tick_seed
 from app.modules.behavior.trees.limits import TreeLimits
 from app.modules.behavior.trees.memory import U32, Memory, Moments, Outcome
 from app.modules.behavior.trees.spots import Aim, Status
+from app.modules.behavior.trees.ticker import Ticker
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +46,6 @@ class Explanation:
     goals: tuple[Outlook, ...]
     plan: tuple[tuple[str, int], ...]
     """All actions that are left with their costs, should nothing else happen."""
-
-
-class Decider(Protocol):
-    """A way to decide: `Slow` at once, `kernels.Fast` when it has been loaded; both give the same bits."""
-
-    @property
-    def name(self) -> str:
-        """What computes, for the log."""
-        ...
-
-    @property
-    def loop_rows_max(self) -> int:
-        """Rows that take well under a millisecond, so that the loop may do them."""
-        ...
-
-    def tick(
-        self, obs: F32, mask: U8, handles: U32, memory: Memory, seed: int, number: int, dt_s: float, out: Outcome,
-        first: int, last: int,
-    ) -> None:  # fmt: skip
-        """See Goals.tick."""
-        ...
 
 
 class Slow:
@@ -99,7 +79,7 @@ class Goals:
         self.authored, self.schema = authored, schema
         self.domain: Domain = make_domain(authored, schema)
         self.tables = build(self.domain)
-        self.decider: Decider = Slow(self)
+        self.ticker: Ticker = Slow(self)
 
     @cached_property
     def digest(self) -> bytes:
@@ -116,7 +96,7 @@ class Goals:
         """Load the kernels, or compile them; for a worker thread."""
         from app.modules.behavior.goals import kernels
 
-        self.decider = kernels.Fast(lay_out(self.domain), self.tables)
+        self.ticker = kernels.Fast(lay_out(self.domain), self.tables)
 
     def memory(self, capacity: int) -> Memory:
         """Fresh memory for that many NPCs: the keys of the blackboard, which only the game writes."""
@@ -132,7 +112,7 @@ class Goals:
         RUNNING is a plan under way, SUCCESS that all that is wanted holds, FAILURE that no plan reaches what is wanted;
         in the latter two there is no intent. `out.leaf` is the number of the action, -1 for none.
         """
-        self.decider.tick(obs, mask, handles, memory, seed, number, dt_s, out, first, last)
+        self.ticker.tick(obs, mask, handles, memory, seed, number, dt_s, out, first, last)
 
     def state(self, obs: F32, keys: list[np.float32], handle: int, ticked: int) -> int:
         """The facts of one row (features,) as bits."""

@@ -220,7 +220,7 @@ def decide(
 
 
 class Fast:
-    """See brain.Decider."""
+    """See trees.ticker.Ticker."""
 
     name = "numba"
     loop_rows_max = 4_096

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Protocol
 
 import msgspec
 
@@ -19,28 +18,8 @@ from app.modules.behavior.trees.memory import U32, Memory, Moments, Outcome
 from app.modules.behavior.trees.nodes import Authored
 from app.modules.behavior.trees.plan import make_plan
 from app.modules.behavior.trees.program import lay_out
+from app.modules.behavior.trees.ticker import Ticker
 from app.modules.behavior.trees.twin import Visit
-
-
-class Ticker(Protocol):
-    """A way to tick: `Slow` at once, `kernels.Fast` when it has been loaded; both give the same bits."""
-
-    @property
-    def name(self) -> str:
-        """What computes, for the log."""
-        ...
-
-    @property
-    def loop_rows_max(self) -> int:
-        """Rows that take well under a millisecond, so that the loop may do them."""
-        ...
-
-    def tick(
-        self, obs: F32, mask: U8, handles: U32, memory: Memory, seed: int, number: int, dt_s: float, out: Outcome,
-        first: int, last: int,
-    ) -> None:  # fmt: skip
-        """See Tree.tick."""
-        ...
 
 
 class Slow:
