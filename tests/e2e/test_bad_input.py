@@ -56,7 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         ("dialogue.explain", {"explain_id": "none"}, "not_found"),
         ("quests.generate", {"giver": "nobody", "player": "ann"}, "not_found"),
         ("quests.accept", {"quest": "none"}, "not_found"),
-        ("behavior.decide", {"tick": 1, "npcs": ["mara"], "rows": [[0.0, 1.0]]}, "invalid"),
+        ("behavior.decide", {"tick": 1, "npcs": ["mara"], "rows": [[0.0, 1.0], [0.0]]}, "invalid"),
         ("behavior.decide", {"tick": 1, "npcs": ["mara"], "rows": "none"}, "invalid"),
         ("behavior.intent", {"npc": "nobody", "intent": "guard"}, "not_found"),
         ("no.such", {}, "unknown_op"),

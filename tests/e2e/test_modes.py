@@ -60,7 +60,7 @@ def test_a_damaged_model_falls_to_the_rules_and_says_so(tmp_path: Path) -> None:
     models.mkdir()
     for file in (ROOT / "models").iterdir():
         (models / file.name).write_bytes(file.read_bytes())
-    damaged = models / "behavior-open-world.onnx"
+    damaged = models / "behavior-open-world-int8.onnx"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"\x00")
     code = f"""
 import asyncio, json
