@@ -19,7 +19,7 @@ import msgspec
 
 from app.build import ROOT
 from app.cli.prove import child as children
-from app.cli.prove.child import Child
+from app.cli.prove.child import UNPLANNED, Child
 from app.cli.prove.figures import Figure, Gap, Outcome, Plan
 from app.cli.prove.load import measures, traffic
 from app.cli.prove.load.generator import Generator, populate, served
@@ -85,7 +85,7 @@ def run(plan: Plan) -> Sequence[Outcome]:
     (folder / KEY_FILE).write_text(noisy)
     with ExitStack() as stack:
         url = stack.enter_context(scripted_words(plan.seed))
-        settings = {"engines.openai.base_url": url, "engines.words.providers": "openai"}
+        settings = {"engines.openai.base_url": url, "engines.words.providers": "openai", **UNPLANNED}
         environment = {"OPENAI_API_KEY": KEY, "NO_PROXY": "127.0.0.1"}
         server = stack.enter_context(served(folder, settings=settings, environment=environment))
         populate(server, paying, 1)

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, select, text
 from app.build import ROOT
 from app.cli.prove import child as children
 from app.cli.prove.canaries import TENANTS, Client, attack, canary, crossings
+from app.cli.prove.child import UNPLANNED
 from app.cli.prove.figures import Figure, Gap, Outcome, Plan
 from app.cli.prove.key_server import KeyServer, find_program
 from app.cli.prove.paid import Provider, provider
@@ -72,6 +73,7 @@ def _walked(plan: Plan, name: str, url: str, *, turns: int) -> Iterator[Outcome]
                 "stream.url": shared.url if shared else "",
                 "engines.openai.base_url": told.url,
                 "engines.words.providers": "openai",
+                **UNPLANNED,
                 "telemetry.log_level": "debug",
                 "telemetry.log_format": "json",
             }
