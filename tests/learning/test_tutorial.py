@@ -65,5 +65,5 @@ def test_every_command_of_the_tutorial_works_in_a_copy_of_the_clone(tmp_path: Pa
                 os.killpg(shell.pid, signal.SIGKILL)
     said = heard.read_text()
     assert code == 0, said
-    assert '"rungs":["policy"]}' in said, said
+    assert '"rungs":["policy"]' in said, said
     assert (tmp_path / "runs/greedy/beside.png").stat().st_size > 10_000
