@@ -6,6 +6,7 @@ NPCs, and knows neither files nor messages.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ from app.world.state import World
 
 LED = ("tree", "goals")
 """Rungs before those of the ladder, where somebody is led."""
+ALONE = ("utility", "reflex")
+"""Rungs that can lead alone; whom the policy leads follows the ladder, which begins with it and knows its health."""
 DT_S_MAX = 60.0
 """An NPC that was not asked for longer than this many seconds of game time goes on as if it were this long."""
 
@@ -85,6 +88,8 @@ class _Home:
     game_s: float = 0.0
     """At the last tick."""
     stale: bool = True
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Ticks of one world are decided one after another: each goes on from what the one before remembered."""
 
 
 class Leads:
@@ -105,8 +110,12 @@ class Leads:
             return
         for event in events:
             match event.change:
-                case BrainAssigned() | EntityRemoved():
+                case BrainAssigned():
                     home.stale = True
+                case EntityRemoved(entity_kind="npc", id=npc):
+                    home.stale = True
+                    for memory in home.memories.values():
+                        memory.clear(np.array([world.state.handles[npc]], np.uint32))
                 case EntityUpserted(entity=Npc()):
                     home.stale = home.stale or bool(self._usual)
                 case BoardWritten(npc=npc, values=values):
@@ -135,22 +144,25 @@ class Leads:
         choice = Choice.room(len(handles), len(brains.schema.intents), brains.schema.slots)
         rung_of, rest = np.zeros(len(handles), np.uint8), np.ones(len(handles), np.bool_)
         led = []
-        for at in np.unique(which[which >= 0]).tolist():
-            rows = np.flatnonzero(which == at)
-            rows = rows[np.unique(handles[rows], return_index=True)[1]]
-            if home.names[at] in RUNGS:
-                answer = await _alone(brains, home.names[at], question.at(rows), deadline)
-                if answer is not None:
-                    choice.put(rows, answer.choice)
-                    rung_of[rows], rest[rows] = answer.rung_of + np.uint8(len(LED)), False
-                continue
-            one = await self._lead(home, home.names[at], question, rows, number, spent_s, choice)
-            rung_of[one.rows], rest[one.rows] = LED.index(one.rung), False
-            led.append(one)
+        names = home.names
+        async with home.turn:
+            for at in np.unique(which[which >= 0]).tolist():
+                rows = np.flatnonzero(which == at)
+                rows = rows[np.unique(handles[rows], return_index=True)[1]]
+                if names[at] in ALONE:
+                    answer = await _alone(brains, names[at], question.at(rows), deadline)
+                    if answer is not None:
+                        choice.put(rows, answer.choice)
+                        rung_of[rows], rest[rows] = answer.rung_of + np.uint8(len(LED)), False
+                elif names[at] not in RUNGS:
+                    one = await self._lead(home, names[at], question, rows, number, spent_s, choice)
+                    rung_of[one.rows], rest[one.rows] = LED.index(one.rung), False
+                    led.append(one)
         rungs = (*LED, *brains.names)
         others = np.flatnonzero(rest)
         if not len(others):
-            return Answer(question.obs, choice, rung_of, rungs[rung_of[0]], rungs=rungs), tuple(led)
+            lead = rungs[rung_of[0]] if len(rung_of) else rungs[-1]
+            return Answer(question.obs, choice, rung_of, lead, rungs=rungs), tuple(led)
         answer, lead = await brains.decide(question.at(others), deadline)
         choice.put(others, answer.choice)
         rung_of[others] = answer.rung_of + np.uint8(len(LED))

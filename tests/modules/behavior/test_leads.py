@@ -16,7 +16,7 @@ from app.modules.behavior.replay import replay
 from app.modules.behavior.schema import F32
 from app.modules.behavior.settings import Settings
 from app.world.entities import Npc
-from app.world.events import EntityRemoved
+from app.world.events import EntityRemoved, EntityUpserted
 from tests.modules.behavior.playing import decide, recording
 from tests.modules.behavior.stage import LAYOUT, Stage, Watch, asked, observations, stage
 
@@ -195,3 +195,19 @@ async def test_recorded_trees_and_goals_are_repeated_bit_for_bit(tmp_path: Path)
     )  # fmt: skip
     assert found.equal, found.differences
     assert {"tree", "goals", "utility"} <= set(found.rungs)
+
+
+async def test_a_tick_of_nobody_is_answered_where_trees_lead() -> None:
+    on = await stage(settings=Settings(leads={"guard": "tree:guard"}))
+    reply = await on.ask(messages.Decide(tick=1))
+    assert (reply.npcs, reply.intents) == (0, b"")
+
+
+async def test_an_npc_that_was_removed_begins_its_tree_anew(content: Settings) -> None:
+    on = await stage(settings=content)
+    await on.ask(messages.Assign(npcs=("npc-0",), brain="tree:bell"))
+    assert [(await tick(on, number, dt_s=6.0)).intents[0] for number in (1, 2, 3)] == ["rest", "rest", "wander"]
+    await on.journal.append("t", "w", [EntityRemoved(entity_kind="npc", id="npc-0")])
+    await on.journal.append("t", "w", [EntityUpserted(entity=Npc(id="npc-0", archetype="guard"))])
+    await on.ask(messages.Assign(npcs=("npc-0",), brain="tree:bell"))
+    assert (await tick(on, 4, dt_s=6.0)).intents[0] == "rest"
