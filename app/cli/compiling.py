@@ -116,7 +116,7 @@ def compile_(
         from app.learning.compress import pipeline
     except ModuleNotFoundError as error:
         raise EngineDown(f"the package {error.name!r} is not installed", hint="uv sync --extra train") from error
-    plan = pipeline.Plan(to=to, widths=_widths(widths), weight_bits=int(weight_bits), **rest)  # type: ignore[arg-type]
+    plan = pipeline.Plan(to=to, widths=_widths(widths), weight_bits=int(weight_bits), **rest)  # type: ignore[arg-type]  # click has checked each option
     report = _run(source, plan, listed, observations, out, features=features, id=id_, command=_command(ctx))
     _print(report, out)
     if install:

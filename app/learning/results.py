@@ -82,7 +82,7 @@ def train(
         folder = out if seeds == 1 else out / f"seed-{course.seed + at}"
         run = Run(replace(course, seed=course.seed + at), folder, threads=threads)
         first = at / seeds
-        run.go(budget.part(seeds), lambda share, words: tell((first + share / seeds), words), checkpoint_s=checkpoint_s)  # noqa: B023
+        run.go(budget.part(seeds), lambda share, words: tell((first + share / seeds), words), checkpoint_s=checkpoint_s)  # noqa: B023  # called before the next turn
         runs.append(run)
     tell(1.0, "choosing the best seed" if seeds > 1 else "measuring")
     run = max(runs, key=lambda each: _merit(each, finish, threads)) if seeds > 1 else runs[0]

@@ -46,7 +46,7 @@ def to_onnx(path: Path, *, features: int, schema: str) -> bytes:
 
 def _program(path: Path) -> bytes:
     try:
-        program = torch.export.load(path)  # type: ignore[no-untyped-call]
+        program = torch.export.load(path)  # type: ignore[no-untyped-call]  # torch has no types for it
         exported = torch.onnx.export(program, dynamo=True, opset_version=OPSET, external_data=False)
     except ModuleNotFoundError as error:
         raise EngineDown(f"the package {error.name!r} is not installed", hint="uv sync --extra train") from error
@@ -67,7 +67,7 @@ def _script(path: Path, features: int) -> bytes:
 
 def _export_script(path: Path, features: int, out: Path) -> None:
     try:
-        module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]  # nor for it
         torch.onnx.export(
             module, (torch.zeros(EXAMPLE_ROWS, features),), out, dynamo=False, opset_version=17,
             input_names=["obs"], output_names=["logits"], dynamic_axes={"obs": {0: "rows"}, "logits": {0: "rows"}},
@@ -81,7 +81,7 @@ def _export_script(path: Path, features: int, out: Path) -> None:
 def _checkpoint(path: Path, schema: str) -> bytes:
     try:
         state: Any = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, torch.serialization.pickle.UnpicklingError) as error:  # type: ignore[attr-defined]
+    except (RuntimeError, torch.serialization.pickle.UnpicklingError) as error:  # type: ignore[attr-defined]  # torch raises it
         raise Invalid(f"{path.name!r} is no checkpoint of plain tensors: {_first(error)}", hint=_hint()) from error
     policy = state.get("policy") if isinstance(state, dict) else None
     wanted = {f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias")}

@@ -104,7 +104,7 @@ def _row(kept: Kept, row: int) -> Decision:
     known = kept.slot_handles is not None and target < kept.slot_handles.shape[1]
     return Decision(
         tick=kept.tick, schema=kept.schema, obs=kept.obs[row], mask=kept.mask[row], intent=int(choice.intents[row]),
-        target=target, target_handle=int(kept.slot_handles[row, target]) if known else None,  # type: ignore[index]
+        target=target, target_handle=int(kept.slot_handles[row, target]) if known else None,  # type: ignore[index]  # `known` says it is there
         confidence=float(choice.confidence[row]), scores=choice.scores[row], taste=kept.taste.of(row, row + 1)[0],
         bonus=None if kept.bonus is None else kept.bonus[row],
         rung=kept.rungs[int(kept.rung_of[row])],

@@ -68,7 +68,7 @@ class _Reader:
                     found = nodes.Guard(child=found, when=when, otherwise="skipped", name=f"while {when}"[:128])
                 else:
                     label = f"{name[1:]} {when}"[:128]
-                    found = nodes.StartIf(child=found, when=f"!({when})", otherwise=otherwise, name=label)  # type: ignore[arg-type]
+                    found = nodes.StartIf(child=found, when=f"!({when})", otherwise=otherwise, name=label)  # type: ignore[arg-type]  # msgspec converts the text
         for name in POSTCONDITIONS:
             if name in element.attributes:
                 raise wrong(element.place, f"the attribute {name!r}", "write a <Script> after the node instead")
@@ -267,7 +267,7 @@ def _precondition(reader: _Reader, element: Element, given: Attributes) -> Node:
             element.place, f"else = {given['else']!r}", nearest(given["else"], ("SUCCESS", "FAILURE", "SKIPPED"))
         )
     return nodes.StartIf(
-        name=_named(given), child=reader.child(element), when=_needed(element, "if"), otherwise=otherwise,  # type: ignore[arg-type]
+        name=_named(given), child=reader.child(element), when=_needed(element, "if"), otherwise=otherwise,  # type: ignore[arg-type]  # as StartIf
     )  # fmt: skip
 
 
@@ -275,7 +275,7 @@ def _check_equal(reader: _Reader, element: Element, given: Attributes) -> Node:
     left, right = _needed(element, "value_A"), _needed(element, "value_B")
     mismatch = given.get("return_on_mismatch", "FAILURE").lower()
     child = reader.child(element)
-    return nodes.Guard(name=_named(given), child=child, when=f"{left} == {right}", otherwise=mismatch)  # type: ignore[arg-type]
+    return nodes.Guard(name=_named(given), child=child, when=f"{left} == {right}", otherwise=mismatch)  # type: ignore[arg-type]  # converted
 
 
 def _switch(count: int) -> Make:

@@ -100,7 +100,7 @@ def script(text: str, label: str, place: str) -> Node:
         if op in ("+=", "-="):
             if isinstance(value, str) and op == "-=":
                 raise wrong(place, f"the script {statement!r}", "numbers alone can be taken away")
-            found.append(nodes.Add(name=label, key=key, by=-value if op == "-=" else value))  # type: ignore[operator]
+            found.append(nodes.Add(name=label, key=key, by=-value if op == "-=" else value))  # type: ignore[operator]  # checked: a number
         else:
             found.append(nodes.Set(name=label, key=key, to=value))
     if not found:
