@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from app.core.clock import Clock
 from app.core.engines import Anthropic, Authored, Azure, Llama, Onnx, OpenAI, Orchestrator
 from app.core.errors import EngineDown, Invalid
-from app.core.ports import Engine, EngineStatus, Network, Words
+from app.core.ports import Engine, EngineStatus, Network
 from app.core.profile import Profile
 from app.core.spending import Budgets
 from app.core.tenants import Rules
+from app.core.words import Words
 from app.engines import prices
 from app.telemetry.metrics import RungWatch
 
@@ -75,8 +76,8 @@ def open_words(
     providers = [provider for provider in found if provider is not None]
     if not providers:
         return None, authored
-    from app.engines.orchestrator import Limits
-    from app.engines.orchestrator import Orchestrator as WordsOrchestrator
+    from app.engines.orchestration.orchestrator import Limits
+    from app.engines.orchestration.orchestrator import Orchestrator as WordsOrchestrator
 
     limits = {
         name: Limits(first_token_ms=spec.first_token_ms, gap_ms=spec.gap_ms, total_ms=spec.total_ms)
@@ -110,7 +111,7 @@ def _open_provider(
     try:
         match spec:
             case OpenAI():
-                from app.engines.openai import open_openai
+                from app.engines.providers.openai import open_openai
 
                 return engines.add(
                     open_openai(
@@ -123,7 +124,7 @@ def _open_provider(
                     )
                 )
             case Azure():
-                from app.engines.azure import open_azure
+                from app.engines.providers.azure import open_azure
 
                 endpoint = environment.get(spec.endpoint_env, "")
                 if not endpoint:
@@ -141,7 +142,7 @@ def _open_provider(
                     )
                 )
             case Anthropic():
-                from app.engines.anthropic import open_anthropic
+                from app.engines.providers.anthropic import open_anthropic
 
                 return engines.add(
                     open_anthropic(

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 
 class Error(Exception):
@@ -152,10 +152,21 @@ class Overloaded(Unavailable):
     code = "overloaded"
 
 
+Failure = Literal["", "refused", "unauthorized", "unpaid", "rate_limited", "server", "unreachable", "incomplete"]
+"""How an engine failed: it took the request for wrong (400), the key (401, 403) or the account (402, a quota that is
+spent), asked for patience (429), fell over (5xx), could not be reached, or ended its answer before the end."""
+
+
 class EngineDown(Unavailable):
-    """An engine failed, is slow or is not there."""
+    """An engine failed, is slow or is not there; `failure` is the class of it, empty where nobody knows."""
 
     code = "engine_down"
+
+    def __init__(
+        self, message: str, *, hint: str = "", retry_after_s: float | None = None, failure: Failure = ""
+    ) -> None:
+        super().__init__(message, hint=hint, retry_after_s=retry_after_s)
+        self.failure: Failure = failure
 
 
 class StoreDown(Unavailable):

@@ -6,8 +6,7 @@ twin that a test or the embedded default uses.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -79,101 +78,6 @@ class Network(Engine, Protocol):
     async def run(self, inputs: Arrays, deadline: Deadline, *, after: After | None = None) -> Arrays:
         """The outputs of all rows, by the model live now; `after` is called part by part, in threads that compute."""
         ...
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of a compiled context, with the trust that its text deserves.
-
-    `system` is ours or the author's, `fact` was asserted by the game server, `player` is data
-    that someone typed (never an instruction), `npc` is what an NPC said before.
-    """
-
-    trust: Literal["system", "fact", "player", "npc"]
-    text: str
-    speaker: str = ""
-
-
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a completion consumed; money in integer nano-dollars (1e-9 USD)."""
-
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cached_tokens_in: int = 0
-    cost_nano_usd: int = 0
-
-
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """What one engine consumed for one completion; `estimated` where its stream ended before the bill."""
-
-    engine: str
-    model: str
-    task: str
-    usage: Usage
-    outcome: str
-    estimated: bool
-
-
-@dataclass(slots=True)
-class Bill:
-    """What one request has cost so far. An engine is on it at the moment that it is charged, finished or not."""
-
-    items: list[Spent] = field(default_factory=list)
-
-
-class Completion(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for words: a task by name, the compiled context, the bounds, and who it is for.
-
-    `scene` is the same context as structured data, for an engine that writes from it without a model.
-    `first_token_ms` is how long the caller waits for the first text, where that is less than the deadline.
-    `bill` is told of every engine that was paid, whatever becomes of the line.
-    """
-
-    task: str
-    parts: tuple[Part, ...]
-    output_tokens_max: int
-    first_token_ms: float | None = None
-    seed: int = 0
-    tenant: str = ""
-    world: str = ""
-    npc: str = ""
-    player: str = ""
-    bill: Bill | None = None
-    scene: msgspec.Struct | None = None
-    schema: Mapping[str, Any] | None = None
-
-
-class WordsStart(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider accepted; `model` is the one that it says it runs."""
-
-    engine: str
-    model: str
-
-
-class WordsDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """The next piece of text, never empty."""
-
-    text: str
-
-
-class WordsEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider finished properly; without this event a stream is not a success."""
-
-    reason: Literal["stop", "length", "filtered"]
-    usage: Usage
-
-
-WordsEvent = WordsStart | WordsDelta | WordsEnd
-
-
-class Words(Engine, Protocol):
-    """Something that writes: a cloud provider, a local model, the authored lines.
-
-    The iterator yields one WordsStart, then deltas, then one WordsEnd. Raises EngineDown when the
-    stream fails or ends early and DeadlineExceeded when it is late; closing the iterator ends the
-    call upstream.
-    """
-
-    def stream(self, completion: Completion, deadline: Deadline) -> AsyncGenerator[WordsEvent]: ...
 
 
 class Journal(Protocol):

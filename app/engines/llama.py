@@ -16,7 +16,8 @@ from typing import Literal
 
 from app.core.clock import Deadline
 from app.core.errors import EngineDown, Overloaded
-from app.core.ports import Completion, EngineStatus, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
+from app.core.ports import EngineStatus
+from app.core.words import Completion, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines import gguf, wire
 from app.engines.scaffold import Answer, Scribe
 

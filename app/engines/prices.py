@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from app.core.errors import Invalid
-from app.core.ports import Usage
+from app.core.words import Usage
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ import codecs
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.core.ports import Completion
+from app.core.words import Completion
 from app.engines import wire
 
 

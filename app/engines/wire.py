@@ -13,7 +13,7 @@ import msgspec
 
 from app.core.clock import Deadline
 from app.core.errors import DeadlineExceeded, EngineDown
-from app.core.ports import Completion, Part
+from app.core.words import Completion, Part
 
 EVENT_BYTES_MAX = 1 << 20
 """Bytes of one server-sent event; a provider that sends more is cut off."""

@@ -9,12 +9,12 @@ import pytest
 import pytest_asyncio
 
 from app.core.clock import Deadline, SystemClock
-from app.core.ports import Completion, Part, WordsDelta, WordsEnd, WordsEvent
+from app.core.words import Completion, Part, WordsDelta, WordsEnd, WordsEvent
 from app.engines import prices
-from app.engines.anthropic import open_anthropic
-from app.engines.azure import open_azure
-from app.engines.openai import open_openai
-from app.engines.provider import Provider
+from app.engines.providers.anthropic import open_anthropic
+from app.engines.providers.azure import open_azure
+from app.engines.providers.openai import open_openai
+from app.engines.providers.provider import Provider
 from tests.standin import KEY, Standin
 
 PRICES = prices.load(Path(__file__).parents[2] / "models" / "prices.toml")

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from app.core.errors import EngineDown, Invalid
-from app.core.ports import Completion, Part
+from app.core.words import Completion, Part
 from app.engines.authored import grammar, open_authored
 from app.world.entities import Persona
 from app.world.scene import Line, News, QuestNote, Scene, Someone, Spot, Ware

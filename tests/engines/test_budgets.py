@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from app.core.clock import SystemClock
 from app.core.errors import EngineDown, OverBudget
-from app.core.ports import Completion, Part, Usage
-from app.engines.orchestrator import Orchestrator
-from app.engines.provider import Provider
+from app.core.words import Completion, Part, Usage
+from app.engines.orchestration.orchestrator import Orchestrator
+from app.engines.providers.provider import Provider
 from app.engines.wire import render, tokens_most
 from app.stores.embedded.budgets import EmbeddedBudgets
 from tests.doubles import SilentLog

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from app.core.errors import DeadlineExceeded, EngineDown, Overloaded
-from app.core.ports import Completion, Part, WordsDelta, WordsEnd, WordsStart
+from app.core.words import Completion, Part, WordsDelta, WordsEnd, WordsStart
 from app.engines import gguf
 from app.engines.llama import JOBS_MAX, Llama, open_llama
 from app.engines.scaffold import Scribe

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from app.core.clock import Deadline, SystemClock
 from app.core.errors import EngineDown
-from app.core.ports import Bill, Completion, EngineStatus, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
-from app.engines.orchestrator import Limits, Orchestrator, Seam
+from app.core.ports import EngineStatus
+from app.core.words import Bill, Completion, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
+from app.engines.orchestration.orchestrator import Limits, Orchestrator, Seam
 from tests.doubles import ManualClock
 from tests.engines.conftest import COMPLETION, drain, open_at, soon
 from tests.modules.dialogue.village import Script, Watch

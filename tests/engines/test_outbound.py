@@ -13,11 +13,11 @@ import pytest
 
 from app.core.errors import EngineDown, Invalid, Unavailable
 from app.core.outbound import ANYWHERE, Outbound, Way, fault_of
-from app.engines.anthropic import open_anthropic
-from app.engines.azure import open_azure
-from app.engines.openai import open_openai
 from app.engines.outbound import open_client, resolve
-from app.engines.provider import Provider
+from app.engines.providers.anthropic import open_anthropic
+from app.engines.providers.azure import open_azure
+from app.engines.providers.openai import open_openai
+from app.engines.providers.provider import Provider
 from tests.engines.conftest import COMPLETION, PRICES, drain, soon
 from tests.standin.hostile import HARMS, Harm, Hostile
 

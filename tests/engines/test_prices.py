@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import Invalid
-from app.core.ports import Usage
+from app.core.words import Usage
 from app.engines import prices
 from tests.engines.conftest import PRICES
 

@@ -11,9 +11,9 @@ import openai
 import pytest
 
 from app.core.errors import DeadlineExceeded, EngineDown, Unavailable
-from app.core.ports import WordsDelta, WordsEnd, WordsStart
-from app.engines.openai import open_openai
-from app.engines.provider import Provider
+from app.core.words import WordsDelta, WordsEnd, WordsStart
+from app.engines.providers.openai import open_openai
+from app.engines.providers.provider import Provider
 from tests.engines.conftest import COMPLETION, PRICES, drain, soon
 from tests.standin import KEY, Fault, Standin
 from tests.standin.server import RETRY_AFTER_S, WORDS

@@ -14,7 +14,8 @@ import msgspec
 from app.core.clock import Deadline
 from app.core.errors import EngineDown
 from app.core.ids import stable_hash
-from app.core.ports import Completion, EngineStatus, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
+from app.core.ports import EngineStatus
+from app.core.words import Completion, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines.authored import grammar
 from app.engines.authored.phrases import slots_of, tags_of
 from app.world.claims import sentences

@@ -8,7 +8,8 @@ from app.core.clock import Clock
 from app.core.ladder import Watcher
 from app.core.messages import Event
 from app.core.module import Binary, Handler, Module, Scope
-from app.core.ports import Journal, Log, Network, Words
+from app.core.ports import Journal, Log, Network
+from app.core.words import Words
 from app.modules.behavior import messages, raw
 from app.modules.behavior.brains import RUNGS
 from app.modules.behavior.feedback import Feedbacks

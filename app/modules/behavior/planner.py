@@ -20,7 +20,8 @@ from app.core.clock import Clock, Deadline
 from app.core.errors import EngineDown, Error, Refused
 from app.core.ladder import Ladder, Rung, Watcher
 from app.core.messages import Change
-from app.core.ports import Bill, Completion, Journal, Log, Words, WordsDelta, WordsEnd
+from app.core.ports import Journal, Log
+from app.core.words import Bill, Completion, Words, WordsDelta, WordsEnd
 from app.modules.behavior import plans
 from app.modules.behavior.considerations import Rules
 from app.modules.behavior.nudges import Nudges

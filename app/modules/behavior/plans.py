@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import EngineDown
-from app.core.ports import Part
+from app.core.words import Part
 from app.modules.behavior import logic
 from app.modules.behavior.considerations import Rules
 from app.modules.behavior.schema import F32, NONE, U8, Schema

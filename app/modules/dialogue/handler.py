@@ -17,7 +17,8 @@ from app.core.ids import new_id, stable_hash
 from app.core.ladder import Ladder, Rung, Watcher
 from app.core.messages import Change, digest
 from app.core.module import Call
-from app.core.ports import Bill, Completion, Journal, Words
+from app.core.ports import Journal
+from app.core.words import Bill, Completion, Words
 from app.modules.dialogue import logic, messages, scenes
 from app.modules.dialogue.bills import Bills, used
 from app.modules.dialogue.book import Book, Dialogue

@@ -16,7 +16,7 @@ from string import Template
 import msgspec
 
 from app.core.ids import stable_hash
-from app.core.ports import Part
+from app.core.words import Part
 from app.modules.dialogue.messages import Cut, Emotion
 from app.world.entities import Npc, Value
 from app.world.gate import Proposed, check_proposal

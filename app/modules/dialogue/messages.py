@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from app.core.messages import Chunk, ModelText, Reply, Request
-from app.core.ports import Part
+from app.core.words import Part
 from app.world.entities import Id, Name, Value
 
 Utterance = Annotated[str, msgspec.Meta(max_length=1_000)]

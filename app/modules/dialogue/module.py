@@ -7,7 +7,8 @@ from typing import Any
 from app.core.clock import Clock
 from app.core.ladder import Watcher
 from app.core.module import Handler, Module, Scope
-from app.core.ports import Journal, Words
+from app.core.ports import Journal
+from app.core.words import Words
 from app.modules.dialogue import intents, logic, messages
 from app.modules.dialogue.book import Book
 from app.modules.dialogue.handler import RUNGS, DialogueHandler, Sources

@@ -17,7 +17,7 @@ from app.core.clock import Clock, Deadline
 from app.core.errors import DeadlineExceeded, EngineDown, Unavailable
 from app.core.ids import new_id, stable_hash
 from app.core.module import Call
-from app.core.ports import Bill, Completion, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
+from app.core.words import Bill, Completion, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.modules.dialogue.book import Dialogue
 from app.modules.dialogue.logic import Compiled
 from app.modules.dialogue.messages import ClaimMade, Cut, Proposal, Ruling, Spoken, Tokens

@@ -7,9 +7,9 @@ from pathlib import Path
 from app.cli.prove.background import Background
 from app.cli.prove.words_server import LINE, WordsServer
 from app.core.clock import Deadline, SystemClock
-from app.core.ports import Completion, Part, WordsDelta, WordsEnd
+from app.core.words import Completion, Part, WordsDelta, WordsEnd
 from app.engines import prices
-from app.engines.openai import open_openai
+from app.engines.providers.openai import open_openai
 
 ROOT = Path(__file__).resolve().parents[3]
 

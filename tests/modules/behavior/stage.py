@@ -15,7 +15,8 @@ from app.core.errors import EngineDown
 from app.core.ladder import Watcher
 from app.core.messages import Chunk, Reply, Request
 from app.core.module import Call, Module
-from app.core.ports import After, Arrays, EngineStatus, Network, Words
+from app.core.ports import After, Arrays, EngineStatus, Network
+from app.core.words import Words
 from app.modules.behavior import messages, module, schema
 from app.modules.behavior.brains import RUNGS
 from app.modules.behavior.settings import Settings

@@ -14,7 +14,8 @@ import pytest
 
 from app.core.clock import Deadline
 from app.core.errors import EngineDown, OverBudget
-from app.core.ports import Completion, EngineStatus, Spent, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
+from app.core.ports import EngineStatus
+from app.core.words import Completion, Spent, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.modules.behavior import considerations, messages, plans
 from app.modules.behavior.settings import PlannerSettings, Settings
 from app.modules.behavior.situations import Grades

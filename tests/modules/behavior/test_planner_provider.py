@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.core.clock import SystemClock
-from app.engines.orchestrator import Orchestrator
+from app.engines.orchestration.orchestrator import Orchestrator
 from tests.engines.conftest import open_at
 from tests.modules.behavior.stage import Watch, stage
 from tests.modules.behavior.test_planner import alike, ended, planned, quick, tick, until

@@ -8,9 +8,9 @@ import pytest
 
 from app.core.clock import SystemClock
 from app.core.errors import Overloaded
-from app.core.ports import Completion, Usage
 from app.core.spending import Amount
-from app.engines.orchestrator import Orchestrator
+from app.core.words import Completion, Usage
+from app.engines.orchestration.orchestrator import Orchestrator
 from app.modules.dialogue.settings import Settings
 from app.stores.embedded.budgets import EmbeddedBudgets
 from app.stores.usage import spent

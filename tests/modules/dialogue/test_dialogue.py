@@ -12,8 +12,8 @@ import pytest
 
 from app.core.clock import Deadline, SystemClock
 from app.core.errors import Conflict, Invalid, NotFound, StoreDown
-from app.core.ports import Completion, WordsEvent
-from app.engines.orchestrator import Orchestrator
+from app.core.words import Completion, WordsEvent
+from app.engines.orchestration.orchestrator import Orchestrator
 from app.modules.dialogue import messages
 from app.modules.dialogue.settings import Settings
 from app.world import reducers

@@ -7,7 +7,7 @@ import re
 import msgspec
 import pytest
 
-from app.core.ports import Completion
+from app.core.words import Completion
 from app.modules.dialogue import messages
 from app.world.events import Happened, ProposalOffered, RelationChanged
 from tests.modules.dialogue.attacks import ATTACKS

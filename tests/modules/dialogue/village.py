@@ -11,16 +11,8 @@ from app.core.clock import Clock, Deadline, SystemClock
 from app.core.errors import EngineDown
 from app.core.messages import Chunk
 from app.core.module import Call, Module
-from app.core.ports import (
-    Completion,
-    EngineStatus,
-    Usage,
-    Words,
-    WordsDelta,
-    WordsEnd,
-    WordsEvent,
-    WordsStart,
-)
+from app.core.ports import EngineStatus
+from app.core.words import Completion, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines.authored import open_authored
 from app.modules.dialogue import messages
 from app.modules.dialogue.module import build

@@ -14,11 +14,11 @@ import msgspec
 
 from app.core.errors import EngineDown
 from app.core.outbound import Outbound
-from app.core.ports import Completion, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
+from app.core.words import Completion, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines import wire
 from app.engines.outbound import OUTBOUND, provider_client
 from app.engines.prices import Prices
-from app.engines.provider import Provider, Reason, Response
+from app.engines.providers.provider import Provider, Reason, Response
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic

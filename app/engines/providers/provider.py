@@ -15,7 +15,8 @@ import msgspec
 
 from app.core.clock import Deadline
 from app.core.errors import DeadlineExceeded, EngineDown
-from app.core.ports import Completion, EngineStatus, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
+from app.core.ports import EngineStatus
+from app.core.words import Completion, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines import wire
 from app.engines.prices import Prices
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from app.core.outbound import Outbound
-from app.engines.openai import ChatCompletions
 from app.engines.outbound import OUTBOUND, provider_client
 from app.engines.prices import Prices
+from app.engines.providers.openai import ChatCompletions
 
 
 def open_azure(

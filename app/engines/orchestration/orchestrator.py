@@ -19,20 +19,10 @@ import msgspec
 from app.core.clock import Clock, Deadline
 from app.core.errors import Broken, DeadlineExceeded, EngineDown, NotPermitted, OverBudget, Unavailable
 from app.core.ladder import Watcher
-from app.core.ports import (
-    Completion,
-    EngineStatus,
-    Part,
-    Spent,
-    Usage,
-    Words,
-    WordsDelta,
-    WordsEnd,
-    WordsEvent,
-    WordsStart,
-)
+from app.core.ports import EngineStatus
 from app.core.spending import Amount, Budgets, Reservation, Spender
 from app.core.tenants import NoRules, Rules, may_write
+from app.core.words import Completion, Part, Spent, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines.wire import within
 from app.world.scene import Scene
 
