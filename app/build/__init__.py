@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from app.build import replicas
 from app.build.access import Access, open_access
 from app.build.audit import NotingBudgets, note_start, open_trail
-from app.build.engines import Engines, open_network, open_on_gpu, open_words
+from app.build.engines import Engines
+from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
+from app.build.words import open_words
 from app.control.audit import HOST, Trail
 from app.control.auth import Authority
 from app.control.privacy import Privacy
@@ -39,17 +39,6 @@ from app.edge.limits import Limits
 from app.edge.router import Router
 from app.edge.sessions import Sessions
 from app.edge.visits import Visits
-from app.modules.behavior import module as behavior_module
-from app.modules.behavior.recorder import open_recorder
-from app.modules.behavior.settings import Settings as BehaviorSettings
-from app.modules.dialogue import module as dialogue_module
-from app.modules.dialogue.settings import Settings as DialogueSettings
-from app.modules.pathfinding import module as pathfinding_module
-from app.modules.pathfinding.settings import Settings as PathfindingSettings
-from app.modules.quests import module as quests_module
-from app.modules.quests.settings import Settings as QuestsSettings
-from app.modules.world import module as world_module
-from app.modules.world.settings import Settings as WorldSettings
 from app.stores import failpoints, repositories
 from app.stores.checkpoints import Checkpoints
 from app.stores.database import Database, open_database
@@ -70,16 +59,10 @@ from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
 from app.world.state import World, Worlds
 
+__all__ = ["MODULE_SETTINGS", "ROOT", "Innkeeper", "build"]
+
 ROOT = Path(__file__).resolve().parents[2]
 """Where profiles, models and migrations lie: beside the package."""
-
-MODULE_SETTINGS: Mapping[str, type[msgspec.Struct]] = {
-    "world": WorldSettings,
-    "behavior": BehaviorSettings,
-    "pathfinding": PathfindingSettings,
-    "dialogue": DialogueSettings,
-    "quests": QuestsSettings,
-}
 
 
 @dataclass(slots=True)
@@ -303,46 +286,21 @@ async def build(
         budgets=NotingBudgets(shared.budgets, repeats),
         rules=tenants,
     )
-    policy = open_network("policy", profile, engines, root=root)
     closers.append(engines.close)
 
     # Modules
-    settings = profile.modules
-    modules = (
-        world_module.build(settings=settings["world"], worlds=worlds, journal=journal, maker=journal),
-        behavior_module.build(
-            settings=settings["behavior"],
-            worlds=worlds,
-            journal=journal,
-            clock=clock,
-            watcher=watch,
-            policy=policy,
-            words=words,
-            log=log,
-            rungs=profile.ladder["behavior"],
-            recorder=open_recorder(settings["behavior"].recording, folder, clock=clock, log=log),
-        ),
-        pathfinding_module.build(
-            settings=settings["pathfinding"],
-            worlds=worlds,
-            journal=journal,
-            history=journal,
-            danger=open_network("danger", profile, engines, root=root),
-            fields=open_on_gpu("fields", profile, engines, root=root),
-            clock=clock,
-            log=log,
-        ),
-        dialogue_module.build(
-            settings=settings["dialogue"],
-            worlds=worlds,
-            journal=journal,
-            clock=clock,
-            watcher=watch,
-            words=words,
-            authored=authored,
-            rungs=profile.ladder["dialogue"],
-        ),
-        quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),
+    modules = build_modules(
+        profile,
+        engines,
+        root=root,
+        folder=folder,
+        worlds=worlds,
+        journal=journal,
+        clock=clock,
+        watch=watch,
+        words=words,
+        authored=authored,
+        log=log,
     )
     for module in modules:
         if module.observe is not None:

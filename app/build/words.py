@@ -1,0 +1,144 @@
+"""Opens what writes: the providers that have a key or a file, the orchestrator over them, and the authored lines.
+
+It reads keys from the environment and imports each vendor's code only when the profile names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.build.engines import Engines
+from app.core.clock import Clock
+from app.core.engines import Anthropic, Authored, Azure, Llama, OpenAI, Orchestrator
+from app.core.errors import EngineDown, Invalid
+from app.core.profile import Profile
+from app.core.spending import Budgets
+from app.core.tenants import Rules
+from app.core.words import Words
+from app.engines import prices
+from app.telemetry.metrics import RungWatch
+
+
+def open_words(
+    profile: Profile,
+    engines: Engines,
+    *,
+    root: Path,
+    clock: Clock,
+    watch: RungWatch,
+    environment: Mapping[str, str],
+    budgets: Budgets,
+    rules: Rules,
+) -> tuple[Words | None, Words]:
+    """The orchestrator over every provider that has a key or a file (None without any), and the authored engine."""
+    from app.engines.authored.engine import open_authored
+
+    language = next((spec.language for spec in profile.engines.values() if isinstance(spec, Authored)), "en")
+    authored = engines.add(open_authored(language=language))
+    chosen = profile.engines.get("words")
+    if not isinstance(chosen, Orchestrator):
+        return None, authored
+    found = [_open_provider(name, profile, engines, root=root, environment=environment) for name in chosen.providers]
+    providers = [provider for provider in found if provider is not None]
+    if not providers:
+        return None, authored
+    from app.engines.orchestration.orchestrator import Limits
+    from app.engines.orchestration.orchestrator import Orchestrator as WordsOrchestrator
+
+    limits = {
+        name: Limits(first_token_ms=spec.first_token_ms, gap_ms=spec.gap_ms, total_ms=spec.total_ms)
+        for name, spec in profile.engines.items()
+        if isinstance(spec, OpenAI | Azure | Anthropic | Llama)
+    }
+    regions = {
+        name: spec.region for name, spec in profile.engines.items() if isinstance(spec, OpenAI | Azure | Anthropic)
+    }
+    orchestrator = WordsOrchestrator(
+        providers, clock=clock, watcher=watch, limits=limits, budgets=budgets, rules=rules, regions=regions
+    )
+    return engines.add(orchestrator), authored
+
+
+def _open_provider(
+    name: str, profile: Profile, engines: Engines, *, root: Path, environment: Mapping[str, str]
+) -> Words | None:
+    """One provider; without its key, its file or its package it is left out, visibly."""
+    spec = profile.engines.get(name)
+    if isinstance(spec, Llama):
+        return _open_llama(name, spec, engines)
+    if not isinstance(spec, OpenAI | Azure | Anthropic):
+        raise Invalid(f"engines.words.providers names {name!r}", hint=f"name an engine table such as {'openai'!r}")
+    key = environment.get(spec.key_env, "")
+    kind = type(spec).__name__.lower()
+    if not key:
+        engines.lack(name, kind, f"no key in {spec.key_env}", f"export {spec.key_env}=…")
+        return None
+    table = prices.load(root / "models" / "prices.toml")
+    try:
+        match spec:
+            case OpenAI():
+                from app.engines.providers.openai import open_openai
+
+                return engines.add(
+                    open_openai(
+                        name=name,
+                        model=spec.model,
+                        key=key,
+                        base_url=spec.base_url,
+                        prices=table,
+                        outbound=profile.outbound,
+                    )
+                )
+            case Azure():
+                from app.engines.providers.azure import open_azure
+
+                endpoint = environment.get(spec.endpoint_env, "")
+                if not endpoint:
+                    engines.lack(name, kind, f"no address in {spec.endpoint_env}", f"export {spec.endpoint_env}=…")
+                    return None
+                return engines.add(
+                    open_azure(
+                        name=name,
+                        endpoint=endpoint,
+                        deployment=spec.deployment,
+                        api_version=spec.api_version,
+                        key=key,
+                        prices=table,
+                        outbound=profile.outbound,
+                    )
+                )
+            case Anthropic():
+                from app.engines.providers.anthropic import open_anthropic
+
+                return engines.add(
+                    open_anthropic(
+                        name=name,
+                        model=spec.model,
+                        key=key,
+                        base_url=spec.base_url,
+                        prices=table,
+                        outbound=profile.outbound,
+                    )
+                )
+    except ModuleNotFoundError as error:
+        engines.lack(name, kind, f"the package {error.name!r} is not installed", "uv sync --extra cloud")
+        return None
+
+
+def _open_llama(name: str, spec: Llama, engines: Engines) -> Words | None:
+    """The model on this machine; it is loaded with its first line."""
+    if not spec.file:
+        engines.lack(name, "llama", "no GGUF file", f"export INNKEEPER__ENGINES__{name.upper()}__FILE=…")
+        return None
+    try:
+        from app.engines.gguf import Bounds
+        from app.engines.llama import open_llama
+
+        bounds = Bounds(spec.context_tokens_max, spec.gpu_layers_max, spec.threads_max)
+        return engines.add(open_llama(name=name, file=spec.file, bounds=bounds))
+    except ModuleNotFoundError as error:
+        engines.lack(name, "llama", f"the package {error.name!r} is not installed", "uv sync --extra llama", asked=True)
+    except EngineDown as error:
+        engines.lack(name, "llama", error.message, error.hint, asked=True)
+    return None
