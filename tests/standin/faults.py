@@ -5,6 +5,7 @@ It knows what an answer looks like under each fault, streamed and whole. It does
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Literal
@@ -45,6 +46,7 @@ async def events(speaker: Speaker, fault: Fault) -> AsyncIterator[bytes]:
     for piece in pieces[:EARLY_WORDS] if fault in EARLY else pieces:
         yield speaker.piece(piece)
     while fault == "endless":
+        await asyncio.sleep(0)
         yield speaker.piece(DRONE)
     if fault == "broken_json":
         yield speaker.unreadable
