@@ -97,8 +97,8 @@ class Messages(Provider):
         super().__init__(transport, path, name=name, kind="anthropic", model=model)
         self._geo = inference_geo
 
-    def reader(self) -> Reader:
-        return _Reader(self.name, self._model)
+    def reader(self, completion: Completion) -> Reader:
+        return _Reader(self.name, self._model, answers=completion.schema is not None)
 
     def body(self, completion: Completion) -> Body:
         """The request; a completion of no tokens at all fills the vendor's cache and writes nothing."""
@@ -145,8 +145,8 @@ class Messages(Provider):
 class _Reader(Reader):
     """Events until message_stop."""
 
-    def __init__(self, engine: str, model: Model) -> None:
-        super().__init__(engine, model)
+    def __init__(self, engine: str, model: Model, *, answers: bool) -> None:
+        super().__init__(engine, model, answers=answers)
         self._served = ""
         self._stop = ""
         self._start = _Usage()

@@ -87,8 +87,8 @@ class ChatCompletions(Provider):
         self._asked = asked or model.name
         self._keyed = keyed
 
-    def reader(self) -> Reader:
-        return _Reader(self.name, self._model)
+    def reader(self, completion: Completion) -> Reader:
+        return _Reader(self.name, self._model, answers=completion.schema is not None)
 
     def body(self, completion: Completion) -> Body:
         takes = self.takes
@@ -117,8 +117,8 @@ class ChatCompletions(Provider):
 class _Reader(Reader):
     """Chunks until [DONE]."""
 
-    def __init__(self, engine: str, model: Model) -> None:
-        super().__init__(engine, model)
+    def __init__(self, engine: str, model: Model, *, answers: bool) -> None:
+        super().__init__(engine, model, answers=answers)
         self._served = ""
         self._finish = ""
         self._refused = False

@@ -30,6 +30,7 @@ Body = dict[str, Any]
 """A request as JSON: what a vendor's API reference calls its parameters."""
 ANSWER = "answer"
 """The tool whose arguments are the answer, for a model that is held to a schema in no other way."""
+ANSWERED = -1
 NOTHING: tuple[WordsEvent, ...] = ()
 
 _encode = msgspec.json.Encoder().encode
@@ -56,13 +57,17 @@ class Model:
 class Reader(ABC):
     """One answer as it is read: what was said so far, and whether it is whole."""
 
-    def __init__(self, engine: str, model: Model) -> None:
+    def __init__(self, engine: str, model: Model, *, answers: bool) -> None:
         self.engine = engine
         self.model = model
+        self._answers = answers
+        """A call of ANSWER is the answer: the model was held to a schema by it."""
         self.ended = False
         """The provider said that nothing more comes."""
-        self._answers: set[int] = set()
-        self._called = False
+        self._calls: list[str] = []
+        """The id of each call, in the order in which they began."""
+        self._rows: dict[int, int] = {}
+        """The provider's index of a call to its place among the calls; ANSWERED for the one that is the answer."""
 
     @abstractmethod
     def take(self, data: bytes) -> Iterable[WordsEvent]:
@@ -73,19 +78,25 @@ class Reader(ABC):
         """The end with its price; raises EngineDown where the provider gave no finish or no usage."""
 
     def called(self, index: int, *, id: str, name: str, arguments: str) -> tuple[WordsEvent, ...]:
-        """A piece of a call; one of the tool that stands for the answer is text."""
-        if name == ANSWER:
-            self._answers.add(index)
-        if index in self._answers:
+        """A piece of a call; one of the tool that stands for the answer is text.
+
+        Calls are counted from 0 in the order in which they begin: some servers give all of them the same index.
+        """
+        if self._answers and name == ANSWER:
+            self._rows[index] = ANSWERED
+        elif index not in self._rows or (id and id != self._calls[self._rows[index]]):
+            self._rows[index] = len(self._calls)
+            self._calls.append(id)
+        row = self._rows[index]
+        if row == ANSWERED:
             return (WordsDelta(text=arguments),) if arguments else NOTHING
-        self._called = True
-        return (WordsToolDelta(index=index, id=id, name=name, arguments=arguments),)
+        return (WordsToolDelta(index=row, id=id, name=name, arguments=arguments),)
 
     def reason(self, said: Reason) -> Reason:
         """The finish that the provider said; a call of the tool that stands for the answer alone is none."""
-        if said == "tools" and not self._called:
+        if said == "tools" and not self._calls:
             return "stop"
-        return "tools" if said == "stop" and self._called else said
+        return "tools" if said == "stop" and self._calls else said
 
     def failed(self, fault: Fault | None) -> EngineDown:
         """The error for an answer that ended with one."""
@@ -138,8 +149,8 @@ class Provider(ABC):
         """The request that is sent."""
 
     @abstractmethod
-    def reader(self) -> Reader:
-        """What reads one answer."""
+    def reader(self, completion: Completion) -> Reader:
+        """What reads the answer to one completion."""
 
     def status(self) -> EngineStatus:
         state: Literal["ready", "degraded"] = "degraded" if self._trouble else "ready"
@@ -183,7 +194,7 @@ class Provider(ABC):
         """What the answer says, under the bound of its length."""
         if not answer.content_type.lower().startswith("text/event-stream"):
             raise EngineDown(f"{self.name} answered {answer.content_type[:60]!r}, not a stream", failure="incomplete")
-        reader, events, left = self.reader(), Events(), wire.written_max(completion)
+        reader, events, left = self.reader(completion), Events(), wire.written_max(completion)
         while piece := await answer.read():
             for data in events.feed(piece):
                 for event in reader.take(data):

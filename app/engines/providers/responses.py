@@ -81,8 +81,8 @@ class Responses(Provider):
         self._asked = asked or model.name
         self._keyed = keyed
 
-    def reader(self) -> Reader:
-        return _Reader(self.name, self._model)
+    def reader(self, completion: Completion) -> Reader:
+        return _Reader(self.name, self._model, answers=completion.schema is not None)
 
     def body(self, completion: Completion) -> Body:
         takes = self.takes
@@ -113,8 +113,8 @@ class Responses(Provider):
 class _Reader(Reader):
     """Events until the response is completed, incomplete or failed."""
 
-    def __init__(self, engine: str, model: Model) -> None:
-        super().__init__(engine, model)
+    def __init__(self, engine: str, model: Model, *, answers: bool) -> None:
+        super().__init__(engine, model, answers=answers)
         self._served = ""
         self._refused = False
         self._last: _Response | None = None

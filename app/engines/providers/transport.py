@@ -88,11 +88,13 @@ class Transport:
         try:
             async with asyncio.timeout(deadline.left_s()):
                 response = await self._open().post(url, data=body, headers=self._headers, allow_redirects=False)
+                good = False
                 try:
                     await self._check(response)
-                except BaseException:
-                    response.close()
-                    raise
+                    good = True
+                finally:
+                    if not good:
+                        response.close()
         except aiohttp.ConnectionTimeoutError as error:
             raise self._unreached("its address does not answer") from error
         except TimeoutError as error:
