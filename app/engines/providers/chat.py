@@ -148,10 +148,10 @@ class _Reader(Reader):
             if delta.refusal:
                 self._refused = True
             if delta.tool_calls:
-                said += self._calls(delta.tool_calls)
+                said += self._asked(delta.tool_calls)
         return said
 
-    def _calls(self, calls: tuple[_Call, ...]) -> tuple[WordsEvent, ...]:
+    def _asked(self, calls: tuple[_Call, ...]) -> tuple[WordsEvent, ...]:
         said: tuple[WordsEvent, ...] = NOTHING
         for call in calls:
             function = call.function or _Function()
