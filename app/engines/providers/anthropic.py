@@ -105,7 +105,7 @@ class Messages(Provider):
         takes = self.takes
         body: Body = {
             "model": self.model,
-            "max_tokens": takes.output_tokens(completion.output_tokens_max),
+            "max_tokens": takes.output_tokens(completion.output_tokens_max, completion.sampling),
             "messages": _messages(completion, prefill=takes.prefill),
             "stream": True,
         }

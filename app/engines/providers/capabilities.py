@@ -22,6 +22,10 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """The words of both vendors for how much a model thinks, from the least."""
 
 
+THINKING_TOKENS_MAX = 4_096
+"""Room beside the line for a model that is asked to think more than the least."""
+
+
 class Capability(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model; `model` also stands for its dated snapshots. Counts of 0 are unknown."""
 
@@ -55,9 +59,12 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Whether temperature, top_p and stops may be sent beside this effort."""
         return self.sampling == "always" or (self.sampling == "unthinking" and effort == "none")
 
-    def output_tokens(self, asked: int) -> int:
+    def output_tokens(self, asked: int, sampling: Sampling) -> int:
         """The limit to send for a line of `asked` tokens: with room to think, and no more than the model writes."""
-        limit = asked + (self.thinking_tokens_max if asked else 0)
+        room = self.thinking_tokens_max
+        if self.effort_of(sampling) != self.effort:
+            room = max(room, THINKING_TOKENS_MAX)
+        limit = asked + (room if asked else 0)
         return min(limit, self.output_tokens_max) if self.output_tokens_max else limit
 
 

@@ -98,7 +98,7 @@ class ChatCompletions(Provider):
             "messages": _messages(completion, described=takes.schema == "object"),
             "stream": True,
             "stream_options": {"include_usage": True},
-            self._token_field: takes.output_tokens(completion.output_tokens_max),
+            self._token_field: takes.output_tokens(completion.output_tokens_max, completion.sampling),
         }
         if effort:
             body["reasoning_effort"] = effort

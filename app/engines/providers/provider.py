@@ -160,7 +160,7 @@ class Provider(ABC):
 
     def most(self, completion: Completion) -> Usage:
         """The most that a call can cost, whether asked model or served one, and written to their cache or not."""
-        tokens_out = self.takes.output_tokens(completion.output_tokens_max)
+        tokens_out = self.takes.output_tokens(completion.output_tokens_max, completion.sampling)
         most = Usage(tokens_in=wire.tokens_most(completion), tokens_out=tokens_out)
         costs = [
             self._model.price(model).cost_nano_usd(most, cache_written=written)

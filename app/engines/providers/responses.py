@@ -87,12 +87,15 @@ class Responses(Provider):
     def body(self, completion: Completion) -> Body:
         takes = self.takes
         effort = takes.effort_of(completion.sampling)
+        limit = takes.output_tokens(completion.output_tokens_max, completion.sampling)
         body: Body = {
             "model": self._asked,
             "input": _items(completion, described=takes.schema == "object"),
             "stream": True,
             "store": False,
-            "max_output_tokens": max(OUTPUT_TOKENS_MIN, takes.output_tokens(completion.output_tokens_max)),
+            "max_output_tokens": max(
+                OUTPUT_TOKENS_MIN, takes.output_tokens(completion.output_tokens_max, completion.sampling)
+            ),
         }
         if not completion.turns:
             body["instructions"] = wire.render(completion.parts).head
