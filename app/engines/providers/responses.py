@@ -93,9 +93,7 @@ class Responses(Provider):
             "input": _items(completion, described=takes.schema == "object"),
             "stream": True,
             "store": False,
-            "max_output_tokens": max(
-                OUTPUT_TOKENS_MIN, takes.output_tokens(completion.output_tokens_max, completion.sampling)
-            ),
+            "max_output_tokens": max(OUTPUT_TOKENS_MIN, limit),
         }
         if not completion.turns:
             body["instructions"] = wire.render(completion.parts).head
