@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.build.engines import Engines
+from app.build.providers import open_cloud
 from app.core.clock import Clock
 from app.core.engines import Anthropic, Authored, Azure, Llama, OpenAI, Orchestrator
 from app.core.errors import EngineDown, Invalid
@@ -16,7 +17,6 @@ from app.core.profile import Profile
 from app.core.spending import Budgets
 from app.core.tenants import Rules
 from app.core.words import Words
-from app.engines import prices
 from app.telemetry.metrics import RungWatch
 
 
@@ -52,7 +52,7 @@ def open_words(
         if isinstance(spec, OpenAI | Azure | Anthropic | Llama)
     }
     regions = {
-        name: spec.region for name, spec in profile.engines.items() if isinstance(spec, OpenAI | Azure | Anthropic)
+        name: spec.kept_in for name, spec in profile.engines.items() if isinstance(spec, OpenAI | Azure | Anthropic)
     }
     orchestrator = WordsOrchestrator(
         providers, clock=clock, watcher=watch, limits=limits, budgets=budgets, rules=rules, regions=regions
@@ -69,61 +69,7 @@ def _open_provider(
         return _open_llama(name, spec, engines)
     if not isinstance(spec, OpenAI | Azure | Anthropic):
         raise Invalid(f"engines.words.providers names {name!r}", hint=f"name an engine table such as {'openai'!r}")
-    key = environment.get(spec.key_env, "")
-    kind = type(spec).__name__.lower()
-    if not key:
-        engines.lack(name, kind, f"no key in {spec.key_env}", f"export {spec.key_env}=…")
-        return None
-    table = prices.load(root / "models" / "prices.toml")
-    try:
-        match spec:
-            case OpenAI():
-                from app.engines.providers.openai import open_openai
-
-                return engines.add(
-                    open_openai(
-                        name=name,
-                        model=spec.model,
-                        key=key,
-                        base_url=spec.base_url,
-                        prices=table,
-                        outbound=profile.outbound,
-                    )
-                )
-            case Azure():
-                from app.engines.providers.azure import open_azure
-
-                endpoint = environment.get(spec.endpoint_env, "")
-                if not endpoint:
-                    engines.lack(name, kind, f"no address in {spec.endpoint_env}", f"export {spec.endpoint_env}=…")
-                    return None
-                return engines.add(
-                    open_azure(
-                        name=name,
-                        endpoint=endpoint,
-                        deployment=spec.deployment,
-                        api_version=spec.api_version,
-                        key=key,
-                        prices=table,
-                        outbound=profile.outbound,
-                    )
-                )
-            case Anthropic():
-                from app.engines.providers.anthropic import open_anthropic
-
-                return engines.add(
-                    open_anthropic(
-                        name=name,
-                        model=spec.model,
-                        key=key,
-                        base_url=spec.base_url,
-                        prices=table,
-                        outbound=profile.outbound,
-                    )
-                )
-    except ModuleNotFoundError as error:
-        engines.lack(name, kind, f"the package {error.name!r} is not installed", "uv sync --extra cloud")
-        return None
+    return open_cloud(name, spec, engines, root=root, environment=environment, outbound=profile.outbound)
 
 
 def _open_llama(name: str, spec: Llama, engines: Engines) -> Words | None:

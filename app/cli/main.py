@@ -31,6 +31,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "behavior": ("app.cli.behavior:behavior", "Show or check what NPCs see and may want."),
     "train": ("app.cli.train:train", "Teach a policy on this machine."),
     "models": ("app.cli.models:models", "Make networks smaller and quicker, list and check them."),
+    "prices": ("app.cli.prices:prices", "Make and check what models cost and what they take."),
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from app.core.section import Section
 
 
@@ -34,31 +36,63 @@ class Onnx(Engine, frozen=True, kw_only=True, tag="onnx"):
     """Where engines that TensorRT built are kept, relative to the working directory; empty builds them anew."""
 
 
+class Rate(Section, frozen=True, kw_only=True):
+    """What an operator pays for a model, in US dollars per million tokens, instead of what models/prices.toml says."""
+
+    input_usd: float
+    output_usd: float
+    cached_input_usd: float | None = None
+    """None costs as input, and so below."""
+    cache_write_usd: float | None = None
+
+
 class OpenAI(Engine, frozen=True, kw_only=True, tag="openai"):
-    """OpenAI's API, or any server that speaks it at `base_url`."""
+    """OpenAI's API, or any server that speaks it at `base_url`: vLLM, Ollama, LM Studio."""
 
     model: str
+    api: Literal["chat", "responses"] = "chat"
+    """Chat Completions, which every compatible server speaks, or Responses."""
     key_env: str = "OPENAI_API_KEY"
+    """Empty for a server at `base_url` that takes no key; its words cost nothing unless `price` says so."""
     base_url: str = ""
+    token_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"  # noqa: S105  # no secret
+    """What the server calls the limit of its answer; older ones know `max_tokens` alone."""
+    data_residency: Literal["", "global", "us", "eu", "ae", "au", "in", "jp"] = ""
+    """Which of OpenAI's own regional addresses is called; most models cost a tenth more there."""
+    price: Rate | None = None
     region: str = ""
-    """Where its words are kept, such as `eu`, for tenants that name regions."""
+    """Where its words are kept, such as `eu`, for tenants that name regions; empty is what `data_residency` says."""
     first_token_ms: int = 4_000
     gap_ms: int = 800
     """A stream that pauses longer has failed: the player hears the NPC fall silent in mid-line."""
     total_ms: int = 30_000
+
+    @property
+    def kept_in(self) -> str:
+        """Where its words are kept; empty where nobody says."""
+        return self.region or self.data_residency.replace("global", "")
 
 
 class Azure(Engine, frozen=True, kw_only=True, tag="azure"):
     """Azure OpenAI; without an endpoint or key it is left out."""
 
     deployment: str
+    model: str = ""
+    """What is deployed, for its price and what it takes, where the deployment has another name."""
+    api: Literal["chat", "responses"] = "chat"
     endpoint_env: str = "AZURE_OPENAI_ENDPOINT"
     key_env: str = "AZURE_OPENAI_API_KEY"
     api_version: str = "2026-06-01"
+    price: Rate | None = None
     region: str = ""
     first_token_ms: int = 4_000
     gap_ms: int = 800
     total_ms: int = 30_000
+
+    @property
+    def kept_in(self) -> str:
+        """Where its words are kept; empty where nobody says."""
+        return self.region
 
 
 class Anthropic(Engine, frozen=True, kw_only=True, tag="anthropic"):
@@ -67,11 +101,19 @@ class Anthropic(Engine, frozen=True, kw_only=True, tag="anthropic"):
     model: str
     key_env: str = "ANTHROPIC_API_KEY"
     base_url: str = ""
+    inference_geo: str = ""
+    """Where the vendor computes, such as `us`; empty is what its workspace says. Most cost a tenth more there."""
+    price: Rate | None = None
     region: str = ""
-    """Where its words are kept, such as `eu`, for tenants that name regions."""
+    """Where its words are kept, such as `eu`, for tenants that name regions; empty is what `inference_geo` says."""
     first_token_ms: int = 4_000
     gap_ms: int = 800
     total_ms: int = 30_000
+
+    @property
+    def kept_in(self) -> str:
+        """Where its words are kept; empty where nobody says."""
+        return self.region or self.inference_geo.replace("global", "")
 
 
 class Llama(Engine, frozen=True, kw_only=True, tag="llama"):

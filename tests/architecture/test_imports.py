@@ -16,6 +16,7 @@ HEAVY = (
     "llama_cpp",
     "openai",
     "anthropic",
+    "aiohttp",
     "numba",
     "alembic",
     "matplotlib",
