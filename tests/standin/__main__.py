@@ -16,11 +16,11 @@ from contextlib import AsyncExitStack
 
 from tests.standin import connection as http
 from tests.standin.connection import Arrived, Connection
-from tests.standin.server import WORDS, Standin
+from tests.standin.lines import EIGHTEEN, begins_again, goes_on
+from tests.standin.server import Standin
 
-EIGHTEEN = "Well met friend. The road was kind to you I hope, for the fire is warm tonight here."
-"""Eighteen words, so eighteen pieces."""
-PRESETS = {"words": (WORDS, False), "eighteen": (EIGHTEEN, True)}
+PRESETS = {"eighteen": (begins_again(EIGHTEEN), True), "goes_on": (goes_on(EIGHTEEN), False)}
+"""What is said, and whether it is said cheaply."""
 
 
 class Orders:
@@ -55,12 +55,10 @@ class Orders:
 
 async def serve(port: int, preset: str, count: int) -> None:
     """Run until the standard input ends."""
-    text, encoded = PRESETS[preset]
+    say, encoded = PRESETS[preset]
     async with AsyncExitStack() as stack:
         standins = [
-            await stack.enter_async_context(
-                Standin(say=lambda _body: text, encoded=encoded, port=port + at if port else 0)
-            )
+            await stack.enter_async_context(Standin(say=say, encoded=encoded, port=port + at if port else 0))
             for at in range(count)
         ]
         orders = Orders(standins)
@@ -77,7 +75,7 @@ async def serve(port: int, preset: str, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.standin")
     parser.add_argument("--port", type=int, default=0, help="of the first stand-in; 0 takes any that is free")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="words", help="what they say")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="eighteen", help="what they say")
     parser.add_argument("--count", type=int, default=1, help="how many stand-ins")
     options = parser.parse_args()
     run = asyncio.run
