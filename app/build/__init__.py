@@ -10,12 +10,14 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from app.build import replicas
 from app.build.access import Access, open_access
 from app.build.audit import NotingBudgets, note_start, open_trail
+from app.build.doors import open_door_usage, open_doors
 from app.build.engines import Engines
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
@@ -31,6 +33,8 @@ from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
 from app.core.profile import Profile
+from app.core.words import Words
+from app.edge.doors.door import Doors
 from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
 from app.edge.follow import Followers
@@ -42,6 +46,7 @@ from app.edge.visits import Visits
 from app.stores import failpoints, repositories
 from app.stores.checkpoints import Checkpoints
 from app.stores.database import Database, open_database
+from app.stores.door_usage import DoorUsage
 from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.events import Stream
 from app.stores.features.opening import OpenFeatures, open_features
@@ -87,12 +92,15 @@ class Innkeeper:
     people: People
     modules: tuple[Module, ...]
     engines: Engines
+    words: Words | None
+    door_usage: DoorUsage
     router: Router
     elsewhere: Elsewhere
     feed: Feed
     followers: Followers
     sessions: Sessions
     visits: Visits
+    doors: Doors
     tenants: Tenants
     settings: SettingsFeed
     privacy: Privacy
@@ -237,9 +245,11 @@ async def build(
     replayed = await ownership.start()
     checkpoints.start()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
+    door_usage = await open_door_usage(database, profile, shared.budgets, clock, log)
+    closers.append(door_usage.close)
     for claim in await database.run(EVERY_TENANT, repositories.claims):
         usage = await replicas.usage_of(claim, worlds, database)
-        shared.budgets.know(claim.tenant, claim.world, spent(usage))
+        shared.budgets.know(claim.tenant, claim.world, chain(spent(usage), door_usage.spent(claim.tenant, claim.world)))
     features = open_features(profile, database=database, stream=stream, worlds=worlds, clock=clock, log=log)
     closers.append(features.close)
 
@@ -325,12 +335,30 @@ async def build(
         metrics=metrics,
         audit=audit,
     )
+    visits = Visits(authority)
+    doors, door_bills = open_doors(
+        profile,
+        words=words,
+        usage=door_usage,
+        journal=journal,
+        authority=authority,
+        router=router,
+        visits=visits,
+        places=ownership,
+        worlds=worlds,
+        clock=clock,
+        log=log,
+        metrics=metrics,
+    )
+    closers.append(door_bills.close)
     announcers = [module.announce for module in modules if module.announce is not None]
     feed = Feed(announcers, journal, pushes_kept_max=profile.server.pushes_kept_max)
     stream.subscribe(feed.publish)
 
     async def take(world: World) -> None:
-        shared.budgets.know(world.tenant, world.id, spent(world.state.usage))
+        shared.budgets.know(
+            world.tenant, world.id, chain(spent(world.state.usage), door_usage.spent(world.tenant, world.id))
+        )
         await feed.catch_up(world)
         stream.publish(world, ())
 
@@ -360,7 +388,7 @@ async def build(
     closers.append(Retention(database, profile.privacy, clock=clock, log=log).close)
 
     sessions = Sessions(authority, shared.cache if profile.cache.url else None)
-    obey(tenants, sessions=sessions, budgets=shared.budgets, worlds=worlds)
+    obey(tenants, sessions=sessions, budgets=shared.budgets, worlds=worlds, door_usage=door_usage)
 
     return Innkeeper(
         profile=profile,
@@ -381,12 +409,15 @@ async def build(
         people=people,
         modules=modules,
         engines=engines,
+        words=words,
+        door_usage=door_usage,
         router=router,
         elsewhere=elsewhere,
         feed=feed,
         followers=followers,
         sessions=sessions,
-        visits=Visits(authority),
+        visits=visits,
+        doors=doors,
         tenants=tenants,
         settings=settings_feed,
         privacy=privacy,

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 import msgspec
 
+from app.core.doors import Doors
 from app.core.engines import AnyEngine
 from app.core.errors import Invalid, nearest
 from app.core.outbound import Outbound
@@ -223,6 +224,7 @@ class Profile(Section, frozen=True, kw_only=True):
     features: Features
     limits: Limits
     budgets: Budgets
+    doors: Doors
     privacy: Privacy
     telemetry: Telemetry
     engines: dict[str, AnyEngine]
