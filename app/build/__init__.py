@@ -19,6 +19,7 @@ from app.build.audit import NotingBudgets, note_start, open_trail
 from app.build.engines import Engines
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
+from app.build.responses import open_responses
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
 from app.build.words import open_words
@@ -286,6 +287,18 @@ async def build(
         budgets=NotingBudgets(shared.budgets, repeats),
         rules=tenants,
     )
+    words, kept = open_responses(
+        words,
+        profile,
+        engines,
+        shared=shared.cache,
+        stream=stream,
+        tenants=tenants,
+        worlds=worlds,
+        clock=clock,
+        log=log,
+        metrics=metrics,
+    )
     closers.append(engines.close)
 
     # Modules
@@ -351,7 +364,7 @@ async def build(
         places=ownership,
         journal=journal,
         modules=modules,
-        forgets=[feed.forget],
+        forgets=[feed.forget, kept.forget],
         renew=checkpoints.renew,
         audit=audit,
         log=log,
