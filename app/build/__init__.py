@@ -21,6 +21,7 @@ from app.build.doors import open_door_usage, open_doors
 from app.build.engines import Engines
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
+from app.build.responses import open_responses
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
 from app.build.words import open_words
@@ -298,6 +299,18 @@ async def build(
         rules=tenants,
         meter=WordsMeter(log, metrics),
     )
+    words, kept = open_responses(
+        words,
+        profile,
+        engines,
+        shared=shared.cache,
+        stream=stream,
+        tenants=tenants,
+        worlds=worlds,
+        clock=clock,
+        log=log,
+        metrics=metrics,
+    )
     closers.append(engines.close)
 
     # Modules
@@ -381,7 +394,7 @@ async def build(
         places=ownership,
         journal=journal,
         modules=modules,
-        forgets=[feed.forget],
+        forgets=[feed.forget, kept.forget],
         renew=checkpoints.renew,
         audit=audit,
         log=log,

@@ -20,6 +20,7 @@ from app.core.engines import AnyEngine
 from app.core.errors import Invalid, nearest
 from app.core.outbound import Outbound
 from app.core.quotas import Budgets, Limits
+from app.core.responses import Responses, Structured
 from app.core.section import Section
 from app.core.sign_in import SignIn
 
@@ -226,6 +227,8 @@ class Profile(Section, frozen=True, kw_only=True):
     budgets: Budgets
     doors: Doors
     privacy: Privacy
+    responses: Responses
+    structured: Structured
     telemetry: Telemetry
     engines: dict[str, AnyEngine]
     ladder: dict[str, tuple[str, ...]]
