@@ -16,6 +16,7 @@ class Metrics:
         registry = CollectorRegistry()
         self._registry = registry
         self._answered_by: dict[tuple[str, str], Counter] = {}
+        self._answered_from: dict[str, Counter] = {}
         self.request_seconds = Histogram(
             "innkeeper_request_seconds",
             "Time from a request's arrival to its reply.",
@@ -31,6 +32,9 @@ class Metrics:
         )
         self.rung_down = Gauge(
             "innkeeper_rung_down", "1 while a rung is failing.", ("module", "rung"), registry=registry
+        )
+        self.responses = Counter(
+            "innkeeper_responses", "What the response cache did, by outcome.", ("outcome",), registry=registry
         )
         self.engine_degraded = Gauge(
             "innkeeper_engine_degraded",
@@ -92,6 +96,13 @@ class Metrics:
         found = self._answered_by.get((module, rung))
         if found is None:
             found = self._answered_by[module, rung] = self.rung_answers.labels(module, rung)
+        return found
+
+    def answered_from(self, outcome: str) -> Counter:
+        """`responses` of one outcome."""
+        found = self._answered_from.get(outcome)
+        if found is None:
+            found = self._answered_from[outcome] = self.responses.labels(outcome)
         return found
 
     def render(self) -> bytes:
