@@ -20,7 +20,8 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Literal
 
 import uvloop
 from gateways import matrix, sdks
@@ -34,6 +35,8 @@ NO_PEER = "the peer was left out or does not start here"
 ROOM = 3
 PARALLEL = 200
 CAP_TOKENS = 10_000
+HELD_MS = 4_000
+"""The provider holds each answer back until every call has asked for its room."""
 NANO_USD_PER_TOKEN_OUT = 1_200
 """Of the model that is asked, by models/prices.toml."""
 
@@ -71,7 +74,8 @@ async def measure_cost(report: Report, ours: Gateway, peer: Gateway | None, *, q
     )  # fmt: skip
     walls = [found.ok / found.wall_s for found in taken["innkeeper.stream"]]
     report.add("streams_per_s", statistics.median(walls), "1/s", "higher")
-    _add_ratio(report, "litellm_cpu_ratio", median_ms("innkeeper.whole"), median_ms("litellm.whole"), "lower")
+    whole, other = median_ms("innkeeper.whole"), median_ms("litellm.whole")
+    _add_ratio(report, "litellm_cpu_ratio", whole, other, "lower")
     _add_ratio(report, "litellm_stream_ratio", theirs, mine, "higher")
 
 
@@ -80,10 +84,12 @@ def _add_cost(report: Report, id: str, mine: float | None, goal: float, theirs: 
     report.add(id, mine, "ms", "lower", goal=goal, peer=peer, peer_value=theirs, why="no request ended well")
 
 
-def _add_ratio(report: Report, id: str, one: float | None, other: float | None, better: str) -> None:
-    """`one` over `other`; ours and the peer's in whichever order makes `better` true of a good server."""
-    value = one / other if one and other else None
-    report.add(id, value, "ratio", better, ratio=value, why=NO_PEER)  # type: ignore[arg-type]  # lower or higher
+def _add_ratio(
+    report: Report, id: str, over: float | None, under: float | None, better: Literal["lower", "higher"]
+) -> None:
+    """CPU of a call, one over the other: ours over the peer's, or the peer's over ours where that is what grows."""
+    value = over / under if over and under else None
+    report.add(id, value, "ratio", better, ratio=value, why=NO_PEER)
 
 
 async def measure_added(
@@ -132,28 +138,29 @@ async def measure_failover(
     )  # fmt: skip
 
 
-async def measure_faults(report: Report, *, quick: bool, peers: bool) -> None:
+async def measure_faults(report: Report, upstream: Standins, peer: Gateway | None, *, quick: bool) -> None:
     """False successes over the fault matrix, and how many cells the second provider answered."""
-    with standins("goes_on") as upstream:
-        mine = await matrix.run(lambda: innkeeper(upstream), upstream, quick=quick)
-        theirs = await matrix.run(lambda: litellm(upstream), upstream, quick=quick) if peers else None
-    assert mine is not None
+    upstream.order(preset="goes_on")
+    mine = await matrix.run(lambda: innkeeper(upstream), upstream, quick=quick)
+    theirs = await matrix.run(lambda: nullcontext(peer), upstream, quick=quick) if peer and not quick else None
+    upstream.order(preset="eighteen")
     name = "litellm" if theirs else None
     for id, verdict, goal in (("false_successes", "false", 0.0), ("faults_refused", "refused", 0.0)):
-        value, other = float(mine.count(verdict)), theirs and float(theirs.count(verdict))
+        value, other = float(mine.count(verdict)), float(theirs.count(verdict)) if theirs else None
         report.add(id, value, "cells", "lower", goal=goal, peer=name, peer_value=other)
-    report.add("fault_cells", float(len(mine.cells)), "cells", "higher", goal=float(len(mine.cells) + len(mine.unmet)))
+    met, cells = float(len(mine.cells)), float(len(mine.cells) + len(mine.unmet))
+    report.add("fault_cells", met, "cells", "higher", goal=cells)
 
 
-async def measure_overspend(report: Report) -> None:
-    """Many calls at once against a cap with room for a few."""
+async def measure_overspend(report: Report, upstream: Standins) -> None:
+    """Many calls at once against a cap with room for a few; the provider answers when all of them have come."""
     cap = int((ROOM + 0.5) * CAP_TOKENS * NANO_USD_PER_TOKEN_OUT)
-    with standins("eighteen") as upstream, innkeeper(upstream, cap_nano_usd=cap, providers=("first",)) as ours:
-        upstream.order(wait_s=1.0)
+    with innkeeper(upstream, cap_nano_usd=cap, providers=("first",), first_token_ms=4 * HELD_MS) as ours:
+        upstream.order(wait_s=HELD_MS / 1_000.0)
         before = upstream.order()["asked"][0]
-        calls = [ask(ours, stream=False, give_up_s=20.0, tokens=CAP_TOKENS) for _ in range(PARALLEL)]
+        calls = [ask(ours, stream=False, give_up_s=30.0, tokens=CAP_TOKENS) for _ in range(PARALLEL)]
         told = await asyncio.gather(*calls)
-        asked = upstream.order()["asked"][0] - before
+        asked = upstream.order(wait_s=0.0)["asked"][0] - before
     answered = sum(1 for each in told if each.status == 200)
     if not answered:
         report.add("overspend", None, "calls", "lower", goal=0.0, why=f"nothing was let through: {told[0].error}")
@@ -190,10 +197,10 @@ async def measure(report: Report) -> None:
             await measure_added(report, upstream, ours, peer, quick=quick)
             note("failover")
             await measure_failover(report, upstream, ours, peer, quick=quick)
-    note("the fault matrix")
-    await measure_faults(report, quick=quick, peers=peers)
-    note("budgets")
-    await measure_overspend(report)
+            note("the fault matrix")
+            await measure_faults(report, upstream, peer, quick=quick)
+        note("budgets")
+        await measure_overspend(report, upstream)
 
 
 def main() -> None:

@@ -64,6 +64,8 @@ kind = "orchestrator"
 providers = {providers}
 """
 PLENTY_NANO_USD = 10**15
+IDLE_SHARE = 0.1
+"""Of a core: less is called still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +122,16 @@ def standins(preset: str) -> Iterator[Standins]:
 
 @contextmanager
 def innkeeper(
-    upstream: Standins, *, cap_nano_usd: int = PLENTY_NANO_USD, providers: Sequence[str] = ("first", "second")
+    upstream: Standins,
+    *,
+    cap_nano_usd: int = PLENTY_NANO_USD,
+    providers: Sequence[str] = ("first", "second"),
+    first_token_ms: int = FIRST_TOKEN_MS,
 ) -> Iterator[Gateway]:
     """`manage.py serve` on the embedded default with both stand-ins as its providers, a key and a budget."""
     with tempfile.TemporaryDirectory() as folder:
         profile = PROFILE.format(
-            cap=cap_nano_usd, model=MODEL, first=upstream.first, second=upstream.second, wait=FIRST_TOKEN_MS,
+            cap=cap_nano_usd, model=MODEL, first=upstream.first, second=upstream.second, wait=first_token_ms,
             providers=json.dumps(list(providers)),
         )  # fmt: skip
         (Path(folder) / "benchmark.toml").write_text(profile)
@@ -138,6 +144,7 @@ def innkeeper(
             address = Path(folder) / "address.json"
             url = json.loads(_until(address.read_text, process, Path(folder) / "log"))["url"]
             _until(lambda: _got(f"{url}/health/ready"), process, Path(folder) / "log")
+            _settle(process.pid)
             key = (Path(folder) / "api-key").read_text()
             yield Gateway(
                 "innkeeper", process, int(url.rpartition(":")[2]), "/openai/v1/chat/completions", key, "innkeeper"
@@ -188,6 +195,7 @@ def litellm(upstream: Standins) -> Iterator[Gateway | None]:
             )  # fmt: skip
         try:
             _until(lambda: _got(f"http://127.0.0.1:{port}/health/liveliness"), process, Path(folder) / "log")
+            _settle(process.pid)
             yield Gateway("litellm", process, port, "/v1/chat/completions", MASTER, "chat")
         except TimeoutError as error:
             note(str(error))
@@ -233,6 +241,15 @@ def leave_the_first_core() -> None:
 def _got(url: str) -> str:
     with urllib.request.urlopen(url, timeout=5) as answer:
         return str(answer.read(1_024)) if answer.status == 200 else ""
+
+
+def _settle(pid: int) -> None:
+    """Wait until what a server does at its start is over, and its CPU is still."""
+    for _ in range(40):
+        before_s = cpu_s(pid)
+        time.sleep(0.25)
+        if cpu_s(pid) - before_s <= IDLE_SHARE * 0.25:
+            return
 
 
 def _until(ask: Callable[[], str], process: subprocess.Popen[bytes], log: Path) -> str:

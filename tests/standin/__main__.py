@@ -2,7 +2,8 @@
 
 The first line that it prints is its ports, the first of them the one to talk to; with `--count` there are as many
 stand-ins, each with a port. The last port takes orders: `POST /` with `{"at": 0, "fault": "cut", "wait_s": 0.005}`
-changes a stand-in and answers what has been asked of each since it began. It ends with its standard input.
+changes a stand-in, `{"preset": "goes_on"}` what all of them say; the answer tells how often each was asked so far. It
+ends with its standard input.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ class Orders:
     async def _obey(self, connection: Connection, payload: bytes) -> None:
         order = json.loads(payload or b"{}")
         standin = self._standins[order.pop("at", 0)]
+        if (preset := order.pop("preset", None)) is not None:
+            for each in self._standins:
+                each.say, each.encoded = PRESETS[preset]
         fault = order.pop("fault", None)
         if fault is not None:
             await standin.become(fault)
