@@ -354,6 +354,7 @@ async def build(
     doors, door_bills = open_doors(
         profile,
         words=words,
+        engines=engines,
         usage=door_usage,
         journal=journal,
         authority=authority,

@@ -5,9 +5,9 @@ It knows the profile's tables of engines, and no protocol.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection
 
+from app.build.engines import Engines
 from app.control.auth import Authority
 from app.core.clock import Clock
 from app.core.engines import Orchestrator
@@ -44,6 +44,7 @@ def open_doors(
     profile: Profile,
     *,
     words: Words | None,
+    engines: Engines,
     usage: DoorUsage,
     journal: Journal,
     authority: Authority,
@@ -56,11 +57,12 @@ def open_doors(
     metrics: Metrics,
 ) -> tuple[Doors, Bills]:
     """The doors over the same words as the modules', admitted by the router, and where their bills go."""
+    missing = {status.name for status in engines.statuses() if status.state == "missing"}
     bills = Bills(journal, places, usage.add, clock)
     doors = Doors(
         profile.doors,
         words=words,
-        models=models_of(profile),
+        models=models_of(profile, missing),
         bills=bills,
         authority=authority,
         limits=router.limits,
@@ -75,11 +77,13 @@ def open_doors(
     return doors, bills
 
 
-def models_of(profile: Profile) -> Models:
-    """The tasks, variants and engines of the profile's orchestrator, as a door calls them."""
+def models_of(profile: Profile, missing: Collection[str] = ()) -> Models:
+    """The tasks, variants and engines of the profile's orchestrator, as a door calls them; not what is `missing`."""
     chosen = profile.engines.get("words")
     if not isinstance(chosen, Orchestrator):
         return Models(profile.doors.task, tasks={}, engines=())
-    tasks: Mapping[str, Any] = getattr(chosen, "tasks", {})
-    named = {name: tuple(variant.name or variant.engine for variant in task.variants) for name, task in tasks.items()}
-    return Models(profile.doors.task, tasks=named, engines=chosen.providers)
+    tasks = {
+        name: [variant.name or variant.engine for variant in task.variants if variant.engine not in missing]
+        for name, task in chosen.tasks.items()
+    }
+    return Models(profile.doors.task, tasks=tasks, engines=[name for name in chosen.providers if name not in missing])
