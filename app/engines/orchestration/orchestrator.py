@@ -23,7 +23,7 @@ from app.core.tenants import NoRules, Rules, may_write
 from app.core.words import Completion, Words, WordsEvent
 from app.engines.orchestration import router
 from app.engines.orchestration.attempt import Attempt
-from app.engines.orchestration.books import HEDGED, Books, most
+from app.engines.orchestration.books import HEDGED, Books
 from app.engines.orchestration.members import Limits, Member
 from app.engines.orchestration.purse import Purse
 from app.engines.orchestration.race import Race, first_of
@@ -191,7 +191,7 @@ class Orchestrator:
                 chosen=choice.variant is favorite,
                 warm=choice.member.name == warm and warm_until_s > now_s,
                 first_ms=choice.member.pace.expected_ms(now_s),
-                most_nano_usd=most(choice.member.engine, completion).cost_nano_usd if route == "thrift" else 0,
+                most_nano_usd=choice.member.most(completion).cost_nano_usd if route == "thrift" else 0,
             )
             for choice in able
         ]
@@ -203,7 +203,7 @@ class Orchestrator:
             choice = run.queue.popleft()
             asked = continued(varied(run.completion, choice.variant), run.said())
             try:
-                hold = await self._books.reserve(choice.member.engine, asked)
+                hold = await self._books.reserve(choice.member, asked)
             except OverBudget as error:
                 self._refused(run, choice, error)
                 continue
@@ -258,7 +258,7 @@ class Orchestrator:
             """The hedge, where the purse has room for whichever of the two loses."""
             nonlocal held
             members = (attempt.member, run.queue[0].member)
-            worst = max(most(member.engine, run.completion).cost_nano_usd for member in members)
+            worst = max(member.most(run.completion).cost_nano_usd for member in members)
             if not purse.take(worst):
                 self._meter.hedged(attempt.member.name, "unfunded")
                 return None

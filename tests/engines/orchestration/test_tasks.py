@@ -47,6 +47,17 @@ def test_players_are_shared_out_by_weight_and_each_keeps_its_variant() -> None:
     assert 0 < other[False] < len(PLAYERS), "another tenant's players are shared out on their own"
 
 
+def test_a_variant_brings_its_prompt() -> None:
+    variants = (Variant(name="old", engine="a", weight=1.0), Variant(name="new", engine="a", weight=1.0, prompt="v2"))
+    found = tasks(t=Task(variants=variants))
+    plan = found.of("t")
+    for player in PLAYERS[:50]:
+        variant = chosen(plan, "studio", "t", player)
+        assert variant is not None
+        assert found.prompt_of("t", "studio", player) == ("v2" if variant.name == "new" else "")
+    assert found.prompt_of("other", "studio", "p1") == ""
+
+
 def test_a_role_names_the_engines_of_its_tasks() -> None:
     found = tasks(check=Task(role="judge"))
     assert [variant.engine for variant in found.of("check").variants] == ["c", "a"]
