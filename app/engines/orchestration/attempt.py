@@ -19,9 +19,9 @@ from app.core.words import (
     WordsStart,
     WordsToolDelta,
 )
-from app.engines.orchestration.books import NOTHING, Books, estimate
+from app.engines.orchestration.books import Books
 from app.engines.orchestration.clocks import Alarm, Rang
-from app.engines.orchestration.members import Member, outcome_of
+from app.engines.orchestration.members import NOTHING, Member, outcome_of
 from app.engines.orchestration.seam import Seam
 
 
@@ -207,7 +207,7 @@ class Attempt:
         return end
 
     def _guess(self) -> Usage:
-        return estimate(self.member.engine, self._completion, "".join(self._written))
+        return self.member.estimate(self._completion, "".join(self._written))
 
     def _settle(self, usage: Usage, outcome: str, *, estimated: bool) -> None:
         self._settled = True

@@ -5,35 +5,14 @@ It knows budgets, prices as an engine tells them, and bills. It does not know wh
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 from app.core.spending import Amount, Budgets, Reservation, Spender
-from app.core.words import Completion, Spent, Usage, Words
-from app.engines.orchestration.members import Member
+from app.core.words import Completion, Spent, Usage
+from app.engines.orchestration.members import NOTHING, Member
 from app.engines.orchestration.purse import Purse
 from app.engines.orchestration.watch import Meter
 
-NOTHING = Usage()
 HEDGED = "hedged"
 """The outcome of a call that lost to another one beside it."""
-
-
-@runtime_checkable
-class Metered(Protocol):
-    """An engine whose calls are counted: it knows the most that one can cost, and guesses what a broken one has."""
-
-    def most(self, completion: Completion) -> Usage: ...
-    def estimate(self, completion: Completion, written: str) -> Usage: ...
-
-
-def most(engine: Words, completion: Completion) -> Usage:
-    """The most that the call can consume; nothing for an engine that is not metered."""
-    return engine.most(completion) if isinstance(engine, Metered) else NOTHING
-
-
-def estimate(engine: Words, completion: Completion, written: str) -> Usage:
-    """What a call that was cut off has probably cost: a prompt that was sent is paid, answered or not."""
-    return engine.estimate(completion, written) if isinstance(engine, Metered) else NOTHING
 
 
 class Books:
@@ -44,14 +23,14 @@ class Books:
         self._meter = meter
         self.purse = purse
 
-    async def reserve(self, engine: Words, completion: Completion) -> Reservation | None:
+    async def reserve(self, member: Member, completion: Completion) -> Reservation | None:
         """Room for the most that the engine can cost; None where nothing is counted. Raises OverBudget."""
-        if self._budgets is None or not isinstance(engine, Metered):
+        if self._budgets is None or member.metered is None:
             return None
         spender = Spender(
             tenant=completion.tenant, world=completion.world, npc=completion.npc, player=completion.player
         )
-        return await self._budgets.reserve(spender, _amount(engine.most(completion)))
+        return await self._budgets.reserve(spender, _amount(member.most(completion)))
 
     def release(self, hold: Reservation | None) -> None:
         """Give back what was reserved for a call that was never made."""

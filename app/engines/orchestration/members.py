@@ -6,15 +6,26 @@ It tells of falls and recoveries when they happen, once each. It knows no reques
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from app.core.clock import Clock
 from app.core.engines import Orchestrator as Settings
 from app.core.errors import DeadlineExceeded, EngineDown, Unavailable
 from app.core.ladder import Watcher
-from app.core.words import Words
+from app.core.words import Completion, Usage, Words
 from app.engines.orchestration.breaker import Breaker, State
 from app.engines.orchestration.pace import Pace
 from app.engines.orchestration.watch import Meter
+
+NOTHING = Usage()
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An engine whose calls are counted: it knows the most that one can cost, and guesses what a broken one has."""
+
+    def most(self, completion: Completion) -> Usage: ...
+    def estimate(self, completion: Completion, written: str) -> Usage: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +40,19 @@ class Limits:
 class Member:
     """An engine, its clocks, its breaker and its pace. `region` is None on this machine."""
 
-    __slots__ = ("_clock", "_group", "_meter", "_watcher", "breaker", "engine", "limits", "name", "pace", "region")
+    __slots__ = (
+        "_clock",
+        "_group",
+        "_meter",
+        "_watcher",
+        "breaker",
+        "engine",
+        "limits",
+        "metered",
+        "name",
+        "pace",
+        "region",
+    )
 
     def __init__(
         self,
@@ -46,6 +69,7 @@ class Member:
         """`group` is what the watcher knows the orchestrator as."""
         self.engine, self.name = engine, engine.name
         self.limits, self.region = limits, region
+        self.metered = engine if isinstance(engine, Metered) else None
         self.breaker = Breaker(settings.breaker)
         self.pace = Pace(settings.first_token_stale_ms)
         self._group, self._clock, self._watcher, self._meter = group, clock, watcher, meter
@@ -54,6 +78,14 @@ class Member:
     def where(self) -> str:
         """The region as it is written where spending is written; empty on this machine."""
         return "" if self.region is None else self.region or "unknown"
+
+    def most(self, completion: Completion) -> Usage:
+        """The most that a call can consume; nothing for an engine that is not metered."""
+        return NOTHING if self.metered is None else self.metered.most(completion)
+
+    def estimate(self, completion: Completion, written: str) -> Usage:
+        """What a call that was cut off has probably cost: a prompt that was sent is paid, answered or not."""
+        return NOTHING if self.metered is None else self.metered.estimate(completion, written)
 
     def begin(self) -> bool | None:
         """Take a call: True for the probe after a rest, False for any other, None where none may be made now."""

@@ -8,7 +8,6 @@ same context and what was said already, and what it repeats is taken out. It kno
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -23,17 +22,16 @@ from app.core.tenants import NoRules, Rules, may_write
 from app.core.words import Completion, Words, WordsEvent
 from app.engines.orchestration import router
 from app.engines.orchestration.attempt import Attempt
-from app.engines.orchestration.books import HEDGED, Books, most
+from app.engines.orchestration.books import HEDGED, Books
+from app.engines.orchestration.breaker import State
 from app.engines.orchestration.members import Limits, Member
+from app.engines.orchestration.memory import Memory
 from app.engines.orchestration.purse import Purse
 from app.engines.orchestration.race import Race, first_of
 from app.engines.orchestration.run import Choice, Run
 from app.engines.orchestration.seam import Seam, continued, instructed
 from app.engines.orchestration.tasks import Tasks, chosen, varied
 from app.engines.orchestration.watch import Meter, NoMeter
-
-TENANTS_MAX = 1_024
-"""Tenants of whom it is remembered that a cap left no room."""
 
 
 class Orchestrator:
@@ -80,16 +78,15 @@ class Orchestrator:
             )
             for engine in engines
         }
+        for member in self._members.values():
+            self._meter.turned(member.name, State.CLOSED.value)
         self.tasks = Tasks(
             self._settings.providers,
             running=tuple(self._members),
             tasks=self._settings.tasks,
             roles=self._settings.roles,
         )
-        self._warm: OrderedDict[tuple[str, ...], tuple[str, float]] = OrderedDict()
-        """Who wrote last for an NPC, and until when its prompt may be at hand."""
-        self._tight: dict[str, float] = {}
-        """Tenants whose caps left no room, and until when that is remembered."""
+        self._memory = Memory(self._settings)
         self._dropped: set[asyncio.Task[None]] = set()
 
     def status(self) -> EngineStatus:
@@ -179,9 +176,9 @@ class Orchestrator:
     def _ordered(self, run: Run, able: list[Choice], favorite: Variant | None, now_s: float) -> list[Choice]:
         completion, task = run.completion, run.task
         route = task.route or self._settings.route
-        if self._tight and self._tight.get(completion.tenant, 0.0) > now_s:
+        if self._memory.is_tight(completion.tenant, now_s):
             route = "thrift"
-        warm, warm_until_s = self._warm.get(_speaker(completion), ("", 0.0))
+        warm = self._memory.warm(completion, now_s)
         ask = router.Ask(route, run.patience_ms(), router.fits(task, completion, self._settings.hard))
         seen = [
             router.Seen(
@@ -189,9 +186,9 @@ class Orchestrator:
                 engine=choice.member.name,
                 local=choice.member.region is None,
                 chosen=choice.variant is favorite,
-                warm=choice.member.name == warm and warm_until_s > now_s,
+                warm=choice.member.name == warm,
                 first_ms=choice.member.pace.expected_ms(now_s),
-                most_nano_usd=most(choice.member.engine, completion).cost_nano_usd if route == "thrift" else 0,
+                most_nano_usd=choice.member.most(completion).cost_nano_usd if route == "thrift" else 0,
             )
             for choice in able
         ]
@@ -203,7 +200,7 @@ class Orchestrator:
             choice = run.queue.popleft()
             asked = continued(varied(run.completion, choice.variant), run.said())
             try:
-                hold = await self._books.reserve(choice.member.engine, asked)
+                hold = await self._books.reserve(choice.member, asked)
             except OverBudget as error:
                 self._refused(run, choice, error)
                 continue
@@ -241,7 +238,7 @@ class Orchestrator:
             member.pace.note(first_ms, now_s)
             self._meter.first_text(member.name, first_ms / 1000.0)
         run.wrote(attempt)
-        self._remember(run.completion, member.name, now_s)
+        self._memory.wrote(run.completion, member.name, now_s)
         return attempt, events
 
     def _hedge_ms(self, run: Run, attempt: Attempt) -> float | None:
@@ -258,7 +255,7 @@ class Orchestrator:
             """The hedge, where the purse has room for whichever of the two loses."""
             nonlocal held
             members = (attempt.member, run.queue[0].member)
-            worst = max(most(member.engine, run.completion).cost_nano_usd for member in members)
+            worst = max(member.most(run.completion).cost_nano_usd for member in members)
             if not purse.take(worst):
                 self._meter.hedged(attempt.member.name, "unfunded")
                 return None
@@ -309,9 +306,7 @@ class Orchestrator:
         run.refusal = error
         run.reasons.append(error.message)
         run.trace.falls.append(f"{choice.member.name}: {error.code}")
-        if len(self._tight) >= TENANTS_MAX:
-            self._tight.clear()
-        self._tight[run.completion.tenant] = self._clock.monotonic_s() + self._settings.tight_ms / 1000.0
+        self._memory.refused(run.completion.tenant, self._clock.monotonic_s())
 
     def _exhausted(self, run: Run) -> Unavailable:
         """Why nobody wrote."""
@@ -323,23 +318,8 @@ class Orchestrator:
             retry_after_s=run.rests_s if not run.broke else None,
         )
 
-    def _remember(self, completion: Completion, engine: str, now_s: float) -> None:
-        speaker = _speaker(completion)
-        if not speaker:
-            return
-        self._warm[speaker] = (engine, now_s + self._settings.warm_ms / 1000.0)
-        self._warm.move_to_end(speaker)
-        if len(self._warm) > self._settings.warm_npcs_max:
-            self._warm.popitem(last=False)
-
     def _drop(self, race: Race) -> None:
         """End the calls of those that lost, while the winner's words go on."""
         task = asyncio.create_task(race.stop(), name="words.lost")
         self._dropped.add(task)
         task.add_done_callback(self._dropped.discard)
-
-
-def _speaker(completion: Completion) -> tuple[str, ...]:
-    """Whose prompt the next one will resemble; empty where nobody is named."""
-    who = completion.npc or completion.player
-    return (completion.tenant, completion.world, who) if who else ()

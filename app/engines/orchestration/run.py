@@ -13,8 +13,8 @@ from app.core.engines import Task, Variant
 from app.core.errors import OverBudget, Unavailable
 from app.core.words import Completion, Trace, WordsDelta, WordsEnd, WordsEvent, WordsStart, WordsToolDelta
 from app.engines.orchestration.attempt import Attempt
-from app.engines.orchestration.books import NOTHING, plus
-from app.engines.orchestration.members import Member, outcome_of
+from app.engines.orchestration.books import plus
+from app.engines.orchestration.members import NOTHING, Member, outcome_of
 
 
 @dataclass(frozen=True, slots=True)

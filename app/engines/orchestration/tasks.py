@@ -60,6 +60,11 @@ class Tasks:
             raise Invalid(f"{name!r} is no variant of task {task!r} and no engine", hint=nearest(name, known))
         return known[name]
 
+    def prompt_of(self, task: str, tenant: str, who: str) -> str:
+        """The label or version of the prompt that the task's text for a player is rendered from; empty is its own."""
+        plan = self.of(task)
+        return (chosen(plan, tenant, task, who) or plan.variants[0]).prompt
+
     def names(self) -> tuple[str, ...]:
         """Every variant and engine that a request may name."""
         variants = (variant.name for plan in self._plans.values() for variant in plan.variants)

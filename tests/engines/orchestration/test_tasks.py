@@ -7,13 +7,17 @@ from collections import Counter
 import msgspec
 import pytest
 
+from app.core.clock import Deadline
 from app.core.engines import Orchestrator as Settings
 from app.core.engines import Task, Variant
-from app.core.errors import EngineDown, Invalid
+from app.core.errors import EngineDown, Invalid, OverBudget
+from app.core.spending import Amount, Reservation, Spender
 from app.core.words import Trace
+from app.engines.orchestration.orchestrator import Orchestrator
 from app.engines.orchestration.tasks import Tasks, chosen
+from tests.doubles import ManualClock
 from tests.engines.conftest import COMPLETION, drain, soon
-from tests.engines.orchestration.scripts import Engine, over
+from tests.engines.orchestration.scripts import Engine, Ledger, over
 
 EXPERIMENT = Task(
     variants=(
@@ -45,6 +49,17 @@ def test_players_are_shared_out_by_weight_and_each_keeps_its_variant() -> None:
     assert all(chosen(again, "studio", "t", player) == variant for player, variant in given.items())
     other = Counter(chosen(plan, "other", "t", player) == variant for player, variant in given.items())
     assert 0 < other[False] < len(PLAYERS), "another tenant's players are shared out on their own"
+
+
+def test_a_variant_brings_its_prompt() -> None:
+    variants = (Variant(name="old", engine="a", weight=1.0), Variant(name="new", engine="a", weight=1.0, prompt="v2"))
+    found = tasks(t=Task(variants=variants))
+    plan = found.of("t")
+    for player in PLAYERS[:50]:
+        variant = chosen(plan, "studio", "t", player)
+        assert variant is not None
+        assert found.prompt_of("t", "studio", player) == ("v2" if variant.name == "new" else "")
+    assert found.prompt_of("other", "studio", "p1") == ""
 
 
 def test_a_role_names_the_engines_of_its_tasks() -> None:
@@ -102,3 +117,72 @@ async def test_an_unknown_variant_is_told_the_known_ones() -> None:
     with pytest.raises(Invalid, match="'gpt'") as caught:
         await drain(over(Engine("a"), Engine("b")).stream(msgspec.structs.replace(COMPLETION, variant="gpt"), soon()))
     assert "'a', 'b'" in caught.value.hint
+
+
+def priced(name: str, nano_usd: int) -> Engine:
+    return Engine(name, most_nano_usd=nano_usd, cost_nano_usd=nano_usd)
+
+
+async def writer(engines: Orchestrator, **change: object) -> str:
+    """Who writes such a request."""
+    trace = Trace()
+    await drain(engines.stream(msgspec.structs.replace(COMPLETION, trace=trace, **change), soon()))
+    return trace.engine
+
+
+async def test_thrift_takes_the_cheapest_but_stays_where_the_prompt_is_warm() -> None:
+    clock = ManualClock()
+    dear, cheap = priced("a", 1_000), priced("b", 700)
+    settings = Settings(providers=("a", "b"), tasks={"thrifty": Task(route="thrift")}, warm_ms=60_000.0)
+    engines = over(dear, cheap, settings=settings, clock=clock)
+
+    async def told(**change: object) -> str:
+        trace = Trace()
+        asked = msgspec.structs.replace(COMPLETION, trace=trace, **change)
+        await drain(engines.stream(asked, Deadline.after_ms(9_000.0, clock)))
+        return trace.engine
+
+    assert await told(task="thrifty", npc="mira") == "b"
+    assert await told(npc="borin") == "a", "other tasks keep the listed order"
+    assert await told(task="thrifty", npc="borin") == "a", "half the price of its prompt is saved"
+    clock.now_s += 61.0
+    assert await told(task="thrifty", npc="borin") == "b", "no prompt stays warm for ever"
+
+
+async def test_where_a_cap_left_no_room_the_cheapest_is_tried_first_for_a_while() -> None:
+    class Cap(Ledger):
+        async def reserve(self, spender: Spender, most: Amount) -> Reservation:
+            if most.nano_usd > 500:
+                raise OverBudget("no room")
+            return await super().reserve(spender, most)
+
+    dear, cheap, ledger = priced("a", 1_000), priced("b", 100), Cap()
+    engines = over(dear, cheap, budgets=ledger)
+    trace = Trace()
+    await drain(engines.stream(msgspec.structs.replace(COMPLETION, trace=trace), soon()))
+    assert (trace.engine, trace.falls) == ("b", ["a: over_budget"])
+    again = Trace()
+    await drain(engines.stream(msgspec.structs.replace(COMPLETION, trace=again), soon()))
+    assert (again.engine, again.falls) == ("b", [])
+    assert await writer(engines, tenant="rich") == "b", "another tenant begins with the first, which is too dear here"
+
+
+async def test_hard_requests_go_where_the_task_says() -> None:
+    small, big = Engine("small"), Engine("big")
+    table = Task(easy=("local",), hard=("big",))
+    settings = Settings(providers=("big", "small"), tasks={"dialogue.reply": table})
+    engines = over(big, small, settings=settings, regions={"big": "eu"})
+    assert await writer(engines) == "small"
+    assert await writer(engines, output_tokens_max=5_000) == "big"
+    assert await writer(engines, task="other") == "big"
+
+
+async def test_an_engine_too_slow_for_a_caller_is_not_tried_first_again() -> None:
+    slow, quick = Engine("a", wait_s=0.3), Engine("b")
+    engines = over(slow, quick)
+    hurried = {"first_token_ms": 200.0}
+    assert await writer(engines, **hurried) == "b"
+    assert len(slow.asked) == 1
+    assert await writer(engines, **hurried) == "b"
+    assert len(slow.asked) == 1, "what it took is remembered"
+    assert await writer(engines) == "a", "for whoever has time it comes first as ever"
