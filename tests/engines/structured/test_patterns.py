@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from app.core.errors import Invalid
 from app.engines.structured.patterns import Pattern
 
-ATOMS = st.sampled_from(["a", "b", "0", ".", r"\d", r"\w", r"\s", "[ab]", "[^a]", "[a-c0]", r"\.", r"[\d-]", "^", "$", r"\b"])
+ATOMS = st.sampled_from(
+    ["a", "b", "0", ".", r"\d", r"\w", r"\s", "[ab]", "[^a]", "[a-c0]", r"\.", r"[\d-]", "^", "$", r"\b"]
+)
 BOUNDS = st.sampled_from(["", "", "", "*", "+", "?", "{2}", "{1,}", "{0,2}", "*?", "{0}"])
 
 
