@@ -1,8 +1,9 @@
 """How often the semantic level would have been wrong, by tenant and task; it decides whether it may answer at all.
 
 A comparison sets the kept answer beside what the model then wrote for the new input. It is a true hit where the two
-are the same after normalization, or where their vectors lie close and the verifier finds nothing against it; else it
-is a false hit. Two good answers in other words count as false too: the share that is measured errs high.
+are the same after normalization, or where their vectors lie close and the verifier finds nothing against it, as with
+two inputs; else it is a false hit. Two good answers in other words count as false too: the share that is measured errs
+high, and so lets less be said than could be.
 """
 
 from __future__ import annotations
