@@ -19,7 +19,7 @@ from app.build.audit import NotingBudgets, note_start, open_trail
 from app.build.engines import Engines
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
-from app.build.responses import open_responses
+from app.build.responses import Kept, open_responses
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
 from app.build.words import open_words
@@ -97,6 +97,7 @@ class Innkeeper:
     tenants: Tenants
     settings: SettingsFeed
     privacy: Privacy
+    kept: Kept
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     warming: asyncio.Task[None] | None = None
     warm: bool = False
@@ -403,6 +404,7 @@ async def build(
         tenants=tenants,
         settings=settings_feed,
         privacy=privacy,
+        kept=kept,
         closers=closers,
     )
 

@@ -10,21 +10,10 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 
-import msgspec
-
-from app.core.responses import Semantic
+from app.core.responses import Measured, Semantic
 from app.engines.responses.keys import normalized
 from app.engines.responses.semantic.vectors import Embedder
 from app.engines.responses.semantic.verifier import Names, differs
-
-
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What the comparisons of one task have shown; `serving` while its answers may be given."""
-
-    task: str
-    true_hits: int
-    false_hits: int
-    serving: bool
 
 
 def same_answer(kept: str, written: str, embedder: Embedder, names: Names, likeness_min: float) -> bool:
