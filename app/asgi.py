@@ -26,6 +26,7 @@ from app.edge.rest.http import error_handlers, refuse_options
 from app.edge.rest.me import MeRoutes
 from app.edge.rest.privacy import PrivacyRoutes
 from app.edge.rest.resources import Resources
+from app.edge.rest.responses import ResponsesResource
 from app.edge.rest.settings import SettingsResource
 from app.edge.rest.sign_in import SignInRoutes
 from app.edge.shell import Shell
@@ -144,6 +145,7 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
             audit=innkeeper.audit,
             clock=innkeeper.clock,
         ).routes(),
+        *ResponsesResource(innkeeper.kept, innkeeper.authority, innkeeper.router.limits, innkeeper.audit).routes(),
         *PrivacyRoutes(innkeeper.privacy, innkeeper.authority, innkeeper.router.limits).routes(),
         *health.routes(
             readiness=innkeeper.readiness,

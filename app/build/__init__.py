@@ -21,7 +21,7 @@ from app.build.doors import open_door_usage, open_doors
 from app.build.engines import Engines
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
-from app.build.responses import open_responses
+from app.build.responses import Kept, open_responses
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
 from app.build.words import open_words
@@ -106,6 +106,7 @@ class Innkeeper:
     tenants: Tenants
     settings: SettingsFeed
     privacy: Privacy
+    kept: Kept
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     warming: asyncio.Task[None] | None = None
     warm: bool = False
@@ -437,6 +438,7 @@ async def build(
         tenants=tenants,
         settings=settings_feed,
         privacy=privacy,
+        kept=kept,
         closers=closers,
     )
 

@@ -15,6 +15,7 @@ from app.core.clock import Clock
 from app.core.messages import Event
 from app.core.ports import Cache, Log
 from app.core.profile import Profile
+from app.core.responses import Counts
 from app.core.words import Words
 from app.stores.events import Stream
 from app.telemetry.metrics import Metrics
@@ -42,6 +43,15 @@ class Kept:
         """Let go of what was said to a player."""
         if self.cache is not None:
             self.cache.forget(tenant, world, player)
+
+    def counts(self, tenant: str) -> Counts:
+        """What is kept of a tenant, and has been done."""
+        return self.cache.counts(tenant) if self.cache is not None else Counts()
+
+    def purge(self, tenant: str, world: str, tag: str) -> None:
+        """Forget what depends on the tag in that world."""
+        if self.cache is not None:
+            self.cache.purge(tenant, world, tag)
 
     def observe(self, world: World, events: Sequence[Event]) -> None:
         """Purge what a world's events have put out of date; a subscriber of the stream."""

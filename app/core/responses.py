@@ -1,4 +1,4 @@
-"""The profile's tables of the response cache and of structured output: bounds alone, nothing that computes."""
+"""The response cache and structured output as others know them: their tables of the profile, and what is counted."""
 
 from __future__ import annotations
 
@@ -80,3 +80,22 @@ class Structured(Section, frozen=True, kw_only=True):
     """Schemas that stay compiled."""
     repair_ms_min: Count
     """With less time left, an answer that does not fit is not asked for again."""
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What the comparisons of one task have shown; `serving` while the semantic level may answer for it."""
+
+    task: str
+    true_hits: int
+    false_hits: int
+    serving: bool
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the response cache of this process holds of a tenant, and has done for it since the start."""
+
+    lines: int = 0
+    hits: int = 0
+    misses: int = 0
+    purges: int = 0
+    tasks: tuple[Measured, ...] = ()

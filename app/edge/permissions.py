@@ -13,6 +13,7 @@ import msgspec
 
 from app.core.chain import Verdict
 from app.core.module import Scope
+from app.core.responses import Counts
 from app.core.tenants import TenantSettings
 from app.edge.doors import anthropic_shapes as anthropic
 from app.edge.doors import openai_shapes as openai
@@ -128,6 +129,13 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "put", "/v1/settings", "Replace what the tenant has set for itself.", Scope.SETTINGS,
         body=TenantSettings, answer=shapes.OwnSettings,
+    ),
+    Resource(
+        "get", "/v1/responses", "Count what the response cache holds and has done.", Scope.USAGE, answer=Counts,
+    ),
+    Resource(
+        "delete", "/v1/responses", "Forget the kept lines that depend on `tag` in `world`.", Scope.SETTINGS,
+        query=shapes.Tagged, answer=shapes.Done,
     ),
     Resource(
         "post", "/v1/auth/sign-in", "Sign in with a password: tokens, or a ticket for the second step.", None,

@@ -34,6 +34,13 @@ class InWorld(Message, frozen=True, kw_only=True):
     world: WorldName = ""
 
 
+class Tagged(Message, frozen=True, kw_only=True):
+    """What kept lines depend on, such as `npc:greta`, in that world; a player is of every world."""
+
+    tag: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    world: WorldName = ""
+
+
 class MapFormat(Message, frozen=True, kw_only=True):
     """How the bytes of a map are to be read, as in path.upload; `agent_classes` is a JSON object."""
 

@@ -18,6 +18,7 @@ import msgspec
 from app.core.clock import Clock, Deadline
 from app.core.errors import DeadlineExceeded
 from app.core.ports import Cache, EngineStatus, Log
+from app.core.responses import Counts
 from app.core.responses import Responses as Limits
 from app.core.tenants import Held, Rules
 from app.core.words import Bill, Completion, Keep, Trace, Words, WordsEvent
@@ -27,23 +28,11 @@ from app.engines.responses.levels import Levels
 from app.engines.responses.lines import Line, line_of
 from app.engines.responses.near import Shelf
 from app.engines.responses.semantic.level import Level, Naming
-from app.engines.responses.semantic.trials import Measured
 from app.engines.responses.semantic.vectors import Embedder
 from app.engines.responses.variety import Variety
 
 Outcome = Literal["hit", "joined", "semantic_hit", "miss", "shadow_true", "shadow_false", "purged"]
 Tell = Callable[[Outcome], None]
-
-
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the cache holds and has done since the start: entries of all tenants, the rest of one."""
-
-    entries: int
-    size_bytes: int
-    hits: int
-    misses: int
-    purges: int
-    tasks: tuple[Measured, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +90,7 @@ class Responses:
             totals[outcome] += count
         near = self._levels.near
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(totals.items()))
-        detail = f"{near.lines()} lines, {near.size_bytes} bytes; {told or 'nothing asked yet'}"
+        detail = f"{near.lines_of()} lines, {near.size_bytes} bytes; {told or 'nothing asked yet'}"
         mode = f"semantic {self._limits.semantic.mode}"
         return EngineStatus(name=self.name, kind="responses", state="ready", provider=mode, detail=detail)
 
@@ -171,8 +160,7 @@ class Responses:
         """What the cache holds and has done for the tenant."""
         of = self._counted
         return Counts(
-            entries=self._levels.near.lines(),
-            size_bytes=self._levels.near.size_bytes,
+            lines=self._levels.near.lines_of(tenant),
             hits=sum(of[tenant, outcome] for outcome in ("hit", "joined", "semantic_hit")),
             misses=of[tenant, "miss"],
             purges=of[tenant, "purged"],

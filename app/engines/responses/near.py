@@ -6,7 +6,7 @@ costs the same whatever it hits, and reaches lines that are still being written.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -55,6 +55,7 @@ class Near:
         self._purges = 0
         self._forgotten = 0
         """Number of the newest purge that is no longer remembered by tag; what is as old is not trusted."""
+        self._lines: Counter[str] = Counter()
         self.size_bytes = 0
 
     def __len__(self) -> int:
@@ -115,15 +116,16 @@ class Near:
             return False
         shelf.held.append(_Held(line, until_s, mark, size_bytes))
         self.size_bytes += size_bytes
+        self._lines[key[0]] += 1
         for tag in line.tags:
             if tag.startswith(PLAYER):
                 self._persons.setdefault((key[0], tag), set()).add(key[1])
         self._shrink()
         return True
 
-    def lines(self) -> int:
-        """How many lines there are, some of which may be over."""
-        return sum(len(shelf.held) for shelf in self._shelves.values())
+    def lines_of(self, tenant: str | None = None) -> int:
+        """How many lines there are, of one tenant or in all; some may be over."""
+        return self._lines.total() if tenant is None else self._lines[tenant]
 
     def erase(self, tenant: str, tag: str) -> None:
         """Let go of the lines of a person, which are not to wait in memory for somebody who asks."""
@@ -141,6 +143,7 @@ class Near:
     def _drop(self, key: Key, shelf: Shelf, held: _Held) -> None:
         shelf.held.remove(held)
         self.size_bytes -= held.size_bytes
+        self._lines[key[0]] -= 1
         for tag in held.line.tags:
             exacts = self._persons.get((key[0], tag))
             if exacts is not None and not any(tag in other.line.tags for other in shelf.held):

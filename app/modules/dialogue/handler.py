@@ -18,11 +18,12 @@ from app.core.ladder import Ladder, Rung, Watcher
 from app.core.messages import Change, digest
 from app.core.module import Call
 from app.core.ports import Journal
-from app.core.words import Bill, Completion, Words
+from app.core.words import Bill, Completion, Trace, Words
 from app.modules.dialogue import logic, messages, scenes
 from app.modules.dialogue.bills import Bills, used
 from app.modules.dialogue.book import Book, Dialogue
 from app.modules.dialogue.intents import Lexicon
+from app.modules.dialogue.keeping import keep_of
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.turn import Speaking, Turn
 from app.world.events import Happened, ProposalOffered, RelationChanged
@@ -172,7 +173,9 @@ class DialogueHandler:
             npc=speaker.id,
             player="" if scene.listener_is_npc else talk.listener,
             bill=Bill(),
+            trace=Trace(),
             scene=scene,
+            keep=keep_of(world, scene, compiled.parts),
         )
         return Turn(
             call=call,
@@ -348,6 +351,7 @@ def _explained(turn: Turn, reply: messages.Said, prompt_version: str) -> message
         rung=reply.rung,
         engine=reply.engine,
         model=turn.model,
+        cache=turn.cache,
         falls=tuple(turn.falls),
         tokens=reply.tokens,
         cost_usd=reply.cost_usd,

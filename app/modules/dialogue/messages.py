@@ -148,7 +148,8 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
 class Explained(Reply, frozen=True, kw_only=True):
     """`context` as the engine saw it, `context_cut` what did not fit, `line_cut` what the gate took out.
 
-    `intent` is what the line it answers was understood as; `falls` gives the reason of each rung that failed.
+    `intent` is what the line it answers was understood as; `falls` gives the reason of each rung that failed. `cache`
+    is `hit` for a line that a model wrote before, and that was kept.
     """
 
     explain_id: str
@@ -167,6 +168,7 @@ class Explained(Reply, frozen=True, kw_only=True):
     rung: str
     engine: str
     model: str
+    cache: Literal["off", "miss", "hit"]
     falls: tuple[Cut, ...]
     tokens: Tokens
     cost_usd: float

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
@@ -72,6 +73,12 @@ class Turn:
     @property
     def text(self) -> str:
         return " ".join(self.spoken)
+
+    @property
+    def cache(self) -> Literal["off", "miss", "hit"]:
+        """Whether what was spoken comes from the response cache."""
+        trace = self.completion.trace
+        return trace.cache if trace is not None and self.by_model else "off"
 
     @property
     def tokens(self) -> Tokens:

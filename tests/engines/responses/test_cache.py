@@ -219,7 +219,7 @@ async def test_bounds_hold_and_the_least_recently_used_goes_first() -> None:
     assert len(writer.asked) == asked
     await said(cache, ask("question 1", player="p3"))
     assert len(writer.asked) == asked + 1
-    assert cache.counts("studio").entries <= 3
+    assert cache.counts("studio").lines <= 3
 
 
 async def test_bytes_are_bounded() -> None:
@@ -227,8 +227,8 @@ async def test_bytes_are_bounded() -> None:
     cache = cache_over(writer, bytes_max=60_000, line_bytes_max=50_000)
     for number in range(40):
         await said(cache, ask(f"question {number}"))
-        assert cache.counts("studio").size_bytes <= 60_000
-    assert 0 < cache.counts("studio").entries < 40
+        assert cache._levels.near.size_bytes <= 60_000
+    assert 0 < cache.counts("studio").lines < 40
 
 
 async def test_a_line_that_is_too_long_or_depends_on_too_much_is_not_kept() -> None:
@@ -369,7 +369,7 @@ async def test_what_was_said_to_a_forgotten_player_is_gone_in_every_world() -> N
     await said(cache, ask())
     await said(cache, ask(world="fens", state=()))
     cache.forget("studio", "vale", "p1")
-    assert (cache.counts("studio").entries, cache.counts("studio").size_bytes) == (0, 0)
+    assert (cache.counts("studio").lines, cache._levels.near.size_bytes) == (0, 0)
     await said(cache, ask(player="p2"))
     await said(cache, ask(world="fens", state=(), player="p2"))
     assert len(writer.asked) == 4

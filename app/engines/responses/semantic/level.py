@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.core.responses import Semantic
+from app.core.responses import Measured, Semantic
 from app.core.words import Completion
 from app.engines.responses.keys import Asked
 from app.engines.responses.lines import Line
 from app.engines.responses.semantic.index import Index, Row
-from app.engines.responses.semantic.trials import Measured, Trials, same_answer
+from app.engines.responses.semantic.trials import Trials, same_answer
 from app.engines.responses.semantic.vectors import Embedder
 from app.engines.responses.semantic.verifier import Names, differs
 

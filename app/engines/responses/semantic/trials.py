@@ -1,29 +1,19 @@
 """How often the semantic level would have been wrong, by tenant and task; it decides whether it may answer at all.
 
 A comparison sets the kept answer beside what the model then wrote for the new input. It is a true hit where the two
-are the same after normalization, or where their vectors lie close and the verifier finds nothing against it; else it
-is a false hit. Two good answers in other words count as false too: the share that is measured errs high.
+are the same after normalization, or where their vectors lie close and the verifier finds nothing against it, as with
+two inputs; else it is a false hit. Two good answers in other words count as false too: the share that is measured errs
+high, and so lets less be said than could be.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 
-import msgspec
-
-from app.core.responses import Semantic
+from app.core.responses import Measured, Semantic
 from app.engines.responses.keys import normalized
 from app.engines.responses.semantic.vectors import Embedder
 from app.engines.responses.semantic.verifier import Names, differs
-
-
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """What the comparisons of one task have shown; `serving` while its answers may be given."""
-
-    task: str
-    true_hits: int
-    false_hits: int
-    serving: bool
 
 
 def same_answer(kept: str, written: str, embedder: Embedder, names: Names, likeness_min: float) -> bool:

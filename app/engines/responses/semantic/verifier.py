@@ -1,7 +1,8 @@
 """Whether two texts that look alike may get one answer: refused wherever a small difference may be a large one.
 
-It compares numbers, who and what is named and in which order, negation, the kind of question, what is quoted, and
-words that are opposites. It is meant to refuse too often: a refusal costs one call, a false hit a wrong answer.
+It compares numbers, who and what is named and in which order, negation, the kind of question, what is quoted, words
+that are opposites, and at last every word that is no filler: the smith is not the miller, however alike two questions
+look. It is meant to refuse too often: a refusal costs one call, a false hit a wrong answer.
 """
 
 from __future__ import annotations
@@ -58,6 +59,22 @@ _OPPOSITES = tuple(
         ("war", "peace"), ("true", "false"), ("old", "new young"), ("day", "night"), ("come comes", "go goes"),
     )
 )  # fmt: skip
+_FILLERS = _words(
+    "a an the this that these those there here it its is are was were be been am do does did done has have had having "
+    "will would shall should could can may might must i me you he him she her we us they them your yours my mine his "
+    "our their of to from in on at by for with about into and or but so if then than as too also just very really "
+    "quite well now please kindly oh ah hey hello hi friend sir madam excuse pardon thanks thank any some anyone "
+    "perhaps maybe "
+    "der die das den dem des ein eine einen einem einer ist sind war waren sein bin hat haben ich du er sie es wir ihr "
+    "mir mich dir dich und oder aber zu von in auf an bei für mit über bitte denn doch mal wohl "
+    "le la les un une des du de est sont je tu il elle nous vous ils et ou mais à au aux en sur par pour avec "
+    "s'il plaît "
+    "el los las unos unas es son yo ella y o pero del al por para con favor"
+)
+"""Words that carry no meaning of their own; those that change the meaning beside others are compared before."""
+_ENDINGS = ("'s", "ing", "ed", "es", "s")
+STEM_MIN = 4
+"""Letters that are left of a word without its ending."""
 _TOKEN = re.compile(r"\w+(?:['’]\w+)?")
 _FIGURES = re.compile(r"[-+]?\d+(?:[.,:]\d+)*")
 _QUOTES = re.compile(r"[\"“„«「](.+?)[\"”“»」]|(?<!\w)['‘](.+?)['’](?!\w)")
@@ -76,6 +93,7 @@ def differs(one: str, other: str, names: Names) -> str:
         ("question", _question(one, words), _question(other, others)),
         ("quotes", _quotes(one), _quotes(other)),
         ("opposites", _sides(words), _sides(others)),
+        ("words", _content(words), _content(others)),
     ):
         if mine != theirs:
             return what
@@ -105,3 +123,15 @@ def _quotes(text: str) -> list[str]:
 
 def _sides(words: list[str]) -> list[tuple[bool, bool]]:
     return [(not one.isdisjoint(words), not other.isdisjoint(words)) for one, other in _OPPOSITES]
+
+
+def _content(words: list[str]) -> frozenset[str]:
+    return frozenset(_stem(word) for word in words if word not in _FILLERS)
+
+
+def _stem(word: str) -> str:
+    """The word without one English ending; too little is taken off rather than too much."""
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= STEM_MIN:
+            return word.removesuffix(ending)
+    return word
