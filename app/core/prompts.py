@@ -89,6 +89,21 @@ class Prompt(Section, frozen=True, kw_only=True):
     """Tokens that the longest rendering may have, as lint estimates them; 0 is the profile's `prompts.tokens_max`."""
 
 
+Rule = Literal["syntax", "undefined", "unused", "delimiter", "tokens", "trust", "section", "size"]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to mend. `line` and `column` count from 1 within the section's text; 0 is the section as a whole."""
+
+    level: Literal["error", "warning"]
+    rule: Rule
+    section: str
+    line: int
+    column: int
+    message: str
+    hint: str
+
+
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     """A version as it is kept."""
 

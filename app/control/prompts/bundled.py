@@ -1,4 +1,4 @@
-"""The prompts that ship with the modules: `app/modules/*/prompts/*.toml`, and how a file of one is read.
+"""The prompts that ship with the modules: `app/modules/*/prompts/*.toml`, and how a file of one is read and written.
 
 They are the contract of the code that renders them, and the fallback when the registry has none or no database
 answers. It renders nothing.
@@ -72,3 +72,39 @@ def convert_prompt(tree: Mapping[str, Any], source: str) -> Prompt:
 
 def _tables(found: Any) -> list[Mapping[str, Any]]:
     return [each for each in found.values() if isinstance(each, dict)] if isinstance(found, dict) else []
+
+
+def to_toml(prompt: Prompt) -> str:
+    """A file that is read as the same prompt."""
+    lines = [f"name = {_quoted(prompt.name)}"]
+    lines += [f"model = {_quoted(prompt.model)}"] if prompt.model else []
+    for key in ("output_tokens_max", "input_tokens_max"):
+        lines += [f"{key} = {getattr(prompt, key)}"] if getattr(prompt, key) else []
+    sampling = _unusual(prompt.sampling)
+    lines += ["", "[sampling]", *(f"{key} = {_quoted(value)}" for key, value in sampling.items())] if sampling else []
+    lines += ["", "[variables]"] if prompt.variables else []
+    for name, variable in prompt.variables.items():
+        inner = ", ".join(f"{key} = {_quoted(value)}" for key, value in _unusual(variable).items())
+        lines.append(f"{name} = {{ {inner} }}" if inner else f"{name} = {{}}")
+    for name, section in prompt.sections.items():
+        lines += ["", f"[sections.{name}]", f"trust = {_quoted(section.trust)}", f"text = {_block(section.text)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _unusual(part: msgspec.Struct) -> dict[str, Any]:
+    """The fields that are not as they are when nobody says anything."""
+    usual: dict[str, Any] = msgspec.to_builtins(type(part)())
+    return {key: value for key, value in msgspec.to_builtins(part).items() if value != usual[key]}
+
+
+def _block(text: str) -> str:
+    plain = all(sign.isprintable() or sign in "\n\t" for sign in text)
+    if "\n" not in text or not plain:
+        return _quoted(text)
+    escaped = text.replace("\\", "\\\\").replace('"""', '""\\"')
+    return f'"""\n{escaped}"""'
+
+
+def _quoted(value: Any) -> str:
+    """A value in TOML; its basic strings are JSON's, but for DEL."""
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

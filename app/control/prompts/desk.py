@@ -12,13 +12,13 @@ import msgspec
 
 from app.control.prompts.bundled import load_sets
 from app.control.prompts.evals import id_of_set
-from app.control.prompts.lint import Finding, errors_of, lint
 from app.core.clock import Clock
 from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.ports import Audit
 from app.core.prompts import (
     PRODUCTION,
     Eval,
+    Finding,
     Label,
     Prompt,
     PromptLimits,
@@ -64,6 +64,7 @@ class Desk:
         self._limits = limits
         self._clock = clock
         self._audit = audit
+        self._sets = {name: id_of_set(text) for name, text in load_sets().items()}
 
     async def all(self, tenant: str) -> list[Summary]:
         """Every prompt: those that are bundled, and those that have a label."""
@@ -112,13 +113,15 @@ class Desk:
 
     def lint(self, prompt: Prompt) -> list[Finding]:
         """Everything to mend, errors first."""
+        from app.control.prompts.lint import lint  # it brings Jinja, which most verbs of the command line never need
+
         return lint(prompt, self._limits, contract=self._bundled.get(prompt.name))
 
     async def put(self, tenant: str, actor: str, prompt: Prompt) -> Put:
         """Keep a version; the same content again is the same version. Raises Invalid with the first thing to mend."""
         require_name(prompt.name)
         findings = self.lint(prompt)
-        errors = errors_of(findings)
+        errors = [one for one in findings if one.level == "error"]
         if errors:
             first = errors[0]
             place = f"section {first.section!r}, line {first.line}, column {first.column}: " if first.line else ""
@@ -191,10 +194,7 @@ class Desk:
     async def current_set(self, tenant: str, name: str) -> str:
         """The id of the prompt's eval set: of the newest run, else the bundled one; empty where there is none."""
         runs = await self._store.evals(tenant, name)
-        if runs:
-            return runs[0].set_id
-        text = load_sets().get(name)
-        return id_of_set(text) if text is not None else ""
+        return runs[0].set_id if runs else self._sets.get(name, "")
 
     async def _require_passed(self, tenant: str, name: str, targets: Mapping[str, int], *, force: bool) -> None:
         set_id = await self.current_set(tenant, name)

@@ -9,31 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 from app.control.prompts.language import Parsed, Template, parse
 from app.core.errors import Error, nearest
-from app.core.prompts import NAME, Prompt, PromptLimits, Variable
+from app.core.prompts import NAME, Finding, Prompt, PromptLimits, Rule, Variable
 
-Rule = Literal["syntax", "undefined", "unused", "delimiter", "tokens", "trust", "section", "size"]
 BYTES_PER_TOKEN = 3
 """Of UTF-8; the estimate errs high for every language that the models' tokenizers know."""
 OPEN = re.compile(r"<player_speech(?: from=\"[^\"<>]*\")?>\s*$")
 CLOSE = re.compile(r"^\s*</player_speech>")
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to mend. `line` and `column` count from 1 within the section's text; 0 is the section as a whole."""
-
-    level: Literal["error", "warning"]
-    rule: Rule
-    section: str
-    line: int
-    column: int
-    message: str
-    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +46,6 @@ def lint(prompt: Prompt, limits: PromptLimits, *, contract: Prompt | None = None
     if not any(one.level == "error" for one in found):
         found += _tokens(prompt, limits, contract)
     return sorted(found, key=lambda one: one.level)
-
-
-def errors_of(findings: list[Finding]) -> list[Finding]:
-    """Those that keep a version out."""
-    return [one for one in findings if one.level == "error"]
 
 
 def variables_of(prompt: Prompt, contract: Prompt | None) -> Mapping[str, Variable]:
