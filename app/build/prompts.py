@@ -30,5 +30,5 @@ async def open_prompts(
     registry = Registry(load_bundled(), limits, log)
     feed = PromptsFeed(database, learn=registry.learn, keep_only=registry.keep_only, log=log)
     await feed.start()
-    store = DatabasePrompts(database, registry.learn)
+    store = DatabasePrompts(database, feed.moved)
     return OpenPrompts(registry, Desk(store, registry.bundled, limits, clock=clock, audit=audit), feed)

@@ -241,10 +241,13 @@ def canonical(prompt: Prompt) -> bytes:
 
 
 def from_canonical(body: bytes) -> Prompt:
-    """The prompt of `canonical`."""
-    tree = msgspec.json.decode(body)
-    tree["sections"] = dict(tree["sections"])
-    return msgspec.convert(tree, Prompt)
+    """The prompt of `canonical`; raises Invalid for content of a release that knows more, or of none."""
+    try:
+        tree = msgspec.json.decode(body)
+        tree["sections"] = dict(tree["sections"])
+        return msgspec.convert(tree, Prompt)
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        raise Invalid(f"the content of a version cannot be read: {error}", hint="put it again") from error
 
 
 def version_of(prompt: Prompt) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -203,11 +204,11 @@ def _eval(row: Any) -> Eval:
 
 
 class DatabasePrompts:
-    """Implements app.core.prompts.PromptStore; `learn` is told of every label that is moved through it."""
+    """Implements app.core.prompts.PromptStore; `moved` is told whose label was moved through it."""
 
-    def __init__(self, database: Database, learn: Callable[[Iterable[Live]], Awaitable[None]] | None = None) -> None:
+    def __init__(self, database: Database, moved: Callable[[str], Awaitable[None]] | None = None) -> None:
         self._database = database
-        self._learn = learn
+        self._moved = moved
 
     async def versions(self, tenant: str, prompt: str) -> Sequence[Version]:
         return await self._database.run(tenant, lambda c: versions(c, tenant, prompt))
@@ -244,8 +245,8 @@ class DatabasePrompts:
         await self._database.run(tenant, lambda c: add_eval(c, tenant, run))
 
     async def _tell(self, tenant: str) -> None:
-        if self._learn is not None:
-            await self._learn([await self._database.run(tenant, lambda c: live(c, tenant))])
+        if self._moved is not None:
+            await self._moved(tenant)
 
 
 class PromptsFeed:
@@ -277,6 +278,11 @@ class PromptsFeed:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    async def moved(self, tenant: str) -> None:
+        """Know at once what was changed here; raises StoreDown."""
+        self._seen = None  # even if it is changed back before the next look
+        await self._learn([await self._database.run(tenant, lambda c: live(c, tenant))])
+
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
@@ -286,6 +292,7 @@ class PromptsFeed:
         try:
             await self._look()
         except StoreDown as error:  # what was known holds on
+            self._seen = None
             self._log.debug("prompts.unsure", reason=error.message)
 
     async def _look(self) -> None:
@@ -293,7 +300,7 @@ class PromptsFeed:
         if seen == self._seen:
             return
         tenants = await self._database.run(EVERY_TENANT, labelers)
-        for tenant in tenants:
-            await self._learn([await self._database.run(tenant, lambda c, tenant=tenant: live(c, tenant))])  # type: ignore[misc]  # bound now
-        self._keep_only(tenants)
         self._seen = seen
+        for tenant in tenants:
+            await self._learn([await self._database.run(tenant, partial(live, tenant=tenant))])
+        self._keep_only(tenants)

@@ -7,6 +7,7 @@ estimated from the longest values that the prompt declares.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -128,14 +129,17 @@ def _delimiters(read: _Read, contract: Prompt | None) -> Iterator[Finding]:
     """Each place where what a player typed comes into the text outside of the delimiters."""
     known = variables_of(read.prompt, contract)
     for section, parsed in read.parsed.items():
+        seen: Counter[tuple[str, int]] = Counter()
         for place in parsed.inserted:
             name = place.name
+            seen[name, place.line] += 1
             if name not in known or known[name].trust != "player":
                 continue
             if not OPEN.search(place.before) or not CLOSE.search(place.after):
                 yield _at(
                     read, "delimiter", section, place.line, name, f"player text {name!r} stands outside of delimiters",
                     f"write <player_speech>{{{{ {name} }}}}</player_speech>, each time alone between the two",
+                    nth=seen[name, place.line],
                 )  # fmt: skip
 
 
@@ -172,15 +176,16 @@ def _error(rule: Rule, section: str, message: str, hint: str) -> Finding:
     return Finding(level="error", rule=rule, section=section, line=0, column=0, message=message, hint=hint)
 
 
-def _at(read: _Read, rule: Rule, section: str, line: int, word: str, message: str, hint: str) -> Finding:
-    text = read.prompt.sections[section].text
-    lines = text.split("\n")
-    found = _word(word).search(lines[line - 1]) if word and 0 < line <= len(lines) else None
+def _at(
+    read: _Read, rule: Rule, section: str, line: int, word: str, message: str, hint: str, *, nth: int = 0
+) -> Finding:
+    """A finding at a word of a line: where it stands first, or where it is inserted for the `nth` time."""
+    lines = read.prompt.sections[section].text.split("\n")
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    spoken = rf"(?<!\w)({re.escape(word)})(?!\w)"
+    pattern = rf"(?:\{{\{{[^}}]*?|\bin\s+){spoken}" if nth else spoken
+    found = list(re.finditer(pattern, text))[max(nth - 1, 0) :] if word else []
     return Finding(
-        level="error", rule=rule, section=section, line=line, column=found.start() + 1 if found else 1,
+        level="error", rule=rule, section=section, line=line, column=found[0].start(1) + 1 if found else 1,
         message=message, hint=hint,
     )  # fmt: skip
-
-
-def _word(word: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")

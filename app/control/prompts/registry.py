@@ -11,8 +11,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from app.core.errors import Error, Invalid, NotFound, nearest
 from app.core.ids import stable_hash
 from app.core.ports import Log
@@ -176,7 +174,7 @@ class Registry:
             if own is not None:
                 require_fit(prompt, own.prompt)
             return self._compile(prompt).found_by(label)
-        except (Error, msgspec.MsgspecError) as error:
+        except Error as error:
             if own is None:
                 raise NotFound(f"version {shown(name, version)!r} cannot be rendered", hint="lint it") from error
             self._log.warning("prompt.fell_back", tenant=live.tenant, what=shown(name, version), reason=str(error))
