@@ -28,7 +28,7 @@ WEIGHT_MAX = 10_000
 Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Units = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Targets = Annotated[
-    dict[Annotated[str, msgspec.Meta(min_length=8, max_length=64)], Annotated[int, msgspec.Meta(ge=1, le=WEIGHT_MAX)]],
+    dict[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], Annotated[int, msgspec.Meta(ge=1, le=WEIGHT_MAX)]],
     msgspec.Meta(min_length=1, max_length=8),
 ]
 """Version -> weight. One version is a plain pointer, several are a split."""

@@ -96,8 +96,8 @@ async def test_a_version_is_kept_once_and_read_back_whole(replica: Opener) -> No
     first, again = await on.desk.put("t", "key:a", ONE), await on.desk.put("t", "key:b", ONE)
     assert (first.version, first.new, again.new) == (version_of(ONE), True, False)
     assert [version.actor for version in await on.desk.versions("t", NAME)] == ["key:a"]
-    for text in (first.version, first.version[:8]):
-        assert await on.desk.read("t", NAME, text) == (first.version, ONE)
+    for named in (first.version, first.version[:8]):
+        assert await on.desk.read("t", NAME, named) == (first.version, ONE)
     assert await on.desk.read("t", NAME, "bundled") == (version_of(OWN), OWN)
     assert [told[:3] for told in on.trail.told] == [("key:a", "prompt.put", f"{NAME}@{first.version[:16]}")]
 
