@@ -22,12 +22,14 @@ from app.build.engines import Engines
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
 from app.build.responses import Kept, open_responses
+from app.build.prompts import open_prompts
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
 from app.build.words import open_words
 from app.control.audit import HOST, Trail
 from app.control.auth import Authority
 from app.control.privacy import Privacy
+from app.control.prompts.desk import Desk
 from app.control.repeats import Repeats
 from app.control.tenants import Tenants
 from app.core.clock import Clock, SystemClock
@@ -107,6 +109,7 @@ class Innkeeper:
     settings: SettingsFeed
     privacy: Privacy
     kept: Kept
+    prompts: Desk
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     warming: asyncio.Task[None] | None = None
     warm: bool = False
@@ -286,6 +289,8 @@ async def build(
     closers.append(access.watch.close)
     people = await open_people(database, profile.sign_in, access, clock=clock, audit=audit, vault=database.vault)
     closers.append(people.passwords.close)
+    prompts = await open_prompts(database, profile.prompts, clock=clock, audit=audit, log=log)
+    closers.append(prompts.feed.close)
 
     # Engines
     engines = Engines()
@@ -326,6 +331,7 @@ async def build(
         watch=watch,
         words=words,
         authored=authored,
+        prompts=prompts.registry,
         log=log,
     )
     for module in modules:
@@ -439,6 +445,7 @@ async def build(
         settings=settings_feed,
         privacy=privacy,
         kept=kept,
+        prompts=prompts.desk,
         closers=closers,
     )
 

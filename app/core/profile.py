@@ -19,6 +19,7 @@ from app.core.doors import Doors
 from app.core.engines import AnyEngine
 from app.core.errors import Invalid, nearest
 from app.core.outbound import Outbound
+from app.core.prompts import PromptLimits
 from app.core.quotas import Budgets, Limits
 from app.core.responses import Responses, Structured
 from app.core.section import Section
@@ -218,6 +219,7 @@ class Profile(Section, frozen=True, kw_only=True):
     audit: Audit
     outbound: Outbound
     sign_in: SignIn
+    prompts: PromptLimits
     database: Database
     ownership: Ownership
     cache: Cache

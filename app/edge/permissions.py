@@ -11,15 +11,18 @@ from typing import Any
 
 import msgspec
 
+from app.control.prompts.desk import Put
 from app.core.chain import Verdict
 from app.core.module import Scope
 from app.core.responses import Counts
+from app.core.prompts import Label, Prompt
 from app.core.tenants import TenantSettings
 from app.edge.doors import anthropic_shapes as anthropic
 from app.edge.doors import openai_shapes as openai
 from app.edge.doors.evennia import GenerateAnswer, GenerateRequest
 from app.edge.rest import shapes
 from app.edge.rest import shapes_people as people
+from app.edge.rest import shapes_prompts as prompts
 
 SIGNED_IN = Scope(0)
 """Any credential that holds."""
@@ -62,6 +65,7 @@ class Resource:
 
 _WORLD = "/v1/worlds/{world}"
 _SUBJECT = "/v1/privacy/subjects/{subject}"
+_PROMPT = "/v1/prompts/{prompt}"
 
 RESOURCES: tuple[Resource, ...] = (
     Resource(
@@ -130,6 +134,33 @@ RESOURCES: tuple[Resource, ...] = (
         "put", "/v1/settings", "Replace what the tenant has set for itself.", Scope.SETTINGS,
         body=TenantSettings, answer=shapes.OwnSettings,
     ),
+    Resource("get", "/v1/prompts", "List prompts and where their labels point.", Scope.SETTINGS,
+             answer=prompts.PromptList),
+    Resource("get", f"{_PROMPT}/versions", "List the versions of a prompt.", Scope.SETTINGS,
+             answer=prompts.PromptVersions),
+    Resource(
+        "get", f"{_PROMPT}/versions/{{version}}", "Read a version by its id, a label or `bundled`.", Scope.SETTINGS,
+        answer=prompts.PromptVersion,
+    ),
+    Resource(
+        "post", f"{_PROMPT}/versions", "Put a version; the same content is the same version.", Scope.SETTINGS,
+        body=Prompt, answer=Put,
+    ),
+    Resource(
+        "post", f"{_PROMPT}/lint", "Say what is to be mended in a prompt.", Scope.SETTINGS,
+        body=Prompt, answer=prompts.Findings,
+    ),
+    Resource("get", f"{_PROMPT}/labels", "List the labels of a prompt.", Scope.SETTINGS, answer=prompts.PromptLabels),
+    Resource(
+        "put", f"{_PROMPT}/labels/{{label}}", "Point a label to versions by weight.", Scope.SETTINGS,
+        body=prompts.Pointing, answer=Label, statuses=(409,),
+    ),
+    Resource(
+        "post", f"{_PROMPT}/labels/{{label}}/rollback", "Point a label where it pointed before.", Scope.SETTINGS,
+        body=prompts.GoingBack, answer=Label, statuses=(409,),
+    ),
+    Resource("get", f"{_PROMPT}/evals", "List the runs of eval sets for a prompt.", Scope.SETTINGS,
+             answer=prompts.PromptEvals),
     Resource(
         "get", "/v1/responses", "Count what the response cache holds and has done.", Scope.USAGE, answer=Counts,
     ),

@@ -235,6 +235,41 @@ door_usage = Table(
     Column("cost_nano_usd", BigInteger, nullable=False),
 )
 
+prompts_versions = Table(
+    "prompts_versions",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("prompt", String(128), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+prompts_labels = Table(
+    "prompts_labels",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("prompt", String(128), primary_key=True),
+    Column("label", String(64), primary_key=True),
+    Column("change", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+prompt_evals = Table(
+    "prompt_evals",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(26), primary_key=True),
+    Column("prompt", String(128), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("set_id", String(64), nullable=False),
+    Column("wall_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("prompt_evals_prompt", "tenant", "prompt"),
+)
+
 operators = Table(
     "operators",
     metadata,
