@@ -132,11 +132,9 @@ def _open_llama(name: str, spec: Llama, engines: Engines) -> Words | None:
         engines.lack(name, "llama", "no GGUF file", f"export INNKEEPER__ENGINES__{name.upper()}__FILE=…")
         return None
     try:
-        from app.engines.gguf import Bounds
-        from app.engines.llama import open_llama
+        from app.engines.llama.engine import open_llama
 
-        bounds = Bounds(spec.context_tokens_max, spec.gpu_layers_max, spec.threads_max)
-        return engines.add(open_llama(name=name, file=spec.file, bounds=bounds))
+        return engines.add(open_llama(name, spec))
     except ModuleNotFoundError as error:
         engines.lack(name, "llama", f"the package {error.name!r} is not installed", "uv sync --extra llama", asked=True)
     except EngineDown as error:

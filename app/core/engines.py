@@ -84,6 +84,10 @@ class Llama(Engine, frozen=True, kw_only=True, tag="llama"):
     """Layers of the model on the GPU; 0 keeps it on the CPU, more than it has puts all of it there."""
     threads_max: int = 4
     """One core is left free all the same: llama.cpp's threads spin, and one without a core stops the others."""
+    contexts_max: int = 1
+    """Lines that are written at the same time; each takes a cache of its own and its share of the threads."""
+    jobs_max: int = 8
+    """Lines that wait or are written; one more is refused, so that another engine writes it."""
     first_token_ms: int = 8_000
     gap_ms: int = 2_000
     total_ms: int = 60_000
