@@ -234,7 +234,7 @@ async def test_a_schema_holds_the_answer_to_its_shape(tiny: Path, opened: Open) 
 def test_a_file_that_is_no_gguf_is_refused_with_its_size(tmp_path: Path, opened: Open) -> None:
     path = tmp_path / "words.gguf"
     path.write_bytes(b"no model at all")
-    with pytest.raises(EngineDown, match="'words.gguf' has no GGUF header: it begins with b'no m'"):
+    with pytest.raises(EngineDown, match=r"'words\.gguf' has no GGUF header: it begins with b'no m'"):
         opened(path)
     with pytest.raises(EngineDown, match="cannot be read"):
         opened(tmp_path / "none.gguf")
@@ -258,9 +258,9 @@ async def test_a_file_that_llama_does_not_load_is_down_and_says_so_in_the_status
     tiny: Path, tmp_path: Path, opened: Open
 ) -> None:
     strange = tmp_path / "strange.gguf"
-    strange.write_bytes(tiny.read_bytes().replace(b"output_norm.weight", b"output_nose.weight"))
+    strange.write_bytes(tiny.read_bytes().replace(b"output_norm.weight", b"output_form.weight"))
     engine = opened(strange)
-    with pytest.raises(EngineDown, match="does not load 'strange.gguf'") as caught:
+    with pytest.raises(EngineDown, match=r"does not load 'strange\.gguf'") as caught:
         await drain(engine.stream(asking("Hello"), soon()))
     assert caught.value.failure == "unreachable"
     assert engine.status().state == "degraded"
