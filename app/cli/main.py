@@ -30,7 +30,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "profile": ("app.cli.profiles:profile", "Show the profile with the origin of every value."),
     "behavior": ("app.cli.behavior:behavior", "Show or check what NPCs see and may want."),
     "train": ("app.cli.train:train", "Teach a policy on this machine."),
-    "models": ("app.cli.models:models", "Make networks smaller and quicker, list and check them."),
+    "models": ("app.cli.models:models", "Make networks smaller, list and check them; import a GGUF."),
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),

@@ -1,10 +1,9 @@
-"""A JSON Schema as a grammar: what llama.cpp draws by it is that schema's JSON, and what no grammar can hold is refused."""
+"""A JSON Schema as a grammar: what is drawn by it is that schema's JSON, and what no grammar holds is refused."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -66,10 +65,13 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "type": "object",
         "oneOf": [
             {"properties": {"go": {"const": "north"}}, "required": ["go"], "additionalProperties": False},
-            {"properties": {"say": {"type": "string", "maxLength": 8}}, "required": ["say"],
-             "additionalProperties": False},
+            {
+                "properties": {"say": {"type": "string", "maxLength": 8}},
+                "required": ["say"],
+                "additionalProperties": False,
+            },
         ],
-    },  # fmt: skip
+    },
     "several types": {"type": ["integer", "null", "boolean"], "minimum": 5, "maximum": 7},
     "all of": {
         "allOf": [
@@ -78,17 +80,29 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         ]
     },
     "references": {
-        "$defs": {"mood": {"enum": ["glad", "cross"]}, "pair": {"type": "array", "prefixItems": [
-            {"$ref": "#/$defs/mood"}, {"type": "null"}], "minItems": 2, "maxItems": 2}},
+        "$defs": {
+            "mood": {"enum": ["glad", "cross"]},
+            "pair": {
+                "type": "array",
+                "prefixItems": [{"$ref": "#/$defs/mood"}, {"type": "null"}],
+                "minItems": 2,
+                "maxItems": 2,
+            },
+        },
         "type": "object",
         "properties": {"one": {"$ref": "#/$defs/pair"}, "two": {"$ref": "#/$defs/mood"}},
         "required": ["one", "two"],
-    },  # fmt: skip
+    },
     "a tree": {
-        "$defs": {"node": {"type": "object", "properties": {"next": {"anyOf": [
-            {"type": "null"}, {"$ref": "#/$defs/node"}]}}, "required": ["next"]}},
+        "$defs": {
+            "node": {
+                "type": "object",
+                "properties": {"next": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/node"}]}},
+                "required": ["next"],
+            }
+        },
         "$ref": "#/$defs/node",
-    },  # fmt: skip
+    },
     "a map": {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1, "maxProperties": 3},
     "a required name without a shape": {"type": "object", "properties": {}, "required": ["a"]},
 }

@@ -254,11 +254,15 @@ def test_a_file_cut_short_is_refused_before_it_is_loaded(tiny: Path, tmp_path: P
         opened(tmp_path / "cut.gguf")
 
 
-async def test_a_file_that_llama_does_not_load_is_down_and_says_so_in_the_status(
-    tiny: Path, tmp_path: Path, opened: Open
-) -> None:
-    strange = tmp_path / "strange.gguf"
-    strange.write_bytes(tiny.read_bytes().replace(b"output_norm.weight", b"output_form.weight"))
+@pytest.fixture
+def strange(tiny: Path, tmp_path: Path) -> Path:
+    """A whole GGUF that lacks a tensor which its architecture needs."""
+    path = tmp_path / "strange.gguf"
+    path.write_bytes(tiny.read_bytes().replace(b"output_norm.weight", b"output_form.weight"))
+    return path
+
+
+async def test_a_file_that_llama_does_not_load_is_down_and_says_so_in_the_status(strange: Path, opened: Open) -> None:
     engine = opened(strange)
     with pytest.raises(EngineDown, match=r"does not load 'strange\.gguf'") as caught:
         await drain(engine.stream(asking("Hello"), soon()))

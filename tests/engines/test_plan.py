@@ -23,9 +23,16 @@ def text(value: str) -> bytes:
 
 
 def write_gguf(
-    path: Path, *, size: int, layer_count: int = 32, heads: int = 32, kept: int = 8, width: int = 4_096
+    path: Path,
+    *,
+    size: int,
+    layer_count: int = 32,
+    heads: int = 32,
+    kept: int = 8,
+    width: int = 4_096,
+    tensor_elements: int = 0,
 ) -> None:
-    """A header as llama.cpp writes it, and nothing behind it up to `size`."""
+    """A header as llama.cpp writes it, and nothing behind it up to `size`; one tensor where it has elements."""
     numbers = {
         "llama.block_count": layer_count,
         "llama.embedding_length": width,
@@ -38,7 +45,8 @@ def write_gguf(
     entries.append(text("tokenizer.ggml.scores") + struct.pack("<IIQ", 9, 6, 2) + struct.pack("<2f", 0.0, 1.0))
     entries.append(text("general.quantized") + struct.pack("<I?", 7, True))
     entries += [text(key) + struct.pack("<II", 4, value) for key, value in numbers.items()]
-    head = struct.pack("<4sIQQ", b"GGUF", 3, 0, len(entries)) + b"".join(entries)
+    tensors = [text("t") + struct.pack("<IQIQ", 1, tensor_elements, 0, 0)] if tensor_elements else []
+    head = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(entries)) + b"".join((*entries, *tensors))
     with path.open("wb") as file:
         file.write(head)
         file.truncate(size)
