@@ -57,6 +57,7 @@ from app.stores.watch import Limits as DatabaseLimits
 from app.stores.writer import Writer
 from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
+from app.telemetry.words import WordsMeter
 from app.world.state import World, Worlds
 
 __all__ = ["MODULE_SETTINGS", "ROOT", "Innkeeper", "build"]
@@ -285,6 +286,7 @@ async def build(
         environment=os.environ,
         budgets=NotingBudgets(shared.budgets, repeats),
         rules=tenants,
+        meter=WordsMeter(log, metrics),
     )
     closers.append(engines.close)
 

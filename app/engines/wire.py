@@ -1,27 +1,27 @@
-"""What the cloud engines share: a context as a provider's messages, a stream of server-sent events, usage guesses.
+"""What the engines of words share: a context as messages, waits under a deadline, and guesses of usage.
 
-It knows the trust of each part and the SSE framing. It does not know any vendor's SDK, model or price.
+It knows the trust of each part. It does not know any vendor's protocol, model or price.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from app.core.clock import Deadline
-from app.core.errors import DeadlineExceeded, EngineDown
+from app.core.errors import DeadlineExceeded
 from app.core.words import Completion, Part
 
-EVENT_BYTES_MAX = 1 << 20
-"""Bytes of one server-sent event; a provider that sends more is cut off."""
 CHARACTERS_PER_TOKEN_MAX = 24
 """A stream that writes more characters than its token limit times this does not keep the limit."""
 
 FRAME_TOKENS_MAX = 64
 """Roles, delimiters and separators that a provider and `render` put around one message."""
+TOOLING_TOKENS_MAX = 1_024
+"""What a vendor puts before the conversation where there are tools or a schema."""
 
 T = TypeVar("T")
 
@@ -75,43 +75,6 @@ async def within(waiting: Awaitable[T], deadline: Deadline, what: str) -> T:
         raise DeadlineExceeded(f"{what} was late") from error
 
 
-async def events(pieces: AsyncIterator[bytes], deadline: Deadline, what: str) -> AsyncGenerator[bytes]:
-    """The `data` of each server-sent event (WHATWG HTML, section 9.2); event names and comments are skipped.
-
-    Raises DeadlineExceeded when the next piece is late and EngineDown when one event is too large.
-    """
-    held = bytearray()
-    data: list[bytes] = []
-    while True:
-        piece = await within(anext(pieces, None), deadline, what)
-        if piece is None:
-            return
-        held += piece
-        *lines, rest = bytes(held).split(b"\n")
-        held = bytearray(rest)
-        for line in lines:
-            stripped = line.rstrip(b"\r")
-            if stripped.startswith(b"data:"):
-                data.append(stripped[5:].removeprefix(b" "))
-            elif not stripped and data:
-                yield b"\n".join(data)
-                data = []
-        if len(held) + sum(map(len, data)) > EVENT_BYTES_MAX:
-            raise EngineDown(f"{what} sent an event of more than {EVENT_BYTES_MAX} bytes")
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a provider asks to wait (RFC 9110, 10.2.3, in seconds), None where it does not say."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * scale
-        except ValueError:
-            continue
-        if 0.0 <= seconds < float("inf"):
-            return seconds
-    return None
-
-
 def written_max(completion: Completion) -> int:
     """Characters after which a stream is no longer believed to keep its token limit."""
     return completion.output_tokens_max * CHARACTERS_PER_TOKEN_MAX
@@ -120,11 +83,34 @@ def written_max(completion: Completion) -> int:
 def tokens_most(completion: Completion) -> int:
     """Tokens that a prompt cannot pass: a token is at least a byte, and each message has a frame around it."""
     texts = [text.translate(_SIGNS) for part in completion.parts for text in (part.text, part.speaker)]
-    schema = len(msgspec.json.encode(completion.schema)) if completion.schema is not None else 0
+    texts += _said(completion)
     written = sum(len(text.encode("utf-8", "replace")) for text in texts)
-    return written + schema + FRAME_TOKENS_MAX * (len(completion.parts) + 1)
+    frames = len(completion.parts) + 1 + sum(1 + len(turn.calls) for turn in completion.turns) + len(completion.tools)
+    tooling = TOOLING_TOKENS_MAX if completion.tools or completion.schema is not None else 0
+    return written + _schemas(completion) + FRAME_TOKENS_MAX * frames + tooling
+
+
+def tokens_probable(completion: Completion) -> int:
+    """Tokens of a prompt when the provider never said."""
+    texts = [part.text for part in completion.parts] + _said(completion)
+    return sum(tokens_guess(text) for text in texts) + _schemas(completion) // 3
 
 
 def tokens_guess(text: str) -> int:
     """Tokens in `text` when the provider never said: one for every three bytes of UTF-8, which errs high."""
     return (len(text.encode("utf-8", "replace")) + 2) // 3
+
+
+def _said(completion: Completion) -> list[str]:
+    """Every text of the turns, and what names the tools."""
+    texts = [text for turn in completion.turns for text in (turn.text, turn.call_id)]
+    texts += [text for turn in completion.turns for call in turn.calls for text in (call.id, call.name, call.arguments)]
+    return texts + [text for tool in completion.tools for text in (tool.name, tool.description)]
+
+
+def _schemas(completion: Completion) -> int:
+    """Bytes of the schemas of answer and tools."""
+    schemas = [tool.schema for tool in completion.tools]
+    if completion.schema is not None:
+        schemas.append(completion.schema)
+    return sum(len(msgspec.json.encode(schema)) for schema in schemas)

@@ -1,5 +1,8 @@
 """A local server that speaks the cloud providers' protocols, faults included; shared with the benchmarks."""
 
-from tests.standin.server import KEY, Fault, Seen, Standin
+from tests.standin.answers import Call
+from tests.standin.connection import Seen
+from tests.standin.faults import FAULTS, Fault
+from tests.standin.server import KEY, WORDS, Standin
 
-__all__ = ["KEY", "Fault", "Seen", "Standin"]
+__all__ = ["FAULTS", "KEY", "WORDS", "Call", "Fault", "Seen", "Standin"]

@@ -1,11 +1,18 @@
-"""Words by a deployment of Azure OpenAI: the same protocol as OpenAI at another address, with another key header."""
+"""Words by a deployment of Azure OpenAI: OpenAI's protocols at another address, with another key header."""
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from app.core.outbound import Outbound
-from app.engines.outbound import OUTBOUND, provider_client
-from app.engines.prices import Prices
-from app.engines.providers.openai import ChatCompletions
+from app.engines.outbound import OUTBOUND
+from app.engines.prices import Price, Prices
+from app.engines.providers import capabilities
+from app.engines.providers.chat import ChatCompletions
+from app.engines.providers.openai import Api
+from app.engines.providers.provider import Model, Provider
+from app.engines.providers.responses import Responses
+from app.engines.providers.transport import Transport
 
 
 def open_azure(
@@ -17,25 +24,28 @@ def open_azure(
     key: str,
     prices: Prices,
     model: str = "",
+    api: Api = "chat",
+    own_price: Price | None = None,
     outbound: Outbound = OUTBOUND,
-) -> ChatCompletions:
-    """An engine over one deployment; `model` names what is deployed, for its price, where it is not the same word."""
-    import openai
+) -> Provider:
+    """An engine over one deployment; `model` names what is deployed, for its price, where it is not the same word.
 
-    client = openai.AsyncAzureOpenAI(
-        azure_endpoint=endpoint,
-        azure_deployment=deployment,
-        api_version=api_version,
-        api_key=key,
-        max_retries=0,
-        timeout=None,
-        http_client=provider_client(endpoint, outbound),
-    )
+    Raises Invalid for an endpoint that is no address.
+    """
+    named = model or deployment
+    runs = Model(named, capabilities.of(named), prices, own_price=own_price)
+    transport = Transport(name, endpoint, {"api-key": key}, outbound)
+    version = f"?api-version={quote(api_version, safe='')}"
+    if api == "responses":
+        path = f"/openai/responses{version}"
+        return Responses(transport, path, name=name, kind="azure", model=runs, asked=deployment)
+    path = f"/openai/deployments/{quote(deployment, safe='')}/chat/completions{version}"
     return ChatCompletions(
-        client,
+        transport,
+        path,
         name=name,
         kind="azure",
-        model=model or deployment,
-        prices=prices,
+        model=runs,
         token_field="max_completion_tokens",  # noqa: S106  # a field's name, not a secret
+        asked=deployment,
     )
