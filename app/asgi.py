@@ -25,6 +25,7 @@ from app.edge.rest.control import ControlRoutes
 from app.edge.rest.http import error_handlers, refuse_options
 from app.edge.rest.me import MeRoutes
 from app.edge.rest.privacy import PrivacyRoutes
+from app.edge.rest.prompts import PromptRoutes
 from app.edge.rest.resources import Resources
 from app.edge.rest.settings import SettingsResource
 from app.edge.rest.sign_in import SignInRoutes
@@ -143,6 +144,7 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
             audit=innkeeper.audit,
             clock=innkeeper.clock,
         ).routes(),
+        *PromptRoutes(innkeeper.prompts, innkeeper.authority, innkeeper.router.limits).routes(),
         *PrivacyRoutes(innkeeper.privacy, innkeeper.authority, innkeeper.router.limits).routes(),
         *health.routes(
             readiness=innkeeper.readiness,

@@ -19,12 +19,14 @@ from app.build.audit import NotingBudgets, note_start, open_trail
 from app.build.engines import Engines
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
+from app.build.prompts import open_prompts
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
 from app.build.words import open_words
 from app.control.audit import HOST, Trail
 from app.control.auth import Authority
 from app.control.privacy import Privacy
+from app.control.prompts.desk import Desk
 from app.control.repeats import Repeats
 from app.control.tenants import Tenants
 from app.core.clock import Clock, SystemClock
@@ -97,6 +99,7 @@ class Innkeeper:
     tenants: Tenants
     settings: SettingsFeed
     privacy: Privacy
+    prompts: Desk
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     warming: asyncio.Task[None] | None = None
     warm: bool = False
@@ -274,6 +277,8 @@ async def build(
     closers.append(access.watch.close)
     people = await open_people(database, profile.sign_in, access, clock=clock, audit=audit, vault=database.vault)
     closers.append(people.passwords.close)
+    prompts = await open_prompts(database, profile.prompts, clock=clock, audit=audit, log=log)
+    closers.append(prompts.feed.close)
 
     # Engines
     engines = Engines()
@@ -302,6 +307,7 @@ async def build(
         watch=watch,
         words=words,
         authored=authored,
+        prompts=prompts.registry,
         log=log,
     )
     for module in modules:
@@ -392,6 +398,7 @@ async def build(
         tenants=tenants,
         settings=settings_feed,
         privacy=privacy,
+        prompts=prompts.desk,
         closers=closers,
     )
 

@@ -12,6 +12,7 @@ from app.core.clock import Clock
 from app.core.module import Module
 from app.core.ports import Log
 from app.core.profile import Profile
+from app.core.prompts import Prompts
 from app.core.words import Words
 from app.modules.behavior import module as behavior_module
 from app.modules.behavior.recorder import open_recorder
@@ -49,6 +50,7 @@ def build_modules(
     watch: RungWatch,
     words: Words | None,
     authored: Words,
+    prompts: Prompts,
     log: Log,
 ) -> tuple[Module, ...]:
     """Every module, over worlds in RAM and the engines that the profile opened."""
@@ -64,6 +66,7 @@ def build_modules(
             watcher=watch,
             policy=policy,
             words=words,
+            prompts=prompts,
             log=log,
             rungs=profile.ladder["behavior"],
             recorder=open_recorder(settings["behavior"].recording, folder, clock=clock, log=log),
@@ -86,6 +89,7 @@ def build_modules(
             watcher=watch,
             words=words,
             authored=authored,
+            prompts=prompts,
             rungs=profile.ladder["dialogue"],
         ),
         quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),

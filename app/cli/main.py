@@ -33,6 +33,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "models": ("app.cli.models:models", "Make networks smaller, list and check them; import a GGUF."),
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
+    "prompts": ("app.cli.prompts:prompts", "Put, check, label and try the prompts of a tenant."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),
     "tenant": ("app.cli.tenants:tenant", "Make tenants, and set, suspend or remove them."),
     "privacy": ("app.cli.privacy:privacy", "Report, export or erase what is held of a person."),

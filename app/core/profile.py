@@ -18,6 +18,7 @@ import msgspec
 from app.core.engines import AnyEngine
 from app.core.errors import Invalid, nearest
 from app.core.outbound import Outbound
+from app.core.prompts import PromptLimits
 from app.core.quotas import Budgets, Limits
 from app.core.section import Section
 from app.core.sign_in import SignIn
@@ -216,6 +217,7 @@ class Profile(Section, frozen=True, kw_only=True):
     audit: Audit
     outbound: Outbound
     sign_in: SignIn
+    prompts: PromptLimits
     database: Database
     ownership: Ownership
     cache: Cache

@@ -11,11 +11,14 @@ from typing import Any
 
 import msgspec
 
+from app.control.prompts.desk import Put
 from app.core.chain import Verdict
 from app.core.module import Scope
+from app.core.prompts import Label, Prompt
 from app.core.tenants import TenantSettings
 from app.edge.rest import shapes
 from app.edge.rest import shapes_people as people
+from app.edge.rest import shapes_prompts as prompts
 
 SIGNED_IN = Scope(0)
 """Any credential that holds."""
@@ -54,6 +57,7 @@ class Resource:
 
 _WORLD = "/v1/worlds/{world}"
 _SUBJECT = "/v1/privacy/subjects/{subject}"
+_PROMPT = "/v1/prompts/{prompt}"
 
 RESOURCES: tuple[Resource, ...] = (
     Resource(
@@ -122,6 +126,33 @@ RESOURCES: tuple[Resource, ...] = (
         "put", "/v1/settings", "Replace what the tenant has set for itself.", Scope.SETTINGS,
         body=TenantSettings, answer=shapes.OwnSettings,
     ),
+    Resource("get", "/v1/prompts", "List prompts and where their labels point.", Scope.SETTINGS,
+             answer=prompts.PromptList),
+    Resource("get", f"{_PROMPT}/versions", "List the versions of a prompt.", Scope.SETTINGS,
+             answer=prompts.PromptVersions),
+    Resource(
+        "get", f"{_PROMPT}/versions/{{version}}", "Read a version by its id, a label or `bundled`.", Scope.SETTINGS,
+        answer=prompts.PromptVersion,
+    ),
+    Resource(
+        "post", f"{_PROMPT}/versions", "Put a version; the same content is the same version.", Scope.SETTINGS,
+        body=Prompt, answer=Put,
+    ),
+    Resource(
+        "post", f"{_PROMPT}/lint", "Say what is to be mended in a prompt.", Scope.SETTINGS,
+        body=Prompt, answer=prompts.Findings,
+    ),
+    Resource("get", f"{_PROMPT}/labels", "List the labels of a prompt.", Scope.SETTINGS, answer=prompts.PromptLabels),
+    Resource(
+        "put", f"{_PROMPT}/labels/{{label}}", "Point a label to versions by weight.", Scope.SETTINGS,
+        body=prompts.Pointing, answer=Label, statuses=(409,),
+    ),
+    Resource(
+        "post", f"{_PROMPT}/labels/{{label}}/rollback", "Point a label where it pointed before.", Scope.SETTINGS,
+        body=prompts.GoingBack, answer=Label, statuses=(409,),
+    ),
+    Resource("get", f"{_PROMPT}/evals", "List the runs of eval sets for a prompt.", Scope.SETTINGS,
+             answer=prompts.PromptEvals),
     Resource(
         "post", "/v1/auth/sign-in", "Sign in with a password: tokens, or a ticket for the second step.", None,
         body=people.Password, answer=people.Stepped, statuses=SIGN_IN,

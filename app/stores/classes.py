@@ -131,6 +131,15 @@ COLUMNS: dict[str, dict[str, Held]] = {
     "tenant_settings": dict.fromkeys(
         ("tenant", "version", "changed_ms", "suspended", "body"), Held("internal", "account")
     ),
+    "prompts_versions": dict.fromkeys(
+        ("tenant", "prompt", "version", "created_ms", "actor", "body"), Held("internal", "account")
+    ),
+    "prompts_labels": dict.fromkeys(
+        ("tenant", "prompt", "label", "change", "changed_ms", "body"), Held("internal", "account")
+    ),
+    "prompt_evals": dict.fromkeys(
+        ("tenant", "id", "prompt", "version", "set_id", "wall_ms", "body"), Held("internal", "account")
+    ),
     "data_keys": {
         **dict.fromkeys(("tenant", "purpose", "id", "created_ms", "retired_ms"), Held("internal", "keys")),
         "wrapped": Held("confidential", "keys", "wrapped"),

@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 """The newest Alembic revision; a fresh database is created from this metadata and stamped with it."""
 OLDEST_REVISION = "0001"
 """The oldest release, by its newest revision, whose code still works on this schema."""
@@ -218,6 +218,41 @@ tenant_settings = Table(
     Column("changed_ms", BigInteger, nullable=False),
     Column("suspended", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
+)
+
+prompts_versions = Table(
+    "prompts_versions",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("prompt", String(128), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+prompts_labels = Table(
+    "prompts_labels",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("prompt", String(128), primary_key=True),
+    Column("label", String(64), primary_key=True),
+    Column("change", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+prompt_evals = Table(
+    "prompt_evals",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(26), primary_key=True),
+    Column("prompt", String(128), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("set_id", String(64), nullable=False),
+    Column("wall_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("prompt_evals_prompt", "tenant", "prompt"),
 )
 
 operators = Table(

@@ -22,6 +22,14 @@ from app.stores.tenancy import EVERY_TENANT
 POLL_S = 0.3
 _decoder = msgspec.json.Decoder(TenantSettings)
 _Signature = tuple[int, int]
+_OWN = (
+    tables.prompts_versions,
+    tables.prompts_labels,
+    tables.prompt_evals,
+    tables.tenant_settings,
+    tables.api_keys,
+)
+"""What goes with a tenant."""
 
 
 def held_of(connection: Connection, tenant: str) -> Held:
@@ -84,10 +92,10 @@ def create_tenant(connection: Connection, tenant: str, name: str, created_ms: in
 
 
 def remove_tenant(connection: Connection, tenant: str) -> list[str]:
-    """Remove a tenant that has no world, with its keys and settings; the worlds that stand in the way, if any."""
+    """Remove a tenant that has no world, with all that is its own; the worlds that stand in the way, if any."""
     worlds = [claim.world for claim in repositories.claims_of(connection, tenant)]
     if not worlds:
-        for table in (tables.tenant_settings, tables.api_keys):
+        for table in _OWN:
             connection.execute(delete(table).where(table.c.tenant == tenant))
         connection.execute(delete(tables.tenants).where(tables.tenants.c.id == tenant))
     return worlds

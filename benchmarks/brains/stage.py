@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+import tomllib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from report import ROOT
 
+from app.control.prompts.registry import Registry
 from app.core.clock import Deadline, SystemClock
 from app.core.messages import Change, Chunk, Event
 from app.core.module import Call, Module
 from app.core.ports import After, Arrays, EngineStatus, Network
+from app.core.prompts import PromptLimits
 from app.engines import catalog
 from app.engines.onnx import Engine, open_onnx
 from app.modules.behavior import messages, module, schema
@@ -32,6 +36,7 @@ CROWD = 16_384
 """The most NPCs in one tick."""
 LAYOUT = schema.load("open_world")
 MODELS = ROOT / "models"
+LIMITS = msgspec.convert(tomllib.loads((ROOT / "profiles" / "base.toml").read_text())["prompts"], PromptLimits)
 
 
 class Quiet:
@@ -102,6 +107,7 @@ def compose(policy: Network | None, npcs: int, recorder: Recorder | None = None)
         policy=policy,
         recorder=recorder,
         words=None,
+        prompts=Registry({}, LIMITS, quiet),
         log=quiet,
     )
     assert built.warm is not None

@@ -24,6 +24,8 @@ SYSTEM = {
     "export.read_events": "an import holds the worlds of every tenant",
     "tenant_settings.all_held": "a server obeys the settings of every tenant",
     "tenant_settings.signature": "a server notices that any tenant's settings have changed",
+    "prompts.labelers": "a server renders the prompts of every tenant",
+    "prompts.signature": "a server notices that any tenant's labels have moved",
     "checkpoints._page": "the twin names its tenant",
     "backup._dump": "a backup holds every tenant",
     "identity.api_keys": "a key says whose it is, so all are known before the tenant is",
@@ -61,6 +63,7 @@ EVERY_TENANT = {
     "app/stores/ownership.py": "whose worlds this server keeps",
     "app/stores/restore.py": "what was restored is examined whole",
     "app/stores/tenancy.py": "where it is defined",
+    "app/stores/prompts.py": "which prompts any tenant has labeled",
     "app/stores/tenant_settings.py": "what any tenant has set",
 }
 """Files that work for every tenant at once, each with its reason."""

@@ -64,7 +64,7 @@ async def test_every_table_of_tenants_is_under_forced_row_level_security(
     found = {row.relname: row for row in await database.run(SERVERS, lambda c: c.execute(CATALOG).all())}
     assert set(found) == {table.name for table in tenant_tables(tables.metadata)}
     for name, row in found.items():
-        assert row.forced, f"{name} is not under forced row-level security: add it to migrations/versions/0008"
+        assert row.forced, f"{name} is not under forced row-level security: put it under its policies in its migration"
         assert row.policies == ["release_before", "tenant_rows"]
     await database.close()
 

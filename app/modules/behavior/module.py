@@ -9,6 +9,7 @@ from app.core.ladder import Watcher
 from app.core.messages import Event
 from app.core.module import Binary, Handler, Module, Scope
 from app.core.ports import Journal, Log, Network
+from app.core.prompts import Prompts
 from app.core.words import Words
 from app.modules.behavior import messages, raw
 from app.modules.behavior.brains import RUNGS
@@ -31,6 +32,7 @@ def build(
     watcher: Watcher,
     policy: Network | None,
     words: Words | None,
+    prompts: Prompts,
     log: Log,
     rungs: Sequence[str] = RUNGS,
     recorder: Recorder | None = None,
@@ -45,7 +47,7 @@ def build(
     if settings.planner.enabled and (words is not None or settings.planner.alone):
         planner = Planner(
             settings.planner, worlds=worlds, journal=journal, nudges=usual.nudges, rules=usual.brains.rules,
-            words=words, clock=clock, watcher=watcher, log=log,
+            words=words, prompts=prompts, clock=clock, watcher=watcher, log=log,
         )  # fmt: skip
     handler = Behavior(
         settings=settings, worlds=worlds, journal=journal, minds=minds, planner=planner, recorder=recorder

@@ -21,6 +21,7 @@ from app.core.errors import EngineDown, Error, Refused
 from app.core.ladder import Ladder, Rung, Watcher
 from app.core.messages import Change
 from app.core.ports import Journal, Log
+from app.core.prompts import Prompts
 from app.core.words import Bill, Completion, Words, WordsDelta, WordsEnd
 from app.modules.behavior import plans
 from app.modules.behavior.considerations import Rules
@@ -81,12 +82,12 @@ class Planner:
 
     def __init__(
         self, settings: PlannerSettings, *, worlds: Worlds, journal: Journal, nudges: Nudges, rules: Rules,
-        words: Words | None, clock: Clock, watcher: Watcher, log: Log,
+        words: Words | None, prompts: Prompts, clock: Clock, watcher: Watcher, log: Log,
     ) -> None:  # fmt: skip
         self._limits = settings
         self._worlds, self._journal, self._nudges, self._rules = worlds, journal, nudges, rules
         self._schema, self._grades = rules.schema, Grades.of(rules.schema)
-        self._words, self._clock, self._log = words, clock, log
+        self._words, self._prompts, self._clock, self._log = words, prompts, clock, log
         self._minds: dict[tuple[str, str], _Mind] = {}
         self._answers: OrderedDict[Key, tuple[Plan, float]] = OrderedDict()
         self._whys: OrderedDict[tuple[str, str, str], tuple[str, str]] = OrderedDict()
@@ -221,10 +222,17 @@ class Planner:
         """One request for all cases; raises Unavailable where no engine answers in the shape that was asked for."""
         if self._words is None:
             raise EngineDown("no engine of words", hint="give a provider a key")
+        rendered = self._prompts.render(
+            question.world.tenant, TASK, plans.variables(question.cases, self._schema), unit=question.world.id
+        )
+        most = self._limits.output_tokens_max
         completion = Completion(
             task=TASK,
-            parts=plans.prompt(question.cases, self._schema),
-            output_tokens_max=self._limits.output_tokens_max,
+            parts=rendered.parts,
+            output_tokens_max=min(rendered.output_tokens_max or most, most),
+            sampling=rendered.sampling,
+            prompt=rendered.version,
+            variant=rendered.model,
             tenant=question.world.tenant,
             world=question.world.id,
             bill=question.bill,

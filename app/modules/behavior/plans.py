@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import EngineDown
-from app.core.words import Part
 from app.modules.behavior import logic
 from app.modules.behavior.considerations import Rules
 from app.modules.behavior.schema import F32, NONE, U8, Schema
@@ -23,14 +22,6 @@ from app.modules.behavior.schema import F32, NONE, U8, Schema
 WHY_CHARACTERS_MAX = 80
 TARGETS = ("home", "work", "focus")
 """What an intent may be aimed at, beside nothing: the NPC's own places, and whom its squad attacks."""
-RULES = """
-You plan for characters of a game, each in a situation of its own. For every entry choose the one intent that the \
-character should follow for the next minutes: what such a character, with these traits, in this situation, would \
-sensibly do. Choose only among the intents under "may". "target" is one of those under "targets", or empty. \
-"why" is a reason of at most twelve words. Answer with one JSON object and nothing else: \
-{"plans": [{"npc": "...", "intent": "...", "target": "...", "why": "..."}]}, one entry for each character.
-The intents:
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +59,8 @@ class _Answer(msgspec.Struct, frozen=True):
 _answers = msgspec.json.Decoder(_Answer)
 
 
-def prompt(cases: Sequence[Case], schema: Schema) -> tuple[Part, ...]:
-    """The request in words: the rules, which are always the same, then the cases as lines of JSON."""
-    known = "\n".join(f"{intent.name}: {intent.about}" for intent in schema.intents)
+def variables(cases: Sequence[Case], schema: Schema) -> dict[str, str]:
+    """What the prompt is rendered from: the intents, which are always the same, and the cases as lines of JSON."""
     lines = [
         msgspec.json.encode(
             {"npc": case.label, "is": case.archetype, "traits": case.traits, "now": case.words, "may": case.may,
@@ -78,7 +68,8 @@ def prompt(cases: Sequence[Case], schema: Schema) -> tuple[Part, ...]:
         ).decode()
         for case in cases
     ]  # fmt: skip
-    return (Part(trust="system", text=RULES.strip() + "\n" + known), Part(trust="fact", text="\n".join(lines)))
+    known = "\n".join(f"{intent.name}: {intent.about}" for intent in schema.intents)
+    return {"intents": known, "cases": "\n".join(lines)}
 
 
 def shape(cases: Sequence[Case], schema: Schema) -> Mapping[str, Any]:

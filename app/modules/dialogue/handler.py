@@ -6,7 +6,7 @@ What is decided lies in `scenes` and `logic`; what one line is while it is being
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 import msgspec
@@ -18,6 +18,7 @@ from app.core.ladder import Ladder, Rung, Watcher
 from app.core.messages import Change, digest
 from app.core.module import Call
 from app.core.ports import Journal
+from app.core.prompts import Chosen, Prompts
 from app.core.words import Bill, Completion, Words
 from app.modules.dialogue import logic, messages, scenes
 from app.modules.dialogue.bills import Bills, used
@@ -27,24 +28,25 @@ from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.turn import Speaking, Turn
 from app.world.events import Happened, ProposalOffered, RelationChanged
 from app.world.scene import Line, Scene
-from app.world.speech import clean_input
+from app.world.speech import Guard, clean_input
 from app.world.state import World, Worlds
 
 RUNGS = ("words", "authored", "bark")
 """Every rung there is, best first."""
+GUARDS_MAX = 64
+"""Versions of the prompt whose guards are kept."""
 COMMIT_SHARE = 0.5
 """Of the time left when a line is spoken: the most that its commit may take, so that the reply is in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the lines come from: the engines that are there, the prompt, the lexicon and the barks."""
+    """What the lines come from: the engines that are there, the prompts, the lexicon and the barks."""
 
     words: Words | None
     authored: Words
     rungs: tuple[str, ...]
-    prompt: logic.Prompt
-    prompt_version: str
+    prompts: Prompts
     lexicon: Lexicon
     barks: dict[str, tuple[str, ...]]
 
@@ -69,8 +71,8 @@ class DialogueHandler:
         self._sources = sources
         self._book = book
         self._bills = Bills(journal)
-        guard = logic.guard_of(sources.prompt)
-        speaking = Speaking(settings, clock, sources.words, sources.authored, sources.barks, guard)
+        self._guards: OrderedDict[str, Guard] = OrderedDict()
+        speaking = Speaking(settings, clock, sources.words, sources.authored, sources.barks)
         answers = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}
         rungs = [
             Rung(name, answers[name], reserve_ms=settings.reserve_ms if name == "words" else 0.0, last=name != "words")
@@ -154,17 +156,22 @@ class DialogueHandler:
         speaker = world.npc(talk.speaker)
         names = self._book.names(world)
         scene = scenes.compose(world, talk, self._sources.lexicon, names, self._settings)
+        chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{talk.listener}")
         compiled = logic.compile_context(
             scene,
-            self._sources.prompt,
+            chosen,
             logic.open_acts(world, speaker, talk.listener),
             tokens_max=self._settings.context_tokens_max,
             canary=logic.canary_of(call.tenant, call.world, speaker.id),
         )
+        most = self._settings.output_tokens_max
         completion = Completion(
-            task="dialogue.reply",
+            task=logic.TASK,
             parts=compiled.parts,
-            output_tokens_max=self._settings.output_tokens_max,
+            output_tokens_max=min(chosen.prompt.output_tokens_max or most, most),
+            sampling=chosen.prompt.sampling,
+            prompt=chosen.version,
+            variant=chosen.prompt.model,
             first_token_ms=self._settings.first_token_ms,
             seed=talk.seed,
             tenant=call.tenant,
@@ -180,12 +187,23 @@ class DialogueHandler:
             dialogue=dialogue,
             scene=scene,
             compiled=compiled,
+            guard=self._guard(chosen),
             completion=completion,
+            prompt_label=chosen.label,
             names=names,
             offers=self._book.offers(call.tenant, call.world, speaker.id, talk.listener),
             explain_id=new_id(self._clock.wall_ms()),
             started_s=started_s,
         )
+
+    def _guard(self, chosen: Chosen) -> Guard:
+        """What of this version must never be spoken; made once for each."""
+        found = self._guards.get(chosen.version)
+        if found is None:
+            found = self._guards[chosen.version] = logic.guard_of(chosen)
+            while len(self._guards) > GUARDS_MAX:
+                self._guards.popitem(last=False)
+        return found
 
     def _talk(self, call: Call, world: World, dialogue: Dialogue, request: messages.Say) -> scenes.Talk:
         """Who speaks to whom, and what the book holds of it; raises Conflict when the speaker is dead."""
@@ -257,7 +275,7 @@ class DialogueHandler:
             explain_id=turn.explain_id,
             ai_generated=turn.by_model,
         )
-        self._book.explain(call.tenant, call.world, _explained(turn, reply, self._sources.prompt_version))
+        self._book.explain(call.tenant, call.world, _explained(turn, reply))
         call.notes.update(rung=rung, engine=turn.engine, tokens=turn.tokens.input + turn.tokens.output)
         return reply
 
@@ -329,7 +347,7 @@ def _effects(turn: Turn) -> list[Change]:
     return changes
 
 
-def _explained(turn: Turn, reply: messages.Said, prompt_version: str) -> messages.Explained:
+def _explained(turn: Turn, reply: messages.Said) -> messages.Explained:
     scene: Scene = turn.scene
     return messages.Explained(
         explain_id=turn.explain_id,
@@ -351,7 +369,8 @@ def _explained(turn: Turn, reply: messages.Said, prompt_version: str) -> message
         falls=tuple(turn.falls),
         tokens=reply.tokens,
         cost_usd=reply.cost_usd,
-        prompt_version=prompt_version,
+        prompt_version=turn.completion.prompt,
+        prompt_label=turn.prompt_label,
         seed=turn.completion.seed,
         ms_first_token=reply.ms_first_token,
         ms_total=reply.ms_total,

@@ -6,16 +6,15 @@ cloud models' tokenizers know; an estimate costs less than a microsecond and nee
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from string import Template
 
 import msgspec
 
 from app.core.ids import stable_hash
+from app.core.prompts import Chosen
 from app.core.words import Part
 from app.modules.dialogue.messages import Cut, Emotion
 from app.world.entities import Npc, Value
@@ -28,15 +27,10 @@ HELD_OFFERED_MAX = 8
 """Held items that are looked at as possible gifts."""
 
 
-class Prompt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The templates of one prompt version; slots are `$name`."""
-
-    rules: str
-    persona: str
-    world: str
-    now: str
-    speak_first: str
-    chatter: str
+TASK = "dialogue.reply"
+"""The task of words, and the name of its prompt."""
+GUARDED = ("rules", "world", "now", "speak_first", "chatter")
+"""Sections whose own words must never be spoken; a persona's may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +43,9 @@ class Compiled:
     canary: str
 
 
-def load_prompt() -> tuple[Prompt, str]:
-    """The shipped prompt and its version, which is a hash of its text."""
-    text = (resources.files("app.modules.dialogue") / "prompts" / "reply.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Prompt), f"reply-{stable_hash(text) % 16**8:08x}"
-
-
-def guard_of(prompt: Prompt) -> Guard:
+def guard_of(chosen: Chosen) -> Guard:
     """What of a prompt must never be spoken: the rules, and the headings that hold the world."""
-    return Guard(*re.split(r"\$\w+", prompt.rules + prompt.world + prompt.now + prompt.speak_first + prompt.chatter))
+    return Guard(*chosen.literals(*GUARDED))
 
 
 def load_barks() -> dict[str, tuple[str, ...]]:
@@ -72,7 +60,7 @@ def tokens_of(text: str) -> int:
 
 
 def compile_context(
-    scene: Scene, prompt: Prompt, acts: Iterable[Proposed], *, tokens_max: int, canary: str
+    scene: Scene, chosen: Chosen, acts: Iterable[Proposed], *, tokens_max: int, canary: str
 ) -> Compiled:
     """The context of a line within `tokens_max` estimated tokens.
 
@@ -81,13 +69,13 @@ def compile_context(
     first, so that the head is the same from line to line and a provider's prompt cache holds it.
     """
     name = scene.npc.name
-    rules = _fill(prompt.rules, name=name, language=scene.persona.language, canary=canary)
-    persona = _persona(prompt, scene)
-    spoken = _spoken_now(prompt, scene)
+    rules = chosen.part("rules", {"name": name, "language": scene.persona.language, "canary": canary})
+    persona = _persona(chosen, scene)
+    spoken = _spoken_now(chosen, scene)
     left = tokens_max - sum(tokens_of(part.text) for part in (rules, persona, spoken))
     cut: list[Cut] = []
     kept: dict[str, list[str]] = {}
-    present = _now(prompt, scene, {})
+    present = _now(chosen, scene, {})
     left -= tokens_of(present.text)
     pinned = {"asked": _asked_rows(scene), "facts": _fact_rows(scene), "quests": _quest_rows(scene)}
     for label, rows in (*pinned.items(), ("acts", _act_rows(acts))):
@@ -95,9 +83,9 @@ def compile_context(
     lines, left = _fit_lines(scene, left, cut)
     for label, rows in (("places", _place_rows(scene)), ("people", _people_rows(scene)), ("news", _news_rows(scene))):
         kept[label], left = _fit(label, rows, left, cut)
-    world = _fill(prompt.world, name=name, **{label: _join(kept[label]) for label in ("places", "people", "facts")})
-    world = msgspec.structs.replace(world, trust="fact")
-    now = _now(prompt, scene, kept)
+    known = {label: _join(kept[label]) for label in ("places", "people", "facts")}
+    world = chosen.part("world", {"name": name, **known})
+    now = _now(chosen, scene, kept)
     parts = (rules, persona, world, *lines, now, spoken)
     return Compiled(
         parts=parts,
@@ -143,45 +131,43 @@ def emotion_of(scene: Scene) -> Emotion:
     return "angry" if felt <= -0.3 else "neutral"
 
 
-def _persona(prompt: Prompt, scene: Scene) -> Part:
+def _persona(chosen: Chosen, scene: Scene) -> Part:
     persona = scene.persona
-    text = _fill(
-        prompt.persona,
-        name=scene.npc.name,
-        role=f", {_article(scene.npc.role)}" if scene.npc.role else "",
-        summary=persona.summary,
-        voice=persona.voice or "plain and natural",
-        traits=", ".join(persona.traits) or "none in particular",
-        goals=" ".join(persona.goals) or "to get through the day",
-    )
-    return Part(trust="system", text=text.text)
+    variables = {
+        "name": scene.npc.name,
+        "role": f", {_article(scene.npc.role)}" if scene.npc.role else "",
+        "summary": persona.summary,
+        "voice": persona.voice or "plain and natural",
+        "traits": ", ".join(persona.traits) or "none in particular",
+        "goals": " ".join(persona.goals) or "to get through the day",
+    }
+    return chosen.part("persona", variables)
 
 
-def _spoken_now(prompt: Prompt, scene: Scene) -> Part:
+def _spoken_now(chosen: Chosen, scene: Scene) -> Part:
     """The newest thing: what a player said, as data, or the stage direction for a line unasked."""
     if scene.heard:
         return Part(trust="player", text=scene.heard, speaker=scene.listener.name)
-    template = prompt.chatter if scene.listener_is_npc else prompt.speak_first
-    return _fill(template, name=scene.npc.name, listener=scene.listener.name, topic=scene.topic)
+    variables = {"name": scene.npc.name, "listener": scene.listener.name, "topic": scene.topic}
+    return chosen.part("chatter" if scene.listener_is_npc else "speak_first", variables)
 
 
-def _now(prompt: Prompt, scene: Scene, kept: Mapping[str, Iterable[str]]) -> Part:
+def _now(chosen: Chosen, scene: Scene, kept: Mapping[str, Iterable[str]]) -> Part:
     """The present moment, with what changes from line to line."""
     need = f" {scene.npc.name} is {scene.need}." if scene.need else ""
-    text = _fill(
-        prompt.now,
-        name=scene.npc.name,
-        listener=scene.listener.name + (f", {_article(scene.listener.role)}" if scene.listener.role else ""),
-        time=scene.part_of_day,
-        weather=f", the weather is {scene.weather}" if scene.weather else "",
-        here=f"at {scene.here.name}" if scene.here is not None else "here",
-        feeling=_feeling(scene) + need,
-        asked=_join(kept.get("asked", ())),
-        quests=_join(kept.get("quests", ())),
-        news=_join(kept.get("news", ())),
-        acts=_join(kept.get("acts", ())) or "none",
-    )
-    return Part(trust="fact", text=text.text)
+    variables = {
+        "name": scene.npc.name,
+        "listener": scene.listener.name + (f", {_article(scene.listener.role)}" if scene.listener.role else ""),
+        "time": scene.part_of_day,
+        "weather": f", the weather is {scene.weather}" if scene.weather else "",
+        "here": f"at {scene.here.name}" if scene.here is not None else "here",
+        "feeling": _feeling(scene) + need,
+        "asked": _join(kept.get("asked", ())),
+        "quests": _join(kept.get("quests", ())),
+        "news": _join(kept.get("news", ())),
+        "acts": _join(kept.get("acts", ())) or "none",
+    }
+    return chosen.part("now", variables)
 
 
 def _feeling(scene: Scene) -> str:
@@ -295,12 +281,6 @@ def _fit_lines(scene: Scene, left: int, cut: list[Cut]) -> tuple[list[Part], int
 
 def _join(rows: Iterable[str]) -> str:
     return "\n".join(rows)
-
-
-def _fill(template: str, **slots: str) -> Part:
-    filled = Template(template).substitute(slots)
-    lines = [line.rstrip() for line in filled.strip().splitlines()]
-    return Part(trust="system", text="\n".join(line for line in lines if line))
 
 
 def _thinkable(world: World, npc: Npc, other: str) -> Iterator[Proposed]:

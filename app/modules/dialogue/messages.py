@@ -171,6 +171,8 @@ class Explained(Reply, frozen=True, kw_only=True):
     tokens: Tokens
     cost_usd: float
     prompt_version: str
+    prompt_label: str
+    """The label that led to the version, or `bundled`."""
     seed: int
     ms_first_token: float
     ms_total: float

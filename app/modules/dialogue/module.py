@@ -8,6 +8,7 @@ from app.core.clock import Clock
 from app.core.ladder import Watcher
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
+from app.core.prompts import Prompts
 from app.core.words import Words
 from app.modules.dialogue import intents, logic, messages
 from app.modules.dialogue.book import Book
@@ -28,18 +29,17 @@ def build(
     watcher: Watcher,
     words: Words | None,
     authored: Words,
+    prompts: Prompts,
     rungs: tuple[str, ...] = RUNGS,
     language: str = "en",
 ) -> Module:
     """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last."""
-    prompt, version = logic.load_prompt()
     named = [rung for rung in rungs if rung in RUNGS and rung != "bark" and (rung != "words" or words is not None)]
     sources = Sources(
         words=words,
         authored=authored,
         rungs=(*named, "bark"),
-        prompt=prompt,
-        prompt_version=version,
+        prompts=prompts,
         lexicon=intents.load(language),
         barks=logic.load_barks(),
     )

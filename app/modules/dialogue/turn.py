@@ -42,7 +42,10 @@ class Turn:
     dialogue: Dialogue
     scene: Scene
     compiled: Compiled
+    guard: Guard
     completion: Completion
+    prompt_label: str
+    """How the version of the prompt was found."""
     names: Names
     offers: dict[str, float]
     explain_id: str
@@ -93,14 +96,12 @@ class Speaking:
         words: Words | None,
         authored: Words,
         barks: dict[str, tuple[str, ...]],
-        guard: Guard,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._words = words
         self._authored = authored
         self._barks = barks
-        self._guard = guard
 
     async def words(self, turn: Turn, deadline: Deadline) -> None:
         """A model's line; raises Unavailable when it is silent too long, fails or is late."""
@@ -141,7 +142,7 @@ class Speaking:
     async def _stream(self, engine: Words, turn: Turn, deadline: Deadline, *, trusted: bool) -> None:
         """Speak one engine's stream; `trusted` text is the author's, so its claims are noted and never cut."""
         speech = Speech(
-            guard=self._guard,
+            guard=turn.guard,
             canary=turn.compiled.canary,
             name=turn.scene.npc.name,
             sentence_characters_max=self._settings.sentence_characters_max,

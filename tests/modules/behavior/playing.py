@@ -18,6 +18,7 @@ from app.world.events import EntityUpserted
 from app.world.state import World, Worlds
 from tests.doubles import RamJournal, SilentLog
 from tests.modules.behavior.stage import ROLES, Stage, Watch, handles, observations
+from tests.prompts import registry
 
 
 @asynccontextmanager
@@ -40,7 +41,7 @@ async def recording(
     recorder, watch = Recorder(chosen, folder, clock=clock, log=log), Watch()
     built = module.build(
         settings=Settings(recording=chosen, leads=leads or {}), worlds=worlds, journal=journal, clock=clock,
-        watcher=watch, policy=policy, words=None, log=log, recorder=recorder,
+        watcher=watch, policy=policy, words=None, prompts=registry(), log=log, recorder=recorder,
     )  # fmt: skip
     assert built.observe is not None
     journal.observers.append(built.observe)

@@ -24,6 +24,7 @@ from app.world.entities import Npc
 from app.world.events import EntityUpserted
 from app.world.state import World, Worlds
 from tests.doubles import RamJournal, SilentLog
+from tests.prompts import registry
 
 LAYOUT = schema.load("open_world")
 ROLES = ("guard", "merchant", "villager", "predator", "prey")
@@ -131,6 +132,7 @@ async def stage(
         policy=policy,
         rungs=rungs,
         words=words,
+        prompts=registry(),
         log=log,
     )
     assert built.observe is not None

@@ -11,8 +11,9 @@ from app.modules.dialogue import intents, logic, messages
 from app.world.entities import Persona
 from app.world.scene import Known, Line, News, Scene, Someone
 from tests.modules.dialogue.village import feel, make_world, quest
+from tests.prompts import registry
 
-PROMPT, VERSION = logic.load_prompt()
+PROMPT = registry().choose("t", logic.TASK)
 LEXICON = intents.load("en")
 WORDS = st.text("abc dé漢", max_size=80)
 
@@ -81,11 +82,6 @@ def test_open_acts_are_those_the_gate_would_allow_now() -> None:
     assert [(act.action, act.arguments) for act in acts] == [("offer_quest", {"quest": "q1"})]
     feel(world, "anna", "p1", -0.6)
     assert "attack" in {act.action for act in logic.open_acts(world, world.npc("anna"), "p1")}
-
-
-def test_prompt_version_is_the_hash_of_its_text_and_nothing_else() -> None:
-    assert logic.load_prompt()[1] == VERSION
-    assert VERSION.startswith("reply-")
 
 
 def test_requests_refuse_unknown_fields_and_long_lines_on_both_wires() -> None:

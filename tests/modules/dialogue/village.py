@@ -12,6 +12,7 @@ from app.core.errors import EngineDown
 from app.core.messages import Chunk
 from app.core.module import Call, Module
 from app.core.ports import EngineStatus
+from app.core.prompts import Prompts
 from app.core.words import Completion, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines.authored import open_authored
 from app.modules.dialogue import messages
@@ -22,6 +23,7 @@ from app.world.entities import AnyEntity, Fact, Item, Location, Npc, Persona, Pl
 from app.world.events import EntityUpserted, FactAsserted, QuestRecorded, RelationChanged
 from app.world.state import World, Worlds
 from tests.doubles import RamJournal, SilentLog
+from tests.prompts import registry
 
 TENANT, WORLD = "studio", "vale"
 
@@ -172,6 +174,7 @@ def make_stage(
     clock: Clock | None = None,
     watch: Watch | None = None,
     rungs: tuple[str, ...] = ("words", "authored", "bark"),
+    prompts: Prompts | None = None,
 ) -> Stage:
     """A dialogue module over the village; without `words` it runs offline."""
     worlds = Worlds()
@@ -186,6 +189,7 @@ def make_stage(
         clock=ticking,
         watcher=watch or Watch(),
         words=words,
+        prompts=prompts or registry(),
         authored=authored or open_authored(),
         rungs=rungs,
     )
