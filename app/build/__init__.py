@@ -16,6 +16,7 @@ from typing import Any
 from app.build import replicas
 from app.build.access import Access, open_access
 from app.build.audit import NotingBudgets, note_start, open_trail
+from app.build.batches import open_batches
 from app.build.engines import Engines
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
@@ -29,6 +30,7 @@ from app.control.privacy import Privacy
 from app.control.prompts.desk import Desk
 from app.control.repeats import Repeats
 from app.control.tenants import Tenants
+from app.core.batches import Batches
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
@@ -90,6 +92,7 @@ class Innkeeper:
     people: People
     modules: tuple[Module, ...]
     engines: Engines
+    batches: Batches | None
     router: Router
     elsewhere: Elsewhere
     feed: Feed
@@ -282,6 +285,7 @@ async def build(
 
     # Engines
     engines = Engines()
+    budgets = NotingBudgets(shared.budgets, repeats)
     words, authored = open_words(
         profile,
         engines,
@@ -289,11 +293,26 @@ async def build(
         clock=clock,
         watch=watch,
         environment=os.environ,
-        budgets=NotingBudgets(shared.budgets, repeats),
+        budgets=budgets,
         rules=tenants,
         meter=WordsMeter(log, metrics),
     )
     closers.append(engines.close)
+    batches = open_batches(
+        profile,
+        engines,
+        words,
+        database=database,
+        journal=journal,
+        budgets=budgets,
+        rules=tenants,
+        clock=clock,
+        log=log,
+        owner=replica,
+        environment=os.environ,
+    )
+    if batches is not None:
+        closers.append(batches.close)
 
     # Modules
     modules = build_modules(
@@ -389,6 +408,7 @@ async def build(
         people=people,
         modules=modules,
         engines=engines,
+        batches=batches,
         router=router,
         elsewhere=elsewhere,
         feed=feed,

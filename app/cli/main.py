@@ -32,6 +32,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "train": ("app.cli.train:train", "Teach a policy on this machine."),
     "models": ("app.cli.models:models", "Make networks smaller, list and check them; import a GGUF."),
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
+    "batches": ("app.cli.batches:batches", "List, show and cancel work that can wait."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
     "prompts": ("app.cli.prompts:prompts", "Put, check, label and try the prompts of a tenant."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),

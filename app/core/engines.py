@@ -46,6 +46,8 @@ class OpenAI(Engine, frozen=True, kw_only=True, tag="openai"):
     base_url: str = ""
     region: str = ""
     """Where its words are kept, such as `eu`, for tenants that name regions."""
+    batches: bool | None = None
+    """Whether work that can wait goes to its batches; None is where the vendor itself is called."""
     first_token_ms: int = 4_000
     gap_ms: int = 800
     """A stream that pauses longer has failed: the player hears the NPC fall silent in mid-line."""
@@ -73,6 +75,8 @@ class Anthropic(Engine, frozen=True, kw_only=True, tag="anthropic"):
     base_url: str = ""
     region: str = ""
     """Where its words are kept, such as `eu`, for tenants that name regions."""
+    batches: bool | None = None
+    """Whether work that can wait goes to its batches; None is where the vendor itself is called."""
     first_token_ms: int = 4_000
     gap_ms: int = 800
     total_ms: int = 30_000

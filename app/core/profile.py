@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 import msgspec
 
+from app.core.batches import Settings as BatchSettings
 from app.core.engines import AnyEngine
 from app.core.errors import Invalid, nearest
 from app.core.outbound import Outbound
@@ -225,6 +226,7 @@ class Profile(Section, frozen=True, kw_only=True):
     features: Features
     limits: Limits
     budgets: Budgets
+    batches: BatchSettings
     privacy: Privacy
     telemetry: Telemetry
     engines: dict[str, AnyEngine]
