@@ -36,7 +36,7 @@ async def test_a_model_without_a_file_is_left_out_and_the_status_names_the_setti
 async def test_a_model_without_its_package_degrades_and_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.engines.llama.find_spec", lambda name: None)
+    monkeypatch.setattr("app.engines.llama.engine.find_spec", lambda name: None)
     llama = (await statuses(tmp_path, engines__llama__file="model.gguf"))["llama"]
     assert (llama.state, llama.mend) == ("degraded", "uv sync --extra llama")
     assert "llama_cpp" in llama.detail
@@ -45,10 +45,10 @@ async def test_a_model_without_its_package_degrades_and_names_the_extra(
 async def test_a_file_that_is_no_model_degrades_and_leaves_the_authored_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.engines.llama.find_spec", lambda name: object())
+    monkeypatch.setattr("app.engines.llama.engine.find_spec", lambda name: object())
     found = await statuses(tmp_path, engines__llama__file=str(ROOT / "pyproject.toml"))
     assert found["llama"].state == "degraded"
-    assert "is no GGUF" in found["llama"].detail
+    assert "has no GGUF header" in found["llama"].detail
     assert found["authored"].state == "ready"
     assert "words" not in found
 

@@ -17,12 +17,13 @@ from typing import Any
 from app.build import replicas
 from app.build.access import Access, open_access
 from app.build.audit import NotingBudgets, note_start, open_trail
+from app.build.batches import open_batches
 from app.build.doors import open_door_usage, open_doors
 from app.build.engines import Engines
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
-from app.build.responses import Kept, open_responses
 from app.build.prompts import open_prompts
+from app.build.responses import Kept, open_responses
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
 from app.build.words import open_words
@@ -32,6 +33,7 @@ from app.control.privacy import Privacy
 from app.control.prompts.desk import Desk
 from app.control.repeats import Repeats
 from app.control.tenants import Tenants
+from app.core.batches import Batches
 from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
@@ -98,6 +100,7 @@ class Innkeeper:
     engines: Engines
     words: Words | None
     door_usage: DoorUsage
+    batches: Batches | None
     router: Router
     elsewhere: Elsewhere
     feed: Feed
@@ -294,6 +297,7 @@ async def build(
 
     # Engines
     engines = Engines()
+    budgets = NotingBudgets(shared.budgets, repeats)
     words, authored = open_words(
         profile,
         engines,
@@ -301,7 +305,7 @@ async def build(
         clock=clock,
         watch=watch,
         environment=os.environ,
-        budgets=NotingBudgets(shared.budgets, repeats),
+        budgets=budgets,
         rules=tenants,
         meter=WordsMeter(log, metrics),
     )
@@ -318,6 +322,21 @@ async def build(
         metrics=metrics,
     )
     closers.append(engines.close)
+    batches = open_batches(
+        profile,
+        engines,
+        words,
+        database=database,
+        journal=journal,
+        budgets=budgets,
+        rules=tenants,
+        clock=clock,
+        log=log,
+        owner=replica,
+        environment=os.environ,
+    )
+    if batches is not None:
+        closers.append(batches.close)
 
     # Modules
     modules = build_modules(
@@ -434,6 +453,7 @@ async def build(
         engines=engines,
         words=words,
         door_usage=door_usage,
+        batches=batches,
         router=router,
         elsewhere=elsewhere,
         feed=feed,

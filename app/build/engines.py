@@ -31,6 +31,10 @@ class Engines:
         self._running.append(engine)
         return engine
 
+    def running(self, name: str) -> Engine | None:
+        """The engine of that name, where it runs."""
+        return next((engine for engine in self._running if engine.name == name), None)
+
     def lack(self, name: str, kind: str, detail: str, mend: str, *, asked: bool = False) -> None:
         """Note an engine that does not run. `asked`: the mode counts on it, so the server is degraded without."""
         state: Literal["degraded", "missing"] = "degraded" if asked else "missing"

@@ -17,6 +17,7 @@ from app.core.ports import Log
 from app.core.profile import Profile
 from app.core.tenants import NoRules
 from app.core.words import Words
+from app.engines.orchestration.watch import NoMeter
 from app.stores.embedded.budgets import EmbeddedBudgets
 from app.telemetry.metrics import Metrics, RungWatch
 
@@ -36,6 +37,7 @@ async def open_words_alone(profile: Profile, *, log: Log, authored: bool) -> Asy
             environment=os.environ,
             budgets=budgets,
             rules=rules,
+            meter=NoMeter(),
         )
         yield spare if authored or words is None else words
     finally:

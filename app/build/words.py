@@ -50,20 +50,12 @@ def open_words(
         return None, authored
     from app.engines.orchestration.members import Limits
     from app.engines.orchestration.orchestrator import Orchestrator as WordsOrchestrator
-    from app.engines.orchestration.sovereignty import region_of
 
     limits = {
         name: Limits(first_token_ms=spec.first_token_ms, gap_ms=spec.gap_ms, total_ms=spec.total_ms)
         for name, spec in profile.engines.items()
         if isinstance(spec, OpenAI | Azure | Anthropic | Llama)
     }
-    regions: dict[str, str] = {}
-    for name, spec in profile.engines.items():
-        if isinstance(spec, OpenAI | Azure | Anthropic):
-            url = "" if isinstance(spec, Azure) else spec.base_url
-            region = region_of(base_url=url, region=spec.kept_in, proxy=profile.outbound.proxy)
-            if region is not None:
-                regions[name] = region
     orchestrator = WordsOrchestrator(
         running,
         clock=clock,
@@ -72,10 +64,24 @@ def open_words(
         limits=limits,
         budgets=budgets,
         rules=rules,
-        regions=regions,
+        regions=regions_of(profile),
         meter=meter,
     )
     return engines.add(orchestrator), authored
+
+
+def regions_of(profile: Profile) -> dict[str, str]:
+    """Where each engine is that is not on this machine or its own network."""
+    from app.engines.orchestration.sovereignty import region_of
+
+    regions: dict[str, str] = {}
+    for name, spec in profile.engines.items():
+        if isinstance(spec, OpenAI | Azure | Anthropic):
+            url = "" if isinstance(spec, Azure) else spec.base_url
+            region = region_of(base_url=url, region=spec.kept_in, proxy=profile.outbound.proxy)
+            if region is not None:
+                regions[name] = region
+    return regions
 
 
 def _named(chosen: Orchestrator) -> list[str]:
@@ -105,11 +111,9 @@ def _open_llama(name: str, spec: Llama, engines: Engines) -> Words | None:
         engines.lack(name, "llama", "no GGUF file", f"export INNKEEPER__ENGINES__{name.upper()}__FILE=…")
         return None
     try:
-        from app.engines.gguf import Bounds
-        from app.engines.llama import open_llama
+        from app.engines.llama.engine import open_llama
 
-        bounds = Bounds(spec.context_tokens_max, spec.gpu_layers_max, spec.threads_max)
-        return engines.add(open_llama(name=name, file=spec.file, bounds=bounds))
+        return engines.add(open_llama(name, spec))
     except ModuleNotFoundError as error:
         engines.lack(name, "llama", f"the package {error.name!r} is not installed", "uv sync --extra llama", asked=True)
     except EngineDown as error:

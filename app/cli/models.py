@@ -1,4 +1,4 @@
-"""`manage.py models`: makes networks smaller and quicker, lists those that ship, and checks them."""
+"""`manage.py models`: makes networks smaller and quicker, lists and checks those that ship, takes a GGUF in."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from app.cli.compiling import catalog_option, compile_
+from app.cli.importing import import_
 from app.core.errors import Broken, EngineDown
 from app.engines import catalog
 
 
 @click.group()
 def models() -> None:
-    """Compile, list and check networks."""
+    """Compile, list and check networks; import a language model."""
 
 
 @models.command(name="list")
@@ -69,3 +70,4 @@ def check(ids: tuple[str, ...], listed: Path) -> None:
 
 
 models.add_command(compile_)
+models.add_command(import_)

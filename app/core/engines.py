@@ -64,6 +64,8 @@ class OpenAI(Engine, frozen=True, kw_only=True, tag="openai"):
     price: Rate | None = None
     region: str = ""
     """Where its words are kept, such as `eu`, for tenants that name regions; empty is what `data_residency` says."""
+    batches: bool | None = None
+    """Whether work that can wait goes to its batches; None is where the vendor itself is called."""
     first_token_ms: int = 4_000
     gap_ms: int = 800
     """A stream that pauses longer has failed: the player hears the NPC fall silent in mid-line."""
@@ -108,6 +110,8 @@ class Anthropic(Engine, frozen=True, kw_only=True, tag="anthropic"):
     price: Rate | None = None
     region: str = ""
     """Where its words are kept, such as `eu`, for tenants that name regions; empty is what `inference_geo` says."""
+    batches: bool | None = None
+    """Whether work that can wait goes to its batches; None is where the vendor itself is called."""
     first_token_ms: int = 4_000
     gap_ms: int = 800
     total_ms: int = 30_000
@@ -128,6 +132,10 @@ class Llama(Engine, frozen=True, kw_only=True, tag="llama"):
     """Layers of the model on the GPU; 0 keeps it on the CPU, more than it has puts all of it there."""
     threads_max: int = 4
     """One core is left free all the same: llama.cpp's threads spin, and one without a core stops the others."""
+    contexts_max: int = 1
+    """Lines that are written at the same time; each takes a cache of its own and its share of the threads."""
+    jobs_max: int = 8
+    """Lines that wait or are written; one more is refused, so that another engine writes it."""
     first_token_ms: int = 8_000
     gap_ms: int = 2_000
     total_ms: int = 60_000

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 import msgspec
 
+from app.core.batches import Settings as BatchSettings
 from app.core.doors import Doors
 from app.core.engines import AnyEngine
 from app.core.errors import Invalid, nearest
@@ -228,6 +229,7 @@ class Profile(Section, frozen=True, kw_only=True):
     limits: Limits
     budgets: Budgets
     doors: Doors
+    batches: BatchSettings
     privacy: Privacy
     responses: Responses
     structured: Structured

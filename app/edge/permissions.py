@@ -14,8 +14,8 @@ import msgspec
 from app.control.prompts.desk import Put
 from app.core.chain import Verdict
 from app.core.module import Scope
-from app.core.responses import Counts
 from app.core.prompts import Label, Prompt
+from app.core.responses import Counts
 from app.core.tenants import TenantSettings
 from app.edge.doors import anthropic_shapes as anthropic
 from app.edge.doors import openai_shapes as openai

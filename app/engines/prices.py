@@ -35,6 +35,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     long_cache_write_usd: float = 0.0
     regional: float = 1.0
     """What the rates are multiplied with where the words must stay in a region."""
+    batch_share: float = 1.0
+    """What a batch's lines cost of the rates, where the vendor takes batches."""
     source: str
     date: str
 

@@ -34,6 +34,8 @@ FIELDS = (
     Field("signing_keys", "value", "id"),
     Field("operators", "totp_secret", "id"),
     Field("operator_codes", "data", "digest"),
+    Field("batch_lines", "request", "id"),
+    Field("batch_lines", "outcome", "id"),
 )
 
 

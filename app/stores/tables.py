@@ -380,3 +380,38 @@ erasures = Table(
     Column("requested_ms", BigInteger, nullable=False),
     Column("finished_ms", BigInteger),
 )
+
+# Work that can wait
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(26), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("engine", String(64), nullable=False),
+    Column("remote", String(128), nullable=False),
+    Column("lines", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("cost_nano_usd", BigInteger, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("wait_until_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("cancel", Boolean, nullable=False),
+    Column("owner", String(200), nullable=False, server_default=""),
+    Column("owned_until_ms", BigInteger, nullable=False, server_default="0"),
+)
+
+batch_lines = Table(
+    "batch_lines",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(40), primary_key=True),
+    Column("batch", String(26), nullable=False),
+    Column("row", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("request", LargeBinary),
+    Column("outcome", LargeBinary),
+    Index("batch_lines_batch", "tenant", "batch"),
+)

@@ -23,6 +23,8 @@ POLL_S = 0.3
 _decoder = msgspec.json.Decoder(TenantSettings)
 _Signature = tuple[int, int]
 _OWN = (
+    tables.batch_lines,
+    tables.batches,
     tables.prompts_versions,
     tables.prompts_labels,
     tables.prompt_evals,

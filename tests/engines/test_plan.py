@@ -10,9 +10,9 @@ import pytest
 
 from app.build import MODULE_SETTINGS
 from app.core.engines import Engine, Llama, Onnx
-from app.core.errors import EngineDown
 from app.core.profile import layers, load
 from app.engines import plan
+from app.engines.llama import header
 
 ROOT = Path(__file__).resolve().parents[2]
 GIB = 1 << 30
@@ -23,9 +23,16 @@ def text(value: str) -> bytes:
 
 
 def write_gguf(
-    path: Path, *, size: int, layer_count: int = 32, heads: int = 32, kept: int = 8, width: int = 4_096
+    path: Path,
+    *,
+    size: int,
+    layer_count: int = 32,
+    heads: int = 32,
+    kept: int = 8,
+    width: int = 4_096,
+    tensor_elements: int = 0,
 ) -> None:
-    """A header as llama.cpp writes it, and nothing behind it up to `size`."""
+    """A header as llama.cpp writes it, and nothing behind it up to `size`; one tensor where it has elements."""
     numbers = {
         "llama.block_count": layer_count,
         "llama.embedding_length": width,
@@ -38,7 +45,8 @@ def write_gguf(
     entries.append(text("tokenizer.ggml.scores") + struct.pack("<IIQ", 9, 6, 2) + struct.pack("<2f", 0.0, 1.0))
     entries.append(text("general.quantized") + struct.pack("<I?", 7, True))
     entries += [text(key) + struct.pack("<II", 4, value) for key, value in numbers.items()]
-    head = struct.pack("<4sIQQ", b"GGUF", 3, 0, len(entries)) + b"".join(entries)
+    tensors = [text("t") + struct.pack("<IQIQ", 1, tensor_elements, 0, 0)] if tensor_elements else []
+    head = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(entries)) + b"".join((*entries, *tensors))
     with path.open("wb") as file:
         file.write(head)
         file.truncate(size)
@@ -50,12 +58,6 @@ def engines(name: str, **llama: object) -> dict[str, Engine]:
     found: dict[str, Engine] = dict(read.profile.engines)
     found["llama"] = msgspec.structs.replace(found["llama"], **llama)
     return found
-
-
-def test_a_header_tells_the_layers_and_the_cache(tmp_path: Path) -> None:
-    write_gguf(tmp_path / "m.gguf", size=1 << 20)
-    header = plan.read_header(tmp_path / "m.gguf")
-    assert header == plan.Header(layers=32, cache_values_a_token=32 * 8 * 2 * 128)
 
 
 @pytest.mark.parametrize(("name", "card", "model_gib"), [("mode3-rtx3060", 12, 4.9), ("mode3-rtx4090", 24, 12.1)])
@@ -84,10 +86,13 @@ def test_without_a_gpu_in_the_profile_nothing_is_planned(tmp_path: Path) -> None
     assert plan.plan(specs, card_bytes=12 * GIB, folder=tmp_path).parts == ()
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"GGUF", b"nope" + bytes(40), struct.pack("<4sIQQ", b"GGUF", 3, 0, 1) + b"\xff" * 64]
-)
-def test_a_file_without_a_header_is_named(data: bytes, tmp_path: Path) -> None:
-    (tmp_path / "m.gguf").write_bytes(data)
-    with pytest.raises(EngineDown, match=r"m\.gguf"):
-        plan.read_header(tmp_path / "m.gguf")
+def test_what_is_not_on_the_card_is_planned_in_the_machines_memory(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "m.gguf", size=8 * GIB, layer_count=32)
+    found = header.read(tmp_path / "m.gguf")
+    spec = Llama(file="m.gguf", context_tokens_max=4_096)
+    whole = plan.plan_ram("llama", found, spec).total_bytes
+    assert whole > 8 * GIB
+    assert plan.plan_ram("llama", found, msgspec.structs.replace(spec, contexts_max=3)).total_bytes > whole
+    half = plan.plan_ram("llama", found, msgspec.structs.replace(spec, gpu_layers_max=16)).total_bytes
+    assert 4 * GIB < half < whole
+    assert plan.plan_ram("llama", found, msgspec.structs.replace(spec, gpu_layers_max=1_000)).layers == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engines.scaffold import CHATML, CHATML_THINKING, LLAMA3, PLAIN, Answer, scaffold_of
+from app.engines.llama.scaffold import CHATML, CHATML_THINKING, LLAMA3, PLAIN, Answer, scaffold_of
 
 
 @pytest.mark.parametrize(

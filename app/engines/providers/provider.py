@@ -169,6 +169,10 @@ class Provider(ABC):
         ]
         return msgspec.structs.replace(most, cost_nano_usd=max(costs))
 
+    def price(self, served: str) -> Price:
+        """The rate of the model that the provider says it runs."""
+        return self._model.price(served)
+
     def estimate(self, completion: Completion, written: str) -> Usage:
         """What a stream that ended early has probably consumed."""
         usage = Usage(tokens_in=wire.tokens_probable(completion), tokens_out=wire.tokens_guess(written))

@@ -1,0 +1,1 @@
+"""Work that can wait: vendors' batches where they exist, else one line after another."""

@@ -1,0 +1,1 @@
+"""Words by a model on this machine, in llama.cpp."""
