@@ -20,6 +20,7 @@ from app.build.audit import NotingBudgets, note_start, open_trail
 from app.build.batches import open_batches
 from app.build.doors import open_door_usage, open_doors
 from app.build.engines import Engines
+from app.build.innkeeper import Innkeeper
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
 from app.build.prompts import open_prompts
@@ -74,100 +75,6 @@ __all__ = ["MODULE_SETTINGS", "ROOT", "Innkeeper", "build"]
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where profiles, models and migrations lie: beside the package."""
-
-
-@dataclass(slots=True)
-class Innkeeper:
-    """A server that is ready to answer, without a port of its own."""
-
-    profile: Profile
-    clock: Clock
-    log: Log
-    metrics: Metrics
-    watch: RungWatch
-    database: Database
-    writer: Writer
-    journal: WorldJournal
-    ownership: Ownership
-    shared: Shared
-    worlds: Worlds
-    features: OpenFeatures
-    authority: Authority
-    access: Access
-    audit: Trail
-    people: People
-    modules: tuple[Module, ...]
-    engines: Engines
-    words: Words | None
-    door_usage: DoorUsage
-    batches: Batches | None
-    router: Router
-    elsewhere: Elsewhere
-    feed: Feed
-    followers: Followers
-    sessions: Sessions
-    visits: Visits
-    doors: Doors
-    tenants: Tenants
-    settings: SettingsFeed
-    privacy: Privacy
-    kept: Kept
-    prompts: Desk
-    closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
-    warming: asyncio.Task[None] | None = None
-    warm: bool = False
-    stopping: bool = False
-
-    def start_warming(self) -> None:
-        """Import and compile what is slow, in a thread, while requests are already answered."""
-        self.warming = asyncio.create_task(self._warm(), name="warm")
-
-    async def _warm(self) -> None:
-        await asyncio.to_thread(self.authority.ring.warm)
-        for module in self.modules:
-            if module.warm is not None:
-                await asyncio.to_thread(module.warm)
-        self.warm = True
-        self.log.info("server.warmed")
-
-    def readiness(self) -> dict[str, Any]:
-        """What /health/ready tells: ready means that every request gets an answer in time."""
-        engines = self.engines.statuses()
-        degraded = [engine.name for engine in engines if engine.state == "degraded"]
-        faults = {**self.shared.faults(), **self.features.faults(), **self.ownership.faults(), **_descriptors()}
-        if self.database.weakness:
-            faults["isolation"] = self.database.weakness
-        return {
-            "ready": not self.stopping,
-            "degraded": sorted([*degraded, *self.watch.down, *faults, *(["database"] if self.writer.fault else [])]),
-            "mode": self.profile.mode,
-            "warm": self.warm,
-            "engines": engines,
-            "rungs_down": self.watch.down,
-            "database": self.writer.fault or "ok",
-            **faults,
-            "replica": self.ownership.name,
-            "worlds": len(self.worlds.all()),
-        }
-
-    def begin_stopping(self) -> None:
-        """Say no to readiness and end streams that would never end by themselves."""
-        self.stopping = True
-        self.feed.close()
-
-    async def close(self) -> None:
-        """Finish what is in flight, commit what waits, and free everything, in reverse order."""
-        self.begin_stopping()
-        patience_s = self.profile.server.drain_ms_max / 1000.0
-        try:
-            async with asyncio.timeout(patience_s):
-                await self.sessions.drain()
-        except TimeoutError:
-            self.log.warning("drain.cut", after_ms=self.profile.server.drain_ms_max)
-        if self.warming is not None:
-            await asyncio.wait({self.warming}, timeout=patience_s)
-        for close in reversed(self.closers):
-            await close()
 
 
 async def build(
@@ -468,12 +375,3 @@ async def build(
         prompts=prompts.desk,
         closers=closers,
     )
-
-
-def _descriptors() -> dict[str, str]:
-    """`descriptors` -> why nobody new can connect; asked by taking one and giving it back."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return {"descriptors": f"no file descriptor is left ({error.strerror}): raise the limit, as with ulimit -n"}
-    return {}

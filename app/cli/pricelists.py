@@ -58,7 +58,7 @@ class Rates:
     long_tokens: int = 0
     long: Mapping[str, float] = field(default_factory=dict)
 
-    def price(self, model: str, *, regional: float, source: str, day: date) -> Price:
+    def price(self, model: str, *, regional: float, batch_share: float, source: str, day: date) -> Price:
         """The row of ours: what has no rate of its own costs as input."""
         base = {name: self.base.get(name, self.base["input_usd"]) for name in RATES}
         long = {f"long_{name}": self.long.get(name, self.long["input_usd"]) for name in RATES} if self.long else {}
@@ -66,6 +66,7 @@ class Rates:
             model=model,
             long_tokens=self.long_tokens,
             regional=regional,
+            batch_share=batch_share,
             source=source,
             date=day.isoformat(),
             **base,
@@ -135,6 +136,17 @@ def regional(row: Mapping[str, Any]) -> float:
     factors = [value for key, value in row.items() if key.startswith("regional_processing_uplift_multiplier")]
     own = row.get("provider_specific_entry") or {}
     return float(max([1.0, *factors, *([own["us"]] if "us" in own else [])]))
+
+
+def batch_share(model: str, row: Mapping[str, Any]) -> float:
+    """What a batch's line costs of the rates. Anthropic says half for every model, the list says it for the others."""
+    if model.startswith("claude"):
+        return 0.5
+    pairs = (
+        ("input_cost_per_token_batches", "input_cost_per_token"),
+        ("output_cost_per_token_batches", "output_cost_per_token"),
+    )
+    return max((row[batched] / row[whole] if row.get(batched) and row.get(whole) else 1.0) for batched, whole in pairs)
 
 
 def capability(model: str, row: Mapping[str, Any], window: int, kept: Capability | None) -> Capability:

@@ -13,7 +13,17 @@ from typing import Any
 import click
 import msgspec
 
-from app.cli.pricelists import SETTLED, capability, disagreements, first, regional, second, second_rates, served
+from app.cli.pricelists import (
+    SETTLED,
+    batch_share,
+    capability,
+    disagreements,
+    first,
+    regional,
+    second,
+    second_rates,
+    served,
+)
 from app.core.errors import Invalid
 from app.engines.prices import Price
 from app.engines.providers import capabilities
@@ -80,7 +90,14 @@ def _tables() -> tuple[list[Price], list[Capability]]:
     if wrong:
         raise Invalid("the lists disagree:\n  " + "\n  ".join(wrong), hint="see SETTLED in app/cli/pricelists.py")
     rows = [
-        rates[model].price(model, regional=regional(table.get(model, {})), source=source, day=day) for model in models
+        rates[model].price(
+            model,
+            regional=regional(table.get(model, {})),
+            batch_share=batch_share(model, table.get(model, {})),
+            source=source,
+            day=day,
+        )
+        for model in models
     ]
     return rows, [capability(model, table.get(model, {}), windows[model], kept.get(model)) for model in models]
 

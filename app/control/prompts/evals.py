@@ -195,7 +195,7 @@ def broken(checks: Checks, answer: str, canary: str) -> Iterator[str]:
 
 
 def _against_schema(schema: Mapping[str, Any], answer: str) -> Iterator[str]:
-    import jsonschema  # type: ignore[import-untyped]  # it brings no types
+    import jsonschema
 
     try:
         jsonschema.validate(msgspec.json.decode(answer), schema)
