@@ -6,16 +6,13 @@ concrete engines (in `engines.py`) and modules; heavy libraries are imported onl
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from app.build import replicas
-from app.build.access import Access, open_access
+from app.build.access import open_access
 from app.build.audit import NotingBudgets, note_start, open_trail
 from app.build.batches import open_batches
 from app.build.doors import open_door_usage, open_doors
@@ -24,23 +21,15 @@ from app.build.innkeeper import Innkeeper
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
 from app.build.prompts import open_prompts
-from app.build.responses import Kept, open_responses
-from app.build.sign_in import People, open_people
+from app.build.responses import open_responses
+from app.build.sign_in import open_people
 from app.build.tenants import obey, open_tenants
 from app.build.words import open_words
-from app.control.audit import HOST, Trail
-from app.control.auth import Authority
-from app.control.privacy import Privacy
-from app.control.prompts.desk import Desk
+from app.control.audit import HOST
 from app.control.repeats import Repeats
-from app.control.tenants import Tenants
-from app.core.batches import Batches
 from app.core.clock import Clock, SystemClock
-from app.core.module import Module
 from app.core.ports import Log
 from app.core.profile import Profile
-from app.core.words import Words
-from app.edge.doors.door import Doors
 from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
 from app.edge.follow import Followers
@@ -51,18 +40,16 @@ from app.edge.sessions import Sessions
 from app.edge.visits import Visits
 from app.stores import failpoints, repositories
 from app.stores.checkpoints import Checkpoints
-from app.stores.database import Database, open_database
-from app.stores.door_usage import DoorUsage
+from app.stores.database import open_database
 from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.events import Stream
-from app.stores.features.opening import OpenFeatures, open_features
+from app.stores.features.opening import open_features
 from app.stores.journal import WorldJournal
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
 from app.stores.retention import Retention
-from app.stores.shared import Shared, open_shared
+from app.stores.shared import open_shared
 from app.stores.tenancy import EVERY_TENANT
-from app.stores.tenant_settings import SettingsFeed
 from app.stores.usage import spent
 from app.stores.watch import Limits as DatabaseLimits
 from app.stores.writer import Writer

@@ -139,8 +139,8 @@ async def collected(tier: BatchTier, id: str) -> list[Outcome]:
 
 async def until(tier: BatchTier, id: str, state: str) -> Batch:
     async with asyncio.timeout(20):
-        while (batch := await tier.status("studio", id)).state != state:
-            await asyncio.sleep(0.02)  # noqa: ASYNC110  # nothing tells when a batch's state changes
+        while (batch := await tier.status("studio", id)).state != state:  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.02)
         return batch
 
 
