@@ -154,6 +154,10 @@ class Attempt:
         self._alarm.stop()
         await self._events.aclose()
 
+    def most(self) -> Usage:
+        """The most that the call can consume."""
+        return self.member.most(self._completion)
+
     def waited_ms(self) -> float:
         """Milliseconds since the call was made."""
         return (self._alarm.now_s() - self.began_s) * 1000.0

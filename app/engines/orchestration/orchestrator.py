@@ -254,8 +254,8 @@ class Orchestrator:
         async def second() -> Attempt | None:
             """The hedge, where the purse has room for whichever of the two loses."""
             nonlocal held
-            members = (attempt.member, run.queue[0].member)
-            worst = max(member.most(run.completion).cost_nano_usd for member in members)
+            others = (choice.member.most(varied(run.completion, choice.variant)) for choice in run.queue)
+            worst = max(usage.cost_nano_usd for usage in (attempt.most(), *others))
             if not purse.take(worst):
                 self._meter.hedged(attempt.member.name, "unfunded")
                 return None
@@ -270,7 +270,8 @@ class Orchestrator:
                 self._meter.hedged(attempt.member.name, "lost" if won is attempt else "won")
             return won, events
         except Unavailable:
-            run.current, _ = race.fallen.pop()  # whoever catches this tells of it
+            if race.fallen:
+                run.current, _ = race.fallen.pop()  # whoever catches this tells of it
             raise
         finally:
             for fallen, error in race.fallen:

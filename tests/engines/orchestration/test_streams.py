@@ -279,3 +279,19 @@ async def test_a_second_start_and_a_partial_usage_are_not_seen() -> None:
     events = [event async for event in engines.stream(COMPLETION, soon())]
     assert [type(event) for event in events] == [WordsStart, WordsDelta, WordsDelta, WordsEnd]
     assert events[-1] == WordsEnd(reason="stop", usage=Usage(tokens_in=20, tokens_out=10, cost_nano_usd=COST + GUESS))
+
+
+@pytest.mark.parametrize(("total_ms", "blamed"), [(5_000.0, False), (120.0, True)])
+async def test_a_line_that_is_cut_by_its_caller_is_not_the_engines_fault(total_ms: float, blamed: bool) -> None:
+    class Steady(Engine):
+        async def stream(self, completion, deadline):  # type: ignore[no-untyped-def]  # speaks on and on
+            yield WordsStart(engine=self.name, model="m")
+            while True:
+                await asyncio.sleep(0.01)
+                yield WordsDelta(text="on and ")
+
+    watch, limits = Watch(), {"a": Limits(gap_ms=2_000.0, total_ms=total_ms)}
+    engines = over(Steady("a"), watcher=watch, limits=limits)
+    with pytest.raises(EngineDown):
+        await drain(engines.stream(COMPLETION, soon(400.0)))
+    assert bool(watch.fell) is blamed
