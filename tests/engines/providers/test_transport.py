@@ -14,12 +14,12 @@ import pytest
 
 from app.core.errors import EngineDown, Invalid, Unavailable
 from app.core.outbound import Outbound
-from app.core.words import WordsDelta
+from app.core.words import Turn, WordsDelta
 from app.engines.providers.openai import open_openai
 from app.engines.providers.provider import Provider
 from tests.certificates import make_certificate
 from tests.engines.conftest import COMPLETION, PRICES, soon
-from tests.engines.providers.calls import OPENERS, hear
+from tests.engines.providers.calls import OPENERS, TALK, hear, of
 from tests.standin import KEY, WORDS, Standin
 from tests.standin.hostile import HARMS, Harm, Hostile
 
@@ -109,6 +109,15 @@ async def test_a_connection_is_hung_up_whose_answer_goes_on_after_its_end() -> N
         assert (await hear(engine, COMPLETION)).text == "Hm."
         await asyncio.wait_for(server.gone.wait(), 3.0)
         await engine.close()
+
+
+async def test_a_very_long_prompt_arrives_whole() -> None:
+    async with Standin() as standin:
+        engine = OPENERS["chat"](standin)
+        long = of(TALK, turns=(Turn(role="user", text="é" * 2**21),))
+        assert (await hear(engine, long)).text == WORDS
+        await engine.close()
+        assert standin.seen[0].body["messages"][0]["content"] == long.turns[0].text
 
 
 @pytest.mark.parametrize("kind", ["responses", "azure_responses"])
