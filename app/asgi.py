@@ -54,7 +54,7 @@ def create_app(innkeeper: Innkeeper, *, opened: Callable[[], Awaitable[None]] | 
         request_max_body_size=None,
     )
     return Shell(
-        app,
+        innkeeper.doors.over(app),
         proxies=Proxies(profile.security.proxies),
         hosts=_hosts(profile),
         encrypted=bool(profile.server.tls_certificate),
@@ -111,6 +111,7 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         worlds=innkeeper.worlds,
         feed=innkeeper.feed,
         visits=innkeeper.visits,
+        door_usage=innkeeper.door_usage.of,
         clock=innkeeper.clock,
         server=profile.server,
     )

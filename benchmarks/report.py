@@ -58,10 +58,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line: `quick` stays under a minute."""
+    """The command line: `quick` stays under a minute; `peers` are installed and run beside ours."""
 
     quick: bool
     json: bool
+    peers: bool = True
 
 
 @dataclass(slots=True)
@@ -109,15 +110,18 @@ class Report:
             print(msgspec.json.encode(result).decode())
 
 
-def start(benchmark: str) -> Report:
-    """Read the command line and note the machine before the work disturbs it."""
+def start(benchmark: str, *, peers: bool = False) -> Report:
+    """Read the command line and note the machine before the work disturbs it; `peers` may be left out where it says."""
     parser = argparse.ArgumentParser(prog=f"benchmarks/{benchmark}.py")
     parser.add_argument("--quick", action="store_true", help="stay under a minute")
     parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
+    if peers:
+        parser.add_argument("--no-peers", action="store_true", help="install no peer and run ours alone")
     arguments = parser.parse_args()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0
     machine = Machine(cpu=_cpu(), cores=os.cpu_count() or 1, load=round(load, 2))
-    return Report(benchmark, Options(quick=arguments.quick, json=arguments.json), machine)
+    options = Options(quick=arguments.quick, json=arguments.json, peers=not getattr(arguments, "no_peers", False))
+    return Report(benchmark, options, machine)
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -10,15 +10,18 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from app.build import replicas
 from app.build.access import Access, open_access
 from app.build.audit import NotingBudgets, note_start, open_trail
+from app.build.doors import open_door_usage, open_doors
 from app.build.engines import Engines
 from app.build.modules import MODULE_SETTINGS, build_modules
 from app.build.privacy import open_persons, open_privacy
+from app.build.responses import open_responses
 from app.build.sign_in import People, open_people
 from app.build.tenants import obey, open_tenants
 from app.build.words import open_words
@@ -31,6 +34,8 @@ from app.core.clock import Clock, SystemClock
 from app.core.module import Module
 from app.core.ports import Log
 from app.core.profile import Profile
+from app.core.words import Words
+from app.edge.doors.door import Doors
 from app.edge.elsewhere import Elsewhere
 from app.edge.feed import Feed
 from app.edge.follow import Followers
@@ -42,6 +47,7 @@ from app.edge.visits import Visits
 from app.stores import failpoints, repositories
 from app.stores.checkpoints import Checkpoints
 from app.stores.database import Database, open_database
+from app.stores.door_usage import DoorUsage
 from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.events import Stream
 from app.stores.features.opening import OpenFeatures, open_features
@@ -57,6 +63,7 @@ from app.stores.watch import Limits as DatabaseLimits
 from app.stores.writer import Writer
 from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
+from app.telemetry.words import WordsMeter
 from app.world.state import World, Worlds
 
 __all__ = ["MODULE_SETTINGS", "ROOT", "Innkeeper", "build"]
@@ -87,12 +94,15 @@ class Innkeeper:
     people: People
     modules: tuple[Module, ...]
     engines: Engines
+    words: Words | None
+    door_usage: DoorUsage
     router: Router
     elsewhere: Elsewhere
     feed: Feed
     followers: Followers
     sessions: Sessions
     visits: Visits
+    doors: Doors
     tenants: Tenants
     settings: SettingsFeed
     privacy: Privacy
@@ -237,9 +247,11 @@ async def build(
     replayed = await ownership.start()
     checkpoints.start()
     log.debug("worlds.restored", worlds=len(worlds.all()), events=replayed)
+    door_usage = await open_door_usage(database, profile, shared.budgets, clock, log)
+    closers.append(door_usage.close)
     for claim in await database.run(EVERY_TENANT, repositories.claims):
         usage = await replicas.usage_of(claim, worlds, database)
-        shared.budgets.know(claim.tenant, claim.world, spent(usage))
+        shared.budgets.know(claim.tenant, claim.world, chain(spent(usage), door_usage.spent(claim.tenant, claim.world)))
     features = open_features(profile, database=database, stream=stream, worlds=worlds, clock=clock, log=log)
     closers.append(features.close)
 
@@ -285,6 +297,19 @@ async def build(
         environment=os.environ,
         budgets=NotingBudgets(shared.budgets, repeats),
         rules=tenants,
+        meter=WordsMeter(log, metrics),
+    )
+    words, kept = open_responses(
+        words,
+        profile,
+        engines,
+        shared=shared.cache,
+        stream=stream,
+        tenants=tenants,
+        worlds=worlds,
+        clock=clock,
+        log=log,
+        metrics=metrics,
     )
     closers.append(engines.close)
 
@@ -325,12 +350,31 @@ async def build(
         metrics=metrics,
         audit=audit,
     )
+    visits = Visits(authority)
+    doors, door_bills = open_doors(
+        profile,
+        words=words,
+        engines=engines,
+        usage=door_usage,
+        journal=journal,
+        authority=authority,
+        router=router,
+        visits=visits,
+        places=ownership,
+        worlds=worlds,
+        clock=clock,
+        log=log,
+        metrics=metrics,
+    )
+    closers.append(door_bills.close)
     announcers = [module.announce for module in modules if module.announce is not None]
     feed = Feed(announcers, journal, pushes_kept_max=profile.server.pushes_kept_max)
     stream.subscribe(feed.publish)
 
     async def take(world: World) -> None:
-        shared.budgets.know(world.tenant, world.id, spent(world.state.usage))
+        shared.budgets.know(
+            world.tenant, world.id, chain(spent(world.state.usage), door_usage.spent(world.tenant, world.id))
+        )
         await feed.catch_up(world)
         stream.publish(world, ())
 
@@ -351,7 +395,7 @@ async def build(
         places=ownership,
         journal=journal,
         modules=modules,
-        forgets=[feed.forget],
+        forgets=[feed.forget, kept.forget],
         renew=checkpoints.renew,
         audit=audit,
         log=log,
@@ -360,7 +404,7 @@ async def build(
     closers.append(Retention(database, profile.privacy, clock=clock, log=log).close)
 
     sessions = Sessions(authority, shared.cache if profile.cache.url else None)
-    obey(tenants, sessions=sessions, budgets=shared.budgets, worlds=worlds)
+    obey(tenants, sessions=sessions, budgets=shared.budgets, worlds=worlds, door_usage=door_usage)
 
     return Innkeeper(
         profile=profile,
@@ -381,12 +425,15 @@ async def build(
         people=people,
         modules=modules,
         engines=engines,
+        words=words,
+        door_usage=door_usage,
         router=router,
         elsewhere=elsewhere,
         feed=feed,
         followers=followers,
         sessions=sessions,
-        visits=Visits(authority),
+        visits=visits,
+        doors=doors,
         tenants=tenants,
         settings=settings_feed,
         privacy=privacy,

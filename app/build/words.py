@@ -1,4 +1,4 @@
-"""Opens what writes: the providers that have a key or a file, the orchestrator over them, and the authored lines.
+"""Opens what writes: the engines that have a key or a file, the orchestrator over them, and the authored lines.
 
 It reads keys from the environment and imports each vendor's code only when the profile names it.
 """
@@ -17,6 +17,7 @@ from app.core.profile import Profile
 from app.core.spending import Budgets
 from app.core.tenants import Rules
 from app.core.words import Words
+from app.engines.orchestration.watch import Meter
 from app.telemetry.metrics import RungWatch
 
 
@@ -30,8 +31,12 @@ def open_words(
     environment: Mapping[str, str],
     budgets: Budgets,
     rules: Rules,
+    meter: Meter,
 ) -> tuple[Words | None, Words]:
-    """The orchestrator over every provider that has a key or a file (None without any), and the authored engine."""
+    """The orchestrator over every engine that has a key or a file (None without any), and the authored engine.
+
+    Raises Invalid for a table that names an engine or a role which the profile does not have.
+    """
     from app.engines.authored.engine import open_authored
 
     language = next((spec.language for spec in profile.engines.values() if isinstance(spec, Authored)), "en")
@@ -39,25 +44,45 @@ def open_words(
     chosen = profile.engines.get("words")
     if not isinstance(chosen, Orchestrator):
         return None, authored
-    found = [_open_provider(name, profile, engines, root=root, environment=environment) for name in chosen.providers]
-    providers = [provider for provider in found if provider is not None]
-    if not providers:
+    found = [_open_provider(name, profile, engines, root=root, environment=environment) for name in _named(chosen)]
+    running = [engine for engine in found if engine is not None]
+    if not running:
         return None, authored
-    from app.engines.orchestration.orchestrator import Limits
+    from app.engines.orchestration.members import Limits
     from app.engines.orchestration.orchestrator import Orchestrator as WordsOrchestrator
+    from app.engines.orchestration.sovereignty import region_of
 
     limits = {
         name: Limits(first_token_ms=spec.first_token_ms, gap_ms=spec.gap_ms, total_ms=spec.total_ms)
         for name, spec in profile.engines.items()
         if isinstance(spec, OpenAI | Azure | Anthropic | Llama)
     }
-    regions = {
-        name: spec.kept_in for name, spec in profile.engines.items() if isinstance(spec, OpenAI | Azure | Anthropic)
-    }
+    regions: dict[str, str] = {}
+    for name, spec in profile.engines.items():
+        if isinstance(spec, OpenAI | Azure | Anthropic):
+            url = "" if isinstance(spec, Azure) else spec.base_url
+            region = region_of(base_url=url, region=spec.kept_in, proxy=profile.outbound.proxy)
+            if region is not None:
+                regions[name] = region
     orchestrator = WordsOrchestrator(
-        providers, clock=clock, watcher=watch, limits=limits, budgets=budgets, rules=rules, regions=regions
+        running,
+        clock=clock,
+        watcher=watch,
+        settings=chosen,
+        limits=limits,
+        budgets=budgets,
+        rules=rules,
+        regions=regions,
+        meter=meter,
     )
     return engines.add(orchestrator), authored
+
+
+def _named(chosen: Orchestrator) -> list[str]:
+    """Every engine that the orchestrator's table names, once."""
+    roles = (name for names in chosen.roles.values() for name in names)
+    variants = (variant.engine for task in chosen.tasks.values() for variant in task.variants)
+    return list(dict.fromkeys((*chosen.providers, *roles, *variants)))
 
 
 def _open_provider(
@@ -68,7 +93,9 @@ def _open_provider(
     if isinstance(spec, Llama):
         return _open_llama(name, spec, engines)
     if not isinstance(spec, OpenAI | Azure | Anthropic):
-        raise Invalid(f"engines.words.providers names {name!r}", hint=f"name an engine table such as {'openai'!r}")
+        raise Invalid(
+            f"engines.words names {name!r}, which writes nothing", hint=f"name an engine table such as {'openai'!r}"
+        )
     return open_cloud(name, spec, engines, root=root, environment=environment, outbound=profile.outbound)
 
 

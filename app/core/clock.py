@@ -73,13 +73,21 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
         found: T = done.value
         return found
     async with asyncio.timeout(seconds):
-        return await _Rest(work, waited_for)
+        return await Rest(work, waited_for)
 
 
-class _Rest(Generic[T]):
+class Stepped(Protocol):
+    """What is advanced by hand: a coroutine, or one step of an asynchronous generator."""
+
+    def send(self, value: Any, /) -> Any: ...
+    def throw(self, error: BaseException, /) -> Any: ...
+    def close(self) -> None: ...
+
+
+class Rest(Generic[T]):
     """The rest of a coroutine that waits for something already: an iterator that hands everything on to it."""
 
-    def __init__(self, work: Coroutine[Any, Any, T], waited_for: Any) -> None:
+    def __init__(self, work: Stepped, waited_for: Any) -> None:
         self._work, self._waited_for, self._begun = work, waited_for, False
 
     def __await__(self) -> Generator[Any, Any, T]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from app.core.section import Section
 
@@ -137,10 +139,107 @@ class Authored(Engine, frozen=True, kw_only=True, tag="authored"):
     language: str = "en"
 
 
+class Variant(Section, frozen=True, kw_only=True):
+    """One way to do a task: an engine, and what is asked of it otherwise than the request says."""
+
+    engine: str
+    name: str = ""
+    """How experiments, bills and the door call it; empty is the engine's name."""
+    weight: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    """Its share of the players, against the weights of the others; 0 writes only where those cannot."""
+    prompt: str = ""
+    """The label or version of the prompt that it is given; empty is the task's usual one."""
+    output_tokens_max: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """0 is what the request says."""
+    temperature: float | None = None
+    top_p: float | None = None
+    effort: str = ""
+
+
+Route = Literal["order", "thrift", "speed"]
+"""What decides among engines that are well and in time: the listed order, the price, or the time to first text."""
+
+
+class Task(Section, frozen=True, kw_only=True):
+    """How one kind of request is written; one without variants takes those of its role, or the providers."""
+
+    variants: tuple[Variant, ...] = ()
+    role: str = ""
+    """A name of `roles`, such as planner, actor, judge or summarizer."""
+    first_token_ms: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    """How long the first text is waited for where the request does not say; 0 is until its deadline."""
+    hedge: bool = False
+    """Start a second engine while the first is slower than it mostly is."""
+    route: Route | None = None
+    """None is what the whole orchestrator does."""
+    easy: tuple[str, ...] = ()
+    """Variants, engines, or `local` and `cloud`, that are tried first for an easy request."""
+    hard: tuple[str, ...] = ()
+    """The same for a hard one."""
+
+
+class Hard(Section, frozen=True, kw_only=True):
+    """What makes a request hard; one that has a schema or tools always is."""
+
+    characters_min: int = 12_000
+    """Of the whole prompt."""
+    turns_min: int = 16
+    output_tokens_min: int = 1_000
+
+
+class Breaker(Section, frozen=True, kw_only=True):
+    """When an engine rests, and for how long."""
+
+    failures_max: Annotated[int, msgspec.Meta(ge=1)] = 3
+    """In a row."""
+    window_calls: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
+    window_calls_min: int = 8
+    """Fewer outcomes than this say nothing about a share."""
+    failures_share_max: float = 0.5
+    """Of the last `window_calls`."""
+    rest_ms: float = 4_000.0
+    """Doubled each time that the engine fails again as soon as it is tried."""
+    rest_ms_max: float = 60_000.0
+    alert_rest_ms: float = 120_000.0
+    """After a key or an account was refused, which no waiting mends; doubled too."""
+    alert_rest_ms_max: float = 3_600_000.0
+    retry_after_ms_max: float = 300_000.0
+    """The longest that a provider may ask us to stay away."""
+
+
+class Hedging(Section, frozen=True, kw_only=True):
+    """Second engines beside slow ones."""
+
+    spend_share_max: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.05
+    """What hedges may cost, as a share of what everything else has cost."""
+    saved_nano_usd_max: int = 100_000_000
+    """Room for hedges that is saved up while none are needed."""
+    samples_min: int = 8
+    """First texts of an engine before its p90 is believed."""
+
+
 class Orchestrator(Engine, frozen=True, kw_only=True, tag="orchestrator"):
-    """Other word engines, in the order to try them."""
+    """Other word engines, in the order to try them, and what tasks want otherwise."""
 
     providers: tuple[str, ...]
+    tasks: dict[str, Task] = {}
+    roles: dict[str, tuple[str, ...]] = {}
+    """Role -> engines, in the order to try them."""
+    route: Route = "order"
+    hard: Hard = Hard()
+    breaker: Breaker = Breaker()
+    hedging: Hedging = Hedging()
+    first_token_ms_min: float = 700.0
+    """A fair chance for a cloud model: no engine's share of the wait for the first text is shorter, while it lasts."""
+    first_token_stale_ms: float = 60_000.0
+    """What was learned of an engine's speed is forgotten after this long without a call."""
+    warm_ms: float = 240_000.0
+    """How long a provider keeps the prompt of an NPC's last line at hand."""
+    warm_npcs_max: int = 8_192
+    tight_ms: float = 10_000.0
+    """After a cap left no room, how long the cheapest engine is tried first for that tenant."""
+    overlap_characters_min: int = 4
+    """A shorter repetition at the seam of two engines is taken for chance."""
 
 
 AnyEngine = Onnx | OpenAI | Azure | Anthropic | Llama | Authored | Orchestrator

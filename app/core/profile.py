@@ -15,10 +15,12 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 import msgspec
 
+from app.core.doors import Doors
 from app.core.engines import AnyEngine
 from app.core.errors import Invalid, nearest
 from app.core.outbound import Outbound
 from app.core.quotas import Budgets, Limits
+from app.core.responses import Responses, Structured
 from app.core.section import Section
 from app.core.sign_in import SignIn
 
@@ -223,7 +225,10 @@ class Profile(Section, frozen=True, kw_only=True):
     features: Features
     limits: Limits
     budgets: Budgets
+    doors: Doors
     privacy: Privacy
+    responses: Responses
+    structured: Structured
     telemetry: Telemetry
     engines: dict[str, AnyEngine]
     ladder: dict[str, tuple[str, ...]]

@@ -36,6 +36,8 @@ class TenantSettings(Section, frozen=True, kw_only=True):
     """Engines that may write for it, by their name in the profile; empty is all."""
     regions: Names = ()
     """Regions that its words may be sent to; engines on this machine are always allowed. Empty is everywhere."""
+    restricted_worlds: Names = ()
+    """Worlds whose words never leave this machine, whatever `regions` says; `*` is all of them."""
     rates: Rates = Rates()
     caps: Caps = Caps()
     """What paid engines may cost; 0 is the profile's own, and more than that is refused."""
@@ -96,8 +98,8 @@ def require_active(held: Held) -> None:
         raise TenantSuspended(f"tenant {held.tenant!r} is suspended", hint="ask who runs this server")
 
 
-def may_write(held: Held, engine: str, region: str | None) -> str:
-    """Why an engine may not write for the tenant; empty where it may.
+def may_write(held: Held, engine: str, region: str | None, world: str = "") -> str:
+    """Why an engine may not write for the tenant's world; empty where it may.
 
     `region` is None for an engine on this machine. One whose region nobody named is in none.
     """
@@ -106,6 +108,10 @@ def may_write(held: Held, engine: str, region: str | None) -> str:
         return "the tenant's security level is strict"
     if settings.engines and engine not in settings.engines:
         return f"{engine} is not allowed to this tenant"
-    if settings.regions and region is not None and region not in settings.regions:
+    if region is None:
+        return ""
+    if world in settings.restricted_worlds or "*" in settings.restricted_worlds:
+        return f"{engine} is not on this machine, which the words of world {world!r} do not leave"
+    if settings.regions and region not in settings.regions:
         return f"{engine} is in region {region or 'unknown'!r}, and this tenant's words stay in {settings.regions!r}"
     return ""

@@ -126,7 +126,8 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     """What makes two requests the same to the response cache, beside tenant, task and prompt version.
 
     `said` is the input that is normalized. `state` are the tags of the world's state that the text depends on
-    (`npc:greta`, `quest:q7`): they are part of the key, and purging one of them forgets the text.
+    (`npc:greta`, `quest:q7`): they are part of the key, and purging one of them forgets the text. `scene` is a digest
+    of whatever else the text depends on.
     """
 
     said: str
@@ -134,6 +135,7 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     rating: str = ""
     language: str = ""
     state: tuple[str, ...] = ()
+    scene: str = ""
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):

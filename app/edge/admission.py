@@ -21,6 +21,8 @@ from app.core.profile import Server
 from app.edge.shares import Shares
 from app.telemetry.metrics import Metrics
 
+ENTERED_S = "innkeeper.entered_s"
+"""The key of the ASGI scope under which stands when the request was let in, by `time.perf_counter`."""
 COST_S_START = 0.0005
 """What an operation is thought to cost until it has been measured."""
 COST_S_MIN = 0.00002

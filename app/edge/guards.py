@@ -8,6 +8,7 @@ before the application hears of it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from http import HTTPStatus
 from typing import Any, Literal
@@ -17,9 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.core.errors import DeadlineExceeded, Error, Malformed, TooLarge
 from app.edge import errors, heads
-from app.edge.admission import Admission
+from app.edge.admission import ENTERED_S, Admission
 from app.edge.frames import LinkProtocol
-from app.edge.router import Route, Router
+from app.edge.router import Gate, Route, Router
 from app.edge.shell import dress
 
 
@@ -161,14 +162,16 @@ def _too_long(head_bytes_max: int) -> TooLarge:
     return TooLarge(f"the head is over {head_bytes_max} bytes", hint="send fewer headers, or raise the cap")
 
 
-def _admitted(app: ASGIApp, admission: Admission, route: Route, tenant: str) -> Any:
+def _admitted(app: ASGIApp, admission: Admission, route: Route | Gate, tenant: str) -> Any:
     """`app` for one request that was let in, or the refusal."""
+    entered_s = time.perf_counter()
     try:
         ticket = admission.enter(route.op, writes=route.writes, tenant=tenant)
     except Error as error:
-        return _refusal(error)
+        return _refusal(error, route)
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ENTERED_S] = entered_s  # type: ignore[literal-required]  # a key of ours in the scope
         ticket.begin()
         try:
             await app(scope, receive, send)
@@ -179,17 +182,24 @@ def _admitted(app: ASGIApp, admission: Admission, route: Route, tenant: str) -> 
 
 
 def _credential(headers: list[tuple[bytes, bytes]]) -> bytes:
-    """What follows the scheme in the authorization header; empty without one."""
+    """What follows the scheme in the authorization header, or the key of x-api-key; empty without one."""
     for name, value in headers:
         if name == b"authorization":
             return value.partition(b" ")[2].strip()
+        if name == b"x-api-key":
+            return value.strip()
     return b""
 
 
-def _refusal(error: Error) -> Any:
+def _refusal(error: Error, route: Route | Gate) -> Any:
     async def refused(scope: Scope, _receive: Receive, send: Send) -> None:
-        body, headers = _problem(error, scope["path"])
-        await send({"type": "http.response.start", "status": error.status, "headers": headers})
+        status = error.status
+        if isinstance(route, Gate):
+            status, body = route.refusal(error)
+            headers = _headed(error, body, "application/json")
+        else:
+            body, headers = _problem(error, scope["path"])
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     return refused
@@ -198,9 +208,13 @@ def _refusal(error: Error) -> Any:
 def _problem(error: Error, instance: str) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """(body, headers) of an answer that no route gives."""
     body = errors.to_problem(error, instance=instance)
-    fields = {**errors.headers(error), "Content-Type": "application/problem+json", "Cache-Control": "no-store"}
+    return body, _headed(error, body, "application/problem+json")
+
+
+def _headed(error: Error, body: bytes, media: str) -> list[tuple[bytes, bytes]]:
+    fields = {**errors.headers(error), "Content-Type": media, "Cache-Control": "no-store"}
     headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
-    return body, dress([*headers, (b"content-length", str(len(body)).encode())])
+    return dress([*headers, (b"content-length", str(len(body)).encode())])
 
 
 def _answer(error: Error) -> bytes:

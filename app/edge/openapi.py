@@ -27,6 +27,7 @@ _MESSAGE_STATUSES = (400, 401, 403, 404, 409, 413, 415, 429, 503, 504)
 _MEANINGS = {
     400: "The request cannot be read, or a value in it is not allowed.",
     401: "No credential, or one that does not hold.",
+    402: "A budget has no room.",
     403: "The credential lacks the scope.",
     404: "An id names nothing that the caller may see.",
     409: "The present state does not allow it.",
@@ -138,7 +139,7 @@ def _resource_types() -> Iterator[Any]:
     """Each type once: those of the resources' bodies and answers."""
     seen = set()
     for resource in RESOURCES:
-        for kind in (resource.body, resource.answer):
+        for kind in (resource.body, resource.answer, resource.refusal):
             if kind not in (None, bytes) and not isinstance(kind, str) and kind not in seen:
                 seen.add(kind)
                 yield kind
@@ -186,11 +187,13 @@ def _resource(resource: Resource, refs: _Refs) -> dict[str, Any]:
     answer["content"] = {resource.media: refs(resource.answer) if resource.answer is not None else {}}
     if resource.media == BINARY:
         answer["headers"] = _MAP_HEADERS
+    if resource.streams:
+        answer["content"][EVENTS] = {}
     found: dict[str, Any] = {
         "operationId": operation_id(resource),
         "summary": resource.summary,
         "parameters": [*_path(resource.path), *_query(resource.query)],
-        "responses": {str(resource.status): answer, **_refusals(statuses(resource))},
+        "responses": {str(resource.status): answer, **_refused(resource, refs)},
     }
     if resource.path == "/health/ready":
         found["responses"]["503"] = {**answer, "description": "Not ready: the process stops."}
@@ -232,6 +235,15 @@ def _path(path: str) -> Iterator[dict[str, Any]]:
 
 def _refusals(wanted: Iterable[int]) -> dict[str, Any]:
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(wanted)}
+
+
+def _refused(resource: Resource, refs: _Refs) -> dict[str, Any]:
+    """The refusals of a resource: problem details, or what its protocol has for them."""
+    found = _refusals(statuses(resource))
+    if resource.refusal is None:
+        return found
+    content = {JSON: refs(resource.refusal)}
+    return {status: {**_refusal(int(status)), "content": content} for status in found}
 
 
 def _refusal(status: int) -> dict[str, Any]:

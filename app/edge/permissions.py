@@ -14,6 +14,9 @@ import msgspec
 from app.core.chain import Verdict
 from app.core.module import Scope
 from app.core.tenants import TenantSettings
+from app.edge.doors import anthropic_shapes as anthropic
+from app.edge.doors import openai_shapes as openai
+from app.edge.doors.evennia import GenerateAnswer, GenerateRequest
 from app.edge.rest import shapes
 from app.edge.rest import shapes_people as people
 
@@ -50,6 +53,10 @@ class Resource:
     """Of the answer: 202 when what was asked for goes on after it."""
     loopback: bool = False
     """Whether anybody may ask from the machine itself, when the server listens there only."""
+    refusal: type[msgspec.Struct] | None = None
+    """What is answered to whoever is refused, where it is no problem details (RFC 9457)."""
+    streams: bool = False
+    """Whether the answer comes as server-sent events where the body asks for it."""
 
 
 _WORLD = "/v1/worlds/{world}"
@@ -243,6 +250,35 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Resource(
         "get", "/v1/privacy/erasures/{alias}", "Read how far an erasure is.", Scope.PRIVACY, answer=shapes.Erasing
+    ),
+    Resource(
+        "post", "/openai/v1/chat/completions", "Go on with a conversation, as OpenAI's Chat Completions.", Scope.PLAY,
+        body=openai.ChatRequest, answer=openai.ChatCompletion, statuses=(404,), refusal=openai.ChatError, streams=True,
+    ),
+    Resource(
+        "get", "/openai/v1/models", "List the names that a model may be called by.", Scope.PLAY,
+        answer=openai.ChatModels, refusal=openai.ChatError,
+    ),
+    Resource(
+        "get", "/openai/v1/models/{model}", "Read one of those names.", Scope.PLAY,
+        answer=openai.ChatModel, refusal=openai.ChatError,
+    ),
+    Resource(
+        "post", "/anthropic/v1/messages", "Go on with a conversation, as Anthropic's Messages.", Scope.PLAY,
+        body=anthropic.MessageRequest, answer=anthropic.MessageAnswer, statuses=(402, 404),
+        refusal=anthropic.MessageError, streams=True,
+    ),
+    Resource(
+        "get", "/anthropic/v1/models", "List the names that a model may be called by, for Anthropic's clients.",
+        Scope.PLAY, answer=anthropic.MessageModels, refusal=anthropic.MessageError,
+    ),
+    Resource(
+        "get", "/anthropic/v1/models/{model}", "Read one of those names, for Anthropic's clients.", Scope.PLAY,
+        answer=anthropic.MessageModel, refusal=anthropic.MessageError,
+    ),
+    Resource(
+        "post", "/api/v1/generate", "Answer a prompt, as Evennia's stock LLM NPC asks.", Scope.PLAY,
+        body=GenerateRequest, answer=GenerateAnswer, statuses=(404,), refusal=openai.ChatError,
     ),
     Resource("get", "/health/live", "Say that the process runs.", None, answer=shapes.Alive),
     Resource("get", "/health/ready", "Say what is ready, degraded or missing.", None, answer=shapes.Readiness),

@@ -51,6 +51,16 @@ class Route:
         return f"/v1/{self.op.replace('.', '/', 1)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A path that is no message and is admitted as one is; whoever is turned away is told in its protocol."""
+
+    op: str
+    refusal: Callable[[Error], tuple[int, bytes]]
+    """(status, JSON body)"""
+    writes: bool = False
+
+
 class Router:
     """All routes by operation name."""
 
@@ -78,7 +88,7 @@ class Router:
         self.routes = {
             handler.request.op: _route(module, handler, metrics) for module in modules for handler in module.handlers
         }
-        self.by_path = {route.path: route for route in self.routes.values()}
+        self.by_path: dict[str, Route | Gate] = {route.path: route for route in self.routes.values()}
 
     def route(self, op: str) -> Route:
         """The route of an operation; raises UnknownOp naming the nearest one."""

@@ -131,6 +131,13 @@ COLUMNS: dict[str, dict[str, Held]] = {
     "tenant_settings": dict.fromkeys(
         ("tenant", "version", "changed_ms", "suspended", "body"), Held("internal", "account")
     ),
+    "door_usage": dict.fromkeys(
+        (
+            "tenant", "world", "day", "engine", "writer",
+            "calls", "tokens_in", "tokens_out", "cached_tokens_in", "cost_nano_usd",
+        ),
+        Held("internal", "account"),
+    ),
     "data_keys": {
         **dict.fromkeys(("tenant", "purpose", "id", "created_ms", "retired_ms"), Held("internal", "keys")),
         "wrapped": Held("confidential", "keys", "wrapped"),

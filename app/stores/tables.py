@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0011"
 """The newest Alembic revision; a fresh database is created from this metadata and stamped with it."""
 OLDEST_REVISION = "0001"
 """The oldest release, by its newest revision, whose code still works on this schema."""
@@ -218,6 +218,21 @@ tenant_settings = Table(
     Column("changed_ms", BigInteger, nullable=False),
     Column("suspended", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
+)
+
+door_usage = Table(
+    "door_usage",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("world", String(128), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("engine", String(64), primary_key=True),
+    Column("writer", String(16), primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("tokens_in", BigInteger, nullable=False),
+    Column("tokens_out", BigInteger, nullable=False),
+    Column("cached_tokens_in", BigInteger, nullable=False),
+    Column("cost_nano_usd", BigInteger, nullable=False),
 )
 
 operators = Table(

@@ -87,7 +87,7 @@ def remove_tenant(connection: Connection, tenant: str) -> list[str]:
     """Remove a tenant that has no world, with its keys and settings; the worlds that stand in the way, if any."""
     worlds = [claim.world for claim in repositories.claims_of(connection, tenant)]
     if not worlds:
-        for table in (tables.tenant_settings, tables.api_keys):
+        for table in (tables.tenant_settings, tables.door_usage, tables.api_keys):
             connection.execute(delete(table).where(table.c.tenant == tenant))
         connection.execute(delete(tables.tenants).where(tables.tenants.c.id == tenant))
     return worlds

@@ -16,6 +16,7 @@ class Metrics:
         registry = CollectorRegistry()
         self._registry = registry
         self._answered_by: dict[tuple[str, str], Counter] = {}
+        self._answered_from: dict[str, Counter] = {}
         self.request_seconds = Histogram(
             "innkeeper_request_seconds",
             "Time from a request's arrival to its reply.",
@@ -31,6 +32,9 @@ class Metrics:
         )
         self.rung_down = Gauge(
             "innkeeper_rung_down", "1 while a rung is failing.", ("module", "rung"), registry=registry
+        )
+        self.responses = Counter(
+            "innkeeper_responses", "What the response cache did, by outcome.", ("outcome",), registry=registry
         )
         self.engine_degraded = Gauge(
             "innkeeper_engine_degraded",
@@ -49,12 +53,56 @@ class Metrics:
             "innkeeper_commit_seconds", "Time of one group commit.", buckets=_SECONDS, registry=registry
         )
         self.commits_failed = Counter("innkeeper_commits_failed", "Group commits that failed.", registry=registry)
+        self.words_calls = Counter(
+            "innkeeper_words_calls",
+            "Calls of an engine of words by how they ended.",
+            ("engine", "outcome"),
+            registry=registry,
+        )
+        self.words_first_text_seconds = Histogram(
+            "innkeeper_words_first_text_seconds",
+            "Time from the call of an engine to its first text.",
+            ("engine",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.words_tokens = Counter(
+            "innkeeper_words_tokens",
+            "Tokens that engines of words took and gave; cached ones are part of those in.",
+            ("engine", "kind"),
+            registry=registry,
+        )
+        self.words_cost_usd = Counter(
+            "innkeeper_words_cost_usd", "What engines of words have cost.", ("engine",), registry=registry
+        )
+        self.words_hedges = Counter(
+            "innkeeper_words_hedges",
+            "Second engines beside a slow one, by whether they were first; unfunded ones were not started.",
+            ("engine", "outcome"),
+            registry=registry,
+        )
+        self.words_breaker_open = Gauge(
+            "innkeeper_words_breaker_open", "1 while an engine of words rests.", ("engine",), registry=registry
+        )
+        self.words_alerts = Counter(
+            "innkeeper_words_alerts",
+            "Times an engine's key or account was refused after it had worked.",
+            ("engine",),
+            registry=registry,
+        )
 
     def answered_by(self, module: str, rung: str) -> Counter:
         """`rung_answers` of one rung; the library's own look-up takes longer than counting does."""
         found = self._answered_by.get((module, rung))
         if found is None:
             found = self._answered_by[module, rung] = self.rung_answers.labels(module, rung)
+        return found
+
+    def answered_from(self, outcome: str) -> Counter:
+        """`responses` of one outcome."""
+        found = self._answered_from.get(outcome)
+        if found is None:
+            found = self._answered_from[outcome] = self.responses.labels(outcome)
         return found
 
     def render(self) -> bytes:

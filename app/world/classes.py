@@ -73,6 +73,7 @@ FIELDS: dict[str, dict[str, Class]] = {
         "cached_tokens_in",
         "cost_nano_usd",
         "estimated",
+        "region",
     ),
     "SubjectErased": _internal("subject", "alias", "left", "quests"),
     "SubjectRestricted": _internal("subject", "restricted"),

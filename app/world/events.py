@@ -157,7 +157,8 @@ class SquadDisbanded(Change, frozen=True, kw_only=True, tag="squad.disbanded"):
 class WordsUsed(Change, frozen=True, kw_only=True, tag="words.used"):
     """A model was paid for a line of `npc` to `player`, spoken or not; money in nano-dollars (1e-9 USD).
 
-    `estimated` where the stream ended before the provider said what it took.
+    `estimated` where the stream ended before the provider said what it took. `region` is where the words were sent,
+    empty for an engine on this machine.
     """
 
     npc: str
@@ -169,6 +170,7 @@ class WordsUsed(Change, frozen=True, kw_only=True, tag="words.used"):
     cached_tokens_in: int
     cost_nano_usd: int
     estimated: bool = False
+    region: str = ""
 
 
 class SubjectErased(Change, frozen=True, kw_only=True, tag="subject.erased"):

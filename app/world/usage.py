@@ -114,6 +114,15 @@ def summary(table: Table) -> dict[str, Any]:
     return {"total": total, **{name: dict(sorted(rows.items())) for name, rows in parts.items()}}
 
 
+def joined(one: Table, other: Table) -> Table:
+    """Both tables as one; those given stay as they are."""
+    whole = {period: dict(rows) for period, rows in one.items()}
+    for period, rows in other.items():
+        for key, used in rows.items():
+            _count(whole.setdefault(period, {}), key, used)
+    return whole
+
+
 def _count(rows: Rows, key: str, used: Used) -> None:
     rows[key] = rows.get(key, Used()).plus(used)
 

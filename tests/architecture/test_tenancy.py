@@ -54,6 +54,7 @@ EVERY_TENANT = {
     "app/cli/tenants.py": "a list of every tenant, on the host",
     "app/cli/usage.py": "what models have cost, where no tenant is named",
     "app/stores/backup.py": "a backup holds everything",
+    "app/stores/door_usage.py": "what the doors have spent, at the start",
     "app/stores/chains.py": "whose trails there are, for their retention",
     "app/stores/persons.py": "erasures that are not finished, and what a restore brought back",
     "app/stores/retention.py": "retention is the server's, and each tenant's own",

@@ -14,10 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.clock import Deadline, SystemClock
+from app.core.engines import Breaker
+from app.core.engines import Orchestrator as Settings
 from app.core.errors import EngineDown
 from app.core.ports import EngineStatus
 from app.core.words import Bill, Completion, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
-from app.engines.orchestration.orchestrator import Limits, Orchestrator, Seam
+from app.engines.orchestration.members import Limits
+from app.engines.orchestration.orchestrator import Orchestrator
+from app.engines.orchestration.seam import Seam
 from tests.doubles import ManualClock
 from tests.engines.conftest import COMPLETION, drain, open_at, soon
 from tests.modules.dialogue.village import Script, Watch
@@ -82,7 +86,7 @@ async def test_next_engine_goes_on_where_the_first_broke_off_and_knows_what_was_
 
 @given(st.text("ab .", min_size=1, max_size=30), st.text("ab .", max_size=30), st.integers(1, 5))
 def test_seam_never_loses_what_is_new_when_the_line_is_begun_again(said: str, rest: str, piece: int) -> None:
-    whole, seam, out = said.lstrip() + rest, Seam(said.lstrip()), ""
+    whole, seam, out = said.lstrip() + rest, Seam(said.lstrip(), 4), ""
     for at in range(0, len(whole), piece):
         out += seam.feed(whole[at : at + piece])
     out += seam.flush()
@@ -104,9 +108,8 @@ async def test_silent_engine_costs_its_share_of_the_callers_patience_and_no_more
 async def test_engine_that_keeps_failing_rests_and_comes_back() -> None:
     clock, watch = ManualClock(), Watch()
     first = Script(lambda _: "a", name="a", fails_after=0)
-    engines = over(
-        first, Script(lambda _: "Hello.", name="b"), clock=clock, watcher=watch, failures_max=2, rest_ms=5_000.0
-    )
+    settings = Settings(providers=("a", "b"), breaker=Breaker(failures_max=2, rest_ms=5_000.0))
+    engines = over(first, Script(lambda _: "Hello.", name="b"), clock=clock, watcher=watch, settings=settings)
     deadline = Deadline.after_ms(60_000.0, clock)
     for _ in range(4):
         await drain(engines.stream(COMPLETION, deadline))

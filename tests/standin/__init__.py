@@ -3,6 +3,7 @@
 from tests.standin.answers import Call
 from tests.standin.connection import Seen
 from tests.standin.faults import FAULTS, Fault
-from tests.standin.server import KEY, WORDS, Standin
+from tests.standin.lines import WORDS
+from tests.standin.server import KEY, Standin
 
 __all__ = ["FAULTS", "KEY", "WORDS", "Call", "Fault", "Seen", "Standin"]

@@ -2,7 +2,8 @@
 
 The first line that it prints is its ports, the first of them the one to talk to; with `--count` there are as many
 stand-ins, each with a port. The last port takes orders: `POST /` with `{"at": 0, "fault": "cut", "wait_s": 0.005}`
-changes a stand-in and answers what has been asked of each since it began. It ends with its standard input.
+changes a stand-in, `{"preset": "goes_on"}` what all of them say; the answer tells how often each was asked so far. It
+ends with its standard input.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from contextlib import AsyncExitStack
 
 from tests.standin import connection as http
 from tests.standin.connection import Arrived, Connection
-from tests.standin.server import WORDS, Standin
+from tests.standin.lines import EIGHTEEN, begins_again, goes_on
+from tests.standin.server import Standin
 
-EIGHTEEN = "Well met friend. The road was kind to you I hope, for the fire is warm tonight here."
-"""Eighteen words, so eighteen pieces."""
-PRESETS = {"words": (WORDS, False), "eighteen": (EIGHTEEN, True)}
+PRESETS = {"eighteen": (begins_again(EIGHTEEN), True), "goes_on": (goes_on(EIGHTEEN), False)}
+"""What is said, and whether it is said cheaply."""
 
 
 class Orders:
@@ -42,6 +43,9 @@ class Orders:
     async def _obey(self, connection: Connection, payload: bytes) -> None:
         order = json.loads(payload or b"{}")
         standin = self._standins[order.pop("at", 0)]
+        if (preset := order.pop("preset", None)) is not None:
+            for each in self._standins:
+                each.say, each.encoded = PRESETS[preset]
         fault = order.pop("fault", None)
         if fault is not None:
             await standin.become(fault)
@@ -55,12 +59,10 @@ class Orders:
 
 async def serve(port: int, preset: str, count: int) -> None:
     """Run until the standard input ends."""
-    text, encoded = PRESETS[preset]
+    say, encoded = PRESETS[preset]
     async with AsyncExitStack() as stack:
         standins = [
-            await stack.enter_async_context(
-                Standin(say=lambda _body: text, encoded=encoded, port=port + at if port else 0)
-            )
+            await stack.enter_async_context(Standin(say=say, encoded=encoded, port=port + at if port else 0))
             for at in range(count)
         ]
         orders = Orders(standins)
@@ -77,7 +79,7 @@ async def serve(port: int, preset: str, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.standin")
     parser.add_argument("--port", type=int, default=0, help="of the first stand-in; 0 takes any that is free")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="words", help="what they say")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="eighteen", help="what they say")
     parser.add_argument("--count", type=int, default=1, help="how many stand-ins")
     options = parser.parse_args()
     run = asyncio.run

@@ -31,6 +31,7 @@ from tests.standin.faults import (
     send_whole,
     whole_body,
 )
+from tests.standin.lines import WORDS
 from tests.standin.messages import Messages
 from tests.standin.responses import Responses
 
@@ -38,7 +39,6 @@ __all__ = ["KEY", "MODELS", "RETRY_AFTER_S", "WORDS", "Standin"]
 
 KEY = "sk-standin-7f3a-secret"
 MODELS = ("gpt-5.6-luna", "claude-haiku-5-5")
-WORDS = "Well met, friend. The road was kind to you, I hope."
 INSIDE = "This came from an address inside."
 """What a client reads that follows the redirect."""
 

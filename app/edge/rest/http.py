@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -20,13 +21,13 @@ from app.core.errors import (
     NotAllowed,
     NotFound,
     TooLarge,
-    Unauthenticated,
     Unsupported,
 )
 from app.core.messages import Request as Message
 from app.core.ports import Log
 from app.edge import errors
 from app.edge.address import client_address
+from app.edge.callers import recognize
 from app.edge.encoding import decode
 from app.edge.limits import Limits
 from app.edge.permissions import RESOURCES, resource_of, scope_of
@@ -115,16 +116,7 @@ def template(request: AnyRequest) -> str:
 
 async def identify(request: AnyRequest, authority: Authority, limits: Limits) -> Identity:
     """Who sent the request, which counts as one; raises Unauthenticated or RateLimited."""
-    address = client_address(request.scope)
-    await limits.arrive(address)
-    try:
-        shown = credential(request)
-        identity = authority.identify(shown)
-    except Unauthenticated as error:
-        raise await limits.failed(address, error) from error
-    limits.callers.note(shown.encode(), identity.tenant)
-    await limits.take(identity)
-    return identity
+    return await recognize(client_address(request.scope), partial(credential, request), authority, limits)
 
 
 def credential(request: AnyRequest) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -42,7 +42,7 @@ from app.edge.rest.messages import event
 from app.edge.router import Router, decode
 from app.edge.visits import Visits
 from app.world.state import World, Worlds
-from app.world.usage import summary
+from app.world.usage import Table, joined, summary
 
 LIVE_INTERVAL_S = 0.2
 """Time between two position frames of the live stream."""
@@ -63,6 +63,8 @@ class Resources:
     worlds: Worlds
     feed: Feed
     visits: Visits
+    door_usage: Callable[[str], Awaitable[Mapping[str, Table]]]
+    """World (empty for none) -> what the doors have spent for it of a tenant's, beside its log."""
     clock: Clock
     server: Server
 
@@ -118,10 +120,10 @@ class Resources:
             return shapes.WorldListed(**msgspec.structs.asdict(_summary(self.worlds.get(tenant, world))))
         return shapes.WorldListed(id=world, at=address)
 
-    def _used(self, tenant: str, world: str, address: str) -> shapes.UsedIn:
-        """What models took in a world that is here; of another, where it is."""
+    def _used(self, tenant: str, world: str, address: str, at_doors: Table) -> shapes.UsedIn:
+        """What models took in a world that is here, in its log and beside it; of another, where it is."""
         if self.worlds.has(tenant, world):
-            return shapes.UsedIn(**summary(self.worlds.get(tenant, world).state.usage))
+            return shapes.UsedIn(**summary(joined(self.worlds.get(tenant, world).state.usage, at_doors)))
         return shapes.UsedIn(at=address)
 
     def _world(self) -> HTTPRouteHandler:
@@ -140,12 +142,15 @@ class Resources:
                 found = await self.elsewhere.resource(chosen, f"/v1/usage?world={quote(chosen)}", identity)
                 if found is not None:
                     return found
-                used = shapes.UsedIn(**summary(self.worlds.get(identity.tenant, chosen).state.usage))
+                self.worlds.get(identity.tenant, chosen)
+                at_doors = await self.door_usage(identity.tenant)
+                used = self._used(identity.tenant, chosen, "", at_doors.get(chosen, {}))
                 return json(shapes.UsageTable(worlds={chosen: used}))
             known = await self.places.all(identity.tenant)
-            return json(
-                shapes.UsageTable(worlds={world: self._used(identity.tenant, world, at) for world, at in known})
-            )
+            at_doors = await self.door_usage(identity.tenant)
+            worlds = {world: self._used(identity.tenant, world, at, at_doors.get(world, {})) for world, at in known}
+            outside = shapes.UsedIn(**summary(at_doors.get("", {})))
+            return json(shapes.UsageTable(worlds=worlds, outside=outside))
 
         return usage
 

@@ -233,6 +233,8 @@ class UsageTable(msgspec.Struct, frozen=True, kw_only=True):
     """World -> what models took in it."""
 
     worlds: dict[str, UsedIn]
+    outside: UsedIn | msgspec.UnsetType = msgspec.UNSET
+    """What models took at the doors for no world; left out where one world was asked for."""
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,78 +1,43 @@
-"""Words from the first provider that can: an ordered list of engines that acts as one.
+"""Words from the best engine that can: the engines of a profile and their tasks, acting as one.
 
-Before the first token a failed or silent engine is replaced without a trace; after it the next one goes
-on with the same context and what was said already, and what it repeats is taken out. An engine that
-fails again and again rests. It knows no vendor, and what lies below it (authored lines) is not its own.
+Before the first text a failed or silent engine is replaced without a trace; after it the next one goes on with the
+same context and what was said already, and what it repeats is taken out. It knows no vendor, and what lies below it
+(authored lines) is not its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
-
-import msgspec
 
 from app.core.clock import Clock, Deadline
+from app.core.engines import Orchestrator as Settings
+from app.core.engines import Variant
 from app.core.errors import Broken, DeadlineExceeded, EngineDown, NotPermitted, OverBudget, Unavailable
 from app.core.ladder import Watcher
 from app.core.ports import EngineStatus
-from app.core.spending import Amount, Budgets, Reservation, Spender
+from app.core.spending import Budgets
 from app.core.tenants import NoRules, Rules, may_write
-from app.core.words import Completion, Part, Spent, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
-from app.engines.wire import within
-from app.world.scene import Scene
+from app.core.words import Completion, Words, WordsEvent
+from app.engines.orchestration import router
+from app.engines.orchestration.attempt import Attempt
+from app.engines.orchestration.books import HEDGED, Books, most
+from app.engines.orchestration.members import Limits, Member
+from app.engines.orchestration.purse import Purse
+from app.engines.orchestration.race import Race, first_of
+from app.engines.orchestration.run import Choice, Run
+from app.engines.orchestration.seam import Seam, continued, instructed
+from app.engines.orchestration.tasks import Tasks, chosen, varied
+from app.engines.orchestration.watch import Meter, NoMeter
 
-OVERLAP_CHARACTERS_MIN = 4
-"""A shorter repetition at the seam of two engines is taken for chance."""
-FIRST_TOKEN_SHARE = 0.95
-"""Of the time that the caller waits for the first text: what the engines still to try share evenly."""
-FIRST_TOKEN_MS_MIN = 700.0
-"""A fair chance for a cloud model: no share is shorter while the caller's patience lasts."""
-RETRY_AFTER_MAX_S = 300.0
-"""The longest that a provider may ask us to stay away."""
-
-
-@runtime_checkable
-class Metered(Protocol):
-    """An engine whose calls are counted: it knows the most that one can cost, and guesses what a broken one has."""
-
-    def most(self, completion: Completion) -> Usage: ...
-    def estimate(self, completion: Completion, written: str) -> Usage: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """One engine's three clocks: until its first text, between two pieces, until its end."""
-
-    first_token_ms: float = 800.0
-    gap_ms: float = 800.0
-    total_ms: float = 20_000.0
-
-
-@dataclass(slots=True)
-class _Health:
-    failures: int = 0
-    rests_until_s: float = 0.0
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """What one engine has given so far, and how long it may take for its first text."""
-
-    first_token_ms: float
-    hold: Reservation | None = None
-    model: str = ""
-    """What the engine says that it runs; empty until it has begun."""
-    written: str = ""
+TENANTS_MAX = 1_024
+"""Tenants of whom it is remembered that a cap left no room."""
 
 
 class Orchestrator:
-    """The engines of `engines` in order, as one Words engine."""
+    """The engines of `engines` as one Words engine."""
 
     def __init__(
         self,
@@ -81,284 +46,300 @@ class Orchestrator:
         clock: Clock,
         watcher: Watcher,
         name: str = "words",
+        settings: Settings | None = None,
         limits: Mapping[str, Limits] = MappingProxyType({}),
-        failures_max: int = 3,
-        rest_ms: float = 4_000.0,
         budgets: Budgets | None = None,
         rules: Rules | None = None,
         regions: Mapping[str, str] = MappingProxyType({}),
+        meter: Meter | None = None,
     ) -> None:
         """`limits` are the clocks by engine name; without room in `budgets` a metered engine is not called.
 
-        `rules` tell what a tenant has set, `regions` where each engine is that is not on this machine.
+        `rules` tell what a tenant has set, `regions` where each engine is that is not on this machine. Raises Invalid
+        for settings that contradict themselves.
         """
         if not engines:
             raise Broken(f"the orchestrator {name!r} has no engine")
         self.name = name
-        self._engines = tuple(engines)
+        self._settings = settings or Settings(providers=tuple(engine.name for engine in engines))
         self._clock = clock
-        self._watcher = watcher
-        self._limits = {engine.name: limits.get(engine.name, Limits()) for engine in engines}
-        self._failures_max, self._rest_s = failures_max, rest_ms / 1000.0
-        self._budgets = budgets
         self._rules: Rules = rules or NoRules()
-        self._regions = regions
-        self._health = {engine.name: _Health() for engine in engines}
+        self._meter: Meter = meter or NoMeter()
+        hedging = self._settings.hedging
+        self._books = Books(budgets, Purse(hedging.spend_share_max, hedging.saved_nano_usd_max), self._meter)
+        self._members = {
+            engine.name: Member(
+                engine,
+                limits.get(engine.name, Limits()),
+                regions.get(engine.name),
+                settings=self._settings,
+                group=name,
+                clock=clock,
+                watcher=watcher,
+                meter=self._meter,
+            )
+            for engine in engines
+        }
+        self.tasks = Tasks(
+            self._settings.providers,
+            running=tuple(self._members),
+            tasks=self._settings.tasks,
+            roles=self._settings.roles,
+        )
+        self._warm: OrderedDict[tuple[str, ...], tuple[str, float]] = OrderedDict()
+        """Who wrote last for an NPC, and until when its prompt may be at hand."""
+        self._tight: dict[str, float] = {}
+        """Tenants whose caps left no room, and until when that is remembered."""
+        self._dropped: set[asyncio.Task[None]] = set()
 
     def status(self) -> EngineStatus:
-        able = [engine.name for engine in self._engines if not self._resting(engine.name)]
-        trouble = "; ".join(health.reason for health in self._health.values() if health.failures)
+        now_s = self._clock.monotonic_s()
+        able = [name for name, member in self._members.items() if member.breaker.admits(now_s)]
+        alerts = any(member.breaker.alert for member in self._members.values())
+        troubles = [trouble for member in self._members.values() if (trouble := member.trouble(now_s))]
+        told = self.tasks.told()
         return EngineStatus(
             name=self.name,
             kind="orchestrator",
-            state="ready" if len(able) == len(self._engines) else "degraded",
-            asked=tuple(engine.name for engine in self._engines),
+            state="ready" if len(able) == len(self._members) and not alerts else "degraded",
+            asked=tuple(self._members),
             provider=able[0] if able else "",
-            detail=trouble,
+            detail="; ".join([*troubles, *([f"tasks: {told}"] if told else [])]),
         )
 
     async def close(self) -> None:
-        for engine in self._engines:
-            await engine.close()
+        await asyncio.gather(*self._dropped, return_exceptions=True)
+        for member in self._members.values():
+            await member.engine.close()
 
     async def stream(self, completion: Completion, deadline: Deadline) -> AsyncGenerator[WordsEvent]:
         """One start, deltas, one end with the usage of every engine that took part.
 
         Raises OverBudget when nothing but money was lacking, NotPermitted when the tenant's settings allow no engine,
-        EngineDown when all fail.
+        Invalid for a variant that is none, EngineDown when all fail or when one fails after it has called a tool.
         """
-        said, total, started = "", Usage(), False
-        completion, allowed, reasons = self._ruled(completion)
-        refusal: OverBudget | None = None
-        broke = False
-        able = [engine for engine in allowed if not self._resting(engine.name)]
-        reasons += [
-            f"{name} rests after: {health.reason}" for name, health in self._health.items() if self._resting(name)
-        ]
-        first_by = deadline if completion.first_token_ms is None else self._sooner(deadline, completion.first_token_ms)
-        for left, engine in zip(range(len(able), 0, -1), able, strict=True):
-            waits_until = deadline if said else first_by
-            all_ms = waits_until.left_ms() * FIRST_TOKEN_SHARE
-            share_ms = min(all_ms, max(all_ms / left, FIRST_TOKEN_MS_MIN))
-            attempt = _Attempt(first_token_ms=min(share_ms, self._limits[engine.name].first_token_ms))
-            asked = _continued(completion, said)
-            try:
-                attempt.hold = await self._reserve(engine, asked)
-            except OverBudget as error:
-                refusal = error
-                reasons.append(error.message)
-                continue
-            try:
-                async with aclosing(self._attempt(engine, asked, deadline, attempt, said)) as run:
-                    async for event in run:
-                        match event:
-                            case WordsStart() if not started:
-                                started = True
-                                yield event
-                            case WordsDelta():
-                                said += event.text
-                                yield event
-                            case WordsEnd():
-                                yield WordsEnd(reason=event.reason, usage=_sum(total, event.usage))
-                return
-            except Unavailable as error:
-                broke = True
-                reasons.append(error.message)
-                total = _sum(total, self._broke(engine, completion, attempt, error))
-        if refusal is not None and not broke:
-            raise refusal
-        rested_s = None if able else min(self._health[engine.name].rests_until_s for engine in allowed)
-        raise EngineDown(
-            f"no provider answered: {'; '.join(reasons)}",
-            hint="see the engines' status",
-            retry_after_s=None if rested_s is None else max(0.0, rested_s - self._clock.monotonic_s()),
-        )
+        run = self._begin(completion, deadline)
+        try:
+            while (attempt := await self._next(run)) is not None:
+                run.current = attempt
+                try:
+                    attempt, events = await self._first(run, attempt)
+                    for event in events:
+                        if (out := run.out(event)) is not None:
+                            yield out
+                    while not attempt.ended:
+                        if (out := run.out(await attempt.next())) is not None:
+                            yield out
+                    return
+                except Unavailable as error:
+                    await self._fell(run, run.current, error)
+            raise self._exhausted(run)
+        finally:
+            await run.leave()
 
-    def _ruled(self, completion: Completion) -> tuple[Completion, list[Words], list[str]]:
-        """The request with the tenant's own safety text, the engines that may write for it, and why others may not.
-
-        Raises NotPermitted when none may.
-        """
+    def _begin(self, completion: Completion, deadline: Deadline) -> Run:
+        """The request with the tenant's own safety text, and who may write it, in the order to try them."""
         held = self._rules.of(completion.tenant)
-        against = {
-            engine.name: reason
-            for engine in self._engines
-            if (reason := may_write(held, engine.name, self._regions.get(engine.name)))
-        }
-        allowed = [engine for engine in self._engines if engine.name not in against]
-        if not allowed:
+        plan = self.tasks.of(completion.task)
+        who = completion.player or completion.npc
+        favorite = None
+        if completion.variant:
+            variants: Sequence[Variant] = (self.tasks.forced(completion.task, completion.variant),)
+        else:
+            variants, favorite = plan.variants, chosen(plan, completion.tenant, completion.task, who)
+        against: dict[str, str] = {}
+        choices: list[Choice] = []
+        for variant in variants:
+            member = self._members[variant.engine]
+            if reason := may_write(held, member.name, member.region, completion.world):
+                against[member.name] = reason
+            else:
+                choices.append(Choice(variant, member))
+        if not choices:
             raise NotPermitted(f"no engine may write: {'; '.join(against.values())}", hint="see GET /v1/settings")
         if held.settings.safety_text:
-            first, *rest = completion.parts
-            own = Part(trust="system", text=held.settings.safety_text)
-            completion = msgspec.structs.replace(completion, parts=(first, own, *rest))
-        return completion, allowed, [*against.values()]
+            completion = instructed(completion, held.settings.safety_text)
+        run = Run(completion, deadline, plan.task, self._clock, reasons=[*against.values()])
+        self._route(run, choices, favorite)
+        return run
 
-    async def _attempt(
-        self, engine: Words, completion: Completion, deadline: Deadline, attempt: _Attempt, said: str
-    ) -> AsyncGenerator[WordsEvent]:
-        """One engine's stream under its three clocks, without what it repeats of `said`."""
-        limits = self._limits[engine.name]
-        total = self._sooner(deadline, limits.total_ms)
-        limit = self._sooner(total, attempt.first_token_ms)
-        seam = Seam(said)
-        finished = False
-        try:
-            async with aclosing(engine.stream(completion, total)) as events:
-                while True:
-                    event = await within(
-                        anext(events, None), limit, f"{engine.name}, at {len(attempt.written)} characters,"
-                    )
-                    match event:
-                        case None:
-                            raise EngineDown(f"{engine.name} ended without a finish")
-                        case WordsStart():
-                            attempt.model = event.model
-                            yield event
-                        case WordsDelta():
-                            attempt.written += event.text
-                            limit = self._sooner(total, limits.gap_ms)
-                            fresh = seam.feed(event.text)
-                            if fresh:
-                                yield WordsDelta(text=fresh)
-                        case WordsEnd():
-                            rest = seam.flush()
-                            if rest:
-                                yield WordsDelta(text=rest)
-                            finished = True
-                            self._succeeded(engine, completion, attempt, event)
-                            yield event
-                            return
-        except (GeneratorExit, asyncio.CancelledError):
-            if not finished:
-                self._book(engine, completion, attempt, self._estimate(engine, completion, attempt), "closed")
-            raise
+    def _route(self, run: Run, choices: list[Choice], favorite: Variant | None) -> None:
+        """Leave out whoever rests, and lay the others in order."""
+        now_s = self._clock.monotonic_s()
+        able = [choice for choice in choices if choice.member.breaker.admits(now_s)]
+        if len(able) < len(choices):
+            resting = [choice.member for choice in choices if not choice.member.breaker.admits(now_s)]
+            run.reasons += [f"{member.name} rests after: {member.breaker.reason}" for member in resting]
+            run.trace.falls += [f"{member.name}: rests" for member in resting]
+            run.rests_s = min(member.breaker.rests_s(now_s) for member in resting)
+        if len(able) > 1:
+            able = self._ordered(run, able, favorite, now_s)
+        run.queue.extend(able)
 
-    async def _reserve(self, engine: Words, completion: Completion) -> Reservation | None:
-        """Room for the most that the engine can cost; None where nothing is counted. Raises OverBudget."""
-        if self._budgets is None or not isinstance(engine, Metered):
-            return None
-        spender = Spender(
-            tenant=completion.tenant, world=completion.world, npc=completion.npc, player=completion.player
-        )
-        return await self._budgets.reserve(spender, _amount(engine.most(completion)))
-
-    def _sooner(self, deadline: Deadline, milliseconds: float) -> Deadline:
-        mine = Deadline.after_ms(milliseconds, self._clock)
-        return mine if mine.at_s < deadline.at_s else deadline
-
-    def _resting(self, name: str) -> bool:
-        return self._health[name].rests_until_s > self._clock.monotonic_s()
-
-    def _succeeded(self, engine: Words, completion: Completion, attempt: _Attempt, end: WordsEnd) -> None:
-        health = self._health[engine.name]
-        if health.failures:
-            self._health[engine.name] = _Health()
-            self._watcher.rung_rose(self.name, engine.name)
-        self._book(engine, completion, attempt, end.usage, end.reason, estimated=False)
-
-    def _broke(self, engine: Words, completion: Completion, attempt: _Attempt, error: Unavailable) -> Usage:
-        """Book the failure and return what the attempt has probably cost."""
-        health = self._health[engine.name]
-        health.failures += 1
-        health.reason = error.message
-        if health.failures == 1:
-            self._watcher.rung_fell(self.name, engine.name, error.message)
-        rest_s = self._rest_s if health.failures >= self._failures_max else 0.0
-        if error.retry_after_s is not None:
-            rest_s = max(rest_s, min(error.retry_after_s, RETRY_AFTER_MAX_S))
-        health.rests_until_s = self._clock.monotonic_s() + rest_s
-        usage = Usage()
-        if attempt.model or isinstance(error, DeadlineExceeded):  # one that refused at once charges nothing
-            usage = self._estimate(engine, completion, attempt)
-        self._book(engine, completion, attempt, usage, error.code)
-        return usage
-
-    def _estimate(self, engine: Words, completion: Completion, attempt: _Attempt) -> Usage:
-        """What a call that was cut off has probably cost: a prompt that was sent is paid, answered or not."""
-        return engine.estimate(completion, attempt.written) if isinstance(engine, Metered) else Usage()
-
-    def _book(
-        self,
-        engine: Words,
-        completion: Completion,
-        attempt: _Attempt,
-        usage: Usage,
-        outcome: str,
-        *,
-        estimated: bool = True,
-    ) -> None:
-        """Settle what was reserved, and put on the bill what the attempt has cost."""
-        if self._budgets is not None and attempt.hold is not None:
-            self._budgets.settle(attempt.hold, _amount(usage))
-        if completion.bill is not None and usage != Usage():
-            completion.bill.items.append(
-                Spent(
-                    engine=engine.name,
-                    model=attempt.model,
-                    task=completion.task,
-                    usage=usage,
-                    outcome=outcome,
-                    estimated=estimated,
-                )
+    def _ordered(self, run: Run, able: list[Choice], favorite: Variant | None, now_s: float) -> list[Choice]:
+        completion, task = run.completion, run.task
+        route = task.route or self._settings.route
+        if self._tight and self._tight.get(completion.tenant, 0.0) > now_s:
+            route = "thrift"
+        warm, warm_until_s = self._warm.get(_speaker(completion), ("", 0.0))
+        ask = router.Ask(route, run.patience_ms(), router.fits(task, completion, self._settings.hard))
+        seen = [
+            router.Seen(
+                variant=choice.variant.name,
+                engine=choice.member.name,
+                local=choice.member.region is None,
+                chosen=choice.variant is favorite,
+                warm=choice.member.name == warm and warm_until_s > now_s,
+                first_ms=choice.member.pace.expected_ms(now_s),
+                most_nano_usd=most(choice.member.engine, completion).cost_nano_usd if route == "thrift" else 0,
             )
+            for choice in able
+        ]
+        return [able[row] for row in router.order(ask, seen)]
+
+    async def _next(self, run: Run) -> Attempt | None:
+        """The next attempt, with room for its price; None when all were tried."""
+        while run.queue and run.patience_ms() > 0.0:
+            choice = run.queue.popleft()
+            asked = continued(varied(run.completion, choice.variant), run.said())
+            try:
+                hold = await self._books.reserve(choice.member.engine, asked)
+            except OverBudget as error:
+                self._refused(run, choice, error)
+                continue
+            if (probe := choice.member.begin()) is None:
+                self._books.release(hold)
+                run.reasons.append(f"{choice.member.name} is being tried by another call")
+                continue
+            least_ms, said = self._settings.first_token_ms_min, run.said()
+            first_ms = router.share_ms(run.patience_ms(), len(run.queue) + 1, least_ms)
+            attempt = Attempt(
+                choice.member,
+                asked,
+                run.deadline,
+                variant=choice.variant.name,
+                first_ms=first_ms,
+                fair=first_ms >= least_ms or not run.hurried,
+                probe=probe,
+                hold=hold,
+                seam=Seam(said, self._settings.overlap_characters_min) if said else None,
+                books=self._books,
+            )
+            run.begun()
+            return attempt
+        return None
+
+    async def _first(self, run: Run, attempt: Attempt) -> tuple[Attempt, list[WordsEvent]]:
+        """The attempt, or a hedge that was quicker, and its first events."""
+        after_ms = self._hedge_ms(run, attempt)
+        if after_ms is None:
+            events = await attempt.first()
+        else:
+            attempt, events = await self._raced(run, attempt, after_ms)
+        member, now_s = attempt.member, self._clock.monotonic_s()
+        if (first_ms := attempt.first_ms()) is not None:
+            member.pace.note(first_ms, now_s)
+            self._meter.first_text(member.name, first_ms / 1000.0)
+        run.wrote(attempt)
+        self._remember(run.completion, member.name, now_s)
+        return attempt, events
+
+    def _hedge_ms(self, run: Run, attempt: Attempt) -> float | None:
+        """After how long a second engine is started; None where none is."""
+        if not run.queue or run.heard or not (run.task.hedge or run.completion.first_token_ms is not None):
+            return None
+        return attempt.member.pace.p90_ms(self._settings.hedging.samples_min)
+
+    async def _raced(self, run: Run, attempt: Attempt, after_ms: float) -> tuple[Attempt, list[WordsEvent]]:
+        race, purse, begun, held = Race(), self._books.purse, [attempt], 0
+        won: Attempt | None = None
+
+        async def second() -> Attempt | None:
+            """The hedge, where the purse has room for whichever of the two loses."""
+            nonlocal held
+            members = (attempt.member, run.queue[0].member)
+            worst = max(most(member.engine, run.completion).cost_nano_usd for member in members)
+            if not purse.take(worst):
+                self._meter.hedged(attempt.member.name, "unfunded")
+                return None
+            held = worst
+            if (other := await self._next(run)) is not None:
+                begun.append(other)
+            return other
+
+        try:
+            won, events = await first_of(attempt, after_ms / 1000.0, second, race)
+            if len(begun) > 1:
+                self._meter.hedged(attempt.member.name, "lost" if won is attempt else "won")
+            return won, events
+        except Unavailable:
+            run.current, _ = race.fallen.pop()  # whoever catches this tells of it
+            raise
+        finally:
+            for fallen, error in race.fallen:
+                self._told(run, fallen, error)
+            for loser in race.running.values():
+                loser.member.pace.note_none_by(loser.waited_ms(), self._clock.monotonic_s())
+                loser.leave("closed" if won is None else HEDGED)
+                run.pay(loser)
+            extra = (one.usage.cost_nano_usd for one in (begun if won else begun[1:]) if one is not won)
+            purse.settle(held, sum(extra))
+            if won is None:
+                await race.stop()
+            elif len(begun) > 1:
+                self._drop(race)
+
+    def _told(self, run: Run, attempt: Attempt, error: Unavailable) -> None:
+        """An attempt failed: blame whom it concerns, and remember why."""
+        if isinstance(error, DeadlineExceeded) and attempt.first_at_s is None:
+            attempt.member.pace.note_none_by(attempt.waited_ms(), self._clock.monotonic_s())
+        attempt.fail(error)
+        run.fell(attempt, error)
+
+    async def _fell(self, run: Run, attempt: Attempt, error: Unavailable) -> None:
+        """Make room for the next engine; raises EngineDown where none can go on."""
+        self._told(run, attempt, error)
+        await attempt.close()
+        if run.called:
+            raise EngineDown(
+                f"{attempt.member.name} broke off after it had called a tool: {error.message}", failure="incomplete"
+            ) from error
+
+    def _refused(self, run: Run, choice: Choice, error: OverBudget) -> None:
+        run.refusal = error
+        run.reasons.append(error.message)
+        run.trace.falls.append(f"{choice.member.name}: {error.code}")
+        if len(self._tight) >= TENANTS_MAX:
+            self._tight.clear()
+        self._tight[run.completion.tenant] = self._clock.monotonic_s() + self._settings.tight_ms / 1000.0
+
+    def _exhausted(self, run: Run) -> Unavailable:
+        """Why nobody wrote."""
+        if run.refusal is not None and not run.broke:
+            return run.refusal
+        return EngineDown(
+            f"no provider answered: {'; '.join(run.reasons) or 'no time was left'}",
+            hint="see the engines' status",
+            retry_after_s=run.rests_s if not run.broke else None,
+        )
+
+    def _remember(self, completion: Completion, engine: str, now_s: float) -> None:
+        speaker = _speaker(completion)
+        if not speaker:
+            return
+        self._warm[speaker] = (engine, now_s + self._settings.warm_ms / 1000.0)
+        self._warm.move_to_end(speaker)
+        if len(self._warm) > self._settings.warm_npcs_max:
+            self._warm.popitem(last=False)
+
+    def _drop(self, race: Race) -> None:
+        """End the calls of those that lost, while the winner's words go on."""
+        task = asyncio.create_task(race.stop(), name="words.lost")
+        self._dropped.add(task)
+        task.add_done_callback(self._dropped.discard)
 
 
-class Seam:
-    """Takes out of a continuation what it says again of the text before it.
-
-    Text is held back as long as it could still be a repetition: while it is found in what was said.
-    """
-
-    def __init__(self, said: str) -> None:
-        self._said = said
-        self._held = ""
-        self._open = bool(said)
-
-    def feed(self, text: str) -> str:
-        """What of `text`, and of what was held, is new."""
-        if not self._open:
-            return text
-        self._held += text
-        if self._held.strip() in self._said or self._said.startswith(self._held.lstrip()):
-            return ""
-        return self.flush()
-
-    def flush(self) -> str:
-        """What is left; nothing is held after it."""
-        held, self._held, self._open = self._held, "", False
-        bare = held.lstrip()
-        if bare.startswith(self._said):
-            return bare[len(self._said) :]
-        most = min(len(bare), len(self._said))
-        for length in range(most, OVERLAP_CHARACTERS_MIN - 1, -1):
-            if self._said.endswith(bare[:length]):
-                return bare[length:]
-        return "" if self._said and bare and bare.strip() in self._said else held
-
-
-def _continued(completion: Completion, said: str) -> Completion:
-    """The same request with what was said already, for the engine that goes on from there."""
-    if not said:
-        return completion
-    more = (
-        Part(trust="npc", text=said),
-        Part(trust="system", text="The line broke off there. Go on from the very next word and repeat nothing."),
-    )
-    scene = completion.scene
-    if isinstance(scene, Scene):
-        scene = msgspec.structs.replace(scene, said=(*scene.said, said))
-    return msgspec.structs.replace(completion, parts=(*completion.parts, *more), scene=scene)
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        tokens_in=one.tokens_in + other.tokens_in,
-        tokens_out=one.tokens_out + other.tokens_out,
-        cached_tokens_in=one.cached_tokens_in + other.cached_tokens_in,
-        cost_nano_usd=one.cost_nano_usd + other.cost_nano_usd,
-    )
-
-
-def _amount(usage: Usage) -> Amount:
-    return Amount(nano_usd=usage.cost_nano_usd, tokens=usage.tokens_in + usage.tokens_out)
+def _speaker(completion: Completion) -> tuple[str, ...]:
+    """Whose prompt the next one will resemble; empty where nobody is named."""
+    who = completion.npc or completion.player
+    return (completion.tenant, completion.world, who) if who else ()

@@ -335,6 +335,7 @@ def _used(bill: Bill) -> list[Change]:
             cached_tokens_in=spent.usage.cached_tokens_in,
             cost_nano_usd=spent.usage.cost_nano_usd,
             estimated=spent.estimated,
+            region=spent.region,
         )
         for spent in bill.items
     ]

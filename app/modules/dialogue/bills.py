@@ -36,6 +36,7 @@ def used(turn: Turn) -> list[Change]:
             cached_tokens_in=spent.usage.cached_tokens_in,
             cost_nano_usd=spent.usage.cost_nano_usd,
             estimated=spent.estimated,
+            region=spent.region,
         )
         for spent in turn.bill.items
     ]

@@ -1,0 +1,91 @@
+"""Where the cost of what was said at a door goes: into the log of the world that it was for, or else to the tenant.
+
+A world that is not here, or does not take it, leaves its cost to the tenant's own book. It knows neither prices nor
+caps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from app.core.clock import Clock
+from app.core.errors import Refused, Unavailable
+from app.core.ids import new_id
+from app.core.ports import Journal, Places
+from app.core.words import Completion, Spent
+from app.world.events import WordsUsed
+from app.world.usage import Used
+
+CLOSE_S = 2.0
+COMMIT_S = 5.0
+"""A world that takes longer to write a bill down leaves it to the tenant."""
+
+Add = Callable[[str, str, str, Used], None]
+"""(tenant, world, engine, used)"""
+
+
+class Bills:
+    """Writes down what requests have cost; never makes one wait."""
+
+    def __init__(self, journal: Journal, places: Places, add: Add, clock: Clock) -> None:
+        self._journal = journal
+        self._places = places
+        self._add = add
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, completion: Completion) -> None:
+        """Write down what the request has cost so far, once."""
+        bill = completion.bill
+        if bill is None or not bill.items:
+            return
+        items = tuple(bill.items)
+        bill.items.clear()
+        if completion.world and self._places.here(completion.tenant, completion.world):
+            task = asyncio.create_task(self._commit(completion, items), name="door bill")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self._leave(completion, items)
+
+    async def close(self) -> None:
+        """Wait a moment for what is being written; what is late goes to the tenants."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=CLOSE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _commit(self, completion: Completion, items: tuple[Spent, ...]) -> None:
+        changes = [_used(completion.player, spent) for spent in items]
+        key = new_id(self._clock.wall_ms())
+        try:
+            async with asyncio.timeout(COMMIT_S):
+                await self._journal.append(completion.tenant, completion.world, changes, key=key)
+        except (Unavailable, Refused, TimeoutError):
+            self._leave(completion, items)
+        except asyncio.CancelledError:
+            self._leave(completion, items)
+            raise
+
+    def _leave(self, completion: Completion, items: tuple[Spent, ...]) -> None:
+        for spent in items:
+            self._add(completion.tenant, completion.world, spent.engine, Used(calls=1, **_counts(spent)))
+
+
+def _used(player: str, spent: Spent) -> WordsUsed:
+    return WordsUsed(
+        npc="", player=player, engine=spent.engine, model=spent.model, estimated=spent.estimated, **_counts(spent)
+    )
+
+
+def _counts(spent: Spent) -> dict[str, Any]:
+    usage = spent.usage
+    return {
+        "tokens_in": usage.tokens_in,
+        "tokens_out": usage.tokens_out,
+        "cached_tokens_in": usage.cached_tokens_in,
+        "cost_nano_usd": usage.cost_nano_usd,
+    }
