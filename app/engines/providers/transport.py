@@ -108,11 +108,15 @@ class Transport:
             raise DeadlineExceeded(f"the answer of {self._name} was late") from error
         except aiohttp.ClientConnectorError as error:
             raise self._unreached(type(error).__name__) from error
+        except aiohttp.ClientResponseError as error:
+            kind = type(error).__name__  # the error itself is dropped: it shows the request's headers, and so the key
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreached(f"it broke off, {type(error).__name__}") from error
         except Unavailable as error:
             raise error if isinstance(error, EngineDown) else self._unreached(error.message) from error
-        return Answer(self._name, response, deadline, self._outbound.answer_bytes_max, self._rests)
+        else:
+            return Answer(self._name, response, deadline, self._outbound.answer_bytes_max, self._rests)
+        raise self._unreached(f"what it says is no HTTP, {kind}")
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -137,8 +137,12 @@ async def test_harm_is_bounded_over_responses_as_well(harm: Harm) -> None:
     async with Hostile(harm, location="http://127.0.0.1:1/") as hostile:
         engine = open_openai(name="r", model="m", key=KEY, prices=PRICES, base_url=hostile.openai_url, api="responses")
         patience_ms = 300.0 if harm in ("never_ends", "drip", "endless_interim") else 5_000.0
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as caught:
             await asyncio.wait_for(_drained(engine, patience_ms), 9.0)
+        told: list[BaseException] = [caught.value]
+        for error in told:
+            assert KEY not in f"{error} {error!r}", "whoever logs the causes as well logs no key"
+            told += [one for one in (error.__cause__, error.__context__) if one is not None and one not in told]
         assert hostile.sent < 64 * 2**20
         await asyncio.wait_for(hostile.gone.wait(), 1.0)
         await engine.close()
