@@ -145,9 +145,10 @@ async def measure_faults(report: Report, upstream: Standins, peer: Gateway | Non
     theirs = await matrix.run(lambda: nullcontext(peer), upstream, quick=quick) if peer and not quick else None
     upstream.order(preset="eighteen")
     name = "litellm" if theirs else None
-    for id, verdict, goal in (("false_successes", "false", 0.0), ("faults_refused", "refused", 0.0)):
+    rows: tuple[tuple[str, matrix.Verdict], ...] = (("false_successes", "false"), ("faults_refused", "refused"))
+    for id, verdict in rows:
         value, other = float(mine.count(verdict)), float(theirs.count(verdict)) if theirs else None
-        report.add(id, value, "cells", "lower", goal=goal, peer=name, peer_value=other)
+        report.add(id, value, "cells", "lower", goal=0.0, peer=name, peer_value=other)
     met, cells = float(len(mine.cells)), float(len(mine.cells) + len(mine.unmet))
     report.add("fault_cells", met, "cells", "higher", goal=cells)
 

@@ -28,7 +28,7 @@ def open_cloud(
     kind = type(spec).__name__.lower()
     key = environment.get(spec.key_env, "") if spec.key_env else ""
     if not key and not _keyless(spec):
-        engines.lack(name, kind, f"no key in {spec.key_env}", f"export {spec.key_env}=…")
+        engines.lack(name, kind, f"no key in {spec.key_env or 'key_env'}", f"export {spec.key_env or 'KEY'}=…")
         return None
     endpoint = environment.get(spec.endpoint_env, "") if isinstance(spec, Azure) else ""
     if isinstance(spec, Azure) and not endpoint:

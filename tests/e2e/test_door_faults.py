@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -35,13 +36,13 @@ class House:
 
     async def say(self, *, stream: bool) -> tuple[str, str | None]:
         """The text of an answer that was never given before, and its finish."""
-        messages = [{"role": "user", "content": f"Good evening, for the {next(_numbers)}th time."}]
-        create = self.client.chat.completions.create
+        messages: Any = [{"role": "user", "content": f"Good evening, for the {next(_numbers)}th time."}]
+        create: Any = self.client.chat.completions.create
         if not stream:
-            answer = await create(model="innkeeper", messages=messages)  # type: ignore[call-overload]  # as the SDK takes
+            answer = await create(model="innkeeper", messages=messages)
             return answer.choices[0].message.content or "", answer.choices[0].finish_reason
         text, finish = "", None
-        async for chunk in await create(model="innkeeper", messages=messages, stream=True):  # type: ignore[call-overload]  # as above
+        async for chunk in await create(model="innkeeper", messages=messages, stream=True):
             for choice in chunk.choices:
                 text += choice.delta.content or ""
                 finish = choice.finish_reason or finish

@@ -17,9 +17,10 @@ import pytest
 
 from app.core.clock import Deadline, SystemClock
 from app.core.errors import Unavailable
-from app.core.words import Bill, Completion, Part, Words, WordsDelta, WordsEnd
+from app.core.words import Bill, Completion, Part, Tool, Words, WordsDelta, WordsEnd, WordsToolDelta
 from app.engines import prices
-from app.engines.orchestration.orchestrator import Limits, Orchestrator
+from app.engines.orchestration.members import Limits
+from app.engines.orchestration.orchestrator import Orchestrator
 from app.engines.providers.anthropic import open_anthropic
 from app.engines.providers.azure import open_azure
 from app.engines.providers.openai import open_openai
@@ -70,11 +71,16 @@ COMPLETION = Completion(
 )
 
 
+SAYS_IT = begins_again(WORDS)
+CITY = '{"city": "Bree"}'
+WEATHER = Tool(name="weather", schema={"type": "object", "properties": {"city": {"type": "string"}}})
+
+
 @asynccontextmanager
-async def rungs(kind: str, fault: Fault, say: Say) -> AsyncIterator[list[Words]]:
+async def rungs(kind: str, fault: Fault, say: Say, *, first: Say = SAYS_IT) -> AsyncIterator[list[Words]]:
     """A rung that fails in that way, and a healthy one of another vendor."""
     other = "anthropic" if kind != "anthropic" else "openai"
-    async with Standin() as faulty, Standin(say=say) as healthy:
+    async with Standin(say=first) as faulty, Standin(say=say) as healthy:
         engines = [OPENERS[kind]("faulty", faulty), OPENERS[other]("healthy", healthy)]
         await faulty.become(fault)
         try:
@@ -90,8 +96,11 @@ async def rungs(kind: str, fault: Fault, say: Say) -> AsyncIterator[list[Words]]
 class Heard:
     """What came of one line."""
 
+    completion: Completion = COMPLETION
     bill: Bill = field(default_factory=Bill)
     text: str = ""
+    called: str = ""
+    """The arguments of the calls, one after the other."""
     ends: list[WordsEnd] = field(default_factory=list)
 
 
@@ -102,10 +111,12 @@ async def listen(engines: list[Words], fault: Fault, heard: Heard) -> None:
     faulty = Limits(first_token_ms=first_ms, gap_ms=gap_ms, total_ms=DEADLINE_MS)
     healthy = Limits(first_token_ms=PATIENCE_MS, gap_ms=PATIENCE_MS, total_ms=DEADLINE_MS)
     words = Orchestrator(engines, clock=SystemClock(), watcher=Watch(), limits={"faulty": faulty, "healthy": healthy})
-    completion = msgspec.structs.replace(COMPLETION, bill=heard.bill)
+    completion = msgspec.structs.replace(heard.completion, bill=heard.bill)
     async for event in words.stream(completion, Deadline.after_ms(DEADLINE_MS, SystemClock())):
         if isinstance(event, WordsDelta):
             heard.text += event.text
+        elif isinstance(event, WordsToolDelta):
+            heard.called += event.arguments
         elif isinstance(event, WordsEnd):
             heard.ends.append(event)
 
@@ -146,6 +157,22 @@ async def test_no_word_is_said_twice_or_lost_where_a_rung_takes_over(kind: str, 
     async with rungs(kind, fault, say) as engines:
         await listen(engines, fault, heard)
     assert heard.text == WORDS
+
+
+@pytest.mark.parametrize("fault", EARLY)
+async def test_a_call_of_a_tool_that_breaks_off_is_made_once_and_whole_or_not_at_all(kind: str, fault: Fault) -> None:
+    heard = Heard(msgspec.structs.replace(COMPLETION, tools=(WEATHER,), tool_choice="required"))
+    async with rungs(kind, fault, begins_again(CITY), first=begins_again(CITY)) as engines:
+        failed = None
+        try:
+            await listen(engines, fault, heard)
+        except Unavailable as error:
+            failed = error
+    if failed is None:
+        assert (heard.called, [end.reason for end in heard.ends]) == (CITY, ["tools"])
+    else:
+        assert not heard.ends
+    assert not heard.text
 
 
 @pytest.mark.parametrize("fault", FAULTS)

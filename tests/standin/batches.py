@@ -72,8 +72,11 @@ class Batches:
         )
         fields: dict[str, bytes] = {}
         filename = ""
-        for part in form.iter_parts():  # type: ignore[attr-defined]  # an EmailMessage under this policy
-            fields[part.get_param("name", header="content-disposition")] = part.get_payload(decode=True)
+        for part in form.iter_parts():
+            name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+            assert isinstance(name, str)
+            assert isinstance(content, bytes)
+            fields[name] = content
             filename = part.get_filename() or filename
         return self._keep(filename, fields["purpose"].decode(), fields["file"])
 

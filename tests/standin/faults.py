@@ -30,8 +30,10 @@ STATUSES: dict[Fault, tuple[int, str, str]] = {
 """Status, code and message of the faults that are an answer of their own."""
 WAITS: dict[Fault, int] = {"429": RETRY_AFTER_S, "429_long": RETRY_AFTER_LONG_S}
 EARLY: tuple[Fault, ...] = ("cut", "eof", "stall", "error_event", "broken_json")
-"""Faults that strike after the fifth word."""
+"""Faults that strike after the fifth word, and where nothing is said in the middle of the first call."""
 EARLY_WORDS = 5
+HALF_A_CALL = 2
+"""Events: the call's name and half of what it is given."""
 GARBAGE = b"\x00\xff<html>what</html>\n\n"
 NO_COMPLETION = b'{"object": "chat.completion", "choices": []}'
 DRONE = " and on" * 12
@@ -45,6 +47,9 @@ async def events(speaker: Speaker, fault: Fault) -> AsyncIterator[bytes]:
     pieces = speaker.answer.pieces
     for piece in pieces[:EARLY_WORDS] if fault in EARLY else pieces:
         yield speaker.piece(piece)
+    if fault in EARLY and not pieces:
+        for event in list(speaker.calls())[:HALF_A_CALL]:
+            yield event
     while fault == "endless":
         await asyncio.sleep(0)
         yield speaker.piece(DRONE)

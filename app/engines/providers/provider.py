@@ -198,7 +198,7 @@ class Provider(ABC):
         """What the answer says, under the bound of its length."""
         if not answer.content_type.lower().startswith("text/event-stream"):
             raise EngineDown(f"{self.name} answered {answer.content_type[:60]!r}, not a stream", failure="incomplete")
-        reader, events, left = self.reader(completion), Events(), wire.written_max(completion)
+        reader, events, left = self.reader(completion), Events(self.name), wire.written_max(completion)
         while piece := await answer.read():
             for data in events.feed(piece):
                 for event in reader.take(data):

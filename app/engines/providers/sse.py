@@ -15,9 +15,10 @@ _END = b"\n\n"
 class Events:
     """A stream of bytes, in pieces cut anywhere, as events."""
 
-    __slots__ = ("_held", "_looked", "_returned")
+    __slots__ = ("_engine", "_held", "_looked", "_returned")
 
-    def __init__(self) -> None:
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
         self._held = bytearray()
         self._looked = 0
         """Where in what is held the end of an event may begin."""
@@ -35,7 +36,7 @@ class Events:
         at = held.rfind(_END, self._looked)
         if at < 0:
             if len(held) > EVENT_BYTES_MAX:
-                raise EngineDown(f"an event has more than {EVENT_BYTES_MAX} bytes", failure="incomplete")
+                raise EngineDown(f"{self._engine} sent an event of over {EVENT_BYTES_MAX} bytes", failure="incomplete")
             self._looked = max(len(held) - 1, 0)
             return []
         whole, rest = bytes(held[:at]), bytes(held[at + 2 :])

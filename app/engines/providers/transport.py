@@ -8,6 +8,7 @@ It knows no protocol beyond HTTP, and no price.
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 from collections.abc import Mapping
 from types import TracebackType
@@ -29,6 +30,12 @@ CONNECTIONS_MAX = 1_000
 """To one provider at a time; the engines before it are bounded themselves."""
 HEADERS_MAX = 128
 HEADER_BYTES_MAX = 8_190
+WHOLE_BYTES_MAX = 1 << 19
+"""Of a request that is written in one piece."""
+KEPT_S = 60.0
+"""How long a connection waits for its next call."""
+SPEAKING = (400, 402, 403, 429)
+"""Statuses whose body says more: a filter, a quota that is spent."""
 FAULT_BYTES_MAX = 16_384
 """Of the body of a refusal: enough for its code."""
 FAULT_S_MAX = 1.0
@@ -87,10 +94,10 @@ class Transport:
             raise self._unreached(self._fault)
         try:
             async with asyncio.timeout(deadline.left_s()):
-                response = await self._open().post(url, data=body, headers=self._headers, allow_redirects=False)
+                response = await self._open().post(url, data=_sent(body), headers=self._headers, allow_redirects=False)
                 good = False
                 try:
-                    await self._check(response)
+                    await self._check(response, deadline)
                     good = True
                 finally:
                     if not good:
@@ -101,18 +108,22 @@ class Transport:
             raise DeadlineExceeded(f"the answer of {self._name} was late") from error
         except aiohttp.ClientConnectorError as error:
             raise self._unreached(type(error).__name__) from error
+        except aiohttp.ClientResponseError as error:
+            kind = type(error).__name__  # the error itself is dropped: it shows the request's headers, and so the key
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreached(f"it broke off, {type(error).__name__}") from error
         except Unavailable as error:
             raise error if isinstance(error, EngineDown) else self._unreached(error.message) from error
-        return Answer(self._name, response, deadline, self._outbound.answer_bytes_max, self._rests)
+        else:
+            return Answer(self._name, response, deadline, self._outbound.answer_bytes_max, self._rests)
+        raise self._unreached(f"what it says is no HTTP, {kind}")
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             proxy = self._outbound.proxy or None
             resolver = None if proxy else _Checked(self._way)
             connector = aiohttp.TCPConnector(
-                resolver=resolver, use_dns_cache=proxy is not None, limit=CONNECTIONS_MAX, keepalive_timeout=60.0
+                resolver=resolver, use_dns_cache=proxy is not None, limit=CONNECTIONS_MAX, keepalive_timeout=KEPT_S
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -127,10 +138,10 @@ class Transport:
             )
         return self._session
 
-    async def _check(self, response: aiohttp.ClientResponse) -> None:
+    async def _check(self, response: aiohttp.ClientResponse, deadline: Deadline) -> None:
         """Raises Refusal for another status than 200, EngineDown for a packed answer."""
         if response.status != 200:
-            body = await _beginning(response) if response.status in (400, 402, 403, 429) else b""
+            body = await _beginning(response, deadline.left_s() / 2) if response.status in SPEAKING else b""
             failure, code = failure_of(response.status, body)
             raise Refusal(self._name, response.status, code, failure, retry_after_s(response.headers))
         if response.headers.get("content-encoding", "").strip().lower() not in PLAIN:
@@ -198,6 +209,11 @@ class Answer:
             task.add_done_callback(self._rests.discard)
 
 
+def _sent(body: bytes) -> bytes | io.BytesIO:
+    """The body as the library takes it: large ones in parts, so that the loop is not held up."""
+    return body if len(body) <= WHOLE_BYTES_MAX else io.BytesIO(body)
+
+
 class _Checked(AbstractResolver):
     """The addresses of the one host, none of which is where nothing of ours is."""
 
@@ -220,11 +236,11 @@ def _result(host: str, address: str, port: int) -> ResolveResult:
     return {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": flags}
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+async def _beginning(response: aiohttp.ClientResponse, left_s: float) -> bytes:
     """The first bytes of a refusal, as many as come in time."""
     held = bytearray()
     try:
-        async with asyncio.timeout(FAULT_S_MAX):
+        async with asyncio.timeout(min(FAULT_S_MAX, left_s)):
             while len(held) < FAULT_BYTES_MAX and (piece := await response.content.readany()):
                 held += piece
     except (TimeoutError, aiohttp.ClientError, OSError):

@@ -16,6 +16,7 @@ from openai.types.responses import ResponseInputItemParam, ToolParam
 from pydantic import TypeAdapter
 
 from app.core.words import Completion, ToolCall
+from app.engines.providers.anthropic import API_VERSION
 from app.engines.providers.openai import URLS
 from app.engines.providers.provider import Provider
 from tests.engines.providers.calls import CALLS, GATE, GPT, OPENERS, TALK, WEATHER, Heard, hear, of
@@ -195,3 +196,9 @@ def test_residency_is_where_the_sdk_says() -> None:
     from openai._data_residency import _DATA_RESIDENCY_BASE_URLS
 
     assert {region: url for region, url in URLS.items() if region} == dict(_DATA_RESIDENCY_BASE_URLS)
+
+
+def test_the_api_version_is_the_one_of_the_installed_sdk() -> None:
+    from anthropic._constants import ANTHROPIC_API_VERSION
+
+    assert API_VERSION == ANTHROPIC_API_VERSION

@@ -37,7 +37,7 @@ def test_events_are_those_of_the_slow_twin_however_the_stream_is_cut(
     lines: list[bytes], end: bytes, cuts: list[int]
 ) -> None:
     stream = end.join([*lines, b"", b"", b"x"])
-    events, found, begin = Events(), [], 0
+    events, found, begin = Events("gpt"), [], 0
     for cut in [*sorted(cuts), len(stream)]:
         found += events.feed(stream[begin:cut])
         begin = max(begin, cut)
@@ -45,8 +45,8 @@ def test_events_are_those_of_the_slow_twin_however_the_stream_is_cut(
 
 
 def test_an_event_without_an_end_is_cut_off() -> None:
-    events = Events()
+    events = Events("gpt")
     for _ in range(EVENT_BYTES_MAX // 1_024):
         events.feed(b"x" * 1_024)
-    with pytest.raises(EngineDown, match="more than"):
+    with pytest.raises(EngineDown, match="gpt sent an event of over"):
         events.feed(b"x")

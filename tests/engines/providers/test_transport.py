@@ -14,12 +14,12 @@ import pytest
 
 from app.core.errors import EngineDown, Invalid, Unavailable
 from app.core.outbound import Outbound
-from app.core.words import WordsDelta
+from app.core.words import Turn, WordsDelta
 from app.engines.providers.openai import open_openai
 from app.engines.providers.provider import Provider
 from tests.certificates import make_certificate
 from tests.engines.conftest import COMPLETION, PRICES, soon
-from tests.engines.providers.calls import OPENERS, hear
+from tests.engines.providers.calls import OPENERS, TALK, hear, of
 from tests.standin import KEY, WORDS, Standin
 from tests.standin.hostile import HARMS, Harm, Hostile
 
@@ -111,6 +111,15 @@ async def test_a_connection_is_hung_up_whose_answer_goes_on_after_its_end() -> N
         await engine.close()
 
 
+async def test_a_very_long_prompt_arrives_whole() -> None:
+    async with Standin() as standin:
+        engine = OPENERS["chat"](standin)
+        long = of(TALK, turns=(Turn(role="user", text="é" * 2**21),))
+        assert (await hear(engine, long)).text == WORDS
+        await engine.close()
+        assert standin.seen[0].body["messages"][0]["content"] == long.turns[0].text
+
+
 @pytest.mark.parametrize("kind", ["responses", "azure_responses"])
 async def test_closing_the_stream_hangs_up(kind: str) -> None:
     async with Standin(fault="stall") as standin:
@@ -128,8 +137,12 @@ async def test_harm_is_bounded_over_responses_as_well(harm: Harm) -> None:
     async with Hostile(harm, location="http://127.0.0.1:1/") as hostile:
         engine = open_openai(name="r", model="m", key=KEY, prices=PRICES, base_url=hostile.openai_url, api="responses")
         patience_ms = 300.0 if harm in ("never_ends", "drip", "endless_interim") else 5_000.0
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as caught:
             await asyncio.wait_for(_drained(engine, patience_ms), 9.0)
+        told: list[BaseException] = [caught.value]
+        for error in told:
+            assert KEY not in f"{error} {error!r}", "whoever logs the causes as well logs no key"
+            told += [one for one in (error.__cause__, error.__context__) if one is not None and one not in told]
         assert hostile.sent < 64 * 2**20
         await asyncio.wait_for(hostile.gone.wait(), 1.0)
         await engine.close()
