@@ -43,7 +43,7 @@ NANO_USD_PER_TOKEN_OUT = 1_200
 
 async def measure_cost(report: Report, ours: Gateway, peer: Gateway | None, *, quick: bool) -> None:
     """CPU of a whole answer, of one from the cache, and of a stream, ours and the peer's in turns."""
-    rounds, many, few = (1, 400, 40) if quick else (5, 2_000, 200)
+    rounds, many, few = (1, 400, 40) if quick else (3, 2_000, 100)
     taken: dict[str, list[Found]] = {}
     for gateway in [ours] if peer is None else [ours, peer]:
         await press(gateway, fresh(gateway, stream=False), few, stream=False)
@@ -96,7 +96,7 @@ async def measure_added(
     report: Report, upstream: Standins, ours: Gateway, peer: Gateway | None, *, quick: bool
 ) -> None:
     """One request at a time, straight and through each gateway in turns; the provider is quick, then takes 5 ms."""
-    count = 60 if quick else 400
+    count = 60 if quick else 200
     for suffix, wait_s in (("", 0.0), (".waiting", 0.005)):
         upstream.order(wait_s=wait_s)
         ways = [direct(ours, upstream.first, KEY), ours, *([peer] if peer else [])]
@@ -121,7 +121,7 @@ async def measure_failover(
 ) -> None:
     """The first text of the second provider while the first one accepts and then is silent."""
     found: dict[str, list[float]] = {}
-    for _ in range(2 if quick else 7):
+    for _ in range(2 if quick else 5):
         for gateway in [ours] if peer is None else [ours, peer]:
             upstream.order(fault="none")
             for _ in range(4):
@@ -172,7 +172,7 @@ async def measure_overspend(report: Report, upstream: Standins) -> None:
 
 async def measure_sdks(report: Report, upstream: Standins, *, quick: bool) -> None:
     """The bare SDKs and HTTP clients, in this process."""
-    found = await sdks.measure(upstream, 100 if quick else 1_000)
+    found = await sdks.measure(upstream, 100 if quick else 500)
     for name, cpu_ms in found.items():
         report.add(f"client_cpu_ms.{name}", cpu_ms, "ms", "lower")
 
