@@ -121,5 +121,24 @@ def open_responses(
     return engines.add(cache), kept
 
 
+async def forget_shared(profile: Profile, tenant: str, player: str, *, clock: Clock, log: Log) -> None:
+    """While no server runs: let go of what was said to a player in the cache that replicas share. Raises StoreDown."""
+    section = profile.cache
+    if not section.url:
+        return
+    from app.engines.responses.keys import PLAYER
+    from app.stores.embedded.cache import EmbeddedCache
+    from app.stores.redis.cache import RedisCache
+    from app.stores.redis.client import Client
+
+    client = Client(section.url, connections_max=1, command_ms=section.command_ms, log=log)
+    client.start()
+    near = EmbeddedCache(clock=clock, entries_max=1, value_bytes_max=1)
+    try:
+        await RedisCache(client, near, local_ms=1, value_bytes_max=1).purge(tenant, PLAYER + player)
+    finally:
+        await client.close()
+
+
 def _nobody(_text: str) -> tuple[str, ...]:
     return ()

@@ -19,6 +19,7 @@ import msgspec
 
 from app.build.access import DEFAULT_TENANT
 from app.build.privacy import persons_of
+from app.build.responses import forget_shared
 from app.cli.offline import chosen_profile, progress, with_schema
 from app.cli.options import profile_options
 from app.cli.serve import ADDRESS_FILE, KEY_FILE
@@ -28,6 +29,7 @@ from app.core.profile import Profile
 from app.stores.backup_keys import shred
 from app.stores.database import Database
 from app.stores.tombstones import Left
+from app.telemetry.logs import open_log
 
 F = TypeVar("F", bound=Callable[..., Any])
 WAIT_S = 30.0
@@ -143,6 +145,8 @@ def _forget(options: dict[str, Any], verb: str, left: Left, backups: tuple[Path,
         persons = persons_of(database, profile, SystemClock())
         if not await persons.worlds(tenant, subject):
             raise NotFound(f"nothing is held of {subject!r}", hint="ids are the game server's own")
+        log = open_log(level="error", format=profile.telemetry.log_format)
+        await forget_shared(profile, tenant, subject, clock=SystemClock(), log=log)
         erasure = await persons.begin(tenant, subject, left)
         with progress("erase", 0) as told:
             rows = await persons.erase_offline(erasure, told=told)

@@ -37,7 +37,7 @@ class InWorld(Message, frozen=True, kw_only=True):
 class Tagged(Message, frozen=True, kw_only=True):
     """What kept lines depend on, such as `npc:greta`, in that world; a player is of every world."""
 
-    tag: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    tag: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
     world: WorldName = ""
 
 

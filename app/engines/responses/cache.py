@@ -21,7 +21,7 @@ from app.core.ports import Cache, EngineStatus, Log
 from app.core.responses import Counts
 from app.core.responses import Responses as Limits
 from app.core.tenants import Held, Rules
-from app.core.words import Bill, Completion, Keep, Trace, Words, WordsEvent
+from app.core.words import Bill, Completion, Keep, Trace, Words, WordsEvent, WordsStart
 from app.engines.responses.flights import Flight
 from app.engines.responses.keys import EVERYTHING, PLAYER, Asked, asked, scoped
 from app.engines.responses.levels import Levels
@@ -168,9 +168,12 @@ class Responses:
         )
 
     def _request(self, completion: Completion, keep: Keep) -> _Request | None:
-        """None where the line would depend on more than can be purged."""
+        """None for what cannot be written as bytes, and for a line that would depend on more than can be purged."""
         held = self._rules.of(completion.tenant)
-        found = asked(completion, keep, held.version)
+        try:
+            found = asked(completion, keep, held.version)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            return None  # such a schema or text is refused further down, by whoever can say why
         if len(found.tags) > self._limits.tags_max:
             return None
         return _Request(completion, keep, found, held, self._levels.near.mark())
@@ -219,6 +222,7 @@ class Responses:
 
     async def _written(self, request: _Request, guess: Line | None, deadline: Deadline) -> AsyncGenerator[WordsEvent]:
         """What `inner` writes, now or since another asked the same. Who waited for another's may ask once more."""
+        trace = request.completion.trace
         while True:
             flight, joined = self._board(request, guess, deadline)
             self._count(request.completion.tenant, "joined" if joined else "miss")
@@ -227,14 +231,14 @@ class Responses:
                 async with aclosing(flight.follow(deadline, request.completion.bill)) as events:
                     async for event in events:
                         silent = False
+                        if joined and trace is not None and isinstance(event, WordsStart):
+                            trace.cache, trace.engine = "hit", event.engine
                         yield event
             except DeadlineExceeded:
                 if not (joined and silent and deadline.left_s() > 0.0):
                     raise
                 continue
             self._hears(request, flight.line)
-            if joined and request.completion.trace is not None:
-                request.completion.trace.cache = "hit"
             return
 
     def _board(self, request: _Request, guess: Line | None, deadline: Deadline) -> tuple[Flight, bool]:

@@ -92,9 +92,12 @@ class Flight:
                     self._error = EngineDown(f"{self._name} ended without a finish", failure="incomplete")
         except Error as error:
             self._error = error
+        except asyncio.CancelledError:
+            self._error = EngineDown(f"{self._name} was ended")
+            raise
         finally:
             if not self.over:
-                self._error = Broken(f"{self._name} was ended")
+                self._error = Broken(f"{self._name} broke")
             self._tell()
         if after is not None:
             await after

@@ -12,7 +12,7 @@ import msgspec
 
 from app.build import MODULE_SETTINGS
 from app.core.clock import Clock, Deadline, SystemClock
-from app.core.errors import EngineDown
+from app.core.errors import DeadlineExceeded, EngineDown
 from app.core.ports import Cache, EngineStatus
 from app.core.profile import layers, load
 from app.core.responses import Responses as Limits
@@ -57,6 +57,8 @@ class Writer:
     ends: bool = True
     piece: int = 5
     gate: asyncio.Event | None = None
+    silent: bool = False
+    """Whether it waits for the gate before its first piece, and not after it."""
     asked: list[Completion] = field(default_factory=list)
     closed: int = 0
 
@@ -71,12 +73,13 @@ class Writer:
         text = self.write(completion, len(self.asked))
         finished = False
         try:
+            if self.silent:
+                await self._wait(deadline)
             yield WordsStart(engine=self.name, model="writer-1")
             for at in range(0, len(text), self.piece):
                 yield WordsDelta(text=text[at : at + self.piece])
-                if self.gate is not None and not at:
-                    async with asyncio.timeout(deadline.left_s()):
-                        await self.gate.wait()
+                if not at:
+                    await self._wait(deadline)
             if self.fails:
                 raise EngineDown("writer broke", failure="server")
             if self.ends:
@@ -87,6 +90,14 @@ class Writer:
             if not finished:
                 self._book(completion, "closed")
             self.closed += 1
+
+    async def _wait(self, deadline: Deadline) -> None:
+        try:
+            async with asyncio.timeout(deadline.left_s()):
+                if self.gate is not None:
+                    await self.gate.wait()
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"{self.name} was late") from error
 
     def _book(self, completion: Completion, outcome: str) -> None:
         if completion.bill is not None:

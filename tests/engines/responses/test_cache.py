@@ -332,6 +332,55 @@ async def test_nobody_waits_for_a_call_of_their_own() -> None:
     assert len(set(await asyncio.gather(*asking))) == 2
 
 
+async def test_who_waited_for_another_s_call_that_was_late_asks_once_more() -> None:
+    writer, trace = Writer(gate=asyncio.Event(), silent=True), Trace()
+    cache = cache_over(writer)
+    hurried = asyncio.create_task(said(cache, ask(), 60.0))
+    await asyncio.sleep(0.01)
+    patient = asyncio.create_task(said(cache, ask(player="p2", trace=trace)))
+    await asyncio.gather(hurried, return_exceptions=True)
+    assert isinstance(hurried.exception(), DeadlineExceeded)
+    assert writer.gate is not None
+    writer.gate.set()
+    assert await patient == "Line 2, said well."
+    assert trace.cache == "miss"
+
+
+async def test_a_server_that_stops_tells_who_waits_that_the_engine_is_gone() -> None:
+    writer = Writer(gate=asyncio.Event())
+    cache = cache_over(writer)
+    waiting = asyncio.create_task(said(cache, ask()))
+    await asyncio.sleep(0.01)
+    await cache.close()
+    with pytest.raises(EngineDown):
+        await waiting
+    assert writer.closed == 1
+
+
+async def test_who_leaves_before_anything_began_leaves_nothing_behind() -> None:
+    writer = Writer()
+    cache = cache_over(writer)
+    events = cache.stream(ask(), Deadline.after_ms(3_000.0, SystemClock()))
+    asking = asyncio.create_task(anext(events))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert not cache._flights
+    assert await said(cache, ask(player="p2"))
+
+
+async def test_what_has_no_bytes_is_asked_and_not_kept() -> None:
+    writer = Writer()
+    cache = cache_over(writer)
+    deep: dict[str, object] = {}
+    for _ in range(5_000):
+        deep = {"items": deep}
+    for odd in ({"turns": (Turn(role="user", text="\ud800"),)}, {"schema": deep}, {"schema": {"maximum": 1 << 70}}):
+        await said(cache, ask(**odd))
+    assert len(writer.asked) == 3
+    assert cache.counts("studio").lines == 0
+
+
 # Purges
 
 

@@ -143,5 +143,3 @@ async def test_the_counts_are_in_the_metrics_and_the_status(house: House) -> Non
     status = next(each for each in house.innkeeper.engines.statuses() if each.name == "responses")
     assert "1 hit" in status.detail
     assert status.provider == "semantic shadow"
-
-

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
+from app.build.responses import forget_shared
 from app.core.clock import SystemClock
 from app.core.ports import Cache
 from app.core.tenants import Held, TenantSettings
@@ -15,7 +18,7 @@ from app.stores.embedded.cache import EmbeddedCache
 from app.stores.redis.cache import RedisCache
 from app.stores.redis.client import Client
 from tests.doubles import SilentLog
-from tests.engines.responses.kept import Ruled, Writer, ask, cache_over, said, told
+from tests.engines.responses.kept import PROFILE, Ruled, Writer, ask, cache_over, said, told
 from tests.stores.contracts.conftest import LOCAL_MS
 from tests.stores.contracts.servers import KeyServer
 
@@ -152,8 +155,6 @@ async def test_a_dead_server_is_a_miss_and_a_purge_meanwhile_holds_when_it_is_ba
         cache = cache_over(writer, shared=shared, local_ms=LOCAL_MS)
         await said(cache, ask(tenant=tenant))
         await settled()
-        import signal
-
         server.signal(signal.SIGSTOP)
         try:
             await said(cache, ask(tenant=tenant, player="p2"))
@@ -166,5 +167,28 @@ async def test_a_dead_server_is_a_miss_and_a_purge_meanwhile_holds_when_it_is_ba
         await said(cache, ask(tenant=tenant, player="p3"))
         assert len(writer.asked) == 3
         await cache.close()
+    finally:
+        await client.close()
+
+
+async def test_an_erasure_while_no_server_runs_reaches_the_shared_cache(server: KeyServer) -> None:
+    tenant = f"offline-{server.kind}"
+    client = Client(server.url, connections_max=4, command_ms=2_000, log=SilentLog())
+    client.start()
+    try:
+        writers = []
+        for player in ("p1", "p2"):
+            near = EmbeddedCache(clock=SystemClock(), entries_max=100, value_bytes_max=100_000)
+            writers.append(Writer())
+            cache = cache_over(
+                writers[-1], shared=RedisCache(client, near, local_ms=LOCAL_MS, value_bytes_max=100_000), look_ms=2_000
+            )
+            await said(cache, ask(tenant=tenant, player=player))
+            await settled()
+            if player == "p1":
+                section = msgspec.structs.replace(PROFILE.cache, url=server.url, command_ms=2_000)
+                profile = msgspec.structs.replace(PROFILE, cache=section)
+                await forget_shared(profile, tenant, "p1", clock=SystemClock(), log=SilentLog())
+        assert len(writers[1].asked) == 1
     finally:
         await client.close()
