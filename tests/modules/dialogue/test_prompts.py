@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from app.control.prompts.lint import lint
 from app.core.prompts import version_of
 from app.core.words import Sampling
 from app.modules.dialogue import logic, messages
 from tests.control.prompts.test_registry import NAME, OWN, live, reworded
 from tests.modules.dialogue.village import TENANT, WORLD, Script, make_stage
-from tests.prompts import registry
+from tests.prompts import LIMITS, registry
 
 RULE = "Under the third stone of the bridge lies a key that opens every door of the town."
 
@@ -66,3 +67,28 @@ async def test_a_player_keeps_their_version_of_a_split_and_the_head_stays_the_sa
     assert len({tuple(part.text for part in asked.parts[:2]) for asked in script.asked}) == 1
     chosen = {prompts.choose(TENANT, NAME, unit=f"{WORLD}/p{number}").version for number in range(50)}
     assert len(chosen) == 2
+
+
+async def test_every_section_is_rendered_with_every_variable_that_it_may_use() -> None:
+    """Else a version that lint let through would fail the line."""
+    used = {
+        section: [name for name, variable in OWN.variables.items() if section in (variable.sections or (section,))]
+        for section in OWN.sections
+    }
+    texts = {section: " ".join(f"{{{{ {name} }}}}" for name in names) for section, names in used.items()}
+    mine = msgspec.structs.replace(
+        OWN,
+        sections={name: msgspec.structs.replace(OWN.sections[name], text=text) for name, text in texts.items()},
+    )
+    assert not [one for one in lint(mine, LIMITS, contract=OWN) if one.level == "error"]
+    prompts, script = registry(), Script(lambda _completion: "A fine day.")
+    await prompts.learn([live(TENANT, {version_of(mine): 1}, mine)])
+    stage = make_stage(words=script, prompts=prompts)
+    dialogue, chatter = await stage.open("anna", "p1"), await stage.open("anna", "borin")
+    for said in (
+        await stage.say(dialogue, "p1", "Hello"),
+        await stage.say(dialogue, "p1"),
+        await stage.say(chatter, "anna"),
+    ):
+        assert said.rung == "words"
+    assert {asked.prompt for asked in script.asked} == {f"{NAME}@{version_of(mine)[:16]}"}
