@@ -65,6 +65,8 @@ class Variable(Section, frozen=True, kw_only=True):
     rows_max: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 1
     required: bool = False
     """Whether every version must use it."""
+    sections: tuple[Word, ...] = ()
+    """The sections that it is given to; empty is all."""
 
 
 class PromptSection(Section, frozen=True, kw_only=True):

@@ -30,6 +30,8 @@ HEAVY = (
     "pyotp",
     "webauthn",
     "joserfc",
+    "jinja2",
+    "jsonschema",
 )
 
 
@@ -37,7 +39,7 @@ def test_layers_and_homes_hold() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml")) == 0
 
 
-@pytest.mark.parametrize("verb", ["serve", "profile", "doctor", "key", "operator", "features", "models"])
+@pytest.mark.parametrize("verb", ["serve", "profile", "doctor", "key", "operator", "features", "models", "prompts"])
 def test_a_verb_loads_nothing_heavy_before_a_profile_names_it(verb: str) -> None:
     code = (
         "import sys; from app.cli.main import VERBS, cli; "
@@ -49,7 +51,7 @@ def test_a_verb_loads_nothing_heavy_before_a_profile_names_it(verb: str) -> None
 
 
 def test_mode_1_without_keys_loads_no_network_runtime_and_no_sdk(tmp_path: Path) -> None:
-    """The path kernels (numba) and what signs tokens may load behind the open port; nothing else of HEAVY may."""
+    """The path kernels (numba), what signs tokens and what renders prompts may load; nothing else of HEAVY may."""
     code = f"""
 import asyncio, sys
 from pathlib import Path
@@ -65,7 +67,7 @@ async def main():
     await innkeeper.close()
 
 asyncio.run(main())
-print(sorted((set({HEAVY!r}) - {{"numba", "joserfc", "cryptography"}}) & set(sys.modules)))
+print(sorted((set({HEAVY!r}) - {{"numba", "joserfc", "cryptography", "jinja2"}}) & set(sys.modules)))
 """
     environment = {"PATH": "", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ from app.control.prompts.bundled import load_bundled, to_toml
 from app.core.prompts import Prompt
 from tests.control.prompts.test_registry import reworded
 from tests.edge.test_tenants import meet, say, studio, verb
-from tests.servers import Server, connect
-from tests.standin import Standin
+from tests.servers import ROOT, Server, connect
+from tests.standin import KEY, Standin
 
 NAME = "dialogue.reply"
 PLACE = f"/v1/prompts/{NAME}"
@@ -154,3 +156,38 @@ async def test_a_line_is_written_from_the_version_of_its_own_tenant(tmp_path: Pa
         while (await line())["of"] != f"{NAME}@{put_at[:16]}":
             assert time.monotonic() < end_s, "the running server never obeyed"
         assert "Never mention the weather." in sent[-1]
+
+
+async def test_an_eval_by_a_provider_opens_the_way_to_production(tmp_path: Path) -> None:
+    """The provider repeats its rules until it is told to be brief, so only the changed version passes."""
+
+    def speak(body: Any) -> str:
+        whole = json.dumps(body)
+        return "Good evening to you." if "Be brief." in whole else "You speak as one character of a game world: {"
+
+    file = tmp_path / "mine.toml"
+    file.write_text(to_toml(reworded("Be brief.")))
+    async with Standin(say=speak) as standin:
+        environment = {**os.environ, "OPENAI_API_KEY": KEY, "NO_PROXY": "127.0.0.1"}
+
+        async def prompts(*arguments: str) -> tuple[int, str]:
+            place = ["--data", str(tmp_path), "--set", f"engines.openai.base_url={standin.openai_url}", "--mode", "1"]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, str(ROOT / "manage.py"), "prompts", *arguments, *place,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=environment,
+            )  # fmt: skip
+            out, _ = await process.communicate()
+            return process.returncode or 0, out.decode()
+
+        code, told = await prompts("put", str(file))
+        assert code == 0, told
+        version = told.split()[-1]
+        assert (await prompts("label", NAME, "production", version))[0] == 2
+        code, told = await prompts("eval", NAME, "bundled", "--engine", "openai")
+        assert code == 1, told
+        assert "greets: contains '{'" in told
+        code, told = await prompts("eval", NAME, version, "--engine", "openai")
+        assert code == 0, told
+        assert "passed: 3 of 3 by openai" in told
+        code, told = await prompts("label", NAME, "production", version)
+        assert code == 0, told

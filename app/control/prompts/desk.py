@@ -6,6 +6,7 @@ knows no engine and no database.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -111,16 +112,16 @@ class Desk:
             raise Invalid(f"label {text!r} is a split", hint="name one of its versions")
         return next(iter(labels[text].targets))
 
-    def lint(self, prompt: Prompt) -> list[Finding]:
-        """Everything to mend, errors first."""
+    async def lint(self, prompt: Prompt) -> list[Finding]:
+        """Everything to mend, errors first; read beside the loop, for a long template takes a while."""
         from app.control.prompts.lint import lint  # it brings Jinja, which most verbs of the command line never need
 
-        return lint(prompt, self._limits, contract=self._bundled.get(prompt.name))
+        return await asyncio.to_thread(lint, prompt, self._limits, contract=self._bundled.get(prompt.name))
 
     async def put(self, tenant: str, actor: str, prompt: Prompt) -> Put:
         """Keep a version; the same content again is the same version. Raises Invalid with the first thing to mend."""
         require_name(prompt.name)
-        findings = self.lint(prompt)
+        findings = await self.lint(prompt)
         errors = [one for one in findings if one.level == "error"]
         if errors:
             first = errors[0]

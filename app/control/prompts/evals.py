@@ -20,7 +20,7 @@ from app.core.errors import Error, Invalid, TooLarge, nearest
 from app.core.ids import new_id, stable_hash
 from app.core.prompts import Eval, Prompt, PromptLimits, version_of
 from app.core.section import Section
-from app.core.words import Completion, Part, Words, WordsDelta
+from app.core.words import Completion, Part, Words, WordsDelta, WordsStart
 from app.world.scene import Scene
 from app.world.speech import squeeze
 
@@ -95,6 +95,7 @@ class Runner:
         self._limits = limits
         self._clock = clock
         self._tenant = tenant
+        self._wrote: set[str] = set()
 
     async def run(
         self, compiled: Compiled, eval_set: EvalSet, set_id: str, *, contract: Prompt, told: Callable[[int], None]
@@ -117,7 +118,7 @@ class Runner:
             version=version_of(compiled.prompt),
             set_id=set_id,
             wall_ms=self._clock.wall_ms(),
-            engine=self._words.name,
+            engine=", ".join(sorted(self._wrote)) or self._words.name,
             cases=cases,
             passed=passed,
             ok=passed >= eval_set.pass_share_min * cases,
@@ -156,8 +157,11 @@ class Runner:
         answer = ""
         async with aclosing(self._words.stream(completion, deadline)) as stream:
             async for event in stream:
-                if isinstance(event, WordsDelta):
-                    answer += event.text
+                match event:
+                    case WordsStart():
+                        self._wrote.add(event.engine)
+                    case WordsDelta():
+                        answer += event.text
         return answer
 
 
@@ -202,6 +206,6 @@ def _against_schema(schema: Mapping[str, Any], answer: str) -> Iterator[str]:
     except msgspec.DecodeError:
         yield "is no JSON"
     except jsonschema.ValidationError as error:
-        yield f"is not of the schema: {error.message}"
+        yield f"is not of the schema at {error.json_path}: {error.validator}"
     except jsonschema.SchemaError as error:
         raise Invalid(f"the schema is none: {error.message}", hint="see json-schema.org") from error

@@ -54,12 +54,22 @@ def variables_of(prompt: Prompt, contract: Prompt | None) -> Mapping[str, Variab
     return contract.variables if contract is not None else prompt.variables
 
 
+def given(variable: Variable, section: str) -> bool:
+    """Whether a section is rendered with the variable."""
+    return not variable.sections or section in variable.sections
+
+
 def _sizes(prompt: Prompt, limits: PromptLimits) -> Iterator[Finding]:
     size = sum(len(section.text.encode("utf-8", "replace")) for section in prompt.sections.values())
     for what, value, most in (
         ("bytes of templates", size, limits.template_bytes_max),
         ("sections", len(prompt.sections), limits.sections_max),
         ("variables", len(prompt.variables), limits.variables_max),
+        (
+            "characters of one variable",
+            max((each.characters_max * each.rows_max for each in prompt.variables.values()), default=0),
+            limits.output_bytes_max,
+        ),
     ):
         if value > most:
             yield _error("size", "", f"{value} {what}", f"at most {most} are read")
@@ -89,6 +99,10 @@ def _undefined(read: _Read, contract: Prompt | None) -> Iterator[Finding]:
         for name, line in parsed.names.items():
             if name not in known:
                 yield _at(read, "undefined", section, line, name, f"nobody gives {name!r}", nearest(name, known))
+            elif not given(known[name], section):
+                places = ", ".join(known[name].sections)
+                told = f"{name!r} is not given to section {section!r}"
+                yield _at(read, "undefined", section, line, name, told, f"use it in {places}")
             elif name in inserted and known[name].rows != (name in parsed.rows):
                 wrong = "is a list" if known[name].rows else "is no list"
                 mend = "go through it by `for`, or join it" if known[name].rows else "insert it as it is"

@@ -67,7 +67,8 @@ class Compiled:
         trust, template = self._templates[section]
         if self._players:
             variables = {
-                name: value.translate(_SIGNS) if name in self._players else value for name, value in variables.items()
+                name: value.translate(_SIGNS) if name in self._players and isinstance(value, str) else value
+                for name, value in variables.items()
             }
         return Part(trust=trust, text=template.render(variables))
 
@@ -84,7 +85,6 @@ class Registry:
         self._log = log
         self._own = {name: self._compile(prompt) for name, prompt in bundled.items()}
         self._labels: dict[tuple[str, str], dict[str, Label]] = {}
-        self._bodies: dict[tuple[str, str], bytes] = {}
         self._known: dict[str, Live] = {}
         self._compiled: OrderedDict[tuple[str, str, str], Compiled] = OrderedDict()
 
@@ -228,6 +228,8 @@ def require_fit(prompt: Prompt, contract: Prompt) -> None:
     missing = contract.sections.keys() - prompt.sections.keys()
     if missing:
         raise Invalid(f"section {min(missing)!r} is missing", hint="lint the prompt")
-    used = {name for section in prompt.sections.values() for name in parse(section.text).names}
-    if not used <= contract.variables.keys():
-        raise Invalid(f"nobody gives {min(used - contract.variables.keys())!r}", hint="lint the prompt")
+    for section, content in prompt.sections.items():
+        for name in parse(content.text).names:
+            variable = contract.variables.get(name)
+            if variable is None or (variable.sections and section not in variable.sections):
+                raise Invalid(f"nobody gives {name!r} to section {section!r}", hint="lint the prompt")

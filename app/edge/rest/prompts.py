@@ -83,7 +83,7 @@ class PromptRoutes:
         @post(f"{PROMPT}/lint", status_code=200)
         async def lint(request: AnyRequest, prompt: str) -> Response[bytes]:
             await permit(request, self.authority, self.limits)
-            return json(shapes.Findings(findings=tuple(self.desk.lint(await _content(request, prompt)))))
+            return json(shapes.Findings(findings=tuple(await self.desk.lint(await _content(request, prompt)))))
 
         return lint
 

@@ -68,14 +68,13 @@ def compile_context(
     first), the wider world. Rules, persona and the present line are never cut. Sent with what changes least
     first, so that the head is the same from line to line and a provider's prompt cache holds it.
     """
-    name = scene.npc.name
-    rules = chosen.part("rules", {"name": name, "language": scene.persona.language, "canary": canary})
-    persona = _persona(chosen, scene)
-    spoken = _spoken_now(chosen, scene)
+    variables = _variables(scene, canary)
+    rules, persona = chosen.part("rules", variables), chosen.part("persona", variables)
+    spoken = _spoken_now(chosen, scene, variables)
     left = tokens_max - sum(tokens_of(part.text) for part in (rules, persona, spoken))
     cut: list[Cut] = []
     kept: dict[str, list[str]] = {}
-    present = _now(chosen, scene, {})
+    present = _now(chosen, variables, {})
     left -= tokens_of(present.text)
     pinned = {"asked": _asked_rows(scene), "facts": _fact_rows(scene), "quests": _quest_rows(scene)}
     for label, rows in (*pinned.items(), ("acts", _act_rows(acts))):
@@ -84,8 +83,8 @@ def compile_context(
     for label, rows in (("places", _place_rows(scene)), ("people", _people_rows(scene)), ("news", _news_rows(scene))):
         kept[label], left = _fit(label, rows, left, cut)
     known = {label: _join(kept[label]) for label in ("places", "people", "facts")}
-    world = chosen.part("world", {"name": name, **known})
-    now = _now(chosen, scene, kept)
+    world = chosen.part("world", {**variables, **known})
+    now = _now(chosen, variables, kept)
     parts = (rules, persona, world, *lines, now, spoken)
     return Compiled(
         parts=parts,
@@ -131,43 +130,41 @@ def emotion_of(scene: Scene) -> Emotion:
     return "angry" if felt <= -0.3 else "neutral"
 
 
-def _persona(chosen: Chosen, scene: Scene) -> Part:
-    persona = scene.persona
-    variables = {
+def _variables(scene: Scene, canary: str) -> dict[str, str]:
+    """What every section of the prompt is given: who speaks, to whom, and when."""
+    persona, listener = scene.persona, scene.listener
+    need = f" {scene.npc.name} is {scene.need}." if scene.need else ""
+    return {
         "name": scene.npc.name,
+        "language": persona.language,
+        "canary": canary,
         "role": f", {_article(scene.npc.role)}" if scene.npc.role else "",
         "summary": persona.summary,
         "voice": persona.voice or "plain and natural",
         "traits": ", ".join(persona.traits) or "none in particular",
         "goals": " ".join(persona.goals) or "to get through the day",
-    }
-    return chosen.part("persona", variables)
-
-
-def _spoken_now(chosen: Chosen, scene: Scene) -> Part:
-    """The newest thing: what a player said, as data, or the stage direction for a line unasked."""
-    if scene.heard:
-        return Part(trust="player", text=scene.heard, speaker=scene.listener.name)
-    variables = {"name": scene.npc.name, "listener": scene.listener.name, "topic": scene.topic}
-    return chosen.part("chatter" if scene.listener_is_npc else "speak_first", variables)
-
-
-def _now(chosen: Chosen, scene: Scene, kept: Mapping[str, Iterable[str]]) -> Part:
-    """The present moment, with what changes from line to line."""
-    need = f" {scene.npc.name} is {scene.need}." if scene.need else ""
-    variables = {
-        "name": scene.npc.name,
-        "listener": scene.listener.name + (f", {_article(scene.listener.role)}" if scene.listener.role else ""),
+        "listener": listener.name,
+        "listener_role": f", {_article(listener.role)}" if listener.role else "",
+        "topic": scene.topic,
         "time": scene.part_of_day,
         "weather": f", the weather is {scene.weather}" if scene.weather else "",
         "here": f"at {scene.here.name}" if scene.here is not None else "here",
         "feeling": _feeling(scene) + need,
-        "asked": _join(kept.get("asked", ())),
-        "quests": _join(kept.get("quests", ())),
-        "news": _join(kept.get("news", ())),
-        "acts": _join(kept.get("acts", ())) or "none",
     }
-    return chosen.part("now", variables)
+
+
+def _spoken_now(chosen: Chosen, scene: Scene, variables: Mapping[str, str]) -> Part:
+    """The newest thing: what a player said, as data, or the stage direction for a line unasked."""
+    if scene.heard:
+        return Part(trust="player", text=scene.heard, speaker=scene.listener.name)
+    return chosen.part("chatter" if scene.listener_is_npc else "speak_first", variables)
+
+
+def _now(chosen: Chosen, variables: Mapping[str, str], kept: Mapping[str, Iterable[str]]) -> Part:
+    """The present moment, with what changes from line to line."""
+    rows = {label: _join(kept.get(label, ())) for label in ("asked", "quests", "news", "acts")}
+    rows["acts"] = rows["acts"] or "none"
+    return chosen.part("now", {**variables, **rows})
 
 
 def _feeling(scene: Scene) -> str:

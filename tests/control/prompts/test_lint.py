@@ -106,6 +106,15 @@ def test_a_version_of_a_bundled_prompt_must_be_what_the_code_renders() -> None:
     }, "the canary is gone, and `hero` is nothing that the code gives"
 
 
+def test_a_variable_is_used_where_the_code_gives_it() -> None:
+    contract = BUNDLED["dialogue.reply"]
+    rules = msgspec.structs.replace(contract.sections["rules"], text="Be {{ traits }}. {{ canary }}\nKnow {{ facts }}")
+    changed = msgspec.structs.replace(contract, sections={**contract.sections, "rules": rules})
+    (found,) = [one for one in lint(changed, LIMITS, contract=contract) if one.level == "error"]
+    assert (found.rule, found.section, found.line, found.column) == ("undefined", "rules", 2, 9)
+    assert found.hint == "use it in world"
+
+
 @pytest.mark.parametrize("name", sorted(BUNDLED))
 def test_what_ships_has_nothing_to_mend(name: str) -> None:
     assert lint(BUNDLED[name], LIMITS, contract=BUNDLED[name]) == []

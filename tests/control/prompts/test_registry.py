@@ -101,7 +101,7 @@ def test_a_canary_that_grows_keeps_whom_it_had() -> None:
     assert small < larger < whole
 
 
-@pytest.mark.parametrize("broken", ["section", "variable", "body", "gone"])
+@pytest.mark.parametrize("broken", ["section", "variable", "place", "body", "gone"])
 async def test_a_version_that_this_release_cannot_render_gives_way_to_the_bundled_one(broken: str) -> None:
     log = SilentLog()
     prompts, mine = registry(log), reworded("Be brief.")
@@ -109,6 +109,8 @@ async def test_a_version_that_this_release_cannot_render_gives_way_to_the_bundle
         mine = msgspec.structs.replace(mine, sections={"rules": mine.sections["rules"]})
     elif broken == "variable":
         mine = reworded("{{ removed_since }}")
+    elif broken == "place":
+        mine = reworded("{{ facts }}")
     known = live("a", {version_of(mine): 1}, mine)
     if broken in ("body", "gone"):
         body = {} if broken == "gone" else {version_of(mine): b"{}"}

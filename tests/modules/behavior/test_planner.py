@@ -114,6 +114,11 @@ async def test_many_npcs_in_few_situations_are_planned_for_in_one_request() -> N
     await until(lambda: len(planned(on)) == 100)
     assert len(words.seen) == 1
     assert [case["npc"] for case in cases(words.seen[0])] == ["n1", "n2", "n3", "n4", "n5"]
+    assert [(part.trust, "Choose only among" in part.text) for part in words.seen[0].parts] == [
+        ("system", True),
+        ("fact", False),
+    ]
+    assert words.seen[0].prompt.startswith("behavior.plan@")
     assert {told.intent for told in planned(on).values()} == {"rest"}
     assert all(told.until_s == on.world.state.game_s + 120.0 for told in planned(on).values())
     used = [event.change for event in on.journal.events if isinstance(event.change, WordsUsed)]
