@@ -163,10 +163,14 @@ async def test_a_stream_that_breaks_ends_with_an_error_event(
 ) -> None:
     standin.fault = "cut"
     standin.delay_s = 0.01
-    texts = []
-    with pytest.raises(anthropic.APIStatusError, match="provider"):
+    texts: list[str] = []
+
+    async def listen() -> None:
         async with client.messages.stream(model="innkeeper", max_tokens=64, messages=HELLO) as stream:
             async for text in stream.text_stream:
-                texts.append(text)
+                texts.append(text)  # noqa: PERF401  # what came before the fault is what is looked at
+
+    with pytest.raises(anthropic.APIStatusError, match="provider"):
+        await listen()
     assert texts
     assert WORDS.startswith("".join(texts))
