@@ -26,7 +26,12 @@ EXTRAS = {
     "needs_llama": ("llama_cpp", "gguf"),
 }
 """Marker -> the packages without which its tests are left out."""
-PROGRAMS = {"needs_browser": "chromium", "needs_redis": "redis-server", "needs_haproxy": "haproxy"}
+PROGRAMS = {
+    "needs_browser": "chromium",
+    "needs_redis": "redis-server",
+    "needs_haproxy": "haproxy",
+    "needs_node": "npm",
+}
 """Marker -> the program, by the name of its Debian package, without which its tests are left out."""
 
 _numbers = count()

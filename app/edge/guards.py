@@ -93,6 +93,8 @@ def guarded_protocol(
             self.app = _admitted(app, router.admission, route, router.limits.callers.tenant(_credential(self.headers)))
             super().on_headers_complete()
             self.app = app
+            if isinstance(route, Gate) and not self.expect_100_continue:
+                self.cycle.transport = _Together(self.transport)  # type: ignore[assignment]  # all that a cycle asks of it
 
         def on_message_complete(self) -> None:
             self._cancel("_body_timer")
@@ -156,6 +158,32 @@ def guarded_protocol(
                 self._address = None
 
     return GuardedProtocol
+
+
+class _Together:
+    """A transport that keeps a response's head until there is a body to go with it: one packet, one system call.
+
+    For an application that never lets the body wait.
+    """
+
+    __slots__ = ("_begun", "_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._begun = False
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._begun:
+            self._transport.write(self._head + data if self._head else data)
+            self._head = b""
+        else:
+            self._begun, self._head = True, data
+
+    def close(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+        self._transport.close()
 
 
 def _too_long(head_bytes_max: int) -> TooLarge:

@@ -133,8 +133,16 @@ COLUMNS: dict[str, dict[str, Held]] = {
     ),
     "door_usage": dict.fromkeys(
         (
-            "tenant", "world", "day", "engine", "writer",
-            "calls", "tokens_in", "tokens_out", "cached_tokens_in", "cost_nano_usd",
+            "tenant",
+            "world",
+            "day",
+            "engine",
+            "writer",
+            "calls",
+            "tokens_in",
+            "tokens_out",
+            "cached_tokens_in",
+            "cost_nano_usd",
         ),
         Held("internal", "account"),
     ),

@@ -21,6 +21,7 @@ WANTED = frozenset((AUTHORIZATION, API_KEY, MEDIA, LENGTH, CACHE, WORLD, PLAYER,
 DISCARD_BYTES_MAX = 8_388_608
 """How much of a body over its cap is read and thrown away, so that the answer arrives."""
 DEADLINE_DIGITS_MAX = 9
+FORM = "application/x-www-form-urlencoded"
 NO_STORE = b"no-store"
 
 Fields = Mapping[bytes, tuple[bytes, ...]]
@@ -83,9 +84,9 @@ def deadline_ms(fields: Fields, *, usual_ms: int, ms_max: int) -> int:
 
 
 def require_media(fields: Fields, media: tuple[str, ...]) -> None:
-    """Raise Unsupported for a body of another media type; none named is the first."""
+    """Raise Unsupported for a body of another media type; what a form or curl says unasked counts as nothing said."""
     named = fields.get(MEDIA, (b"",))[0].decode("latin-1").partition(";")[0].strip().lower()
-    if media and named and named not in media:
+    if media and named not in ("", FORM, *media):
         raise Unsupported(f"a body of {named[:64]!r} is not read", hint=f"send {media[0]}")
 
 

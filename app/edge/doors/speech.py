@@ -87,7 +87,7 @@ class Speech:
         if self._watcher is None:
             task = asyncio.current_task()
             self._watcher = asyncio.create_task(self._watch(task), name="door client")
-        if self.buffer:
+        while self.buffer:
             ready = b"".join(self.buffer)
             self.buffer.clear()
             await self._reply.push(ready)

@@ -25,7 +25,7 @@ ENDLESS = "/v1/worlds/{world}/live"
 RUN_S_MAX = 900
 FOUND = (0, 1)
 """Exit codes of a run that came to its end."""
-REFUSED = ("401", "403", "404", "409", "413", "429", "503", "504")
+REFUSED = ("401", "402", "403", "404", "409", "413", "429", "503", "504")
 """What may become of valid data, given who asks, for what, when and how much."""
 RULES = {
     "behavior.decide": "each part comes in one of its forms, for as many NPCs as there are, of a schema that is known",
@@ -50,6 +50,9 @@ RULES = {
     "path.sample": "points are pairs",
     "path.steer": "all arrays are of one crowd",
     "path.upload": "the bytes must be a map",
+    "post_anthropic_v1_messages": "blocks and tools are of kinds that are read, and the tool chosen is there",
+    "post_api_v1_generate": "it answers whole",
+    "post_openai_v1_chat_completions": "parts and tools are of kinds that are read, and there is one answer, in text",
     "post_v1_keys": "a key is for a role or for scopes, and no more than the caller's",
     "post_v1_operators": "a login is no blank text",
     "put_v1_settings": "a tenant narrows the profile and names engines that are there",
