@@ -104,7 +104,8 @@ def _open_provider(
         )
     key = environment.get(spec.key_env, "")
     kind = type(spec).__name__.lower()
-    if not key:
+    keyless = isinstance(spec, OpenAI) and bool(spec.base_url) and not spec.key_env
+    if not key and not keyless:
         engines.lack(name, kind, f"no key in {spec.key_env}", f"export {spec.key_env}=…")
         return None
     table = prices.load(root / "models" / "prices.toml")

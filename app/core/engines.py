@@ -43,6 +43,7 @@ class OpenAI(Engine, frozen=True, kw_only=True, tag="openai"):
 
     model: str
     key_env: str = "OPENAI_API_KEY"
+    """Empty for a server at `base_url` that asks for no key, and bills nobody."""
     base_url: str = ""
     region: str = ""
     """Where its words are kept, such as `eu`, for tenants that name regions."""

@@ -113,7 +113,7 @@ class BatchTier:
         except StoreDown:
             self._release(batch)
             raise
-        self._log.info("batch.submitted", tenant=tenant, batch=batch.id, engine=batch.engine, lines=batch.lines)
+        self._log.info("batch.submitted", tenant=tenant, id=batch.id, engine=batch.engine, rows=batch.lines)
         self._handed_in.set()
         return batch.id
 
@@ -193,7 +193,7 @@ class BatchTier:
                 await self._reserve(batch, vendor, [(line.row, line.completion) for line in lines])
             except OverBudget as error:
                 self._holds[key] = {}
-                self._log.warning("batch.unreserved", tenant=batch.tenant, batch=batch.id, reason=error.message)
+                self._log.warning("batch.unreserved", tenant=batch.tenant, id=batch.id, reason=error.message)
             return
         now_s = self._clock.monotonic_s()
         for row, (hold, since_s) in self._holds[key].items():
@@ -203,7 +203,7 @@ class BatchTier:
             try:
                 self._holds[key][row] = await self._budgets.reserve(hold.spender, hold.most), now_s
             except OverBudget as error:  # the old one has lapsed: it is charged all the same when it is answered
-                self._log.warning("batch.unreserved", tenant=batch.tenant, batch=batch.id, reason=error.message)
+                self._log.warning("batch.unreserved", tenant=batch.tenant, id=batch.id, reason=error.message)
 
     def _settle(self, batch: Batch, row: int, spent: Amount) -> None:
         held = self._holds.get((batch.tenant, batch.id), {}).pop(row, None)
@@ -240,7 +240,7 @@ class BatchTier:
             try:
                 soon = await self._step(batch, now_ms) or soon
             except EngineDown as error:
-                self._log.warning("batch.waits", tenant=batch.tenant, batch=batch.id, reason=error.message)
+                self._log.warning("batch.waits", tenant=batch.tenant, id=batch.id, reason=error.message)
             async with self._changed:
                 self._changed.notify_all()
         return soon
@@ -280,7 +280,7 @@ class BatchTier:
         try:
             remote = await vendor.send(batch.id, completions)
         except (EngineDown, Refused) as error:
-            self._log.warning("batch.refused", tenant=batch.tenant, batch=batch.id, reason=error.message)
+            self._log.warning("batch.refused", tenant=batch.tenant, id=batch.id, reason=error.message)
             self._release(batch)
             await self._keep(batch, state="local", engine="")
             return True
@@ -405,7 +405,7 @@ class BatchTier:
         if now.state in OVER:
             now = msgspec.structs.replace(now, ended_ms=self._clock.wall_ms())
             self._log.info(
-                "batch.ended", tenant=now.tenant, batch=now.id, outcome=now.state, lines=now.done, failed=now.failed
+                "batch.ended", tenant=now.tenant, id=now.id, outcome=now.state, rows=now.done, bad_rows=now.failed
             )
         await self._shelf.keep(now, outcomes, failed=failed)
         return now
