@@ -199,6 +199,22 @@ async def test_a_line_that_the_vendor_fails_is_written_here_once_more(
     assert "Night 1" in str(here[0].body)
 
 
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+async def test_an_answer_that_cannot_be_read_is_written_here_once_more(
+    opened: Opened, standin: Standin, kind: str
+) -> None:
+    write = standin.batches.write
+    junk: dict[str, Any] = {"model": 7, "content": "no list", "choices": [{}]}
+    standin.batches.write = lambda url, body: junk if "Night 1" in str(body) else write(url, body)
+    async with opened(kind) as tier:
+        id = await tier.submit("studio", [asking(row) for row in range(3)], in_ms(DAY_MS))
+        outcomes = await collected(tier, id)
+    assert [outcome.text for outcome in outcomes] == [WORDS] * 3
+    at_vendor = {f"batch.{id}.{row}" for row in (0, 2)}
+    assert at_vendor < set(opened.bills.spent)
+    assert len(opened.bills.spent) == 3
+
+
 async def test_without_batches_the_lines_are_written_one_after_another(opened: Opened, standin: Standin) -> None:
     async with opened() as tier:
         id = await tier.submit("studio", [asking(row) for row in range(4)], in_ms(DAY_MS))
