@@ -54,6 +54,8 @@ def take(connection: Connection, owner: str, now_ms: int, until_ms: int) -> list
     table = tables.batches
     free = or_(table.c.owner == owner, table.c.owned_until_ms < now_ms)
     of = and_(table.c.state.not_in(OVER), free)
+    if connection.execute(select(table.c.id).where(of).limit(1)).first() is None:
+        return []  # nothing is written where nothing waits
     connection.execute(update(table).where(of).values(owner=owner, owned_until_ms=until_ms))
     mine = and_(table.c.state.not_in(OVER), table.c.owner == owner, table.c.owned_until_ms == until_ms)
     return [_batch(row) for row in connection.execute(select(table).where(mine).order_by(table.c.id))]

@@ -15,6 +15,7 @@ from app.core.words import Completion, ToolCall, Usage
 from app.engines.batches.vendor import (
     LINE,
     OVER_ALREADY,
+    UNREADABLE,
     Answered,
     Read,
     answer_of,
@@ -70,12 +71,19 @@ class AnthropicBatches:
     async def results(self, remote: str, completions: Sequence[Completion]) -> AsyncGenerator[Read]:
         with mapped(self.engine, self._error):
             async for line in await self._client.messages.batches.results(remote):
-                row = row_of(line.custom_id, len(completions))
-                if row is not None:
-                    answered = None
-                    if line.result.type == "succeeded":
-                        answered = self._answered(line.result.message, completions[row])
-                    yield Read(row=row, answered=answered)
+                if (read := self._read(line, completions)) is not None:
+                    yield read
+
+    def _read(self, line: Any, completions: Sequence[Completion]) -> Read | None:
+        """One line of the results; without an answer where it cannot be read."""
+        row = row_of(str(getattr(line, "custom_id", "")), len(completions))
+        if row is None:
+            return None
+        try:
+            answered = line.result.type == "succeeded"
+            return Read(row=row, answered=self._answered(line.result.message, completions[row]) if answered else None)
+        except UNREADABLE:
+            return Read(row=row, answered=None)
 
     def _answered(self, message: Any, completion: Completion) -> Answered | None:
         if message.stop_reason not in _REASONS:

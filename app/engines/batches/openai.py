@@ -136,10 +136,22 @@ class OpenAIBatches:
             for file in filter(None, (batch.output_file_id, batch.error_file_id)):
                 content = (await self._client.files.content(file)).content
                 for text in content.splitlines():
-                    line = _lines.decode(text)
-                    row = row_of(line.custom_id, len(completions))
-                    if row is not None:
-                        yield Read(row=row, answered=self._answered(line, completions[row]))
+                    if (read := self._read(text, completions)) is not None:
+                        yield read
+
+    def _read(self, text: bytes, completions: Sequence[Completion]) -> Read | None:
+        """One line of a file; without an answer where it cannot be read."""
+        try:
+            line = _lines.decode(text)
+        except msgspec.DecodeError:
+            return None
+        row = row_of(line.custom_id, len(completions))
+        if row is None:
+            return None
+        try:
+            return Read(row=row, answered=self._answered(line, completions[row]))
+        except msgspec.DecodeError:
+            return Read(row=row, answered=None)
 
     def _answered(self, line: _Line, completion: Completion) -> Answered | None:
         if line.response is None or line.response.status_code != 200:

@@ -38,6 +38,8 @@ TRIES_MAX = 2
 """A line that failed, at a vendor or here, is written once more."""
 RENEW_SHARE = 0.4
 """Of the time that a reservation lasts; a batch waits far longer than one."""
+ROUND_SHARE = 0.25
+"""Of the lease: a round goes on no longer, since one line may take what is left of it."""
 LOOK_S = 0.5
 """Between two looks at what another server may have written."""
 Booked = Callable[[str, str, Completion, Sequence[Spent], str], Awaitable[None]]
@@ -113,7 +115,7 @@ class BatchTier:
         except StoreDown:
             self._release(batch)
             raise
-        self._log.info("batch.submitted", tenant=tenant, batch=batch.id, engine=batch.engine, lines=batch.lines)
+        self._log.info("batch.submitted", tenant=tenant, id=batch.id, engine=batch.engine, rows=batch.lines)
         self._handed_in.set()
         return batch.id
 
@@ -193,7 +195,7 @@ class BatchTier:
                 await self._reserve(batch, vendor, [(line.row, line.completion) for line in lines])
             except OverBudget as error:
                 self._holds[key] = {}
-                self._log.warning("batch.unreserved", tenant=batch.tenant, batch=batch.id, reason=error.message)
+                self._log.warning("batch.unreserved", tenant=batch.tenant, id=batch.id, reason=error.message)
             return
         now_s = self._clock.monotonic_s()
         for row, (hold, since_s) in self._holds[key].items():
@@ -203,7 +205,7 @@ class BatchTier:
             try:
                 self._holds[key][row] = await self._budgets.reserve(hold.spender, hold.most), now_s
             except OverBudget as error:  # the old one has lapsed: it is charged all the same when it is answered
-                self._log.warning("batch.unreserved", tenant=batch.tenant, batch=batch.id, reason=error.message)
+                self._log.warning("batch.unreserved", tenant=batch.tenant, id=batch.id, reason=error.message)
 
     def _settle(self, batch: Batch, row: int, spent: Amount) -> None:
         held = self._holds.get((batch.tenant, batch.id), {}).pop(row, None)
@@ -236,11 +238,16 @@ class BatchTier:
         """One step of every batch that is ours; True when one of them wants the next soon."""
         now_ms = self._clock.wall_ms()
         soon = False
-        for batch in await self._shelf.take(self._owner, now_ms, now_ms + self._settings.lease_ms):
+        taken = await self._shelf.take(self._owner, now_ms, now_ms + self._settings.lease_ms)
+        for batch in sorted(taken, key=lambda batch: batch.state == "local"):  # what is quick goes first
+            if self._clock.wall_ms() > now_ms + self._settings.lease_ms * ROUND_SHARE:
+                return True  # ours no longer for sure
             try:
                 soon = await self._step(batch, now_ms) or soon
-            except EngineDown as error:
-                self._log.warning("batch.waits", tenant=batch.tenant, batch=batch.id, reason=error.message)
+            except StoreDown:
+                raise
+            except Error as error:
+                self._log.warning("batch.waits", tenant=batch.tenant, id=batch.id, reason=error.message)
             async with self._changed:
                 self._changed.notify_all()
         return soon
@@ -280,7 +287,7 @@ class BatchTier:
         try:
             remote = await vendor.send(batch.id, completions)
         except (EngineDown, Refused) as error:
-            self._log.warning("batch.refused", tenant=batch.tenant, batch=batch.id, reason=error.message)
+            self._log.warning("batch.refused", tenant=batch.tenant, id=batch.id, reason=error.message)
             self._release(batch)
             await self._keep(batch, state="local", engine="")
             return True
@@ -299,9 +306,11 @@ class BatchTier:
             ]
         done = {outcome.row for outcome in outcomes}
         left = [row for row in lines if row not in done]
+        for outcome in outcomes:  # before they are kept: what is read again after a crash is billed once, by its key
+            key = f"batch.{batch.id}.{outcome.row}"
+            await self._book(batch, lines[outcome.row].completion, outcome, key)
         batch = await self._keep(batch, outcomes, failed=left, state="local" if left else "ended")
         for outcome in outcomes:
-            await self._book(batch, lines[outcome.row].completion, outcome)
             self._settle(batch, outcome.row, _amount(outcome.spent))
         self._release(batch)
         return bool(left)
@@ -328,11 +337,12 @@ class BatchTier:
         if self._rules.of(batch.tenant).suspended:
             return False
         outcome = await self._write(line, min(batch.wait_until_ms - self._clock.wall_ms(), self._settings.line_ms))
+        key = f"batch.{batch.id}.{line.row}.{new_id(self._clock.wall_ms())}"  # each writing is paid for
+        await self._book(batch, line.completion, outcome, key)
         if outcome.error and line.tries + 1 < TRIES_MAX:
             await self._keep(batch, failed=[line.row])
         else:
             await self._keep(batch, [outcome])
-        await self._book(batch, line.completion, outcome, f".{line.tries}")
         return True
 
     async def _write(self, line: Line, left_ms: float) -> Outcome:
@@ -379,14 +389,13 @@ class BatchTier:
         self._release(batch)
         await self._keep(batch, [Outcome(row=line.row, error=state) for line in lines], state=state)
 
-    async def _book(self, batch: Batch, completion: Completion, outcome: Outcome, again: str = "") -> None:
-        """Write the bill to the world, once for each try."""
+    async def _book(self, batch: Batch, completion: Completion, outcome: Outcome, key: str) -> None:
+        """Write the bill to the world, once for each key."""
         if not outcome.spent or not completion.world:
             return
-        key = f"batch.{batch.id}.{outcome.row}{again}"
         try:
             await self._booked(batch.tenant, completion.world, completion, outcome.spent, key)
-        except Error as error:
+        except Refused as error:  # such as a world that is gone
             self._log.error("bill.dropped", key=key, reason=error.message)
 
     async def _keep(
@@ -405,7 +414,7 @@ class BatchTier:
         if now.state in OVER:
             now = msgspec.structs.replace(now, ended_ms=self._clock.wall_ms())
             self._log.info(
-                "batch.ended", tenant=now.tenant, batch=now.id, outcome=now.state, lines=now.done, failed=now.failed
+                "batch.ended", tenant=now.tenant, id=now.id, outcome=now.state, rows=now.done, bad_rows=now.failed
             )
         await self._shelf.keep(now, outcomes, failed=failed)
         return now

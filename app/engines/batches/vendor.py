@@ -100,14 +100,21 @@ def answer_of(
     return Answered(text=text, calls=own, reason=reason, model=model, usage=usage)
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeError, AttributeError, TypeError, ValueError)
+"""What reading junk ends in: the vendors' SDKs build their objects without checking them."""
+
+
 @contextmanager
 def mapped(engine: str, *errors: type[Exception]) -> Iterator[None]:
     """A vendor's errors as ours. Its own text is left out of the message: it may quote the key."""
+    import httpx2
+
+    failures: tuple[type[Exception], ...] = (*errors, httpx2.HTTPError)
     try:
         yield
-    except errors as error:
+    except failures as error:
         status = getattr(error, "status_code", None)
         told = f"answered {status}" if status else f"cannot be reached ({type(error).__name__})"
         raise EngineDown(f"the batches of {engine} {told}", failure="server" if status else "unreachable") from error
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError) as error:
+    except UNREADABLE as error:
         raise EngineDown(f"the batches of {engine} cannot be read", failure="incomplete") from error
