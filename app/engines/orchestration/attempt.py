@@ -140,7 +140,8 @@ class Attempt:
             self.member.breaker.leave(probe=self._probe)
         else:
             self.member.failed(error, probe=self._probe)
-        usage = self._guess() if self.model or late else NOTHING
+        worked = late or self.model or (isinstance(error, EngineDown) and error.failure == "incomplete")
+        usage = self._guess() if worked else NOTHING
         self._settle(usage, outcome_of(error), estimated=True)
 
     def leave(self, outcome: str) -> None:

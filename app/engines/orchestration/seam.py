@@ -10,12 +10,15 @@ import msgspec
 from app.core.words import Completion, Part, Turn
 from app.world.scene import Scene
 
+CJK_FIRST = 0x2E80
+"""The first code point of the scripts that do without spaces (Unicode, CJK Radicals Supplement)."""
 GO_ON = "The line broke off there. Go on from the very next word and repeat nothing."
 
 
 class Seam:
     """Takes out of a continuation what it says again of the text before it.
 
+    A model that goes on with the next word begins its answer without the space before it, which is put there.
     Text is held back as long as it could still be a repetition: while it is found in what was said. A repetition of
     fewer than `overlap_min` characters is taken for chance.
     """
@@ -47,7 +50,14 @@ class Seam:
             if self._said.endswith(bare[:length]):
                 return bare[length:]
         again = bare.rstrip()
-        return "" if len(again) >= self._overlap_min and again in self._said else held
+        if len(again) >= self._overlap_min and again in self._said:
+            return ""
+        return f" {held}" if _is_letter(self._said[-1]) and _is_letter(held[0]) else held
+
+
+def _is_letter(sign: str) -> bool:
+    """Whether a sign is part of a word of a script that parts its words by spaces; CJK does not."""
+    return sign.isalnum() and ord(sign) < CJK_FIRST
 
 
 def continued(completion: Completion, said: str) -> Completion:

@@ -1,4 +1,4 @@
-"""Where an engine is: on this machine and its own network, in a region that the profile names, or nobody knows where.
+"""Where an engine is: on this machine, in a region that the profile names, or nobody knows where.
 
 It reads addresses as they are written. It resolves no name: what a name means can change after it was looked at.
 """
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 def region_of(*, base_url: str, region: str, proxy: str) -> str | None:
-    """None for a server that speaks a provider's protocol on this machine or a private network, or else its region.
+    """None for a server that speaks a provider's protocol on this machine, or else its region.
 
     Only an address or localhost shows that, with no region named beside it and no proxy on the way: a gateway on
     this machine may well send words on, and a region says so.
@@ -18,12 +18,11 @@ def region_of(*, base_url: str, region: str, proxy: str) -> str | None:
     if region or proxy or not base_url:
         return region
     host = (urlsplit(base_url).hostname or "").lower()
-    return None if host == "localhost" or _is_private(host) else region
+    return None if host == "localhost" or _is_loopback(host) else region
 
 
-def _is_private(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
-        address = ip_address(host)
+        return ip_address(host).is_loopback
     except ValueError:
         return False
-    return address.is_loopback or (address.is_private and not address.is_link_local and not address.is_unspecified)

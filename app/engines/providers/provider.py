@@ -200,15 +200,17 @@ class Provider(ABC):
             raise EngineDown(f"{self.name} answered {answer.content_type[:60]!r}, not a stream", failure="incomplete")
         reader, events, left = self.reader(completion), Events(self.name), wire.written_max(completion)
         while piece := await answer.read():
-            for data in events.feed(piece):
-                for event in reader.take(data):
-                    left -= _length(event)
-                    if left < 0:
-                        limit = completion.output_tokens_max
-                        raise EngineDown(f"{self.name} writes past its limit of {limit} tokens", failure="incomplete")
-                    if isinstance(event, WordsStart):
-                        self._served = event.model
-                    yield event
+            told, fault = _read(reader, events, piece)
+            for event in told:
+                left -= _length(event)
+                if left < 0:
+                    limit = completion.output_tokens_max
+                    raise EngineDown(f"{self.name} writes past its limit of {limit} tokens", failure="incomplete")
+                if isinstance(event, WordsStart):
+                    self._served = event.model
+                yield event
+            if fault is not None:
+                raise fault
             if reader.ended:
                 break
         end = reader.end()
@@ -227,6 +229,28 @@ class Provider(ABC):
         except (EngineDown, DeadlineExceeded) as error:
             self._trouble = error.message
             raise
+
+
+def _read(reader: Reader, events: Events, piece: bytes) -> tuple[list[WordsEvent], Exception | None]:
+    """(what a piece of the answer tells, and what then went wrong in it); text that came together is one delta."""
+    told: list[WordsEvent] = []
+    texts: list[str] = []
+    fault: Exception | None = None
+    try:
+        for data in events.feed(piece):
+            for event in reader.take(data):
+                if type(event) is WordsDelta:
+                    texts.append(event.text)
+                    continue
+                if texts:
+                    told.append(WordsDelta(text="".join(texts)))
+                    texts.clear()
+                told.append(event)
+    except (EngineDown, msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        fault = error
+    if texts:
+        told.append(WordsDelta(text="".join(texts)))
+    return told, fault
 
 
 def _length(event: WordsEvent) -> int:
