@@ -38,7 +38,7 @@ PATIENCE_MS = 4_000.0
 DEADLINE_MS = 10_000.0
 SPEAKING: tuple[Fault, ...] = (*EARLY, "no_usage", "endless")
 """Faults that strike when words were heard."""
-SILENT: tuple[Fault, ...] = ("hang",)
+SILENT: tuple[Fault, ...] = ("hang", "json", "garbage")
 """Faults of a provider that took the request, read its prompt and said nothing of use."""
 UNPAID: tuple[Fault, ...] = ("500", "429", "429_long", "401", "402", "refuse", "redirect")
 """Faults that refuse the request: no prompt was read, so nothing is owed."""

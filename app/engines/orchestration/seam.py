@@ -52,12 +52,14 @@ class Seam:
         again = bare.rstrip()
         if len(again) >= self._overlap_min and again in self._said:
             return ""
-        return f" {held}" if _is_letter(self._said[-1]) and _is_letter(held[0]) else held
+        return f" {held}" if _parted(self._said[-1], held[0]) else held
 
 
-def _is_letter(sign: str) -> bool:
-    """Whether a sign is part of a word of a script that parts its words by spaces; CJK does not."""
-    return sign.isalnum() and ord(sign) < CJK_FIRST
+def _parted(before: str, after: str) -> bool:
+    """Whether a space stands between two signs of a script that parts its words by spaces; CJK does not."""
+    if ord(before) >= CJK_FIRST or ord(after) >= CJK_FIRST:
+        return False
+    return (before.isalnum() and after.isalnum()) or (before in ".,;:!?" and after.isalpha())
 
 
 def continued(completion: Completion, said: str) -> Completion:

@@ -8,13 +8,19 @@ from __future__ import annotations
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+HERE = "here"
+"""The region of an engine that the operator holds to be part of this machine."""
+
 
 def region_of(*, base_url: str, region: str, proxy: str) -> str | None:
     """None for a server that speaks a provider's protocol on this machine, or else its region.
 
-    Only an address or localhost shows that, with no region named beside it and no proxy on the way: a gateway on
-    this machine may well send words on, and a region says so.
+    A loopback address or localhost shows that, with no region named beside it and no proxy on the way: a gateway on
+    this machine may well send words on, and a region says so. The region `here` is the operator's own word for it, for
+    a container or a box beside this one.
     """
+    if region == HERE:
+        return None
     if region or proxy or not base_url:
         return region
     host = (urlsplit(base_url).hostname or "").lower()

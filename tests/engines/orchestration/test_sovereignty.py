@@ -127,8 +127,8 @@ async def test_a_region_that_is_not_allowed_is_not_called_and_the_one_that_was_i
         ("http://127.0.0.1:8080/v1", True),
         ("http://[::1]:8080/v1", True),
         ("http://localhost:11434/v1", True),
-        ("http://10.1.2.3/v1", True),
-        ("http://192.168.0.9:8000/v1", True),
+        ("http://10.1.2.3/v1", False),
+        ("http://192.168.0.9:8000/v1", False),
         ("http://169.254.169.254/v1", False),
         ("http://0.0.0.0:8080/v1", False),
         ("https://api.example.com/v1", False),
@@ -142,3 +142,4 @@ def test_only_an_address_shows_that_an_engine_is_here(base_url: str, here: bool)
     assert (region_of(base_url=base_url, region="", proxy="") is None) is here
     assert region_of(base_url=base_url, region="eu", proxy="") == "eu", "a gateway may send words on"
     assert region_of(base_url=base_url, region="", proxy="http://proxy:3128") == ""
+    assert region_of(base_url=base_url, region="here", proxy="") is None, "the operator's own word"

@@ -79,6 +79,22 @@ def test_a_short_continuation_is_not_taken_for_a_repetition(rest: str) -> None:
     assert seam.feed(rest) + seam.flush() == rest
 
 
+@pytest.mark.parametrize(
+    ("said", "rest", "whole"),
+    [
+        ("The road", "was kind.", "The road was kind."),
+        ("The road", " was kind.", "The road was kind."),
+        ("The road ", "was kind.", "The road was kind."),
+        ("The road", ", was kind.", "The road, was kind."),
+        ("The road.", "It was kind.", "The road. It was kind."),
+        ("道は", "優しい", "道は優しい"),
+    ],
+)
+def test_a_continuation_that_begins_with_a_word_is_parted_from_the_last_one(said: str, rest: str, whole: str) -> None:
+    seam = Seam(said, 4)
+    assert said + seam.feed(rest) + seam.flush() == whole
+
+
 async def test_a_call_of_a_tool_is_never_gone_on_with_by_another_engine() -> None:
     call = WordsToolDelta(index=0, id="c1", name="look", arguments='{"at')
     first, second = Engine("a", pieces=[call], fault=BROKE), Engine("b")
