@@ -192,7 +192,7 @@ async def build(
     # Engines
     engines = Engines()
     budgets = NotingBudgets(shared.budgets, repeats)
-    words, authored = open_words(
+    orchestrator, authored = open_words(
         profile,
         engines,
         root=root,
@@ -203,8 +203,10 @@ async def build(
         rules=tenants,
         meter=WordsMeter(log, metrics),
     )
+    if orchestrator is not None:
+        prompts.registry.label_of = orchestrator.tasks.label_of
     words, kept = open_responses(
-        words,
+        orchestrator,
         profile,
         engines,
         shared=shared.cache,

@@ -17,6 +17,8 @@ from app.core.profile import Profile
 from app.core.spending import Budgets
 from app.core.tenants import Rules
 from app.core.words import Words
+from app.engines.orchestration.members import Limits
+from app.engines.orchestration.orchestrator import Orchestrator as WordsOrchestrator
 from app.engines.orchestration.watch import Meter
 from app.telemetry.metrics import RungWatch
 
@@ -32,7 +34,7 @@ def open_words(
     budgets: Budgets,
     rules: Rules,
     meter: Meter,
-) -> tuple[Words | None, Words]:
+) -> tuple[WordsOrchestrator | None, Words]:
     """The orchestrator over every engine that has a key or a file (None without any), and the authored engine.
 
     Raises Invalid for a table that names an engine or a role which the profile does not have.
@@ -48,9 +50,6 @@ def open_words(
     running = [engine for engine in found if engine is not None]
     if not running:
         return None, authored
-    from app.engines.orchestration.members import Limits
-    from app.engines.orchestration.orchestrator import Orchestrator as WordsOrchestrator
-
     limits = {
         name: Limits(first_token_ms=spec.first_token_ms, gap_ms=spec.gap_ms, total_ms=spec.total_ms)
         for name, spec in profile.engines.items()

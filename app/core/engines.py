@@ -156,7 +156,7 @@ class Variant(Section, frozen=True, kw_only=True):
     weight: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
     """Its share of the players, against the weights of the others; 0 writes only where those cannot."""
     prompt: str = ""
-    """The label or version of the prompt that it is given; empty is the task's usual one."""
+    """The label of the prompt that it is given, for tenants that have set that label; empty is production."""
     output_tokens_max: Annotated[int, msgspec.Meta(ge=0)] = 0
     """0 is what the request says."""
     temperature: float | None = None

@@ -180,12 +180,16 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
 class Prompts(Protocol):
     """Prompts by name, as this process knows them now; never waits for a store."""
 
-    def choose(self, tenant: str, name: str, *, unit: str = "", label: str = PRODUCTION) -> Chosen:
-        """The version for `unit`, which keeps it for as long as the label stands; raises NotFound, never guesses."""
+    def choose(self, tenant: str, name: str, *, unit: str = "", label: str = "") -> Chosen:
+        """The version for `unit`, which keeps it for as long as the label stands; raises NotFound, never guesses.
+
+        Without a label it is the one that the unit's variant of the task names, where the tenant has set it, or
+        production.
+        """
         ...
 
     def render(
-        self, tenant: str, name: str, variables: Mapping[str, Any], *, unit: str = "", label: str = PRODUCTION
+        self, tenant: str, name: str, variables: Mapping[str, Any], *, unit: str = "", label: str = ""
     ) -> Rendered:
         """Every section of it; raises NotFound, Invalid, TooLarge."""
         ...

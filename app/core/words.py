@@ -170,6 +170,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """The version of the prompt that the context was rendered from."""
     variant: str = ""
     """The one variant of the task that may write; empty leaves it to the router."""
+    prefer: str = ""
+    """The variant or engine that is tried first, where there is one of that name; the others stand behind it."""
     keep: Keep | None = None
     """How the response cache knows the request again; without it nothing is kept."""
 
@@ -204,6 +206,11 @@ class WordsEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WordsEvent = WordsStart | WordsDelta | WordsToolDelta | WordsEnd
+
+
+def unit_of(completion: Completion) -> str:
+    """Whom an experiment gives one of its variants: the player of a world, or the NPC where there is none."""
+    return f"{completion.world}/{completion.player or completion.npc}"
 
 
 class Words(Engine, Protocol):

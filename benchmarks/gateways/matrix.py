@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from report import note
-from tests.standin.lines import EIGHTEEN
 
 from gateways.clients import Told, ask
 from gateways.servers import Gateway, Standins
 from tests.standin import FAULTS, Fault
+from tests.standin.lines import EIGHTEEN
 
 RESTING: tuple[Fault, ...] = ("429", "429_long", "401", "402")
 """After these a gateway may stay away from a provider for long; they come last."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.core.errors import Error, Invalid, NotFound, nearest
@@ -87,6 +87,8 @@ class Registry:
         self._labels: dict[tuple[str, str], dict[str, Label]] = {}
         self._known: dict[str, Live] = {}
         self._compiled: OrderedDict[tuple[str, str, str], Compiled] = OrderedDict()
+        self.label_of: Callable[[str, str, str], str] = lambda _tenant, _name, _unit: PRODUCTION
+        """(tenant, prompt, unit) -> the label that the unit's variant of the task names; empty is production."""
 
     async def learn(self, known: Iterable[Live]) -> None:
         """Take what is in force now for tenants, compiled beside the loop; what is older than known is left out."""
@@ -111,8 +113,11 @@ class Registry:
         """Every label of the tenant that this process knows."""
         return self._known[tenant].labels if tenant in self._known else ()
 
-    def choose(self, tenant: str, name: str, *, unit: str = "", label: str = PRODUCTION) -> Compiled:
+    def choose(self, tenant: str, name: str, *, unit: str = "", label: str = "") -> Compiled:
         pointers = self._labels.get((tenant, name))
+        if not label:
+            routed = self.label_of(tenant, name, unit)
+            label = routed if pointers and routed in pointers else PRODUCTION
         pointer = pointers.get(label) if pointers else None
         if pointer is not None:
             return self._version(tenant, name, pointer, unit)
@@ -125,7 +130,7 @@ class Registry:
         return own
 
     def render(
-        self, tenant: str, name: str, variables: Mapping[str, Any], *, unit: str = "", label: str = PRODUCTION
+        self, tenant: str, name: str, variables: Mapping[str, Any], *, unit: str = "", label: str = ""
     ) -> Rendered:
         return rendered(self.choose(tenant, name, unit=unit, label=label), variables)
 

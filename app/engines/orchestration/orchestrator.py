@@ -19,7 +19,7 @@ from app.core.ladder import Watcher
 from app.core.ports import EngineStatus
 from app.core.spending import Budgets
 from app.core.tenants import NoRules, Rules, may_write
-from app.core.words import Completion, Words, WordsEvent
+from app.core.words import Completion, Words, WordsEvent, unit_of
 from app.engines.orchestration import router
 from app.engines.orchestration.attempt import Attempt
 from app.engines.orchestration.books import HEDGED, Books
@@ -30,7 +30,7 @@ from app.engines.orchestration.purse import Purse
 from app.engines.orchestration.race import Race, first_of
 from app.engines.orchestration.run import Choice, Run
 from app.engines.orchestration.seam import Seam, continued, instructed
-from app.engines.orchestration.tasks import Tasks, chosen, varied
+from app.engines.orchestration.tasks import Plan, Tasks, chosen, varied
 from app.engines.orchestration.watch import Meter, NoMeter
 
 
@@ -138,12 +138,7 @@ class Orchestrator:
         """The request with the tenant's own safety text, and who may write it, in the order to try them."""
         held = self._rules.of(completion.tenant)
         plan = self.tasks.of(completion.task)
-        who = completion.player or completion.npc
-        favorite = None
-        if completion.variant:
-            variants: Sequence[Variant] = (self.tasks.forced(completion.task, completion.variant),)
-        else:
-            variants, favorite = plan.variants, chosen(plan, completion.tenant, completion.task, who)
+        variants, favorite = self._variants(plan, completion)
         against: dict[str, str] = {}
         choices: list[Choice] = []
         for variant in variants:
@@ -159,6 +154,15 @@ class Orchestrator:
         run = Run(completion, deadline, plan.task, self._clock, reasons=[*against.values()])
         self._route(run, choices, favorite)
         return run
+
+    def _variants(self, plan: Plan, completion: Completion) -> tuple[Sequence[Variant], Variant | None]:
+        """(those that may write, the one that goes first); raises Invalid for an unknown one that alone may."""
+        if completion.variant:
+            return (self.tasks.forced(completion.task, completion.variant),), None
+        favorite = self.tasks.find(completion.task, completion.prefer) if completion.prefer else None
+        if favorite is None:
+            return plan.variants, chosen(plan, completion.tenant, completion.task, unit_of(completion))
+        return (favorite, *(variant for variant in plan.variants if variant is not favorite)), favorite
 
     def _route(self, run: Run, choices: list[Choice], favorite: Variant | None) -> None:
         """Leave out whoever rests, and lay the others in order."""

@@ -60,10 +60,15 @@ class Tasks:
             raise Invalid(f"{name!r} is no variant of task {task!r} and no engine", hint=nearest(name, known))
         return known[name]
 
-    def prompt_of(self, task: str, tenant: str, who: str) -> str:
-        """The label or version of the prompt that the task's text for a player is rendered from; empty is its own."""
+    def find(self, task: str, name: str) -> Variant | None:
+        """The variant or engine of that name, where there is one."""
+        known = (*self.of(task).variants, *_variants(self._running))
+        return next((variant for variant in known if variant.name == name), None)
+
+    def label_of(self, tenant: str, task: str, unit: str) -> str:
+        """The label of the prompt that the task's text for a unit is rendered from; empty is its usual one."""
         plan = self.of(task)
-        return (chosen(plan, tenant, task, who) or plan.variants[0]).prompt
+        return (chosen(plan, tenant, task, unit) or plan.variants[0]).prompt
 
     def names(self) -> tuple[str, ...]:
         """Every variant and engine that a request may name."""
@@ -85,11 +90,11 @@ class Tasks:
         return _planned(task, able or self._plain.variants)
 
 
-def chosen(plan: Plan, tenant: str, task: str, who: str) -> Variant | None:
-    """The variant that the experiment gives to a player (or an NPC, where there is none); None without weights."""
+def chosen(plan: Plan, tenant: str, task: str, unit: str) -> Variant | None:
+    """The variant that the experiment gives to a unit, see `app.core.words.unit_of`; None without weights."""
     if plan.weight <= 0.0:
         return None
-    at = (stable_hash("variant", tenant, task, who) % SHARES) / SHARES * plan.weight
+    at = (stable_hash("variant", tenant, task, unit) % SHARES) / SHARES * plan.weight
     for variant in plan.variants:
         at -= variant.weight
         if at < 0.0:

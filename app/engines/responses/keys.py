@@ -50,6 +50,7 @@ def asked(completion: Completion, keep: Keep, settings_version: int) -> Asked:
         completion.task,
         completion.prompt,
         completion.variant,
+        completion.prefer,
         keep.persona,
         scope,
         sorted(keep.state),

@@ -223,7 +223,7 @@ class Planner:
         if self._words is None:
             raise EngineDown("no engine of words", hint="give a provider a key")
         rendered = self._prompts.render(
-            question.world.tenant, TASK, plans.variables(question.cases, self._schema), unit=question.world.id
+            question.world.tenant, TASK, plans.variables(question.cases, self._schema), unit=f"{question.world.id}/"
         )
         most = self._limits.output_tokens_max
         completion = Completion(
@@ -232,7 +232,7 @@ class Planner:
             output_tokens_max=min(rendered.output_tokens_max or most, most),
             sampling=rendered.sampling,
             prompt=rendered.version,
-            variant=rendered.model,
+            prefer=rendered.model,
             tenant=question.world.tenant,
             world=question.world.id,
             bill=question.bill,

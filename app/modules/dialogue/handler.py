@@ -157,7 +157,8 @@ class DialogueHandler:
         speaker = world.npc(talk.speaker)
         names = self._book.names(world)
         scene = scenes.compose(world, talk, self._sources.lexicon, names, self._settings)
-        chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{talk.listener}")
+        player = "" if scene.listener_is_npc else talk.listener
+        chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{player or speaker.id}")
         compiled = logic.compile_context(
             scene,
             chosen,
@@ -172,13 +173,13 @@ class DialogueHandler:
             output_tokens_max=min(chosen.prompt.output_tokens_max or most, most),
             sampling=chosen.prompt.sampling,
             prompt=chosen.version,
-            variant=chosen.prompt.model,
+            prefer=chosen.prompt.model,
             first_token_ms=self._settings.first_token_ms,
             seed=talk.seed,
             tenant=call.tenant,
             world=call.world,
             npc=speaker.id,
-            player="" if scene.listener_is_npc else talk.listener,
+            player=player,
             bill=Bill(),
             trace=Trace(),
             scene=scene,

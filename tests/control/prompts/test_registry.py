@@ -60,6 +60,15 @@ async def test_an_unknown_label_or_prompt_is_an_error_and_never_the_newest() -> 
         prompts.choose("a", "dialogue_repl")
 
 
+async def test_the_variant_of_a_task_names_the_label_for_tenants_that_have_it() -> None:
+    prompts, mine = registry(), reworded("Be brief.")
+    prompts.label_of = lambda _tenant, name, unit: "staging" if (name, unit) == (NAME, "w/bold") else ""
+    await prompts.learn([live("a", {version_of(mine): 1}, mine, label="staging")])
+    assert prompts.choose("a", NAME, unit="w/bold").label == "staging"
+    assert prompts.choose("a", NAME, unit="w/shy").label == "bundled"
+    assert prompts.choose("b", NAME, unit="w/bold").label == "bundled", "it never set that label"
+
+
 async def test_the_whole_prompt_comes_with_what_was_versioned_with_it() -> None:
     prompts = registry()
     mine = msgspec.structs.replace(

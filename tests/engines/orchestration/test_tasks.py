@@ -58,8 +58,8 @@ def test_a_variant_brings_its_prompt() -> None:
     for player in PLAYERS[:50]:
         variant = chosen(plan, "studio", "t", player)
         assert variant is not None
-        assert found.prompt_of("t", "studio", player) == ("v2" if variant.name == "new" else "")
-    assert found.prompt_of("other", "studio", "p1") == ""
+        assert found.label_of("studio", "t", player) == ("v2" if variant.name == "new" else "")
+    assert found.label_of("studio", "other", "p1") == ""
 
 
 def test_a_role_names_the_engines_of_its_tasks() -> None:
@@ -117,6 +117,20 @@ async def test_an_unknown_variant_is_told_the_known_ones() -> None:
     with pytest.raises(Invalid, match="'gpt'") as caught:
         await drain(over(Engine("a"), Engine("b")).stream(msgspec.structs.replace(COMPLETION, variant="gpt"), soon()))
     assert "'a', 'b'" in caught.value.hint
+
+
+async def test_a_preferred_engine_goes_first_and_the_others_stand_behind_it() -> None:
+    a, b = Engine("a"), Engine("b", pieces=(), fault=EngineDown("b fell over", failure="server"))
+    trace = Trace()
+    await drain(over(a, b).stream(msgspec.structs.replace(COMPLETION, prefer="b", trace=trace), soon()))
+    assert b.asked
+    assert (trace.engine, trace.falls) == ("a", ["b: server"])
+
+
+async def test_a_preference_that_nobody_knows_leaves_the_order_as_it_is() -> None:
+    a, b = Engine("a"), Engine("b")
+    await drain(over(a, b).stream(msgspec.structs.replace(COMPLETION, prefer="gpt"), soon()))
+    assert (len(a.asked), len(b.asked)) == (1, 0)
 
 
 def priced(name: str, nano_usd: int) -> Engine:
