@@ -87,7 +87,7 @@ async def test_a_variant_changes_what_is_asked_and_another_takes_over_where_it_f
     engines = over(a, b, Engine("c"), settings=settings)
     wild = next(
         player for player in PLAYERS
-        if (variant := chosen(engines.tasks.of("dialogue.reply"), "studio", "dialogue.reply", player))
+        if (variant := chosen(engines.tasks.of("dialogue.reply"), "studio", "dialogue.reply", f"{COMPLETION.world}/{player}"))
         and variant.name == "wild"
     )  # fmt: skip
     trace = Trace()

@@ -25,7 +25,7 @@ async def test_a_version_brings_its_rules_model_and_bounds_and_explain_names_it(
     said = await stage.say(await stage.open("anna", "p1"), "p1", "Hello")
     (asked,) = script.asked
     assert RULE in asked.parts[0].text
-    assert (asked.variant, asked.output_tokens_max, asked.sampling.temperature) == ("small", 50, 0.3)
+    assert (asked.prefer, asked.output_tokens_max, asked.sampling.temperature) == ("small", 50, 0.3)
     explained = await stage.ask(messages.Explain(explain_id=said.explain_id))
     assert isinstance(explained, messages.Explained)
     assert (explained.prompt_version, explained.prompt_label) == (asked.prompt, "production")
