@@ -85,11 +85,9 @@ async def test_a_variant_changes_what_is_asked_and_another_takes_over_where_it_f
     a, b = Engine("a"), Engine("b", pieces=(), fault=EngineDown("b fell over", failure="server"))
     settings = Settings(providers=("a", "b", "c"), tasks={"dialogue.reply": EXPERIMENT})
     engines = over(a, b, Engine("c"), settings=settings)
-    wild = next(
-        player for player in PLAYERS
-        if (variant := chosen(engines.tasks.of("dialogue.reply"), "studio", "dialogue.reply", f"{COMPLETION.world}/{player}"))
-        and variant.name == "wild"
-    )  # fmt: skip
+    plan = engines.tasks.of("dialogue.reply")
+    given = {player: chosen(plan, "studio", "dialogue.reply", f"{COMPLETION.world}/{player}") for player in PLAYERS}
+    wild = next(player for player, variant in given.items() if variant and variant.name == "wild")
     trace = Trace()
     await drain(engines.stream(msgspec.structs.replace(COMPLETION, player=wild, trace=trace), soon()))
     assert (b.asked[0].sampling.temperature, b.asked[0].output_tokens_max) == (1.2, 99)
