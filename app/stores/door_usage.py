@@ -134,22 +134,21 @@ class DoorUsage:
                 self._wake.set()
 
     async def _flush(self) -> bool:
-        """Write what has grown; False when the database did not take all of it."""
-        waiting, self._dirty = self._dirty, set()
+        """Write what has grown; False when the database did not take all of it. A cancel leaves what waits as it is."""
         by_tenant: dict[str, list[tuple[Spot, Used]]] = {}
-        for spot in waiting:
+        for spot in self._dirty:
             by_tenant.setdefault(spot.tenant, []).append((spot, self._totals[spot]))
         for tenant, rows in by_tenant.items():
             try:
                 work = partial(_write_and_read, tenant=tenant, writer=self._writer, rows=rows)
                 self._known[tenant] = await self._database.run(tenant, work)
             except StoreDown as error:
-                self._dirty |= {spot for spot, _ in rows}
                 if not self._failing:
                     self._log.warning("bill.waits", tenant=tenant, reason=error.message)
                 self._failing = True
             else:
                 self._failing = False
+                self._dirty -= {spot for spot, used in rows if self._totals[spot] == used}
                 for tell in self.written:
                     tell(tenant)
         self._forget()
