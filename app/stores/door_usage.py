@@ -148,7 +148,7 @@ class DoorUsage:
                 self._failing = True
             else:
                 self._failing = False
-                self._dirty -= {spot for spot, used in rows if self._totals[spot] == used}
+                self._dirty -= {spot for spot, used in rows if self._totals.get(spot) in (None, used)}
                 for tell in self.written:
                     tell(tenant)
         self._forget()
