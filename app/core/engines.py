@@ -38,6 +38,10 @@ class Onnx(Engine, frozen=True, kw_only=True, tag="onnx"):
     """Where engines that TensorRT built are kept, relative to the working directory; empty builds them anew."""
 
 
+VariableName = Annotated[str, msgspec.Meta(pattern=r"^([A-Z_][A-Z0-9_]{0,63})?$")]
+"""What a variable of the environment is called. A key that stands here by mistake is refused, and not shown."""
+
+
 class Rate(Section, frozen=True, kw_only=True):
     """What an operator pays for a model, in US dollars per million tokens, instead of what models/prices.toml says."""
 
@@ -54,7 +58,7 @@ class OpenAI(Engine, frozen=True, kw_only=True, tag="openai"):
     model: str
     api: Literal["chat", "responses"] = "chat"
     """Chat Completions, which every compatible server speaks, or Responses."""
-    key_env: str = "OPENAI_API_KEY"
+    key_env: VariableName = "OPENAI_API_KEY"
     """Empty for a server at `base_url` that takes no key; its words cost nothing unless `price` says so."""
     base_url: str = ""
     token_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"  # noqa: S105  # no secret
@@ -84,8 +88,8 @@ class Azure(Engine, frozen=True, kw_only=True, tag="azure"):
     model: str = ""
     """What is deployed, for its price and what it takes, where the deployment has another name."""
     api: Literal["chat", "responses"] = "chat"
-    endpoint_env: str = "AZURE_OPENAI_ENDPOINT"
-    key_env: str = "AZURE_OPENAI_API_KEY"
+    endpoint_env: VariableName = "AZURE_OPENAI_ENDPOINT"
+    key_env: VariableName = "AZURE_OPENAI_API_KEY"
     api_version: str = "2026-06-01"
     price: Rate | None = None
     region: str = ""
@@ -103,7 +107,7 @@ class Anthropic(Engine, frozen=True, kw_only=True, tag="anthropic"):
     """Anthropic's Messages API."""
 
     model: str
-    key_env: str = "ANTHROPIC_API_KEY"
+    key_env: VariableName = "ANTHROPIC_API_KEY"
     base_url: str = ""
     inference_geo: str = ""
     """Where the vendor computes, such as `us`; empty is what its workspace says. Most cost a tenth more there."""

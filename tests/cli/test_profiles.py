@@ -39,3 +39,12 @@ def test_a_secret_from_the_environment_is_not_shown_either() -> None:
     assert result.exit_code == 0, result.output
     assert SECRET not in result.output
     assert "postgresql://inn:(secret)@db.example/inn" in result.output
+
+
+@pytest.mark.parametrize("key", [f"sk-{SECRET}", "0f3a9c7be1d24f68a5b0c9d8e7f6a5b4"])
+def test_a_key_that_stands_where_its_variable_belongs_is_refused_and_not_shown(key: str) -> None:
+    result = CliRunner().invoke(cli, ["profile", "show", "--set", f"engines.openai.key_env={key}"])
+    assert result.exit_code != 0
+    assert key not in result.output
+    assert key not in str(result.exception)
+    assert "key_env" in f"{result.output} {result.exception}"
