@@ -85,10 +85,10 @@ async def test_a_variant_changes_what_is_asked_and_another_takes_over_where_it_f
     a, b = Engine("a"), Engine("b", pieces=(), fault=EngineDown("b fell over", failure="server"))
     settings = Settings(providers=("a", "b", "c"), tasks={"dialogue.reply": EXPERIMENT})
     engines = over(a, b, Engine("c"), settings=settings)
+    plan, world = engines.tasks.of("dialogue.reply"), COMPLETION.world
     wild = next(
         player for player in PLAYERS
-        if (variant := chosen(engines.tasks.of("dialogue.reply"), "studio", "dialogue.reply", f"{COMPLETION.world}/{player}"))
-        and variant.name == "wild"
+        if (variant := chosen(plan, "studio", "dialogue.reply", f"{world}/{player}")) and variant.name == "wild"
     )  # fmt: skip
     trace = Trace()
     await drain(engines.stream(msgspec.structs.replace(COMPLETION, player=wild, trace=trace), soon()))
