@@ -19,6 +19,7 @@ from app.core.tenants import Rules
 from app.core.words import Words
 from app.engines.orchestration.members import Limits
 from app.engines.orchestration.orchestrator import Orchestrator as WordsOrchestrator
+from app.engines.orchestration.sovereignty import places_of
 from app.engines.orchestration.watch import Meter
 from app.telemetry.metrics import RungWatch
 
@@ -71,16 +72,7 @@ def open_words(
 
 def regions_of(profile: Profile) -> dict[str, str]:
     """Where each engine is that is not on this machine or its own network."""
-    from app.engines.orchestration.sovereignty import region_of
-
-    regions: dict[str, str] = {}
-    for name, spec in profile.engines.items():
-        if isinstance(spec, OpenAI | Azure | Anthropic):
-            url = "" if isinstance(spec, Azure) else spec.base_url
-            region = region_of(base_url=url, region=spec.kept_in, proxy=profile.outbound.proxy)
-            if region is not None:
-                regions[name] = region
-    return regions
+    return {name: region for name, region in places_of(profile).items() if region is not None}
 
 
 def _named(chosen: Orchestrator) -> list[str]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from app.core.engines import Anthropic, Azure, Llama, OpenAI
 from app.core.errors import Invalid, nearest
 from app.core.profile import Profile
 from app.core.quotas import Caps, Limits
 from app.core.tenants import Held, Rates, TenantSettings
+from app.engines.orchestration.sovereignty import places_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,7 @@ class Offer:
 
 def offer_of(profile: Profile) -> Offer:
     """What the profile lets a tenant choose from."""
-    regions = {
-        name: None if isinstance(spec, Llama) else spec.region
-        for name, spec in profile.engines.items()
-        if isinstance(spec, OpenAI | Azure | Anthropic | Llama)
-    }
-    return Offer(regions, profile.limits, profile.budgets.tenant)
+    return Offer(places_of(profile), profile.limits, profile.budgets.tenant)
 
 
 class Tenants:

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -413,7 +413,11 @@ class _Checker:
             for key, value in tree.items():
                 self._check(value, get_args(type_)[1], f"{path}.{key}".strip("."))
         elif isinstance(tree, dict) and get_origin(type_) in (Union, UnionType):
-            kinds = {member.__struct_config__.tag: member for member in get_args(type_)}
+            members = [member for member in get_args(type_) if member is not NoneType]
+            if len(members) == 1:
+                self._check(tree, members[0], path)
+                return
+            kinds = {member.__struct_config__.tag: member for member in members}
             kind = tree.get("kind")
             if kind not in kinds:
                 self._fail(f"{path}.kind", f"{kind!r} is no kind of engine", nearest(str(kind), kinds))

@@ -23,6 +23,9 @@ from app.edge.frames import LinkProtocol
 from app.edge.router import Gate, Route, Router
 from app.edge.shell import dress
 
+DISCARD_BYTES_MAX = 8_388_608
+"""How much of a body over its cap is read and thrown away, so that the answer arrives."""
+
 
 def guarded_protocol(
     *, header_ms_max: int, body_ms_max: int, stall_ms_max: int, half_open_max: int, head_bytes_max: int, router: Router

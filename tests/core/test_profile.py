@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from app.build import MODULE_SETTINGS
-from app.core.engines import Onnx
+from app.core.engines import Onnx, OpenAI, Rate
 from app.core.errors import Invalid
 from app.core.profile import Loaded, layers, load
 
@@ -55,6 +55,16 @@ def test_a_list_in_the_environment_is_comma_separated() -> None:
     policy = read(INNKEEPER__ENGINES__POLICY__PROVIDERS="cuda, cpu").profile.engines["policy"]
     assert isinstance(policy, Onnx)
     assert policy.providers == ("cuda", "cpu")
+
+
+def test_a_table_that_may_be_left_out_is_checked_where_it_is_there(tmp_path: Path) -> None:
+    rate = "[engines.openai.price]\ninput_usd = 0.2\noutput_usd = 1.6\n"
+    openai = read(rate, tmp_path=tmp_path).profile.engines["openai"]
+    assert isinstance(openai, OpenAI)
+    assert openai.price == Rate(input_usd=0.2, output_usd=1.6)
+    with pytest.raises(Invalid, match=r"mine.toml: engines.openai.price.input_eur: unknown key") as refused:
+        read(f"{rate}input_eur = 1", tmp_path=tmp_path)
+    assert "input_usd" in refused.value.hint
 
 
 def test_an_unknown_key_in_the_environment_is_a_warning() -> None:

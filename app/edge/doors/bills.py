@@ -77,7 +77,13 @@ class Bills:
 
 def _used(player: str, spent: Spent) -> WordsUsed:
     return WordsUsed(
-        npc="", player=player, engine=spent.engine, model=spent.model, estimated=spent.estimated, **_counts(spent)
+        npc="",
+        player=player,
+        engine=spent.engine,
+        model=spent.model,
+        estimated=spent.estimated,
+        region=spent.region,
+        **_counts(spent),
     )
 
 

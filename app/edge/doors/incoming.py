@@ -13,13 +13,12 @@ from litestar.types import Receive, Scope
 from app.control.auth import refusal
 from app.core.errors import Invalid, TooLarge, Unsupported
 from app.core.ids import SEGMENT
+from app.edge.guards import DISCARD_BYTES_MAX
 
 AUTHORIZATION, API_KEY = b"authorization", b"x-api-key"
 MEDIA, LENGTH, CACHE = b"content-type", b"content-length", b"cache-control"
 WORLD, PLAYER, DEADLINE_MS = b"innkeeper-world", b"innkeeper-player", b"innkeeper-deadline-ms"
 WANTED = frozenset((AUTHORIZATION, API_KEY, MEDIA, LENGTH, CACHE, WORLD, PLAYER, DEADLINE_MS))
-DISCARD_BYTES_MAX = 8_388_608
-"""How much of a body over its cap is read and thrown away, so that the answer arrives."""
 DEADLINE_DIGITS_MAX = 9
 FORM = "application/x-www-form-urlencoded"
 NO_STORE = b"no-store"

@@ -29,6 +29,7 @@ from app.edge import errors
 from app.edge.address import client_address
 from app.edge.callers import recognize
 from app.edge.encoding import decode
+from app.edge.guards import DISCARD_BYTES_MAX
 from app.edge.limits import Limits
 from app.edge.permissions import RESOURCES, resource_of, scope_of
 from app.edge.rest.shapes import Nothing
@@ -41,8 +42,6 @@ PARAMETERS_MAX = 16
 TYPED_BYTES_MAX = 32_768
 """Longest body of a resource that reads a type: a passkey's answer fits well."""
 NO_STORE = {"Cache-Control": "no-store"}
-DISCARD_BYTES_MAX = 8_388_608
-"""How much of a body over its cap is read and thrown away, so that the answer arrives."""
 KEY_PATTERN = '^(?!""$)[!-~]{1,128}$'
 
 _KEY = re.compile(KEY_PATTERN)

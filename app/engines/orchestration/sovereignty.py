@@ -8,8 +8,23 @@ from __future__ import annotations
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from app.core.engines import Anthropic, Azure, Llama, OpenAI
+from app.core.profile import Profile
+
 HERE = "here"
 """The region of an engine that the operator holds to be part of this machine."""
+
+
+def places_of(profile: Profile) -> dict[str, str | None]:
+    """Every engine of the profile that writes -> its region; None for one on this machine."""
+    places: dict[str, str | None] = {}
+    for name, spec in profile.engines.items():
+        if isinstance(spec, Llama):
+            places[name] = None
+        elif isinstance(spec, OpenAI | Azure | Anthropic):
+            url = "" if isinstance(spec, Azure) else spec.base_url
+            places[name] = region_of(base_url=url, region=spec.kept_in, proxy=profile.outbound.proxy)
+    return places
 
 
 def region_of(*, base_url: str, region: str, proxy: str) -> str | None:

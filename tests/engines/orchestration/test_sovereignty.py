@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 import pytest
 import pytest_asyncio
 
+from app.control.tenants import convert_settings, offer_of
 from app.core.engines import Hedging, Task
 from app.core.engines import Orchestrator as Settings
-from app.core.errors import EngineDown, NotPermitted
+from app.core.errors import EngineDown, Invalid, NotPermitted
 from app.core.tenants import Held, TenantSettings
 from app.core.words import Bill
 from app.engines.orchestration.members import Limits
@@ -18,6 +20,7 @@ from app.engines.orchestration.sovereignty import region_of
 from tests.doubles import ManualClock
 from tests.engines.conftest import COMPLETION, drain, open_at, soon
 from tests.engines.orchestration.scripts import Engine, over
+from tests.engines.orchestration.test_profile import load
 from tests.standin import Standin
 
 
@@ -143,3 +146,24 @@ def test_only_an_address_shows_that_an_engine_is_here(base_url: str, here: bool)
     assert region_of(base_url=base_url, region="eu", proxy="") == "eu", "a gateway may send words on"
     assert region_of(base_url=base_url, region="", proxy="http://proxy:3128") == ""
     assert region_of(base_url=base_url, region="here", proxy="") is None, "the operator's own word"
+
+
+def test_a_tenant_may_choose_every_region_that_an_engine_is_in(tmp_path: Path) -> None:
+    tables = """
+[engines.openai]
+data_residency = "eu"
+[engines.anthropic]
+inference_geo = "us"
+[engines.box]
+kind = "openai"
+base_url = "http://10.0.0.7:8000/v1"
+model = "qwen"
+key_env = ""
+region = "here"
+"""
+    offer = offer_of(load(tmp_path, tables))
+    places = {name: offer.regions[name] for name in ("openai", "anthropic", "azure", "box", "llama")}
+    assert places == {"openai": "eu", "anthropic": "us", "azure": "", "box": None, "llama": None}
+    assert convert_settings({"regions": ["eu", "us"]}, offer).regions == ("eu", "us")
+    with pytest.raises(Invalid, match="no engine is in region 'here'"):
+        convert_settings({"regions": ["here"]}, offer)
