@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes, select_autoescape
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -243,7 +243,8 @@ def _called(node: nodes.Node) -> str:
 
 
 def _make() -> ImmutableSandboxedEnvironment:
-    made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, cache_size=0)
+    plain = select_autoescape((), default_for_string=False)  # a prompt is no HTML
+    made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=plain, cache_size=0)
     made.globals.clear()
     made.tests.clear()
     made.filters = {name: made.filters[name] for name in FILTERS}
