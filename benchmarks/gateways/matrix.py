@@ -21,6 +21,8 @@ from tests.standin.lines import EIGHTEEN
 RESTING: tuple[Fault, ...] = ("429", "429_long", "401", "402")
 """After these a gateway may stay away from a provider for long; they come last."""
 GIVE_UP_S = 10.0
+TOLD_MAX = 400
+"""Characters that are shown of an answer that is not right."""
 Verdict = Literal["answered", "refused", "false"]
 
 
@@ -83,5 +85,5 @@ async def _cell(gateway: Gateway, upstream: Standins, fault: Fault, stream: bool
         return None
     verdict = judge(told, fault)
     if verdict != "answered":
-        note(f"{gateway.name}, {fault}, {'streamed' if stream else 'whole'}: {verdict}: {told}")
+        note(f"{gateway.name}, {fault}, {'streamed' if stream else 'whole'}: {verdict}: {str(told)[:TOLD_MAX]}")
     return verdict
