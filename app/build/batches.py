@@ -19,7 +19,7 @@ from app.core.tenants import Rules
 from app.core.words import Completion, Spent, Words
 from app.stores.batches import BatchShelf
 from app.stores.database import Database
-from app.world.events import WordsUsed
+from app.world.usage import charged
 
 if TYPE_CHECKING:
     from app.engines.batches.tier import BatchTier
@@ -46,7 +46,9 @@ def open_batches(
     from app.engines.batches.tier import BatchTier
 
     async def booked(tenant: str, world: str, completion: Completion, spent: Sequence[Spent], key: str) -> None:
-        await journal.append(tenant, world, [_used(completion, one) for one in spent], key=key)
+        await journal.append(
+            tenant, world, [charged(one, npc=completion.npc, player=completion.player) for one in spent], key=key
+        )
 
     tier = BatchTier(
         words,
@@ -93,18 +95,3 @@ def _vendors(profile: Profile, engines: Engines, environment: Mapping[str, str])
             mend = "uv sync --extra cloud"
             engines.lack(f"{name} batches", "batches", f"the package {error.name!r} is not installed", mend)
     return found
-
-
-def _used(completion: Completion, spent: Spent) -> WordsUsed:
-    return WordsUsed(
-        npc=completion.npc,
-        player=completion.player,
-        engine=spent.engine,
-        model=spent.model,
-        tokens_in=spent.usage.tokens_in,
-        tokens_out=spent.usage.tokens_out,
-        cached_tokens_in=spent.usage.cached_tokens_in,
-        cost_nano_usd=spent.usage.cost_nano_usd,
-        estimated=spent.estimated,
-        region=spent.region,
-    )

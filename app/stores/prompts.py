@@ -6,7 +6,6 @@ it serves SQLite and PostgreSQL, and a change made by the command line, alike. I
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -14,14 +13,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
-from app.core.errors import StoreDown, TooLarge
+from app.core.errors import TooLarge
 from app.core.ports import Log
 from app.core.prompts import Eval, Label, Live, Version
 from app.stores import tables
 from app.stores.database import Database
+from app.stores.feed import Feed
 from app.stores.tenancy import EVERY_TENANT
 
-POLL_S = 0.3
 BEFORE_MAX = 16
 """Earlier targets of a label that a rollback can go back to."""
 EVALS_MAX = 200
@@ -250,7 +249,7 @@ class DatabasePrompts:
 
 
 class PromptsFeed:
-    """Owns a task that tells this process which labels were moved anywhere, within a second."""
+    """Tells this process which labels were moved anywhere, within a second."""
 
     def __init__(
         self,
@@ -263,44 +262,29 @@ class PromptsFeed:
         self._database = database
         self._learn = learn
         self._keep_only = keep_only
-        self._log = log
         self._seen: _Signature | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._feed = Feed(self._look, name="prompts", unsure="prompts.unsure", log=log)
 
     async def start(self) -> None:
         """Know what is in force before anybody is answered, or go on with the bundled prompts where nothing answers."""
-        await self._try()
-        self._task = asyncio.create_task(self._run(), name="prompts")
+        await self._feed.try_once()
+        self._feed.start()
 
     async def close(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._feed.close()
 
     async def moved(self, tenant: str) -> None:
         """Know at once what was changed here; raises StoreDown."""
         self._seen = None  # even if it is changed back before the next look
         await self._learn([await self._database.run(tenant, lambda c: live(c, tenant))])
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_S)
-            await self._try()
-
-    async def _try(self) -> None:
-        try:
-            await self._look()
-        except StoreDown as error:  # what was known holds on
-            self._seen = None
-            self._log.debug("prompts.unsure", reason=error.message)
-
     async def _look(self) -> None:
         seen = await self._database.run(EVERY_TENANT, signature)
         if seen == self._seen:
             return
         tenants = await self._database.run(EVERY_TENANT, labelers)
-        self._seen = seen
         for tenant in tenants:
             await self._learn([await self._database.run(tenant, partial(live, tenant=tenant))])
         self._keep_only(tenants)
+        self._seen = seen

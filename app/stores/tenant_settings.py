@@ -6,20 +6,19 @@ serves SQLite and PostgreSQL, and a change made by the command line, alike. It d
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from app.core.errors import NotFound, StoreDown, nearest
+from app.core.errors import NotFound, nearest
 from app.core.ports import Log
 from app.core.tenants import Held, TenantSettings
 from app.stores import repositories, tables
 from app.stores.database import Database
+from app.stores.feed import Feed
 from app.stores.tenancy import EVERY_TENANT
 
-POLL_S = 0.3
 _decoder = msgspec.json.Decoder(TenantSettings)
 _Signature = tuple[int, int]
 _OWN = (
@@ -116,7 +115,7 @@ def _held(row: object) -> Held:
 
 
 class SettingsFeed:
-    """Owns a task that tells this process what was set anywhere, within a second."""
+    """Tells this process what was set anywhere, within a second."""
 
     def __init__(
         self,
@@ -129,20 +128,17 @@ class SettingsFeed:
         self._database = database
         self._learn = learn
         self._keep_only = keep_only
-        self._log = log
         self._seen: _Signature | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._feed = Feed(self._look, name="tenant settings", unsure="settings.unsure", log=log)
 
     async def start(self) -> None:
         """Know what is in force before anybody is answered; raises StoreDown."""
         await self._look()
-        self._task = asyncio.create_task(self._run(), name="tenant settings")
+        self._feed.start()
 
     async def close(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._feed.close()
 
     async def put(
         self, tenant: str, changed_ms: int, *, settings: TenantSettings | None = None, suspended: bool | None = None
@@ -153,14 +149,6 @@ class SettingsFeed:
         )
         self._learn([held])
         return held
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_S)
-            try:
-                await self._look()
-            except StoreDown as error:  # what was known holds on
-                self._log.debug("settings.unsure", reason=error.message)
 
     async def _look(self) -> None:
         seen = await self._database.run(EVERY_TENANT, signature)

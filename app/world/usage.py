@@ -12,6 +12,9 @@ from typing import Any
 
 import msgspec
 
+from app.core.words import Spent
+from app.world.events import WordsUsed
+
 DAY_MS = 86_400_000
 DAYS_KEPT = 62
 """Days that stand alone: this month and the last one, whatever their lengths; older ones are told by the month."""
@@ -38,6 +41,35 @@ Rows = dict[str, Used]
 """`row_key` -> what was used."""
 Table = dict[str, Rows]
 """Period (`2026-10-03`, `2026-10` or EVER) -> its rows."""
+
+
+def used_of(spent: Spent) -> Used:
+    """What one call of an engine consumed."""
+    usage = spent.usage
+    return Used(
+        calls=1,
+        tokens_in=usage.tokens_in,
+        tokens_out=usage.tokens_out,
+        cached_tokens_in=usage.cached_tokens_in,
+        cost_nano_usd=usage.cost_nano_usd,
+    )
+
+
+def charged(spent: Spent, *, npc: str = "", player: str = "") -> WordsUsed:
+    """The event by which a world's log holds what one call of an engine has cost."""
+    usage = spent.usage
+    return WordsUsed(
+        npc=npc,
+        player=player,
+        engine=spent.engine,
+        model=spent.model,
+        tokens_in=usage.tokens_in,
+        tokens_out=usage.tokens_out,
+        cached_tokens_in=usage.cached_tokens_in,
+        cost_nano_usd=usage.cost_nano_usd,
+        estimated=spent.estimated,
+        region=spent.region,
+    )
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

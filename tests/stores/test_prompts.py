@@ -20,7 +20,8 @@ from app.core.ids import new_id
 from app.core.prompts import Eval, Prompt, PromptLimits, version_of
 from app.stores import tenant_settings
 from app.stores.database import Database, open_database
-from app.stores.prompts import POLL_S, evals, labels, versions
+from app.stores.feed import POLL_S
+from app.stores.prompts import evals, labels, versions
 from app.stores.tenancy import EVERY_TENANT
 from tests.control.prompts.test_registry import NAME, OWN, VALUES, reworded
 from tests.doubles import SilentLog

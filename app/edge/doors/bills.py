@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from app.core.clock import Clock
 from app.core.errors import Refused, Unavailable
 from app.core.ids import new_id
 from app.core.ports import Journal, Places
 from app.core.words import Completion, Spent
-from app.world.events import WordsUsed
-from app.world.usage import Used
+from app.world.usage import Used, charged, used_of
 
 CLOSE_S = 2.0
 COMMIT_S = 5.0
@@ -59,7 +57,7 @@ class Bills:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _commit(self, completion: Completion, items: tuple[Spent, ...]) -> None:
-        changes = [_used(completion.player, spent) for spent in items]
+        changes = [charged(spent, player=completion.player) for spent in items]
         key = new_id(self._clock.wall_ms())
         try:
             async with asyncio.timeout(COMMIT_S):
@@ -72,26 +70,4 @@ class Bills:
 
     def _leave(self, completion: Completion, items: tuple[Spent, ...]) -> None:
         for spent in items:
-            self._add(completion.tenant, completion.world, spent.engine, Used(calls=1, **_counts(spent)))
-
-
-def _used(player: str, spent: Spent) -> WordsUsed:
-    return WordsUsed(
-        npc="",
-        player=player,
-        engine=spent.engine,
-        model=spent.model,
-        estimated=spent.estimated,
-        region=spent.region,
-        **_counts(spent),
-    )
-
-
-def _counts(spent: Spent) -> dict[str, Any]:
-    usage = spent.usage
-    return {
-        "tokens_in": usage.tokens_in,
-        "tokens_out": usage.tokens_out,
-        "cached_tokens_in": usage.cached_tokens_in,
-        "cost_nano_usd": usage.cost_nano_usd,
-    }
+            self._add(completion.tenant, completion.world, spent.engine, used_of(spent))

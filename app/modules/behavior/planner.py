@@ -31,8 +31,9 @@ from app.modules.behavior.schema import F32, U8
 from app.modules.behavior.settings import PlannerSettings
 from app.modules.behavior.situations import Grades
 from app.world.entities import Npc
-from app.world.events import IntentSet, WordsUsed
+from app.world.events import IntentSet
 from app.world.state import World, Worlds
+from app.world.usage import charged
 
 TASK = "behavior.plan"
 COMMITTED_MAX = 256
@@ -276,7 +277,7 @@ class Planner:
     async def _commit(self, world: World, chosen: Sequence[tuple[_One, Plan]], mask: U8, bill: Bill, rung: str) -> None:
         """Let the plans through the gate and commit what is left of them, with what they have cost."""
         until_s, index = world.state.game_s + self._limits.hold_s, self._schema.intent_index
-        paid = _used(bill)
+        paid = [charged(spent) for spent in bill.items]
         changes: list[Change] = []
         for one, plan in chosen:
             npc, told = world.state.npcs.get(one.npc.id), world.directive(one.npc.id)
@@ -328,22 +329,3 @@ def _target(world: World, npc: Npc, name: str) -> str:
         return squad.focus if squad is not None else ""
     place = {"home": npc.home, "work": npc.work}.get(name, "")
     return place if place in world.state.locations else ""
-
-
-def _used(bill: Bill) -> list[Change]:
-    """An event for each engine that was paid."""
-    return [
-        WordsUsed(
-            npc="",
-            player="",
-            engine=spent.engine,
-            model=spent.model,
-            tokens_in=spent.usage.tokens_in,
-            tokens_out=spent.usage.tokens_out,
-            cached_tokens_in=spent.usage.cached_tokens_in,
-            cost_nano_usd=spent.usage.cost_nano_usd,
-            estimated=spent.estimated,
-            region=spent.region,
-        )
-        for spent in bill.items
-    ]

@@ -13,7 +13,7 @@ from app.core.messages import Change
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.dialogue.turn import Turn
-from app.world.events import WordsUsed
+from app.world.usage import charged
 
 WAITING_MAX = 1_024
 """Bills that wait for a database; more are dropped, and told."""
@@ -25,21 +25,7 @@ CLOSE_S = 2.0
 def used(turn: Turn) -> list[Change]:
     """An event for each engine that was paid."""
     completion = turn.completion
-    return [
-        WordsUsed(
-            npc=completion.npc,
-            player=completion.player,
-            engine=spent.engine,
-            model=spent.model,
-            tokens_in=spent.usage.tokens_in,
-            tokens_out=spent.usage.tokens_out,
-            cached_tokens_in=spent.usage.cached_tokens_in,
-            cost_nano_usd=spent.usage.cost_nano_usd,
-            estimated=spent.estimated,
-            region=spent.region,
-        )
-        for spent in turn.bill.items
-    ]
+    return [charged(spent, npc=completion.npc, player=completion.player) for spent in turn.bill.items]
 
 
 class Bills:
