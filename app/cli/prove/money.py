@@ -49,6 +49,7 @@ PATIENT = {
     "modules.dialogue.first_token_ms": "15000",
     "engines.openai.first_token_ms": "15000",
     "server.half_open_max": "1000",
+    "responses.ttl_ms": "0",  # every line is asked for, and so every call can be counted
 }
 
 
