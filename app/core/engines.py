@@ -210,8 +210,9 @@ class Breaker(Section, frozen=True, kw_only=True):
     failures_share_max: float = 0.5
     """Of the last `window_calls`."""
     rest_ms: float = 4_000.0
-    """Doubled each time that the engine fails again as soon as it is tried."""
-    rest_ms_max: float = 60_000.0
+    """Doubled each time that the engine fails again as soon as it is tried, up to `rest_ms_max`."""
+    rest_ms_max: float = 4_000.0
+    """As long as `rest_ms`, so that an engine that is well again writes again within seconds: a probe costs little."""
     alert_rest_ms: float = 120_000.0
     """After a key or an account was refused, which no waiting mends; doubled too."""
     alert_rest_ms_max: float = 3_600_000.0

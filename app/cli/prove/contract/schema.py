@@ -28,6 +28,7 @@ FOUND = (0, 1)
 REFUSED = ("401", "402", "403", "404", "409", "413", "429", "503", "504")
 """What may become of valid data, given who asks, for what, when and how much."""
 RULES = {
+    "behavior.assign": "a brain is one that is loaded, and fits the NPC's schema",
     "behavior.decide": "each part comes in one of its forms, for as many NPCs as there are, of a schema that is known",
     "behavior.intent": "the intents are those of the schemas that are loaded",
     "behavior.feedback": "there is one reward for each NPC, and the profile may record nothing",
