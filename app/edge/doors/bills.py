@@ -17,8 +17,11 @@ from app.core.words import Completion, Spent
 from app.world.usage import Used, charged, used_of
 
 CLOSE_S = 2.0
-COMMIT_S = 5.0
-"""A world that takes longer to write a bill down leaves it to the tenant."""
+RETRY_S = 0.5
+TRIES_MAX = 240
+"""After so many a world leaves its bill to the tenant."""
+WAITING_MAX = 1_024
+"""Bills that worlds are writing down; with more they go to the tenant at once."""
 
 Add = Callable[[str, str, str, Used], None]
 """(tenant, world, engine, used)"""
@@ -41,12 +44,13 @@ class Bills:
             return
         items = tuple(bill.items)
         bill.items.clear()
-        if completion.world and self._places.here(completion.tenant, completion.world):
-            task = asyncio.create_task(self._commit(completion, items), name="door bill")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        else:
+        here = completion.world and self._places.here(completion.tenant, completion.world)
+        if not here or len(self._tasks) >= WAITING_MAX:
             self._leave(completion, items)
+            return
+        task = asyncio.create_task(self._commit(completion, items), name="door bill")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Wait a moment for what is being written; what is late goes to the tenants."""
@@ -57,16 +61,23 @@ class Bills:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _commit(self, completion: Completion, items: tuple[Spent, ...]) -> None:
+        """Write a bill into the world's log, as often as it takes and under one key, so that it is there once."""
         changes = [charged(spent, player=completion.player) for spent in items]
         key = new_id(self._clock.wall_ms())
         try:
-            async with asyncio.timeout(COMMIT_S):
-                await self._journal.append(completion.tenant, completion.world, changes, key=key)
-        except (Unavailable, Refused, TimeoutError):
-            self._leave(completion, items)
+            for _ in range(TRIES_MAX):
+                try:
+                    await self._journal.append(completion.tenant, completion.world, changes, key=key)
+                except Unavailable:
+                    await asyncio.sleep(RETRY_S)
+                except Refused:
+                    break
+                else:
+                    return
         except asyncio.CancelledError:
             self._leave(completion, items)
             raise
+        self._leave(completion, items)
 
     def _leave(self, completion: Completion, items: tuple[Spent, ...]) -> None:
         for spent in items:
