@@ -20,6 +20,8 @@ from app.stores.tenancy import EVERY_TENANT
 from app.stores.vault import vault_of
 
 T = TypeVar("T")
+ERASED = "erased"
+"""The error of a line whose person was let go."""
 LIVE = ("scene", "bill", "trace")
 """Fields of a completion that belong to the request of a moment, and are not kept."""
 _Kept: type[msgspec.Struct] = msgspec.defstruct(
@@ -42,6 +44,8 @@ def add(connection: Connection, tenant: str, batch: Batch, completions: Sequence
             "batch": batch.id,
             "row": row,
             "tries": 0,
+            "world": completion.world,
+            "player": completion.player,
             "request": _seal(connection, tenant, batch.id, row, "request", _packed(completion)),
         }
         for row, completion in enumerate(completions)
@@ -107,13 +111,32 @@ def keep(connection: Connection, tenant: str, batch: Batch, new: Sequence[Outcom
     for outcome in new:
         sealed = _seal(connection, tenant, batch.id, outcome.row, "outcome", msgspec.msgpack.encode(outcome))
         of = and_(table.c.tenant == tenant, table.c.id == _line_id(batch.id, outcome.row))
-        connection.execute(update(table).where(of).values(outcome=sealed))
+        connection.execute(update(table).where(of, table.c.outcome.is_(None)).values(outcome=sealed))
     for row in failed:
         of = and_(table.c.tenant == tenant, table.c.id == _line_id(batch.id, row))
         connection.execute(update(table).where(of).values(tries=table.c.tries + 1))
     if batch.state in OVER:
         of = and_(table.c.tenant == tenant, table.c.batch == batch.id)
         connection.execute(update(table).where(of).values(request=None))
+
+
+def erase(connection: Connection, tenant: str, world: str, player: str) -> int:
+    """Take what was asked for a person of a world, and what came of it, out of every line; how many there were.
+
+    What a vendor still writes for such a line is read, paid and not kept.
+    """
+    table = tables.batch_lines
+    of = and_(table.c.tenant == tenant, table.c.world == world, table.c.player == player)
+    rows = connection.execute(select(table.c.id, table.c.batch, table.c.row).where(of)).all()
+    for row in rows:
+        gone = msgspec.msgpack.encode(Outcome(row=row.row, error=ERASED))
+        values = {
+            "player": "",
+            "request": None,
+            "outcome": _seal(connection, tenant, row.batch, row.row, "outcome", gone),
+        }
+        connection.execute(update(table).where(table.c.tenant == tenant, table.c.id == row.id).values(**values))
+    return len(rows)
 
 
 def want_cancelled(connection: Connection, tenant: str, id: str) -> Batch:

@@ -192,7 +192,7 @@ COLUMNS: dict[str, dict[str, Held]] = {
         Held("internal", "job"),
     ),
     "batch_lines": {
-        **dict.fromkeys(("tenant", "id", "batch", "row", "tries"), Held("internal", "job")),
+        **dict.fromkeys(("tenant", "id", "batch", "row", "tries", "world", "player"), Held("internal", "job")),
         "request": Held("personal", "job", "sealed"),
         "outcome": Held("personal", "job", "sealed"),
     },

@@ -411,7 +411,10 @@ batch_lines = Table(
     Column("batch", String(26), nullable=False),
     Column("row", Integer, nullable=False),
     Column("tries", Integer, nullable=False),
+    Column("world", String(128), nullable=False),
+    Column("player", String(128), nullable=False),
     Column("request", LargeBinary),
     Column("outcome", LargeBinary),
     Index("batch_lines_batch", "tenant", "batch"),
+    Index("batch_lines_player", "tenant", "world", "player"),
 )

@@ -36,10 +36,13 @@ def upgrade() -> None:
         sa.Column("batch", sa.String(26), nullable=False),
         sa.Column("row", sa.Integer, nullable=False),
         sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("world", sa.String(128), nullable=False),
+        sa.Column("player", sa.String(128), nullable=False),
         sa.Column("request", sa.LargeBinary),
         sa.Column("outcome", sa.LargeBinary),
     )
     op.create_index("batch_lines_batch", "batch_lines", ["tenant", "batch"])
+    op.create_index("batch_lines_player", "batch_lines", ["tenant", "world", "player"])
     if op.get_context().dialect.name != "postgresql":
         return
     for table in TABLES:

@@ -26,7 +26,7 @@ from app.engines.batches.tier import BatchTier
 from app.engines.batches.vendor import Vendor
 from app.engines.orchestration.orchestrator import Orchestrator
 from app.engines.outbound import OUTBOUND
-from app.stores.batches import BatchShelf
+from app.stores.batches import BatchShelf, erase
 from app.stores.database import Database, open_database
 from app.stores.embedded.budgets import EmbeddedBudgets
 from app.telemetry.metrics import Metrics, RungWatch
@@ -294,6 +294,36 @@ async def test_a_batch_past_its_time_is_given_up_and_says_so(opened: Opened, sta
         batch = await tier.status("studio", id)
     assert outcome.error == "expired"
     assert (batch.state, batch.failed) == ("expired", 1)
+
+
+@pytest.mark.parametrize("when", ["sent", "ended"])
+async def test_a_person_who_is_let_go_is_in_no_line_and_the_others_are_answered(
+    opened: Opened, standin: Standin, database: Database, when: str
+) -> None:
+    standin.batches.polls = 10_000 if when == "sent" else 0
+    async with opened("openai") as tier:
+        id = await tier.submit("studio", [asking(0, player="ann"), asking(1, player="bob")], in_ms(DAY_MS))
+        await until(tier, id, when)
+        assert await database.run("studio", lambda c: erase(c, "studio", "w", "ann")) == 1
+        for batch in standin.batches._batches.values():
+            batch.left = 0
+        gone, kept = await collected(tier, id)
+    assert (gone.text, gone.error) == ("", "erased")
+    assert kept.text == WORDS
+    assert await database.run("studio", lambda c: erase(c, "studio", "w", "ann")) == 0
+    assert await database.run("studio", lambda c: erase(c, "studio", "elsewhere", "bob")) == 0
+
+
+async def test_a_batch_that_lost_a_line_before_it_was_sent_is_written_here(
+    opened: Opened, standin: Standin, database: Database
+) -> None:
+    async with opened("openai", run=False) as tier:
+        id = await tier.submit("studio", [asking(0, player="ann"), asking(1, player="bob")], in_ms(DAY_MS))
+        await database.run("studio", lambda c: erase(c, "studio", "w", "ann"))
+    async with opened("openai") as tier:
+        gone, kept = await collected(tier, id)
+    assert (gone.error, kept.text) == ("erased", WORDS)
+    assert not standin.batches._batches, "a vendor counts rows"
 
 
 async def test_the_words_of_a_restricted_world_go_to_no_vendor(opened: Opened, standin: Standin) -> None:

@@ -280,7 +280,8 @@ class BatchTier:
         lines = await self._shelf.lines(batch.tenant, batch.id)
         held = self._rules.of(batch.tenant)
         completions = [_told(line.completion, held) for line in lines]
-        if any(may_write(held, vendor.engine, self._regions.get(vendor.engine), one.world) for one in completions):
+        barred = any(may_write(held, vendor.engine, self._regions.get(vendor.engine), one.world) for one in completions)
+        if barred or len(lines) < batch.lines:  # the vendor counts rows, and the lines of an erased person are gone
             self._release(batch)
             await self._keep(batch, state="local", engine="")
             return True
