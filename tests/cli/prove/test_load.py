@@ -70,7 +70,8 @@ def test_a_server_that_stands_still_does_not_slow_what_is_sent(pressed: Child, g
     found = generator.ask(light(1.0))
     timer.join()
     assert found.sent > 60
-    assert found.ok.count == found.sent
+    assert "unanswered" not in found.codes, found
+    assert found.failed_share < 0.05, found
     assert found.ok.p50_ms > 500, "each waited from the moment at which it was due"
 
 
