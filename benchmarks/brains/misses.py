@@ -108,7 +108,7 @@ async def _flood(policy: Dear, ticks: int, tally: Tally) -> None:
 
 
 async def _tick(built: object, number: int, tally: Tally) -> None:
-    once = ask(built, tick_of(NPCS, number), deadline_ms=DEADLINE_MS)  # type: ignore[arg-type]
+    once = ask(built, tick_of(NPCS, number), deadline_ms=DEADLINE_MS)
     began_s = time.perf_counter()
     reply = await once()
     late = (time.perf_counter() - began_s) * 1e3 > DEADLINE_MS

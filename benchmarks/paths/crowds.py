@@ -30,7 +30,7 @@ def measure(told: report.Report, *, quick: bool) -> None:
     rounds = 15 if quick else 51
     outlook = Outlook()
     crowd = mixed(None, outlook)
-    ours = lambda: orca.steer(crowd, None, outlook)  # noqa: E731
+    ours = lambda: orca.steer(crowd, None, outlook)  # noqa: E731  # a name for one line, used at once
     try:
         taken = report.interleaved({"ours": ours, "theirs": rvo2(crowd, outlook)}, rounds=rounds)
         peer, theirs = "RVO2 ms", taken["theirs"] * 1e3
@@ -79,7 +79,7 @@ def rvo2(crowd: Crowd, outlook: Outlook) -> Callable[[], object]:
     for agent in range(len(crowd.positions)):
         simulator.set_agent_velocity(agent, crowd.velocities[agent].tolist())
         simulator.set_agent_pref_velocity(agent, crowd.preferred[agent].tolist())
-    return simulator.do_step  # type: ignore[no-any-return]
+    return simulator.do_step
 
 
 def _measure_smoothing(told: report.Report, rounds: int) -> None:
@@ -95,8 +95,8 @@ def _measure_smoothing(told: report.Report, rounds: int) -> None:
     starts, goals = np.ascontiguousarray(cells[:, :2]), np.ascontiguousarray(cells[:, 2:])
     graph, flat = subgoals.prepare(free), free.ravel()
     answers = search.answers(graph, starts, goals, math.inf, False, 10**9)
-    smooth = lambda: sight.smooth(flat, None, graph.stride, answers.offsets, answers.waypoints)  # noqa: E731
-    find = lambda: search.answers(graph, starts, goals, math.inf, False, 10**9)  # noqa: E731
+    smooth = lambda: sight.smooth(flat, None, graph.stride, answers.offsets, answers.waypoints)  # noqa: E731  # a name for one line, used at once
+    find = lambda: search.answers(graph, starts, goals, math.inf, False, 10**9)  # noqa: E731  # a name for one line, used at once
     smoothed = smooth()
     taken = report.interleaved({"smooth": smooth, "find": find}, rounds=rounds)
     told.add(

@@ -103,7 +103,7 @@ def measure(told: report.Report, *, quick: bool) -> None:
         prepared = prepare(mesh, AgentClass())
         slowest = max(slowest, min(report.seconds(lambda mesh=mesh: prepare(mesh, AgentClass())) for _ in range(3)))
 
-        def solve(prepared=prepared, starts=starts, goals=goals) -> object:  # type: ignore[no-untyped-def]
+        def solve(prepared=prepared, starts=starts, goals=goals) -> object:
             return search.answers(prepared, starts, goals, np.inf, False, 10**9, 0.5)
 
         solve()

@@ -92,11 +92,11 @@ def test_keys_and_data_that_everybody_may_read_are_refused(tmp_path: Path) -> No
         path.write_bytes(b"k" * 32)
         path.chmod(0o600)
     settings = {"audit__key_file": str(key), "key_file": "api-key"}
-    assert fatal(tmp_path, **settings) == set()  # type: ignore[arg-type]
+    assert fatal(tmp_path, **settings) == set()
     key.chmod(0o644)
     folder.chmod(0o755)
     (folder / "api-key").chmod(0o604)
-    assert fatal(tmp_path, **settings) == {"audit.key_file", "server.data_folder", "api-key"}  # type: ignore[arg-type]
+    assert fatal(tmp_path, **settings) == {"audit.key_file", "server.data_folder", "api-key"}
 
 
 def test_a_refusal_names_each_setting_with_its_mend_and_no_secret(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ async def test_a_revoked_key_loses_its_socket_its_stream_its_poll_and_its_sessio
     poll.join(SOON_S)
     assert [code for code, _ in answers] == [401]
     async with connect(server, resume=resume) as other:
-        assert other.hello["resumed"] is False  # type: ignore[attr-defined]
+        assert other.hello["resumed"] is False
 
 
 async def test_an_ended_sign_in_takes_its_socket_and_leaves_the_key_s_others(server: Server) -> None:

@@ -149,7 +149,7 @@ async def test_one_session_that_waits_to_be_resumed(server: Server, world: str) 
         links = await asyncio.gather(
             *(stack.enter_async_context(connect(server, world=world, resume=token)) for _ in range(40))
         )
-        assert sum(link.hello["resumed"] for link in links) == 1  # type: ignore[attr-defined]
+        assert sum(link.hello["resumed"] for link in links) == 1
 
 
 async def test_one_effect_of_an_idempotency_key(server: Server, world: str) -> None:

@@ -204,7 +204,7 @@ def test_a_ticket_that_nobody_took_up_is_given_back_when_the_socket_ends() -> No
     async def run() -> list[Any]:
         protocol, _ = await _opened(LinkProtocol, Porter(), app=_leaves)
         protocol.data_received(_masked(request("yes1", packed=True, size=10), b"\1\2\3\4"))
-        tickets = [message[TICKET] for message in tuple(protocol.queue._queue)]  # type: ignore[attr-defined]
+        tickets = [message[TICKET] for message in tuple(protocol.queue._queue)]
         protocol.connection_lost(None)
         await asyncio.sleep(0.01)
         return tickets

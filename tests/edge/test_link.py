@@ -193,12 +193,12 @@ async def test_half_open_connections_of_one_address_are_capped(tmp_path: Path) -
 
 async def test_a_lost_socket_is_resumed_and_its_replies_delivered(server: Server, world: str) -> None:
     async with connect(server, world=world) as link:
-        token = link.hello["resume"]  # type: ignore[attr-defined]
+        token = link.hello["resume"]
         id = await link.send("world.upsert", {"entities": [{"type": "npc", "id": "late"}]})
         link.socket.transport.abort()
     await asyncio.sleep(0.3)
     async with connect(server, world=world, resume=token, pending=[id]) as again:
-        assert again.hello["resumed"]  # type: ignore[attr-defined]
+        assert again.hello["resumed"]
         reply = await again.reply(id)
     assert reply["ok"]
     assert reply["data"]["handles"] == {"late": 1}

@@ -127,7 +127,7 @@ def _subject(server: Server, certificate: Path) -> str:
 
 def _until(holds: object) -> None:
     until_s = time.monotonic() + 10
-    while not holds():  # type: ignore[operator]
+    while not holds():
         assert time.monotonic() < until_s
         time.sleep(0.02)
 

@@ -107,7 +107,7 @@ def test_provider_options_follow_the_buckets_the_bound_and_the_graph() -> None:
 def test_an_engine_cache_is_of_one_model_provider_card_and_driver(tmp_path: Path) -> None:
     card = gpu.Gpu("NVIDIA GeForce RTX 4090", 89, "580.10", 24 * 2**30)
     said = {"sha256": "ab", "provider": "tensorrt", "version": "1.32", "gpu": card}
-    base = gpu.cache_folder(tmp_path, **said)  # type: ignore[arg-type]
+    base = gpu.cache_folder(tmp_path, **said)
     assert base.parent == tmp_path
     assert "tensorrt-1-32-sm89" in base.name
     others = [
@@ -117,7 +117,7 @@ def test_an_engine_cache_is_of_one_model_provider_card_and_driver(tmp_path: Path
         {"gpu": gpu.Gpu("NVIDIA GeForce RTX 3060", 86, "580.10", 12 * 2**30)},
         {"gpu": gpu.Gpu("NVIDIA GeForce RTX 4090", 89, "581.00", 24 * 2**30)},
     ]
-    folders = {gpu.cache_folder(tmp_path, **(said | other)) for other in others}  # type: ignore[arg-type]
+    folders = {gpu.cache_folder(tmp_path, **(said | other)) for other in others}
     assert len(folders | {base}) == len(others) + 1
 
 
@@ -126,7 +126,7 @@ def test_a_plugin_that_does_not_load_is_named_and_the_next_provider_runs(
 ) -> None:
     plugin = types.ModuleType("onnxruntime_ep_nv_tensorrt_rtx")
     (tmp_path / "plugin.so").write_bytes(b"not a library")
-    plugin.get_library_path = lambda: str(tmp_path / "plugin.so")  # type: ignore[attr-defined]
+    plugin.get_library_path = lambda: str(tmp_path / "plugin.so")
     monkeypatch.setitem(sys.modules, plugin.__name__, plugin)
     options = sessions.Options(providers=("nv_tensorrt_rtx", "cpu"))
     opened = sessions.open_session((MODELS / ENTRY.file).read_bytes(), name="policy", entry=ENTRY, options=options)

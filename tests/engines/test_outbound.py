@@ -29,7 +29,7 @@ UNTIL_LATE = ("never_ends", "drip", "endless_interim")
 
 
 def fault(host: str, address: str, **outbound: object) -> str:
-    return fault_of(Way.to(f"https://{host}/v1", Outbound(**outbound)), host, [address])  # type: ignore[arg-type]
+    return fault_of(Way.to(f"https://{host}/v1", Outbound(**outbound)), host, [address])
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def made(folder: Path, seed: int, **metadata: str) -> catalog.Entry:
 
 
 def opened(folder: Path, entry: catalog.Entry, **more: object) -> Engine:
-    return open_onnx(name="net", entry=entry, folder=folder, batch_rows_max=256, **more)  # type: ignore[arg-type]
+    return open_onnx(name="net", entry=entry, folder=folder, batch_rows_max=256, **more)
 
 
 def expected(seed: int, obs: NDArray[np.float32]) -> NDArray[np.float32]:

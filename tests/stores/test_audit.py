@@ -42,7 +42,7 @@ async def opened(
     await database.upgrade()
     chains = DatabaseChains(database, KEYS)
     settings: dict[str, object] = {"queue_entries_max": 100_000, **options}
-    trail = Trail(chains, clock=clock or SystemClock(), log=SilentLog(), **settings)  # type: ignore[arg-type]
+    trail = Trail(chains, clock=clock or SystemClock(), log=SilentLog(), **settings)
     trail.start()
     try:
         yield Open(database, chains, trail)

@@ -46,7 +46,7 @@ async def test_a_connection_cut_before_the_rows_is_a_store_down_and_a_new_one_is
     await database.upgrade()
 
     def cut(connection: Connection) -> None:
-        connection.connection.dbapi_connection.driver_connection.terminate()  # type: ignore[union-attr]
+        connection.connection.dbapi_connection.driver_connection.terminate()
         insert_rows(connection, tables.events, ROWS)
 
     with pytest.raises(StoreDown):

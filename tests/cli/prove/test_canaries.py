@@ -41,7 +41,7 @@ async def test_without_the_policies_the_rows_of_others_are_found(tmp_path: Path,
     for tenant in TENANTS:
         await owner.run(
             tenant,
-            lambda c, tenant=tenant: repositories.insert_world(c, tenant, canary(tenant), 0),  # type: ignore[misc]
+            lambda c, tenant=tenant: repositories.insert_world(c, tenant, canary(tenant), 0),
         )
     await owner.close()
     assert await _in_rows(url, tmp_path) == 0

@@ -76,7 +76,7 @@ def test_int8_and_fp16_decide_as_fp32_and_are_ready_to_enter_the_catalog(tmp_pat
     assert kinds[-1] == "Gemm"
     found = report(tmp_path)
     assert all(output["variance"] == "" and output["scorecard"] for output in found.values())
-    assert found["int8"]["bytes"] < 0.4 * found["fp32"]["bytes"]  # type: ignore[operator]
+    assert found["int8"]["bytes"] < 0.4 * found["fp32"]["bytes"]
     assert (tmp_path / "quality.png").read_bytes().startswith(b"\x89PNG")
     assert "same bits" in done.output
 
@@ -145,7 +145,7 @@ def test_dynamic_int8_is_refused_with_the_reason_whether_asked_for_or_found(tmp_
 
 def test_recorded_rows_calibrate_any_network_of_one_matrix_and_bad_ones_are_named(tmp_path: Path) -> None:
     danger = ROOT / "models" / "danger.onnx"
-    assert "--observations" in compiled(tmp_path, source=danger).exception.hint  # type: ignore[union-attr]
+    assert "--observations" in compiled(tmp_path, source=danger).exception.hint
     folder = tmp_path / "recorded"
     folder.mkdir()
     for index in range(3):
@@ -154,9 +154,9 @@ def test_recorded_rows_calibrate_any_network_of_one_matrix_and_bad_ones_are_name
     assert done.exit_code == 0, done.output
     assert report(tmp_path)["int8"]["scorecard"] == {}
     narrow = compiled(tmp_path, "--observations", str(recording(tmp_path / "n.npz", rows=3_000)), source=danger)
-    assert "(3000, 64)" in narrow.exception.message  # type: ignore[union-attr]
+    assert "(3000, 64)" in narrow.exception.message
     few = compiled(tmp_path, "--observations", str(recording(tmp_path / "f.npz", rows=10)))
-    assert "10 sound rows" in few.exception.message  # type: ignore[union-attr]
+    assert "10 sound rows" in few.exception.message
     (tmp_path / "no.npz").write_bytes(b"no zip")
     assert isinstance(compiled(tmp_path, "--observations", str(tmp_path / "no.npz")).exception, Invalid)
 
@@ -177,9 +177,9 @@ def test_a_plan_that_makes_no_sense_is_refused_before_any_work(
 def test_what_is_no_network_is_named(tmp_path: Path) -> None:
     assert isinstance(compiled(tmp_path, source=tmp_path / "none.onnx").exception, NotFound)
     (tmp_path / "text.onnx").write_bytes(b"not a graph at all")
-    assert "text.onnx" in compiled(tmp_path, source=tmp_path / "text.onnx").exception.message  # type: ignore[union-attr]
+    assert "text.onnx" in compiled(tmp_path, source=tmp_path / "text.onnx").exception.message
     field = compiled(tmp_path, source=ROOT / "models" / "field.onnx")
-    assert "distance" in field.exception.message  # type: ignore[union-attr]
+    assert "distance" in field.exception.message
 
 
 class Killed(BaseException):

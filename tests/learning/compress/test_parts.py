@@ -16,7 +16,7 @@ LAYOUT = schema.load("open_world")
 POLICY = ROOT / "models" / "behavior-open-world.onnx"
 
 
-def rows(count: int):  # type: ignore[no-untyped-def]
+def rows(count: int):
     from app.learning.compress.rows import Rows
 
     generator = np.random.default_rng(count)

@@ -39,7 +39,7 @@ def filled(fill: object, layout: schema.Schema, seen: F32, cut: int) -> list[byt
     obs = np.full((rows, len(layout.features)), 7.0, np.float32)
     picks, broken = np.full((rows, layout.slots), 9, np.uint8), np.full(rows, 9, np.uint8)
     for first, last in ((0, cut), (cut, rows)):
-        fill(Seats.of(layout), seen, obs, picks, broken, first, last)  # type: ignore[operator]
+        fill(Seats.of(layout), seen, obs, picks, broken, first, last)
     return [obs.tobytes(), picks.tobytes(), broken.tobytes()]
 
 

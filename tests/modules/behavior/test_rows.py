@@ -178,7 +178,7 @@ async def test_candidates_as_bytes_and_by_name_decide_alike() -> None:
         packed[:, at, 0] = 1 + LAYOUT.kinds.index(one.kind)
         for end, name in enumerate(LAYOUT.slot_features):
             item = LAYOUT.features[LAYOUT.columns[f"slot0_{name}"]]
-            packed[:, at, 1 + end] = item.encode(float(one.features.get(name, 0.0)))  # type: ignore[arg-type]
+            packed[:, at, 1 + end] = item.encode(float(one.features.get(name, 0.0)))
     named = await asked(on, features=(NAMED,) * 5, seen=(seen,) * 5)
     who = np.tile(np.arange(3, dtype="<u4"), 5).tobytes()
     for each in (0, 3):

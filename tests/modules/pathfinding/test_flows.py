@@ -189,7 +189,7 @@ async def test_crowds_that_cannot_be_are_refused(bench: Bench) -> None:
         one = vectors((1, 1))
         number = np.array([0.5], "<f4").tobytes()
         given = {"positions": one, "velocities": one, "preferred": one, "radii": number, "speeds_max": number}
-        return messages.Steer(**{**given, **other})  # type: ignore[arg-type]
+        return messages.Steer(**{**given, **other})
 
     for name, value in (
         ("positions", vectors((math.nan, 0))),

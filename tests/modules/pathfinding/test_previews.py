@@ -17,7 +17,7 @@ OPEN = b"\n".join([b"." * 12] * 9)
 
 
 async def draw(bench: Bench, **asked: object) -> messages.Previewed:
-    return await bench.ask(messages.Preview(map="valley", **asked), messages.Previewed)  # type: ignore[arg-type]
+    return await bench.ask(messages.Preview(map="valley", **asked), messages.Previewed)
 
 
 async def test_a_way_leads_around_what_stands_on_the_map(bench: Bench) -> None:

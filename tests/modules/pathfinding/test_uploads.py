@@ -60,11 +60,11 @@ def loop_cpu_ms() -> Iterator[list[float]]:
         run(handle)
         took.append((time.thread_time_ns() - began) / 1e6)
 
-    asyncio.Handle._run = measured  # type: ignore[method-assign]
+    asyncio.Handle._run = measured
     try:
         yield took
     finally:
-        asyncio.Handle._run = run  # type: ignore[method-assign]
+        asyncio.Handle._run = run
 
 
 async def test_no_question_keeps_the_event_loop_over_a_millisecond(bench: Bench) -> None:

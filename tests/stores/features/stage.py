@@ -146,7 +146,7 @@ _changes: st.SearchStrategy[Change] = st.one_of(
     ),
     st.builds(arrive, _someone),
     st.just(EntityUpserted(entity=Item(id="cup"))),
-    st.sampled_from(EVERYONE).map(lambda id: EntityRemoved(entity_kind=kind_of(id), id=id)),  # type: ignore[arg-type]
+    st.sampled_from(EVERYONE).map(lambda id: EntityRemoved(entity_kind=kind_of(id), id=id)),
 )
 _game_s = st.one_of(st.integers(0, 60).map(float), st.integers(0, 20).map(lambda n: n * 600.0), st.just(90_000.0))
 

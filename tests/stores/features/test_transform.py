@@ -73,7 +73,7 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
 def test_spark_gives_the_same_rows_as_duckdb(tmp_path: Path, sources: dict[str, list[Path]]) -> None:
     for name in transform.names():
         for engine in ("duckdb", "spark"):
-            transform.run(name, sources, tmp_path / f"{name}-{engine}", engine=engine)  # type: ignore[arg-type]
+            transform.run(name, sources, tmp_path / f"{name}-{engine}", engine=engine)
         duckdb, spark = (rows(tmp_path / f"{name}-{engine}") for engine in ("duckdb", "spark"))
         assert duckdb == spark, name
         assert duckdb, name

@@ -74,7 +74,7 @@ def any_leaf(rng: random.Random) -> Node:
 
 def shared_node(rng: random.Random, below: Callable[[int], tuple[Node, ...]]) -> Node:
     """An inner node that py_trees has too."""
-    one = lambda: below(1)[0]  # noqa: E731
+    one = lambda: below(1)[0]  # noqa: E731  # a name for one line, used at once
     changed = rng.choice(("success", "failure", "running"))
     other = rng.choice([name for name in ("success", "failure", "running") if name != changed])
     makers: tuple[Callable[[], Node], ...] = (
@@ -109,7 +109,7 @@ def fields(node: Node) -> dict[str, Any]:
 
 def any_node(rng: random.Random, below: Callable[[int], tuple[Node, ...]]) -> Node:
     """An inner node of any kind."""
-    one = lambda: below(1)[0]  # noqa: E731
+    one = lambda: below(1)[0]  # noqa: E731  # a name for one line, used at once
     settled = rng.choice(("success", "failure", "running", "skipped"))
     count = rng.randint(1, 4)
     makers: tuple[Callable[[], Node], ...] = (

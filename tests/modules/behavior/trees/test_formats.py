@@ -205,7 +205,7 @@ def test_a_wrong_hive_is_refused_by_the_path_of_its_nodes(data: bytes, said: str
 
 
 def native(node: nodes.Node, **fields: object) -> bytes:
-    return msgspec.json.encode(Authored(**{"schema": "open_world", "root": "t", "trees": {"t": node}, **fields}))  # type: ignore[arg-type]
+    return msgspec.json.encode(Authored(**{"schema": "open_world", "root": "t", "trees": {"t": node}, **fields}))
 
 
 @pytest.mark.parametrize(

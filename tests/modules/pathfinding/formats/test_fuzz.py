@@ -140,7 +140,7 @@ def test_a_field_of_any_other_value_is_a_map_or_invalid(name: str, value: object
     file = json.loads(fixture(name))
     places = list(_places(file))
     holder, key = draw.draw(st.sampled_from(places))
-    holder[key] = value  # type: ignore[index]
+    holder[key] = value
     known: dict[str, Format] = {"u": "unity", "g": "godot", "r": "recast", "t": "tiled"}
     check(json.dumps(file).encode(), known[name[0]])
 

@@ -214,7 +214,7 @@ def test_a_field_that_cannot_be_is_refused(change: dict[str, object], said: str)
     free = np.pad(np.ones((3, 3), np.uint8), 1).ravel()
     asked: dict[str, object] = {"free": free, "cost": fields.UNIFORM, "stride": 5, "goals": np.array([6], np.int32)}
     with pytest.raises(Invalid, match=said):
-        fields.build(**(asked | change))  # type: ignore[arg-type]
+        fields.build(**(asked | change))
 
 
 def test_a_change_that_cannot_be_is_refused_and_changes_nothing() -> None:

@@ -270,7 +270,7 @@ def test_bad_input_is_told_and_changes_nothing() -> None:
     with pytest.raises(Invalid, match="not 0 all around"):
         costs.prepare(np.ones_like(free), cost, stride)
     with pytest.raises(Invalid, match="free is int64"):
-        costs.prepare(free.astype(np.int64), cost, stride)  # type: ignore[arg-type]
+        costs.prepare(free.astype(np.int64), cost, stride)
     with pytest.raises(Invalid, match="link 0 leads"):
         costs.prepare(free, cost, stride, links=costs.Links(*(np.ones(1, a.dtype) for a in costs.NO_LINKS)))
     with pytest.raises(Invalid, match=r"weight is 0\.5"):
