@@ -75,6 +75,14 @@ FIELDS: dict[str, dict[str, Class]] = {
         "estimated",
         "region",
     ),
+    "MemoryNoted": {
+        **_internal(
+            "id", "holders", "source", "told_by", "speaker", "participants", "known_by", "place", "quest", "thread"
+        ),
+        **_internal("importance", "emotion", "strength", "ttl_s", "pinned", "links", "ai_generated"),
+        **_personal("text", "topic"),
+    },
+    "MemoryForgotten": _internal("holder", "ids"),
     "SubjectErased": _internal("subject", "alias", "left", "quests"),
     "SubjectRestricted": _internal("subject", "restricted"),
 }

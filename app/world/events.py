@@ -173,6 +173,46 @@ class WordsUsed(Change, frozen=True, kw_only=True, tag="words.used"):
     region: str = ""
 
 
+MemorySource = Literal["server_fact", "witnessed", "told_by", "own_claim", "derived"]
+"""How a memory came to its holder; `told_by` names who passed it on in a field of its own."""
+
+
+class MemoryNoted(Change, frozen=True, kw_only=True, tag="memory.noted"):
+    """`holders`, NPCs and factions, remember this from now on, word for word.
+
+    `known_by` has the meaning that it has for facts: empty, anybody may be told; else only these. `thread` is the
+    dialogue in which it was said, `links` are the memories that it was made from, `ttl_s` is in game seconds. Pinned
+    memories are always at hand.
+    """
+
+    id: Id
+    holders: tuple[Id, ...]
+    source: MemorySource
+    text: Text
+    told_by: str = ""
+    speaker: str = ""
+    participants: tuple[str, ...] = ()
+    known_by: tuple[str, ...] = ()
+    place: str = ""
+    quest: str = ""
+    topic: Name = ""
+    thread: str = ""
+    importance: float = 0.3
+    emotion: Name = "neutral"
+    strength: float = 1.0
+    ttl_s: float | None = None
+    pinned: bool = False
+    links: tuple[Id, ...] = ()
+    ai_generated: bool = False
+
+
+class MemoryForgotten(Change, frozen=True, kw_only=True, tag="memory.forgotten"):
+    """`holder` does not remember these any more."""
+
+    holder: Id
+    ids: tuple[Id, ...]
+
+
 class SubjectErased(Change, frozen=True, kw_only=True, tag="subject.erased"):
     """A person is forgotten: content goes, and what is left of `subject` is of `alias`, which nobody can trace back.
 
@@ -196,7 +236,8 @@ class SubjectRestricted(Change, frozen=True, kw_only=True, tag="subject.restrict
 AnyChange = (
     EntityUpserted | EntityRemoved | FactAsserted | MapStored | ObstaclesChanged | Happened | ProposalOffered
     | ProposalSettled | RelationChanged | QuestRecorded | IntentSet | ScheduleSet | BrainAssigned
-    | BoardWritten | SteeringSet | SquadSet | SquadDisbanded | WordsUsed | SubjectErased | SubjectRestricted
+    | BoardWritten | SteeringSet | SquadSet | SquadDisbanded | WordsUsed | MemoryNoted | MemoryForgotten | SubjectErased
+    | SubjectRestricted
 )  # fmt: skip
 
 encoder = msgspec.msgpack.Encoder()

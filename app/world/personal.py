@@ -24,6 +24,7 @@ EMPTY: Mapping[type[Change], Mapping[str, Any]] = {
     events.ProposalOffered: {"arguments": {}},
     events.ProposalSettled: {"reason": ""},
     events.QuestRecorded: {"body": b""},
+    events.MemoryNoted: {"text": "", "topic": ""},
 }
 """The personal fields of each change, and what stands in their place."""
 PLAYER_EMPTY: Mapping[str, Any] = {"name": "", "tags": (), "attributes": {}}
@@ -62,6 +63,11 @@ class QuestLeaves(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
 
 
+class MemoryLeaves(msgspec.Struct, frozen=True, array_like=True):
+    text: str
+    topic: str
+
+
 _LEAVES: Mapping[type[Change], type[msgspec.Struct]] = {
     events.EntityUpserted: PlayerLeaves,
     events.FactAsserted: FactLeaves,
@@ -69,12 +75,13 @@ _LEAVES: Mapping[type[Change], type[msgspec.Struct]] = {
     events.ProposalOffered: OfferedLeaves,
     events.ProposalSettled: SettledLeaves,
     events.QuestRecorded: QuestLeaves,
+    events.MemoryNoted: MemoryLeaves,
 }
 _decoders = {kind: msgspec.msgpack.Decoder(leaves) for kind, leaves in _LEAVES.items()}
 
 
 def persons_of(world: World, change: Change) -> tuple[str, ...]:
-    """The ids of whom the change has something personal to say, at most two; none for nearly every event."""
+    """The ids of whom the change has something personal to say; the keys of the first two seal it."""
     finder = _PERSONS.get(type(change))
     return finder(world, change) if finder is not None else ()
 
@@ -158,6 +165,8 @@ _FIXED: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
     events.SteeringSet: ("name",),
     events.SquadDisbanded: ("id",),
     events.WordsUsed: ("npc",),
+    events.MemoryNoted: ("id", "holders", "source", "place", "quest", "thread", "links"),
+    events.MemoryForgotten: ("holder", "ids"),
 }
 """Fields that name something else than a player, whatever they hold."""
 
@@ -216,6 +225,13 @@ def _of_quest(_world: World, change: events.QuestRecorded) -> tuple[str, ...]:
     return (player,) if player else ()
 
 
+def _of_memory(world: World, change: events.MemoryNoted) -> tuple[str, ...]:
+    """Who said it, then who took part or may be told: more than two are found, the first two seal."""
+    players = world.state.players
+    found = (change.speaker, change.told_by, *change.participants, *change.known_by)
+    return tuple(dict.fromkeys(id for id in found if id in players))
+
+
 _PERSONS: Mapping[type[Change], Callable[[World, Any], tuple[str, ...]]] = {
     events.EntityUpserted: _of_entity,
     events.FactAsserted: _of_fact,
@@ -223,4 +239,5 @@ _PERSONS: Mapping[type[Change], Callable[[World, Any], tuple[str, ...]]] = {
     events.ProposalOffered: _of_offer,
     events.ProposalSettled: _of_settled,
     events.QuestRecorded: _of_quest,
+    events.MemoryNoted: _of_memory,
 }

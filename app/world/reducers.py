@@ -358,6 +358,10 @@ def _use(state: State, change: events.WordsUsed, wall_ms: int) -> None:
     state.usage = usage.add(state.usage, wall_ms, key, used)
 
 
+def _remember(state: State, change: events.MemoryNoted | events.MemoryForgotten) -> None:
+    """Memories are no part of the state: the log holds them, and who remembers which is a projection of it."""
+
+
 _APPLIES: dict[type[Change], Callable[[State, Any], None]] = {
     events.EntityUpserted: _upsert,
     events.EntityRemoved: _remove,
@@ -376,6 +380,8 @@ _APPLIES: dict[type[Change], Callable[[State, Any], None]] = {
     events.SteeringSet: _set_steering,
     events.SquadSet: _set_squad,
     events.SquadDisbanded: _disband,
+    events.MemoryNoted: _remember,
+    events.MemoryForgotten: _remember,
     events.SubjectErased: subjects.erase,
     events.SubjectRestricted: subjects.restrict,
 }

@@ -23,6 +23,7 @@ PartOfDay = Literal["dawn", "morning", "noon", "afternoon", "evening", "night"]
 Compass = Literal["north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west", ""]
 Need = Literal["hungry", "tired", "hurt", ""]
 Reach = Literal["here", "near", "far", "remote", ""]
+Mood = Literal["calm", "cheerful", "grim", "angry", "afraid", "weary"]
 
 
 class Someone(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +102,35 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a model wrote any of it."""
 
 
+class Recalled(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that the speaker remembers and may tell the listener; names, not ids.
+
+    `text` is word for word what was said or noted. `told_by` is who passed it on, empty where the speaker was there.
+    `verb` tells an event (`killed`, `gave`), `line` what somebody said, `note` all else.
+    """
+
+    id: str
+    text: str
+    kind: Literal["line", "event", "note", "derived"] = "note"
+    verb: str = ""
+    speaker: str = ""
+    """Who said it, or did it."""
+    others: tuple[str, ...] = ()
+    """Who else took part."""
+    by_listener: bool = False
+    """Whether it was the listener who said or did it..."""
+    by_me: bool = False
+    """...or the speaker itself."""
+    place: str = ""
+    told_by: str = ""
+    days_ago: float = 0.0
+    """Game days since."""
+    importance: float = 0.3
+    emotion: str = "neutral"
+    strength: float = 1.0
+    ai_generated: bool = False
+
+
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """The moment before a line.
 
@@ -134,6 +164,18 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     stale: tuple[str, ...] = ()
     places: tuple[Spot, ...] = ()
     people: tuple[Someone, ...] = ()
+    recalled: tuple[Recalled, ...] = ()
+    """What the speaker is reminded of now, best first."""
+    pinned: tuple[Recalled, ...] = ()
+    """Promises and standing orders toward the listener."""
+    lore: tuple[Known, ...] = ()
+    """Background that the talk touches."""
+    mood: Mood = "calm"
+    present: tuple[Someone, ...] = ()
+    """Who else stands within earshot, players first."""
+    whisper: bool = False
+    addressed: bool = True
+    """Whether the line that is answered was meant for the speaker; false where it speaks up in a group."""
 
     def npc_feels(self) -> float:
         """How the speaker feels about the listener, in [-1, 1]."""

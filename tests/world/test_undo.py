@@ -23,6 +23,8 @@ from app.world.events import (
     Happened,
     IntentSet,
     MapStored,
+    MemoryForgotten,
+    MemoryNoted,
     ObstaclesChanged,
     ProposalOffered,
     ProposalSettled,
@@ -88,6 +90,10 @@ MORE: dict[type[Change], st.SearchStrategy[Any]] = {
 MORE[SubjectErased] = st.builds(
     SubjectErased, subject=IDS, alias=st.just("x"), left=st.sampled_from(["totals", "numbers"]), quests=st.tuples(IDS)
 )
+MORE[MemoryNoted] = st.builds(
+    MemoryNoted, id=IDS, holders=st.tuples(IDS), source=st.just("witnessed"), text=st.text(max_size=20), speaker=IDS
+)
+MORE[MemoryForgotten] = st.builds(MemoryForgotten, holder=IDS, ids=st.tuples(IDS))
 MORE[SubjectRestricted] = st.builds(SubjectRestricted, subject=IDS, restricted=st.booleans())
 ELSEWHERE = {Happened, FactAsserted, RelationChanged, EntityRemoved}
 """What `changes` of the reducers' tests draws."""
