@@ -19,8 +19,8 @@ from app.core.responses import Counts
 from app.core.words import Words
 from app.stores.events import Stream
 from app.telemetry.metrics import Metrics
-from app.world.claims import Names
 from app.world.events import EntityRemoved, EntityUpserted, SubjectErased, SubjectRestricted
+from app.world.gate.claims import Names
 from app.world.state import World, Worlds
 from app.world.tags import erased, tags_of
 

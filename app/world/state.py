@@ -60,6 +60,10 @@ class State(msgspec.Struct, kw_only=True):
     """NPC id -> a small number that stands for it in binary frames; never reused."""
     usage: Table = {}
     """What models cost, by period; rows are replaced and never changed in place."""
+    since_seq: int = 0
+    """The event since which time has run on without being turned back..."""
+    branches: tuple[tuple[int, int], ...] = ()
+    """...and (first, last) of each stretch of earlier events that the state comes from; see `belongs`."""
     withheld: dict[str, Withheld] = {}
     """Persons of whom nothing may be used now, by id."""
 
@@ -68,6 +72,11 @@ def copied(state: State) -> State:
     """The state with tables of its own; what is in them is frozen and shared."""
     tables = {name: dict(value) for name in State.__struct_fields__ if isinstance(value := getattr(state, name), dict)}
     return msgspec.structs.replace(state, **tables)
+
+
+def belongs(state: State, seq: int) -> bool:
+    """Whether an event is in the past of this state, and not in one that a restored save has undone."""
+    return seq >= state.since_seq or any(first <= seq <= last for first, last in state.branches)
 
 
 def pair(a: str, b: str) -> str:

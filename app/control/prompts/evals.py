@@ -21,8 +21,8 @@ from app.core.ids import new_id, stable_hash
 from app.core.prompts import Eval, Prompt, PromptLimits, version_of
 from app.core.section import Section
 from app.core.words import Completion, Part, Words, WordsDelta, WordsStart
+from app.world.gate.speech import squeeze
 from app.world.scene import Scene
-from app.world.speech import squeeze
 
 OUTPUT_TOKENS_MAX = 400
 """Where a prompt names no bound."""

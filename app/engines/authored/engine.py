@@ -18,7 +18,7 @@ from app.core.ports import EngineStatus
 from app.core.words import Completion, Usage, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines.authored import grammar
 from app.engines.authored.phrases import slots_of, tags_of
-from app.world.claims import sentences
+from app.world.gate.claims import sentences
 from app.world.scene import Scene
 
 TRIES_MAX = 24

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from app.core.ids import stable_hash
 from app.engines.authored.grammar import Grammar
-from app.world.claims import sentences
+from app.world.gate.claims import sentences
 from app.world.scene import Known, News, QuestNote, Scene, Someone, Ware
 
 WARES_TOLD_MAX = 3

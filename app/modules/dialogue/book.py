@@ -16,11 +16,11 @@ from app.core.errors import Conflict, NotFound
 from app.core.messages import Change, Event
 from app.modules.dialogue.messages import Explained, Said
 from app.modules.dialogue.settings import Settings
-from app.world.claims import Names
 from app.world.entities import Npc
 from app.world.events import EntityRemoved, EntityUpserted, Happened
+from app.world.gate.claims import Names
+from app.world.gate.speech import clean_input
 from app.world.scene import Line, News
-from app.world.speech import clean_input
 from app.world.state import World
 
 STALE_LINES_MAX = 12

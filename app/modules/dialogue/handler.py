@@ -28,8 +28,8 @@ from app.modules.dialogue.keeping import keep_of
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.turn import Speaking, Turn
 from app.world.events import Happened, ProposalOffered, RelationChanged
+from app.world.gate.speech import Guard, clean_input
 from app.world.scene import Line, Scene
-from app.world.speech import Guard, clean_input
 from app.world.state import World, Worlds
 
 RUNGS = ("words", "authored", "bark")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from app.core.ids import stable_hash
 from app.core.words import Keep, Part
+from app.world.gate.speech import clean_input
 from app.world.scene import Scene
-from app.world.speech import clean_input
 from app.world.state import World
 
 INTENTS = frozenset(("greet", "goodbye", "thank", "small_talk"))

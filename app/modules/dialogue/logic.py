@@ -18,9 +18,9 @@ from app.core.prompts import Chosen
 from app.core.words import Part
 from app.modules.dialogue.messages import Cut, Emotion
 from app.world.entities import Npc, Value
-from app.world.gate import Proposed, check_proposal
+from app.world.gate.acts import Proposed, check_proposal
+from app.world.gate.speech import Guard
 from app.world.scene import Known, QuestNote, Scene, Someone, Spot, quest_head
-from app.world.speech import Guard
 from app.world.state import World
 
 HELD_OFFERED_MAX = 8

@@ -17,11 +17,11 @@ import msgspec
 from app.core.ids import stable_hash
 from app.modules.dialogue.intents import Lexicon, Meaning
 from app.modules.dialogue.settings import Settings
-from app.world.claims import Names, direction
 from app.world.entities import Location, Npc, Player
-from app.world.gate import may_know, may_tell, trades
+from app.world.gate.acts import may_know, may_tell, trades
+from app.world.gate.claims import Names, direction
+from app.world.gate.speech import clean_input
 from app.world.scene import Known, Line, Need, News, PartOfDay, QuestNote, Reach, Scene, Someone, Spot, Ware, quest_head
-from app.world.speech import clean_input
 from app.world.state import World
 
 PLACES_MAX = 16

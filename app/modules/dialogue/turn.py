@@ -23,11 +23,11 @@ from app.modules.dialogue.book import Dialogue
 from app.modules.dialogue.logic import Compiled
 from app.modules.dialogue.messages import ClaimMade, Cut, Proposal, Ruling, Spoken, Tokens
 from app.modules.dialogue.settings import Settings
-from app.world.claims import Names, check_claims
-from app.world.gate import Proposed, check_proposal
-from app.world.promises import promised
+from app.world.gate.acts import Proposed, check_proposal
+from app.world.gate.claims import Names, check_claims
+from app.world.gate.promises import promised
+from app.world.gate.speech import Guard, Speech, squeeze
 from app.world.scene import Scene
-from app.world.speech import Guard, Speech, squeeze
 from app.world.state import World
 
 PARROT_LETTERS_MIN = 12

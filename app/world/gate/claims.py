@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from app.world.entities import AnyEntity, Item, Location, Npc, Player
-from app.world.gate import may_know
+from app.world.gate.acts import may_know
 from app.world.scene import Compass
 from app.world.state import World
 

@@ -12,7 +12,7 @@ import unicodedata
 import msgspec
 
 from app.world.entities import Value
-from app.world.gate import Proposed
+from app.world.gate.acts import Proposed
 
 ECHO_LETTERS = 24
 """A run of so many letters and digits shared with a guarded text is an echo of it."""

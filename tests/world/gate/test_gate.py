@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from app.core.messages import Change, Event
 from app.world import reducers
-from app.world.claims import Names, check_claims, direction
 from app.world.entities import Item, Npc
 from app.world.events import Happened, ProposalOffered
-from app.world.gate import ACTIONS, Proposed, check_proposal, may_know, may_tell
-from app.world.promises import NEVER, promised
-from app.world.speech import Guard, Speech, clean_input, clean_output
+from app.world.gate.acts import ACTIONS, Proposed, check_proposal, may_know, may_tell
+from app.world.gate.claims import Names, check_claims, direction
+from app.world.gate.promises import NEVER, promised
+from app.world.gate.speech import Guard, Speech, clean_input, clean_output
 from app.world.state import World
 from tests.modules.dialogue.village import feel, make_world, quest
 
