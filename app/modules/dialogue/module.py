@@ -6,13 +6,16 @@ from typing import Any
 
 from app.core.clock import Clock
 from app.core.ladder import Watcher
+from app.core.memory import Memory
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.core.prompts import Prompts
 from app.core.words import Words
 from app.modules.dialogue import intents, logic, messages
+from app.modules.dialogue.asides import load_asides
 from app.modules.dialogue.book import Book
-from app.modules.dialogue.handler import RUNGS, DialogueHandler, Sources
+from app.modules.dialogue.composing import Sources
+from app.modules.dialogue.handler import RUNGS, DialogueHandler
 from app.modules.dialogue.settings import Settings
 from app.world.state import Worlds
 
@@ -32,6 +35,7 @@ def build(
     prompts: Prompts,
     rungs: tuple[str, ...] = RUNGS,
     language: str = "en",
+    memory: Memory | None = None,
 ) -> Module:
     """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last."""
     named = [rung for rung in rungs if rung in RUNGS and rung != "bark" and (rung != "words" or words is not None)]
@@ -42,8 +46,11 @@ def build(
         prompts=prompts,
         lexicon=intents.load(language),
         barks=logic.load_barks(),
+        asides=load_asides(),
+        memory=memory,
     )
     book = Book(settings, clock)
+    limit_ms = settings.say_deadline_ms
     handler = DialogueHandler(settings, worlds, journal, clock, watcher, sources, book)
 
     def describe(tenant: str, world: str, npc: str) -> dict[str, Any]:
@@ -53,12 +60,14 @@ def build(
         name="dialogue",
         rungs=sources.rungs,
         handlers=(
-            Handler(messages.Open, messages.Opened, handler.open, Scope.PLAY, settings.say_deadline_ms),
-            Handler(
-                messages.Say, messages.Said, handler.say, Scope.PLAY, settings.say_deadline_ms, chunk=messages.Spoken
-            ),
-            Handler(messages.Close, messages.Closed, handler.close, Scope.PLAY, settings.say_deadline_ms),
-            Handler(messages.Explain, messages.Explained, handler.explain, Scope.READ, settings.say_deadline_ms),
+            Handler(messages.Open, messages.Opened, handler.open, Scope.PLAY, limit_ms),
+            Handler(messages.Join, messages.Opened, handler.join, Scope.PLAY, limit_ms),
+            Handler(messages.Leave, messages.Opened, handler.leave, Scope.PLAY, limit_ms),
+            Handler(messages.Say, messages.Said, handler.say, Scope.PLAY, limit_ms, chunk=messages.Spoken),
+            Handler(messages.Interrupt, messages.Interrupted, handler.interrupt, Scope.PLAY, limit_ms),
+            Handler(messages.Bark, messages.Barked, handler.bark, Scope.PLAY, limit_ms),
+            Handler(messages.Close, messages.Closed, handler.close, Scope.PLAY, limit_ms),
+            Handler(messages.Explain, messages.Explained, handler.explain, Scope.READ, limit_ms),
         ),
         react=book.observe,
         describe=describe,
@@ -71,7 +80,7 @@ def build(
 def _describe(book: Book, tenant: str, world: str, npc: str) -> dict[str, Any]:
     """The NPC's last lines, with what was said to it in the dialogue it is in."""
     dialogue = book.last_of(tenant, world, npc)
-    lines = list(dialogue.lines)[-LINES_SHOWN_MAX:] if dialogue is not None else []
+    lines = [told.line for told in dialogue.lines][-LINES_SHOWN_MAX:] if dialogue is not None else []
     return {
         "dialogue": dialogue.id if dialogue is not None else "",
         "lines": [
