@@ -60,6 +60,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     predicate: str
     value: str
+    asked: bool = False
+    """Whether it is here only since it was asked about."""
 
 
 class QuestNote(msgspec.Struct, frozen=True, kw_only=True):

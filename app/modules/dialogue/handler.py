@@ -23,6 +23,7 @@ from app.core.words import Bill, Completion, Trace, Words
 from app.modules.dialogue import logic, messages, scenes
 from app.modules.dialogue.bills import Bills, used
 from app.modules.dialogue.book import Book, Dialogue
+from app.modules.dialogue.context import compile_context
 from app.modules.dialogue.intents import Lexicon
 from app.modules.dialogue.keeping import keep_of
 from app.modules.dialogue.settings import Settings
@@ -159,12 +160,13 @@ class DialogueHandler:
         scene = scenes.compose(world, talk, self._sources.lexicon, names, self._settings)
         player = "" if scene.listener_is_npc else talk.listener
         chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{player or speaker.id}")
-        compiled = logic.compile_context(
+        compiled = compile_context(
             scene,
             chosen,
             logic.open_acts(world, speaker, talk.listener),
             tokens_max=self._settings.context_tokens_max,
             canary=logic.canary_of(call.tenant, call.world, speaker.id),
+            lines_max=self._settings.turns_kept_max,
         )
         most = self._settings.output_tokens_max
         completion = Completion(
@@ -230,6 +232,10 @@ class DialogueHandler:
         """Run the ladder; a rung whose every sentence was cut counts as one that had nothing to say."""
         deadline = turn.call.deadline
         hurried = deadline.left_ms() <= 2.0 * self._settings.reserve_ms
+        if turn.compiled.over and "words" in self._sources.rungs:
+            turn.falls.append(messages.Cut(what="words", reason=f"the context is {turn.compiled.over} tokens too long"))
+            turn.call.log.warning("context.too_long", id=turn.scene.npc.id, tokens=turn.compiled.over)
+            hurried = True
         _, rung = await (self._quick if hurried else self._ladder).run(turn, deadline)
         if not turn.spoken and rung == "words":
             _, rung = await self._quick.run(turn, deadline)

@@ -20,7 +20,7 @@ from app.core.ids import new_id, stable_hash
 from app.core.module import Call
 from app.core.words import Bill, Completion, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.modules.dialogue.book import Dialogue
-from app.modules.dialogue.logic import Compiled
+from app.modules.dialogue.context import Compiled
 from app.modules.dialogue.messages import ClaimMade, Cut, Proposal, Ruling, Spoken, Tokens
 from app.modules.dialogue.settings import Settings
 from app.world.gate.acts import Proposed, check_proposal
