@@ -162,6 +162,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     trader: Someone | None = None
     news: tuple[News, ...] = ()
     lines: tuple[Line, ...] = ()
+    lines_before: int = 0
+    """Lines of this dialogue before the first of `lines`."""
     said: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     places: tuple[Spot, ...] = ()

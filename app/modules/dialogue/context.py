@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from app.core.ids import stable_hash
 from app.core.prompts import Chosen
 from app.core.words import Part
 from app.modules.dialogue import rows
@@ -31,10 +30,10 @@ STATE_SHARE = 0.5
 LATE_SHARE = 0.16
 """Of the whole: what comes after the dialogue so far, and so is read anew with every line, may be grown up to this by
 what is recalled..."""
-LATE_TOKENS_MIN = 128
+LATE_TOKENS_MIN = 96
 """...and always by so much."""
-BLOCK_LINES = 8
-"""Lines leave a full window about so many at a time: each leaving changes the beginning."""
+BLOCK_LINES = 16
+"""Lines leave the context so many at a time: each leaving changes the beginning."""
 TRIES_MAX = 4
 BUDGET = "token budget"
 
@@ -65,13 +64,10 @@ def cost_of(part: Part) -> int:
 
 
 def compile_context(
-    scene: Scene, chosen: Chosen, acts: Iterable[Proposed], *, tokens_max: int, canary: str, lines_max: int = 0
+    scene: Scene, chosen: Chosen, acts: Iterable[Proposed], *, tokens_max: int, canary: str
 ) -> Compiled:
-    """The context of a line within `tokens_max` estimated tokens.
-
-    `lines_max` is how many lines of a dialogue the caller keeps: with as many, the oldest leave soon.
-    """
-    draft = _Draft(scene, chosen, tuple(acts), canary, lines_max)
+    """The context of a line within `tokens_max` estimated tokens."""
+    draft = _Draft(scene, chosen, tuple(acts), canary)
     room = tokens_max
     for _ in range(TRIES_MAX):  # a version of a tenant's may use a variable twice
         compiled = draft.within(room)
@@ -101,7 +97,6 @@ class _Draft:
     chosen: Chosen
     acts: tuple[Proposed, ...]
     canary: str
-    lines_max: int
     variables: dict[str, str] = field(init=False)
     rules: Part = field(init=False)
     persona: Part = field(init=False)
@@ -123,7 +118,7 @@ class _Draft:
         state = min(left, int((tokens_max - self.fixed) * STATE_SHARE))
         unused = _fit_all(rows.state_rows(scene, self.acts), state, kept, cut)
         left = _fit_all(rows.pinned_rows(scene), left - (state - unused), kept, cut)
-        lines, left = _fit_lines(scene, left, self.lines_max, cut)
+        lines, left = _fit_lines(scene, left, cut)
         early = self.fixed + sum(map(cost_of, lines)) + sum(_cost(kept[name]) for name in rows.EARLY)
         late = min(left, max(LATE_TOKENS_MIN, int(early * LATE_SHARE) - sum(_cost(kept[name]) for name in rows.LATE)))
         _fit_all(rows.late_rows(scene), late, kept, cut)
@@ -169,31 +164,30 @@ def _fit_all(found: Mapping[str, Sequence[str]], left: int, kept: dict[str, list
     return left
 
 
-def _fit_lines(scene: Scene, left: int, lines_max: int, cut: list[Cut]) -> tuple[list[Part], int]:
-    """The newest lines that `left` tokens hold, oldest first, and what is left then."""
+def _fit_lines(scene: Scene, left: int, cut: list[Cut]) -> tuple[list[Part], int]:
+    """The newest lines that `left` tokens hold, oldest first, and what is left then.
+
+    A window that is full begins at whole blocks of the dialogue, so that it begins at the same line for a while.
+    """
     parts = [_line(scene, line) for line in scene.lines]
     first, spent = len(parts), 0
     while first and spent + cost_of(parts[first - 1]) <= left:
         first -= 1
         spent += cost_of(parts[first])
-    if first or 0 < lines_max <= len(parts):
-        first = _anchor(scene.lines, first)
+    if first or scene.lines_before:
+        first = _block(scene.lines_before + first, scene.lines_before + len(parts)) - scene.lines_before
     if first:
         cut.append(Cut(what=f"{first} of lines", reason=BUDGET))
     kept = parts[first:]
     return kept, left - sum(map(cost_of, kept))
 
 
-def _anchor(lines: Sequence[Line], first: int) -> int:
-    """Where the window begins: the first line from there on that is marked by its own text.
-
-    So it begins at the same line until that one has left, with nothing kept between two requests (content-defined
-    chunking: Muthitacharoen et al., "A low-bandwidth network file system", SOSP 2001).
-    """
-    for at in range(first, len(lines) - BLOCK_LINES):
-        if stable_hash(lines[at].speaker, lines[at].text) % BLOCK_LINES == 0:
-            return at
-    return first
+def _block(first: int, last: int) -> int:
+    """The next beginning of a block from line `first` on, of smaller ones where that costs half of what there is."""
+    size = BLOCK_LINES
+    while (start := first + -first % size) > first and last - start < (last - first) / 2:
+        size //= 2
+    return start
 
 
 def _line(scene: Scene, line: Line) -> Part:

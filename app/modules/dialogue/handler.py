@@ -166,7 +166,6 @@ class DialogueHandler:
             logic.open_acts(world, speaker, talk.listener),
             tokens_max=self._settings.context_tokens_max,
             canary=logic.canary_of(call.tenant, call.world, speaker.id),
-            lines_max=self._settings.turns_kept_max,
         )
         most = self._settings.output_tokens_max
         completion = Completion(

@@ -60,7 +60,7 @@ def state_rows(scene: Scene, acts: Iterable[Proposed]) -> dict[str, list[str]]:
 def pinned_rows(scene: Scene) -> dict[str, list[str]]:
     """What must stay in mind: promises and standing orders, and the quests between the two."""
     return {
-        "pinned": [memory_row(scene, memory) for memory in scene.pinned],
+        "pinned": [memory_row(memory) for memory in scene.pinned],
         "quests": [_quest_row(scene, quest) for quest in scene.quests],
     }
 
@@ -68,24 +68,24 @@ def pinned_rows(scene: Scene) -> dict[str, list[str]]:
 def late_rows(scene: Scene) -> dict[str, list[str]]:
     """What the moment brings to mind, what happened of late, and background."""
     return {
-        "recalled": [memory_row(scene, memory) for memory in scene.recalled],
+        "recalled": [memory_row(memory) for memory in scene.recalled],
         "news": _news_rows(scene),
         "lore": [f"{known.subject}: {known.value}" for known in scene.lore],
     }
 
 
-def memory_row(scene: Scene, memory: Recalled) -> str:
+def memory_row(memory: Recalled) -> str:
     """One memory with its source and its age; its words are data."""
     text = f"<memory>{memory.text.translate(_SIGNS)}</memory>"
     age, place = age_of(memory.days_ago), f", at {memory.place}" if memory.place else ""
     if memory.told_by:
         return f"Heard from {memory.told_by}, {age}{place}: {text}"
     if memory.kind == "derived":
-        return f"What {scene.npc.name} makes of it, {age}: {text}"
+        return f"Concluded {age}: {text}"
     if memory.kind == "line" and memory.speaker:
         to = f" to {', '.join(memory.others)}" if memory.others else ""
         return f"{memory.speaker} said{to}, {age}{place}: {text}"
-    return f"{scene.npc.name} remembers, {age}{place}: {text}"
+    return f"Known since {age}{place}: {text}" if memory.kind == "note" else f"Seen {age}{place}: {text}"
 
 
 def age_of(days: float) -> str:

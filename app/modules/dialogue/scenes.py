@@ -53,6 +53,8 @@ class Talk:
     stale: tuple[str, ...]
     news: Sequence[News]
     seed: int
+    before: int = 0
+    """Lines of the dialogue before the first of `lines`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def compose(
         trader=_trader(world, npc),
         news=tuple(talk.news)[:NEWS_MAX],
         lines=talk.lines,
+        lines_before=talk.before,
         stale=talk.stale,
         places=_places(world, npc, ground, settings),
         people=_people(world, npc),
