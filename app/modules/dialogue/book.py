@@ -41,6 +41,7 @@ class Told(NamedTuple):
 
     line: Line
     heard_by: frozenset[str]
+    to: str = ""
     whisper: bool = False
 
 
@@ -60,6 +61,7 @@ class Dialogue:
     used_s: float
     lines: deque[Told]
     turns: int = 0
+    lines_total: int = 0
     kindness: float = 0.0
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     speaking: asyncio.Task[None] | None = None
@@ -71,6 +73,11 @@ class Dialogue:
     def everyone(self) -> tuple[str, ...]:
         """Who takes part, the NPC first."""
         return (self.npc, *self.participants)
+
+    def add(self, told: Sequence[Told]) -> None:
+        """Lines were said; the oldest leave."""
+        self.lines.extend(told)
+        self.lines_total += len(told)
 
     @property
     def was_cut(self) -> bool:

@@ -16,13 +16,14 @@ import msgspec
 from app.core.clock import Clock
 from app.core.errors import Conflict, Refused, Unavailable
 from app.core.ids import new_id, stable_hash
-from app.core.memory import Cue, Memory, Recollection
+from app.core.memory import Memory, Recollection
 from app.core.module import Call
 from app.core.prompts import Chosen, Prompts
 from app.core.words import Bill, Completion, Trace, Words
 from app.modules.dialogue import logic, messages, rooms, scenes
 from app.modules.dialogue.asides import Asides
 from app.modules.dialogue.book import Book, Dialogue
+from app.modules.dialogue.context import compile_context
 from app.modules.dialogue.intents import Lexicon
 from app.modules.dialogue.keeping import keep_of
 from app.modules.dialogue.settings import Settings
@@ -35,8 +36,6 @@ GUARDS_MAX = 64
 """Versions of the prompt whose guards are kept."""
 RECALL_SHARE = 0.2
 """Of the time left for a line: the most that recalling may take."""
-PRESENT_MAX = 8
-"""Others within earshot that a scene names."""
 NOTHING: tuple[Recollection, ...] = ()
 
 
@@ -80,41 +79,53 @@ class Composing:
         if not world.npc(found.speaker).alive:
             raise Conflict(f"NPC {found.speaker!r} is dead", hint="close the dialogue")
         audience = rooms.audience(world, dialogue, found, self._settings, whisper=request.whisper)
-        heard = clean_input(request.text)
-        recalled, pinned = await self._recall(call, world, dialogue, found, audience, heard)
-        scene = self._scene(call, world, dialogue, request, found, audience, heard, recalled, pinned, seed)
+        talk = self._talk(call, world, dialogue, found, audience, clean_input(request.text), seed)
+        recalled, pinned = await self._recall(call, world, dialogue, talk, audience)
+        scene = scenes.compose(
+            world,
+            talk,
+            self._sources.lexicon,
+            self._book.names(world),
+            self._settings,
+            recalled=recalled,
+            pinned=pinned,
+        )
+        others = (rooms.person(world, id) for id in audience[2 : 2 + scenes.PRESENT_MAX])
+        npc = world.npc(found.speaker)
+        scene = msgspec.structs.replace(
+            scene,
+            present=tuple(scenes.someone(world, npc, other) for other in others if other is not None),
+            whisper=request.whisper,
+            addressed=found.addressed,
+        )
+        scene = rooms.discreet(world, scene, audience)
         return self._made(call, world, dialogue, scene, audience, seed, started_s)
 
-    def _scene(
+    def _talk(
         self,
         call: Call,
         world: World,
         dialogue: Dialogue,
-        request: messages.Say,
         found: rooms.Roles,
         audience: Sequence[str],
         heard: str,
-        recalled: Sequence[Recollection],
-        pinned: Sequence[Recollection],
         seed: int,
-    ) -> Scene:
-        speaker, players = world.npc(found.speaker), world.state.players
-        within = [id for id in dialogue.everyone if id in audience and id in players]
-        talk = scenes.Talk(
-            speaker=speaker.id,
+    ) -> scenes.Talk:
+        """What the book holds of it; of the lines before, those that everybody in the dialogue who hears has heard."""
+        players = [id for id in audience if id in world.state.players]
+        within = [id for id in players if id in dialogue.everyone]
+        lines = dialogue.heard((*audience[:2], *within), players)
+        return scenes.Talk(
+            speaker=found.speaker,
             listener=found.listener,
             heard=heard,
             location=dialogue.location,
-            lines=dialogue.heard((*audience[:2], *within), [id for id in audience if id in players]),
-            stale=self._book.stale(call.tenant, call.world, speaker.id),
-            news=self._book.news(world, speaker),
+            lines=lines,
+            stale=self._book.stale(call.tenant, call.world, found.speaker),
+            news=self._book.news(world, world.npc(found.speaker)),
             seed=seed,
+            before=dialogue.lines_total - len(lines),
         )
-        scene = scenes.compose(world, talk, self._sources.lexicon, self._book.names(world), self._settings)
-        others = (players.get(id) or world.state.npcs.get(id) for id in audience[2 : 2 + PRESENT_MAX])
-        present = tuple(scenes.someone(world, speaker, other) for other in others if other is not None)
-        scene = msgspec.structs.replace(scene, present=present, whisper=request.whisper, addressed=bool(request.text))
-        return rooms.discreet(world, scene, audience)
 
     def _made(
         self,
@@ -129,7 +140,7 @@ class Composing:
         npc, listener = scene.npc.id, scene.listener.id
         player = "" if scene.listener_is_npc else listener
         chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{player or npc}")
-        compiled = logic.compile_context(
+        compiled = compile_context(
             scene,
             chosen,
             logic.open_acts(world, world.npc(npc), listener),
@@ -182,29 +193,17 @@ class Composing:
         return found
 
     async def _recall(
-        self,
-        call: Call,
-        world: World,
-        dialogue: Dialogue,
-        found: rooms.Roles,
-        audience: Sequence[str],
-        heard: str,
+        self, call: Call, world: World, dialogue: Dialogue, talk: scenes.Talk, audience: Sequence[str]
     ) -> tuple[Sequence[Recollection], Sequence[Recollection]]:
         """(recalled, pinned) of what may be told to all who hear; nothing where memories do not come in time."""
         memory = self._sources.memory
         if memory is None:
             return NOTHING, NOTHING
-        cue = Cue(
-            text=heard or rooms.name_of(world, found.listener),
-            listener=found.listener,
-            participants=tuple(audience[1:]),
-            place=dialogue.location,
-            but_thread=dialogue.id,
-        )
+        cue = scenes.cue_of(world, talk, thread=dialogue.id)
 
         async def ask() -> tuple[Sequence[Recollection], Sequence[Recollection]]:
-            recalled = await memory.recall(call.tenant, call.world, found.speaker, cue)
-            return recalled, await memory.pinned(call.tenant, call.world, found.speaker, found.listener)
+            recalled = await memory.recall(call.tenant, call.world, talk.speaker, cue)
+            return recalled, await memory.pinned(call.tenant, call.world, talk.speaker, talk.listener)
 
         task = asyncio.create_task(ask(), name="recall")
         self._recalls.add(task)

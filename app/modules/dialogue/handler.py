@@ -198,6 +198,10 @@ class DialogueHandler:
         deadline = turn.call.deadline
         hurried = deadline.left_ms() <= 2.0 * self._settings.reserve_ms
         taken = turn.compiled.tokens + turn.completion.output_tokens_max
+        if turn.compiled.over and "words" in self._sources.rungs:
+            turn.falls.append(messages.Cut(what="words", reason=f"the context is {turn.compiled.over} tokens too long"))
+            turn.call.log.warning("context.too_long", id=turn.scene.npc.id, tokens=turn.compiled.over)
+            hurried = True
         among_npcs = turn.scene.listener_is_npc and "words" in self._sources.rungs
         if hurried or (among_npcs and not self._chatter.take(turn.world, taken)):
             await self._quick.run(turn, deadline)
@@ -235,7 +239,7 @@ class DialogueHandler:
 
     def _reply(self, call: Call, turn: Turn, *, committed: bool) -> messages.Said:
         dialogue = turn.dialogue
-        dialogue.lines.extend(effects.lines(turn))
+        dialogue.add(effects.lines(turn))
         dialogue.turns += 1
         if turn.spoken:
             self._book.spoke(call.tenant, call.world, turn.scene.npc.id, turn.text, ai_generated=turn.by_model)

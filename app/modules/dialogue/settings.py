@@ -12,7 +12,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Open dialogues in this process; past it the one that was idle longest closes."""
     idle_s: float = 600.0
     """Seconds without a line after which a dialogue closes by itself."""
-    turns_kept_max: int = 24
+    turns_kept_max: int = 32
     """Lines of one dialogue kept in RAM."""
     participants_max: int = 16
     """Players and NPCs in one dialogue, beside the NPC that it was opened with."""

@@ -11,7 +11,7 @@ from typing import Literal
 from app.core.module import Call
 from app.core.words import Bill, Completion, Usage
 from app.modules.dialogue.book import Dialogue
-from app.modules.dialogue.logic import Compiled
+from app.modules.dialogue.context import Compiled
 from app.modules.dialogue.messages import ClaimMade, Cut, Proposal, Ruling, Spoken, Tokens
 from app.world.gate.claims import Names
 from app.world.gate.speech import Guard
