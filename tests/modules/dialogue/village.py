@@ -9,6 +9,7 @@ import msgspec
 
 from app.core.clock import Clock, Deadline, SystemClock
 from app.core.errors import EngineDown
+from app.core.memory import Memory
 from app.core.messages import Chunk
 from app.core.module import Call, Module
 from app.core.ports import EngineStatus
@@ -185,6 +186,7 @@ def make_stage(
     watch: Watch | None = None,
     rungs: tuple[str, ...] = ("words", "authored", "bark"),
     prompts: Prompts | None = None,
+    memory: Memory | None = None,
 ) -> Stage:
     """A dialogue module over the village; without `words` it runs offline."""
     worlds = Worlds()
@@ -202,5 +204,6 @@ def make_stage(
         prompts=prompts or registry(),
         authored=authored or open_authored(),
         rungs=rungs,
+        memory=memory,
     )
     return Stage(module, village, journal, ticking)
