@@ -6,7 +6,8 @@ What a model wrote then goes through the gate of today; an authored line is writ
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from copy import copy
 
 from app.core.clock import Clock
 from app.core.errors import Unavailable
@@ -71,7 +72,7 @@ class Replaying:
         canary = logic.canary_of(call.tenant, call.world, scene.npc.id)
         return Turn(
             call=_unheard(call),
-            world=world,
+            world=_without(world, record.proposals),
             dialogue=_dialogue(call, record),
             scene=scene,
             compiled=Compiled(then.context, then.context_tokens, then.context_cut, canary),
@@ -127,6 +128,14 @@ def _dialogue(call: Call, record: Record) -> Dialogue:
         used_s=0.0,
         lines=deque(),
     )
+
+
+def _without(world: World, proposals: Collection[str]) -> World:
+    """The world as it is, but for what the line itself has offered in it."""
+    twin = copy(world)
+    twin.state = copy(world.state)
+    twin.state.proposals = {id: one for id, one in world.state.proposals.items() if id not in proposals}
+    return twin
 
 
 def _unheard(call: Call) -> Call:
