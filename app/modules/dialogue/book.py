@@ -61,7 +61,8 @@ class Dialogue:
     used_s: float
     lines: deque[Told]
     turns: int = 0
-    lines_total: int = 0
+    told: int = 0
+    """Lines so far, those that have left included."""
     kindness: float = 0.0
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     speaking: asyncio.Task[None] | None = None
@@ -73,11 +74,6 @@ class Dialogue:
     def everyone(self) -> tuple[str, ...]:
         """Who takes part, the NPC first."""
         return (self.npc, *self.participants)
-
-    def add(self, told: Sequence[Told]) -> None:
-        """Lines were said; the oldest leave."""
-        self.lines.extend(told)
-        self.lines_total += len(told)
 
     @property
     def was_cut(self) -> bool:
@@ -91,6 +87,11 @@ class Dialogue:
         self.cut_by = by
         self.speaking.cancel()
         return True
+
+    def tell(self, lines: Sequence[Told]) -> None:
+        """Add lines; the oldest leave."""
+        self.lines.extend(lines)
+        self.told += len(lines)
 
     def knows(self, player: str) -> bool:
         """Whether a player takes part, or has heard any of it."""
@@ -227,12 +228,9 @@ class Book:
         self._explained[tenant, world, explained.explain_id] = explained
         _bound(self._explained, self._settings.explains_max)
 
-    def explained(self, tenant: str, world: str, id: str) -> Explained:
-        """The record behind a line; raises NotFound when it has left."""
-        found = self._explained.get((tenant, world, id))
-        if found is None:
-            raise NotFound(f"no explained line {id!r}", hint="the oldest leave RAM first; ask sooner")
-        return found
+    def explained(self, tenant: str, world: str, id: str) -> Explained | None:
+        """What is behind a line; None when it has left."""
+        return self._explained.get((tenant, world, id))
 
     def observe(self, world: World, event: Event) -> Sequence[Change]:
         """Take note of an event: what is worth talking about, and when names are no longer the same."""

@@ -36,6 +36,8 @@ GUARDS_MAX = 64
 """Versions of the prompt whose guards are kept."""
 RECALL_SHARE = 0.2
 """Of the time left for a line: the most that recalling may take."""
+PRESENT_MAX = 8
+"""Others within earshot that a scene names."""
 NOTHING: tuple[Recollection, ...] = ()
 
 
@@ -90,7 +92,7 @@ class Composing:
             recalled=recalled,
             pinned=pinned,
         )
-        others = (rooms.person(world, id) for id in audience[2 : 2 + scenes.PRESENT_MAX])
+        others = (rooms.person(world, id) for id in audience[2 : 2 + PRESENT_MAX])
         npc = world.npc(found.speaker)
         scene = msgspec.structs.replace(
             scene,
@@ -99,7 +101,9 @@ class Composing:
             addressed=found.addressed,
         )
         scene = rooms.discreet(world, scene, audience)
-        return self._made(call, world, dialogue, scene, audience, seed, started_s)
+        turn = self._made(call, world, dialogue, scene, audience, seed, started_s)
+        turn.recalled, turn.pinned = recalled, pinned
+        return turn
 
     def _talk(
         self,
@@ -124,7 +128,7 @@ class Composing:
             stale=self._book.stale(call.tenant, call.world, found.speaker),
             news=self._book.news(world, world.npc(found.speaker)),
             seed=seed,
-            before=dialogue.lines_total - len(lines),
+            before=dialogue.told - len(lines),
         )
 
     def _made(
@@ -199,7 +203,16 @@ class Composing:
         memory = self._sources.memory
         if memory is None:
             return NOTHING, NOTHING
-        cue = scenes.cue_of(world, talk, thread=dialogue.id)
+        cue = scenes.cue_of(
+            world,
+            speaker=talk.speaker,
+            listener=talk.listener,
+            heard=talk.heard or rooms.name_of(world, talk.listener),
+            lines=talk.lines,
+            present=audience[2:],
+            location=talk.location,
+            thread=dialogue.id,
+        )
 
         async def ask() -> tuple[Sequence[Recollection], Sequence[Recollection]]:
             recalled = await memory.recall(call.tenant, call.world, talk.speaker, cue)

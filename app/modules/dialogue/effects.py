@@ -5,6 +5,7 @@ Pure over a turn that is over. It does not commit, and keeps nothing itself.
 
 from __future__ import annotations
 
+from app.core.memory import Recollection
 from app.core.messages import Change
 from app.modules.dialogue import logic, messages
 from app.modules.dialogue.book import Told
@@ -147,4 +148,20 @@ def explained(turn: Turn, reply: messages.Said) -> messages.Explained:
         heard_by=reply.heard_by,
         filler=turn.filler,
         interrupted=turn.interrupted,
+        recalled=tuple(_remembered(turn, one) for one in turn.recalled),
+        pinned=tuple(_remembered(turn, one) for one in turn.pinned),
+    )
+
+
+def _remembered(turn: Turn, memory: Recollection) -> messages.Remembered:
+    days = {one.id: one.days_ago for one in (*turn.scene.recalled, *turn.scene.pinned)}
+    return messages.Remembered(
+        id=memory.id,
+        text=memory.text,
+        source=memory.source,
+        told_by=memory.told_by,
+        days_ago=days.get(memory.id, 0.0),
+        strength=memory.strength,
+        score=memory.score,
+        why=memory.why,
     )

@@ -21,6 +21,8 @@ from app.modules.dialogue.book import Book, Dialogue
 from app.modules.dialogue.chatter import Chatter
 from app.modules.dialogue.composing import Composing, Sources
 from app.modules.dialogue.judging import kept_proposals
+from app.modules.dialogue.records import Record, Recorder
+from app.modules.dialogue.replaying import Replaying
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.speaking import Speaking
 from app.modules.dialogue.turn import Turn
@@ -44,6 +46,7 @@ class DialogueHandler:
         watcher: Watcher,
         sources: Sources,
         book: Book,
+        recorder: Recorder,
     ) -> None:
         self._settings = settings
         self._worlds = worlds
@@ -52,6 +55,8 @@ class DialogueHandler:
         self._sources = sources
         self._book = book
         self._bills = Bills(journal)
+        self._recorder = recorder
+        self._replaying = Replaying(settings, clock, sources, book)
         self._chatter = Chatter(settings, clock)
         self._composing = Composing(settings, clock, sources, book)
         self._speaking = Speaking(settings, clock, sources.words, sources.authored, sources.barks, sources.asides)
@@ -173,7 +178,19 @@ class DialogueHandler:
         return messages.Closed(dialogue=request.dialogue, turns=turns)
 
     async def explain(self, call: Call, request: messages.Explain) -> messages.Explained:
-        return self._book.explained(call.tenant, call.world, request.explain_id)
+        known = self._book.explained(call.tenant, call.world, request.explain_id)
+        return known if known is not None else (await self._record(call, request.explain_id)).explained
+
+    async def replay(self, call: Call, request: messages.Replay) -> messages.Replayed:
+        world = self._worlds.get(call.tenant, call.world)
+        return await self._replaying.replay(call, world, await self._record(call, request.explain_id))
+
+    async def _record(self, call: Call, id: str) -> Record:
+        """What is kept of a line; raises NotFound when it has gone, StoreDown."""
+        found = await self._recorder.find(call.tenant, call.world, id)
+        if found is None:
+            raise NotFound(f"no explained line {id!r}", hint="records go after privacy.lines_days_max")
+        return found
 
     async def _aloud(self, turn: Turn) -> None:
         """Speak the line in a task that an interruption may end; what was said by then is the line."""
@@ -198,11 +215,11 @@ class DialogueHandler:
         deadline = turn.call.deadline
         hurried = deadline.left_ms() <= 2.0 * self._settings.reserve_ms
         taken = turn.compiled.tokens + turn.completion.output_tokens_max
+        among_npcs = turn.scene.listener_is_npc and "words" in self._sources.rungs
         if turn.compiled.over and "words" in self._sources.rungs:
             turn.falls.append(messages.Cut(what="words", reason=f"the context is {turn.compiled.over} tokens too long"))
             turn.call.log.warning("context.too_long", id=turn.scene.npc.id, tokens=turn.compiled.over)
             hurried = True
-        among_npcs = turn.scene.listener_is_npc and "words" in self._sources.rungs
         if hurried or (among_npcs and not self._chatter.take(turn.world, taken)):
             await self._quick.run(turn, deadline)
         else:
@@ -239,12 +256,14 @@ class DialogueHandler:
 
     def _reply(self, call: Call, turn: Turn, *, committed: bool) -> messages.Said:
         dialogue = turn.dialogue
-        dialogue.add(effects.lines(turn))
+        dialogue.tell(effects.lines(turn))
         dialogue.turns += 1
         if turn.spoken:
             self._book.spoke(call.tenant, call.world, turn.scene.npc.id, turn.text, ai_generated=turn.by_model)
         reply = effects.said(turn, committed=committed, next_speaker=self._next(turn.world, turn))
-        self._book.explain(call.tenant, call.world, effects.explained(turn, reply))
+        explained = effects.explained(turn, reply)
+        self._book.explain(call.tenant, call.world, explained)
+        self._recorder.keep(turn, explained)
         call.notes.update(rung=turn.rung, engine=turn.engine, tokens=turn.tokens.input + turn.tokens.output)
         return reply
 

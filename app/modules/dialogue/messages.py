@@ -232,6 +232,19 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """A memory that the line was written from; `why` are the parts of its `score`."""
+
+    id: str
+    text: ModelText
+    source: str
+    told_by: str = ""
+    days_ago: float = 0.0
+    strength: float = 1.0
+    score: float = 0.0
+    why: dict[str, float] = {}
+
+
 class Explained(Reply, frozen=True, kw_only=True):
     """`context` as the engine saw it, `context_cut` what did not fit, `line_cut` what the gate took out.
 
@@ -271,3 +284,34 @@ class Explained(Reply, frozen=True, kw_only=True):
     filler: str = ""
     """What was said to bridge the wait for the first sentence."""
     interrupted: bool = False
+    recalled: tuple[Remembered, ...] = ()
+    """What the NPC was reminded of, best first..."""
+    pinned: tuple[Remembered, ...] = ()
+    """...and what it must keep in mind."""
+
+
+class Replay(Request, frozen=True, kw_only=True):
+    """Make a line again from its record, without an effect: its engines' output through the gate as it is now."""
+
+    op: ClassVar[str] = "dialogue.replay"
+
+    explain_id: Id
+
+
+class Replayed(Reply, frozen=True, kw_only=True):
+    """Whether the line comes out the same. `differs` names what does not: `text`, `cut` or `rulings`.
+
+    `rungs` are those that wrote it, in order; `release` is the one that spoke it.
+    """
+
+    explain_id: str
+    equal: bool
+    differs: tuple[str, ...]
+    recorded: ModelText
+    replayed: ModelText
+    rungs: tuple[str, ...]
+    line_cut: tuple[Cut, ...]
+    rulings: tuple[Ruling, ...]
+    prompt_version: str
+    release: str
+    ai_generated: bool

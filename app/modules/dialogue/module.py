@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.core.clock import Clock
+from app.core.dialogue_records import LineRecords
 from app.core.ladder import Watcher
 from app.core.memory import Memory
 from app.core.module import Handler, Module, Scope
@@ -16,6 +17,7 @@ from app.modules.dialogue.asides import load_asides
 from app.modules.dialogue.book import Book
 from app.modules.dialogue.composing import Sources
 from app.modules.dialogue.handler import RUNGS, DialogueHandler
+from app.modules.dialogue.records import Recorder
 from app.modules.dialogue.settings import Settings
 from app.world.state import Worlds
 
@@ -36,6 +38,7 @@ def build(
     rungs: tuple[str, ...] = RUNGS,
     language: str = "en",
     memory: Memory | None = None,
+    records: LineRecords | None = None,
 ) -> Module:
     """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last."""
     named = [rung for rung in rungs if rung in RUNGS and rung != "bark" and (rung != "words" or words is not None)]
@@ -50,11 +53,16 @@ def build(
         memory=memory,
     )
     book = Book(settings, clock)
+    recorder = Recorder(records)
     limit_ms = settings.say_deadline_ms
-    handler = DialogueHandler(settings, worlds, journal, clock, watcher, sources, book)
+    handler = DialogueHandler(settings, worlds, journal, clock, watcher, sources, book, recorder)
 
     def describe(tenant: str, world: str, npc: str) -> dict[str, Any]:
         return _describe(book, tenant, world, npc)
+
+    def forget(tenant: str, world: str, player: str) -> None:
+        book.forget(tenant, world, player)
+        recorder.forget(tenant, world)
 
     return Module(
         name="dialogue",
@@ -68,12 +76,13 @@ def build(
             Handler(messages.Bark, messages.Barked, handler.bark, Scope.PLAY, limit_ms),
             Handler(messages.Close, messages.Closed, handler.close, Scope.PLAY, limit_ms),
             Handler(messages.Explain, messages.Explained, handler.explain, Scope.READ, limit_ms),
+            Handler(messages.Replay, messages.Replayed, handler.replay, Scope.READ, limit_ms),
         ),
         react=book.observe,
         describe=describe,
         close=handler.finish,
         held=book.held,
-        forget=book.forget,
+        forget=forget,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -32,9 +32,10 @@ FACTS_MAX = 24
 WARES_MAX = 12
 QUESTS_MAX = 4
 NEWS_MAX = 4
-PRESENT_MAX = 8
 ASKED_FACTS_MAX = 8
 """Facts about what was asked for, beside those that are always at hand."""
+MEMORIES_MAX = 8
+CUE_PERSONS_MAX = 8
 CUE_LINES = 2
 """Last lines of a dialogue that a cue is made of, beside what was just said."""
 WORLD = "world"
@@ -116,25 +117,35 @@ def compose(
         people=_people(world, npc),
         recalled=recalled_of(world, npc, other, recalled, settings),
         pinned=recalled_of(world, npc, other, pinned, settings),
-        present=_present(world, npc, other.id),
     )
     scene = msgspec.structs.replace(scene, mood=mood_of(scene))
     return _with_topic(scene, talk.seed) if among_npcs else scene
 
 
-def cue_of(world: World, talk: Talk, *, thread: str = "", most: int = 8) -> Cue:
-    """What this moment reminds the speaker of: what was just said, the last lines, who and where, their quests.
+def cue_of(
+    world: World,
+    *,
+    speaker: str,
+    listener: str,
+    heard: str,
+    lines: Sequence[Line] = (),
+    present: Iterable[str] = (),
+    location: str = "",
+    thread: str = "",
+    most: int = MEMORIES_MAX,
+) -> Cue:
+    """What this moment reminds `speaker` of: what was just said, the last lines, who and where, the quests between.
 
     `thread` is the dialogue that goes on, whose own lines are at hand. Raises NotFound when the speaker is gone.
     """
-    npc = world.npc(talk.speaker)
-    words = [line.text for line in talk.lines[-CUE_LINES:]]
+    npc = world.npc(speaker)
+    words = [line.text for line in lines[-CUE_LINES:]]
     return Cue(
-        text=" ".join([*words, talk.heard] if talk.heard else words),
-        listener=talk.listener,
-        participants=(talk.listener,),
-        place=talk.location or npc.location,
-        quests=tuple(quest.id for quest in _quests(world, npc, talk.listener)),
+        text=" ".join([*words, heard] if heard else words),
+        listener=listener,
+        participants=tuple(dict.fromkeys((listener, *present)))[:CUE_PERSONS_MAX],
+        place=location or npc.location,
+        quests=tuple(quest.id for quest in _quests(world, npc, listener)),
         but_thread=thread,
         most=most,
     )
@@ -283,17 +294,6 @@ def _people(world: World, npc: Npc) -> tuple[Someone, ...]:
     chosen = {each.id: each for each in chain(close[:PEOPLE_MAX], allied[:PEOPLE_MAX], others[:PEOPLE_MAX])}
     known = sorted(islice(chosen.values(), PEOPLE_MAX), key=lambda each: each.id)
     return tuple(someone(world, npc, each) for each in known)
-
-
-def _present(world: World, npc: Npc, listener: str) -> tuple[Someone, ...]:
-    """Who else stands where `npc` does, players first, in the order of their ids."""
-    if not npc.location:
-        return ()
-    there: list[Npc | Player] = []
-    for group in (world.state.players, world.state.npcs):
-        here = (each for each in group.values() if each.location == npc.location and each.alive)
-        there += sorted((each for each in here if each.id not in (npc.id, listener)), key=lambda each: each.id)
-    return tuple(someone(world, npc, each) for each in there[:PRESENT_MAX])
 
 
 def _role(other: Npc | Player) -> str:

@@ -26,6 +26,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Lines in a row after which NPCs leave the word to the players."""
     explains_max: int = 2_000
     """Explained lines kept in RAM; the oldest leave first."""
+    records_queue_max: int = 4_096
+    """Records behind lines that wait to be written; past it the oldest is dropped."""
+    records_ms: int = 250
+    """How long records are gathered before they are written together."""
     say_deadline_ms: int = 10_000
     """Time for a line when the client names no deadline."""
     filler_after_ms: float = 600.0

@@ -21,7 +21,7 @@ from app.modules.dialogue.asides import Asides
 from app.modules.dialogue.judging import Judging
 from app.modules.dialogue.messages import Cut
 from app.modules.dialogue.settings import Settings
-from app.modules.dialogue.turn import Turn
+from app.modules.dialogue.turn import Take, Turn
 from app.world.gate.speech import Speech
 
 ENDS = (".", "!", "?", "…", "—")
@@ -88,6 +88,7 @@ class Speaking:
         persona = turn.scene.persona
         lines = persona.lines.get("bark") or self._barks.get(persona.language) or self._barks["en"]
         turn.rung, turn.engine, turn.model = "bark", "bark", ""
+        turn.takes.append(Take(rung="bark", engine="bark", ended=True))
         await self._say(turn, lines[stable_hash(turn.completion.seed, "bark") % len(lines)], trusted=True)
 
     def _waits(self, turn: Turn) -> bool:
@@ -111,6 +112,8 @@ class Speaking:
             name=turn.scene.npc.name,
             sentence_characters_max=self._settings.sentence_characters_max,
         )
+        take = Take(rung=turn.rung)
+        turn.takes.append(take)
         patience = deadline if trusted else self._sooner(deadline, self._settings.first_token_ms)
         async with aclosing(engine.stream(turn.completion, deadline)) as events:
             while True:
@@ -120,12 +123,14 @@ class Speaking:
                         raise EngineDown(f"{engine.name} ended without a finish")
                     case WordsStart():
                         turn.engine, turn.model = event.engine, event.model
+                        take.engine, take.model = event.engine, event.model
                     case WordsDelta():
                         patience = deadline
+                        take.text += event.text
                         turn.model_wrote = turn.model_wrote or not trusted
                         await self._utter(turn, speech, speech.feed(event.text), trusted=trusted)
                     case WordsEnd():
-                        turn.usage = event.usage
+                        turn.usage, take.ended = event.usage, True
                         await self._utter(turn, speech, speech.flush(), trusted=trusted)
                         turn.cut += [Cut(what=what, reason=reason) for what, reason in speech.cut]
                         return

@@ -5,9 +5,13 @@ It keeps, and decides nothing. Who speaks it is in `speaking`, what may be said 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
+from app.core.memory import Recollection
 from app.core.module import Call
 from app.core.words import Bill, Completion, Usage
 from app.modules.dialogue.book import Dialogue
@@ -17,6 +21,16 @@ from app.world.gate.claims import Names
 from app.world.gate.speech import Guard
 from app.world.scene import Scene
 from app.world.state import World
+
+
+class Take(msgspec.Struct, kw_only=True):
+    """What one rung wrote for a line, before the gate; `ended` where it finished properly."""
+
+    rung: str
+    engine: str = ""
+    model: str = ""
+    text: str = ""
+    ended: bool = False
 
 
 @dataclass(slots=True)
@@ -40,6 +54,10 @@ class Turn:
     """Everyone who hears the line that is answered and this one, the NPC that speaks first."""
     filler_before: str = ""
     """The NPC's last filler, which must not come again; so must none where no player waits."""
+    recalled: Sequence[Recollection] = ()
+    pinned: Sequence[Recollection] = ()
+    takes: list[Take] = field(default_factory=list)
+    """What each rung that was tried has written."""
     spoken: list[str] = field(default_factory=list)
     proposals: list[Proposal] = field(default_factory=list)
     rulings: list[Ruling] = field(default_factory=list)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from app.core.clock import Clock, Deadline, SystemClock
+from app.core.dialogue_records import LineRecords
 from app.core.errors import EngineDown
 from app.core.memory import Memory
 from app.core.messages import Chunk
@@ -187,6 +188,7 @@ def make_stage(
     rungs: tuple[str, ...] = ("words", "authored", "bark"),
     prompts: Prompts | None = None,
     memory: Memory | None = None,
+    records: LineRecords | None = None,
 ) -> Stage:
     """A dialogue module over the village; without `words` it runs offline."""
     worlds = Worlds()
@@ -205,5 +207,6 @@ def make_stage(
         authored=authored or open_authored(),
         rungs=rungs,
         memory=memory,
+        records=records,
     )
     return Stage(module, village, journal, ticking)
