@@ -195,6 +195,7 @@ class DialogueHandler:
             completion=completion,
             prompt_label=chosen.label,
             names=names,
+            secrets=names.secrets(world, speaker, world.state.players.get(talk.listener) or world.npc(talk.listener)),
             offers=self._book.offers(call.tenant, call.world, speaker.id, talk.listener),
             explain_id=new_id(self._clock.wall_ms()),
             started_s=started_s,

@@ -24,8 +24,9 @@ from app.modules.dialogue.logic import Compiled
 from app.modules.dialogue.messages import ClaimMade, Cut, Proposal, Ruling, Spoken, Tokens
 from app.modules.dialogue.settings import Settings
 from app.world.gate.acts import Proposed, check_proposal
-from app.world.gate.claims import Names, check_claims
-from app.world.gate.promises import promised
+from app.world.gate.names import Names
+from app.world.gate.revise import Revision, revise
+from app.world.gate.secrets import SecretsView
 from app.world.gate.speech import Guard, Speech, squeeze
 from app.world.scene import Scene
 from app.world.state import World
@@ -48,6 +49,7 @@ class Turn:
     prompt_label: str
     """How the version of the prompt was found."""
     names: Names
+    secrets: SecretsView
     offers: dict[str, float]
     explain_id: str
     started_s: float
@@ -60,6 +62,8 @@ class Turn:
     usage: Usage = field(default_factory=Usage)
     engine: str = ""
     model: str = ""
+    stood_in: bool = False
+    """Whether a sentence of the gate's own has been spoken."""
     by_model: bool = False
     """Whether a model wrote anything that was spoken..."""
     model_wrote: bool = False
@@ -153,6 +157,7 @@ class Speaking:
             canary=turn.compiled.canary,
             name=turn.scene.npc.name,
             sentence_characters_max=self._settings.sentence_characters_max,
+            private=None if trusted else turn.secrets,
         )
         patience = deadline if trusted else self._sooner(deadline, self._settings.first_token_ms)
         async with aclosing(engine.stream(turn.completion, deadline)) as events:
@@ -177,16 +182,22 @@ class Speaking:
         """Judge the acts first, for what is said may only promise what the gate let through."""
         while speech.acts:
             self._rule(turn, speech.acts.pop(0))
-        for sentence in clean:
-            against = self._against(turn, sentence, trusted=trusted)
+        for heard in clean:
+            revised = self._revised(turn, heard, trusted=trusted)
+            sentence = "" if revised.stand_in and turn.stood_in else revised.text
+            against = revised.reason or self._against(turn, sentence, trusted=trusted)
             if against:
-                turn.cut.append(Cut(what=sentence, reason=against))
+                turn.cut.append(Cut(what=heard, reason=against))
+            if not sentence or self._against(turn, sentence, trusted=trusted):
                 continue
+            turn.claims += [ClaimMade(text=one.text, subject=one.subject, source=one.source) for one in revised.claims]
             turn.spoken.append(sentence)
-            turn.by_model = turn.by_model or not trusted
+            turn.stood_in = turn.stood_in or revised.stand_in
+            by_model = not trusted and not revised.stand_in
+            turn.by_model = turn.by_model or by_model
             if len(turn.spoken) == 1:
                 turn.ms_first_token = (self._clock.monotonic_s() - turn.started_s) * 1000.0
-            await _send(turn, ai_generated=not trusted)
+            await _send(turn, ai_generated=by_model)
 
     def _rule(self, turn: Turn, act: Proposed) -> None:
         """Judge one act and keep it as a proposal if it may be offered."""
@@ -211,29 +222,20 @@ class Speaking:
             id = new_id(turn.call.deadline.clock.wall_ms())
             turn.proposals.append(Proposal(id=id, action=act.action, arguments=act.arguments))
 
+    @staticmethod
+    def _revised(turn: Turn, sentence: str, *, trusted: bool) -> Revision:
+        npc, other = turn.scene.npc.id, turn.scene.listener.id
+        return revise(turn.world, npc, other, sentence, names=turn.names, offered=turn.proposals, trusted=trusted)
+
     def _against(self, turn: Turn, sentence: str, *, trusted: bool) -> str:
-        """Why a sentence may not be said; notes the claims of one that may."""
+        """Why a sentence may not be said in this line."""
         if sum(map(len, turn.spoken)) + len(sentence) > self._settings.line_characters_max:
             return f"the line is longer than {self._settings.line_characters_max} characters"
         bare = squeeze(sentence)
         if bare in {squeeze(said) for said in turn.spoken}:
             return "said already"
-        claims = check_claims(turn.world, turn.scene.npc.id, sentence, turn.names)
-        if not trusted:
-            if len(bare) >= PARROT_LETTERS_MIN and bare in squeeze(turn.scene.heard):
-                return "repeats the player's words"
-            offered = {proposal.action for proposal in turn.proposals}
-            for action in promised(sentence):
-                if action not in offered:
-                    return f"promises {action!r} without such an act"
-            for claim in claims:
-                if claim.verdict != "supported":
-                    return f"claim about {claim.subject!r} is {claim.verdict}: {claim.source}"
-        turn.claims += [
-            ClaimMade(text=claim.text, subject=claim.subject, source=claim.source)
-            for claim in claims
-            if claim.verdict == "supported"
-        ]
+        if not trusted and len(bare) >= PARROT_LETTERS_MIN and bare in squeeze(turn.scene.heard):
+            return "repeats the player's words"
         return ""
 
     def _sooner(self, deadline: Deadline, milliseconds: float) -> Deadline:
