@@ -12,7 +12,9 @@ ENTITIES = [
     {"type": "location", "id": "inn", "name": "the inn"},
     {"type": "npc", "id": "mara", "name": "Mara", "location": "inn", "persona": {"summary": "Keeps the inn."}},
     {"type": "player", "id": "ann", "name": "Ann Oakenshield", "location": "inn"},
-    {"type": "player", "id": "bob", "name": "Bob", "location": "inn"},
+    {"type": "location", "id": "mill", "name": "the mill"},
+    {"type": "npc", "id": "jory", "name": "Jory", "location": "mill"},
+    {"type": "player", "id": "bob", "name": "Bob", "location": "mill"},
 ]
 SECRET = "I buried the quicksilver under the third birch"
 
@@ -24,9 +26,9 @@ def post(server: Server, path: str, **data: Any) -> dict[str, Any]:
     return found
 
 
-def say(server: Server, player: str, *texts: str) -> list[str]:
+def say(server: Server, npc: str, player: str, *texts: str) -> list[str]:
     """The ids of the lines that answer."""
-    dialogue = post(server, "/v1/dialogue/open", npc="mara", participants=[player])["dialogue"]
+    dialogue = post(server, "/v1/dialogue/open", npc=npc, participants=[player])["dialogue"]
     said = [post(server, "/v1/dialogue/say", dialogue=dialogue, speaker=player, text=text) for text in texts]
     return [one["explain_id"] for one in said]
 
@@ -43,8 +45,8 @@ def test_lines_are_explained_and_made_again_after_a_restart_until_their_person_i
     with running(tmp_path) as server:
         post(server, "/v1/world/create")
         post(server, "/v1/world/upsert", entities=ENTITIES)
-        hers = say(server, "ann", "Good evening", f"{SECRET}.", "Farewell")
-        (his,) = say(server, "bob", "Hello")
+        hers = say(server, "mara", "ann", "Good evening", f"{SECRET}.", "Farewell")
+        (his,) = say(server, "jory", "bob", "Hello")
         before = [explained(server, id) for id in (*hers, his)]
         assert server.stop() == 0
     with running(tmp_path) as server:
@@ -57,7 +59,7 @@ def test_lines_are_explained_and_made_again_after_a_restart_until_their_person_i
         status, erasing = server.post("/v1/privacy/subjects/ann/erase", {})
         assert status == 202, erasing
         for _ in range(400):
-            if server.get(f"/v1/privacy/erasures/{erasing['alias']}")[1].get("finished_ms"):
+            if server.get(f"/v1/privacy/erasures/{erasing['erasure']}")[1].get("finished_ms"):
                 break
             time.sleep(0.05)
         assert [explained(server, id)[0] for id in hers] == [404] * 3
