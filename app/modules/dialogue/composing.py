@@ -128,7 +128,7 @@ class Composing:
             stale=self._book.stale(call.tenant, call.world, found.speaker),
             news=self._book.news(world, world.npc(found.speaker)),
             seed=seed,
-            before=dialogue.told - len(lines),
+            before=dialogue.told - len(dialogue.lines),
         )
 
     def _made(
