@@ -64,6 +64,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     predicate: str
     value: str
+    asked: bool = False
+    """Whether it is here only since it was asked about."""
 
 
 class QuestNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +166,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     trader: Someone | None = None
     news: tuple[News, ...] = ()
     lines: tuple[Line, ...] = ()
+    lines_before: int = 0
+    """Lines of this dialogue before the first of `lines`."""
     said: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     places: tuple[Spot, ...] = ()

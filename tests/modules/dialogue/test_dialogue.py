@@ -211,7 +211,7 @@ async def test_private_facts_of_others_are_not_in_the_context() -> None:
     text = " ".join(part.text for part in script.asked[0].parts)
     assert "eleven coins" not in text
     assert "toll money" not in text
-    await stage.say(await stage.open("anna", "p1"), "p1", "What do you know about me?")
+    await stage.say(await stage.open("anna", "p1"), "p1", "What do you know about me?", whisper=True)
     assert "eleven coins" in " ".join(part.text for part in script.asked[1].parts)
 
 

@@ -159,8 +159,18 @@ class Stage:
         assert isinstance(opened, messages.Opened)
         return opened.dialogue
 
-    async def say(self, dialogue: str, speaker: str, text: str = "", *, deadline_ms: float = 5_000.0) -> messages.Said:
-        said = await self.ask(messages.Say(dialogue=dialogue, speaker=speaker, text=text), deadline_ms=deadline_ms)
+    async def say(
+        self,
+        dialogue: str,
+        speaker: str,
+        text: str = "",
+        *,
+        to: str = "",
+        whisper: bool = False,
+        deadline_ms: float = 5_000.0,
+    ) -> messages.Said:
+        request = messages.Say(dialogue=dialogue, speaker=speaker, text=text, to=to, whisper=whisper)
+        said = await self.ask(request, deadline_ms=deadline_ms)
         assert isinstance(said, messages.Said)
         return said
 
