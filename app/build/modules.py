@@ -9,6 +9,7 @@ import msgspec
 
 from app.build.engines import Engines, open_network, open_on_gpu
 from app.core.clock import Clock
+from app.core.dialogue_records import LineRecords
 from app.core.module import Module
 from app.core.ports import Log
 from app.core.profile import Profile
@@ -51,6 +52,7 @@ def build_modules(
     words: Words | None,
     authored: Words,
     prompts: Prompts,
+    records: LineRecords | None,
     log: Log,
 ) -> tuple[Module, ...]:
     """Every module, over worlds in RAM and the engines that the profile opened."""
@@ -91,6 +93,7 @@ def build_modules(
             authored=authored,
             prompts=prompts,
             rungs=profile.ladder["dialogue"],
+            records=records,
         ),
         quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),
     )

@@ -54,6 +54,8 @@ class Recollection(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool = False
     links: tuple[str, ...] = ()
     ai_generated: bool = False
+    until_s: float | None = None
+    """The game second from which on it is forgotten; None, never."""
     score: float = 0.0
     """How well it fits the cue; only comparable within one answer."""
     why: dict[str, float] = {}
