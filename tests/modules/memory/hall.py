@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.core.clock import Deadline, SystemClock
-from app.core.messages import Change, Event, Reply, Request
+from app.core.messages import Change, Event, Request
 from app.core.module import Call, Module
 from app.core.prompts import Prompts
 from app.core.words import Words
 from app.modules.memory import module
+from app.modules.memory.messages import Job, Reflect, Reflected
 from app.modules.memory.minds import Minds
 from app.modules.memory.settings import Settings
 from app.stores.memories import holders_of
@@ -103,7 +106,8 @@ class Hall:
             Faction(id="guard", name="the guard"),
             Npc(id="greta", name="Greta", location="inn"), Npc(id="tom", name="Tom", location="inn", faction="guard"),
             Npc(id="bert", name="Bert", location="mill", faction="guard"), Npc(id="fay", name="Fay", location="mill"),
-            Player(id="ash", name="Ash", location="inn"), Player(id="bo", name="Bo", location="inn"), *more,
+            Player(id="ash", name="Ash", location="inn"), Player(id="bo", name="Bo", location="inn"),
+            Player(id="cy", name="Cy", location="mill"), *more,
         )  # fmt: skip
         await self.post(*(EntityUpserted(entity=entity) for entity in entities))
 
@@ -113,9 +117,19 @@ class Hall:
     async def talk(self, one: str, other: str) -> None:
         await self.post(Happened(verb="talked", actor=one, target=other))
 
-    async def ask(self, request: Request) -> Reply:
+    async def ask(self, request: Request) -> Any:
         async def send(_chunk: object) -> None:
             raise AssertionError("memory streams nothing")
 
         call = Call(id="c", tenant="t", world="w", deadline=Deadline.after_ms(5_000, CLOCK), log=SilentLog(), send=send)
         return await self.handlers[type(request)](call, request)
+
+    async def reflect(self, npc: str, **more: object) -> Reflected:
+        """The job of a reflection, when it is over."""
+        job = await self.ask(Reflect(npc=npc, **more))  # type: ignore[arg-type]  # fields of Reflect
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == f"reflect {npc}"))
+        return await self.ask(Job(job=job.job))  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        assert self.module.close is not None
+        await self.module.close()
