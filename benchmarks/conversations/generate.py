@@ -31,7 +31,9 @@ _ASIDES = (
 )  # fmt: skip
 _ASIDE_SHARE = 0.7
 """How many facts are followed by a line with the same word that answers nothing."""
-_NEAR_SHARE = 0.75
+_WRONG_SHARE = 0.4
+"""How many facts are also asked of somebody who never told them."""
+_NEAR_SHARE = 0.8
 """How many questions share a word or two with what answers them, as most of people's do; the others share none."""
 
 
@@ -81,16 +83,18 @@ def _talk(rng: random.Random, content: dict[str, Any], people: tuple[str, ...], 
 
 
 def _facts(rng: random.Random, facts: list[dict[str, Any]], people: tuple[str, ...]) -> list[tuple[str, Any, Any]]:
-    """Who tells which fact with what in its slots, in order; one that changes is told twice."""
+    """Who tells which fact with what in its slots, in order; one that changes or adds up is told anew."""
     found = []
     for who in people:
         for fact in rng.sample(facts, min(len(facts), 14)):
             slots = {name: rng.choice(values) for name, values in fact.get("slots", {}).items()}
             found.append((rng.random(), who, fact, slots))
-            if fact.get("changes"):
+            if "changes" in fact or "many" in fact:
                 name = next(iter(slots))
-                later = rng.choice([value for value in fact["slots"][name] if value != slots[name]])
-                found.append((rng.random(), who, fact, {name: later}))
+                others = [value for value in fact["slots"][name] if value != slots[name]]
+                more = 1 if "changes" in fact else rng.randint(1, 2)
+                anew = rng.sample(others, min(more, len(others)))
+                found += [(rng.random(), who, fact, slots | {name: later}) for later in anew]
     return [(who, fact, slots) for _, who, fact, slots in sorted(found, key=lambda each: each[0])]
 
 
@@ -141,30 +145,50 @@ def _telling(
 
 
 def _questions(rng: random.Random, talk: _Conversation) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    newest = {(told.who, id(told.fact)): told for told in talk.told}
+    every: defaultdict[tuple[str, int], list[_Told]] = defaultdict(list)
     groups: defaultdict[tuple[str, str], list[_Told]] = defaultdict(list)
-    for told in newest.values():
+    for told in talk.told:
+        every[told.who, id(told.fact)].append(told)
         if "group" in told.fact:
             groups[told.who, told.fact["group"]].append(told)
-        words = told.slots | {"me": told.who}
-        answer = ", ".join(told.slots.values()) or "yes"
-        for _ in range(2):
-            asked = told.fact["near" if rng.random() < _NEAR_SHARE else "ask"]
-            found.append(_question(rng.choice(asked), words, answer, [told.turn], SINGLE_HOP))
-        for key, category, reply in (("date", TEMPORAL, told.day), ("infer", OPEN, "likely")):
-            if key in told.fact:
-                found.append(_question(rng.choice(told.fact[key]), words, reply, [told.turn], category))
-        others = [name for name in talk.people if (name, id(told.fact)) not in newest]
-        if others and rng.random() < 0.4:
-            wrong = words | {"me": rng.choice(others)}
-            found.append(_question(rng.choice(told.fact["ask"]), wrong, "", [told.turn], ADVERSARIAL))
-    for (who, group), members in groups.items():
-        if len(members) > 1:
-            turns = [told.turn for told in members]
-            answer = ", ".join(value for told in members for value in told.slots.values())
-            found.append(_question(_GROUPS[group], {"me": who}, answer, turns, MULTI_HOP))
-    return found
+    found: list[dict[str, Any]] = []
+    for (who, _), tellings in every.items():
+        told = tellings[-1]
+        if "many" in told.fact:
+            found.append(_summed(rng.choice(told.fact["many"]), who, tellings))
+        else:
+            found += _alone(rng, told)
+        found += _dated(rng, tellings)
+        others = [name for name in talk.people if (name, id(told.fact)) not in every]
+        if others and rng.random() < _WRONG_SHARE:
+            wrong = told.slots | {"me": rng.choice(others)}
+            found.append(_question(rng.choice(told.fact["near"]), wrong, "", [told.turn], ADVERSARIAL))
+    wide = [(key, members) for key, members in groups.items() if len({id(told.fact) for told in members}) > 1]
+    return found + [_summed(_GROUPS[group], who, members) for (who, group), members in wide]
+
+
+def _alone(rng: random.Random, told: _Told) -> Iterator[dict[str, Any]]:
+    """What one telling answers; of a fact that has changed, the newest."""
+    words = told.slots | {"me": told.who}
+    answer = ", ".join(told.slots.values()) or "yes"
+    for _ in range(2):
+        asked = told.fact["near" if rng.random() < _NEAR_SHARE else "ask"]
+        yield _question(rng.choice(asked), words, answer, [told.turn], SINGLE_HOP)
+    if "infer" in told.fact:
+        yield _question(rng.choice(told.fact["infer"]), words, "likely", [told.turn], OPEN)
+
+
+def _dated(rng: random.Random, tellings: list[_Told]) -> Iterator[dict[str, Any]]:
+    """When it happened, where the question says which of several tellings it means."""
+    for told in tellings:
+        for asked in rng.sample(told.fact.get("date", []), min(1, len(told.fact.get("date", [])))):
+            if len(tellings) == 1 or any(f"{{{name}}}" in asked for name in told.slots):
+                yield _question(asked, told.slots | {"me": told.who}, told.day, [told.turn], TEMPORAL)
+
+
+def _summed(asked: str, who: str, tellings: list[_Told]) -> dict[str, Any]:
+    answer = ", ".join(dict.fromkeys(value for told in tellings for value in told.slots.values()))
+    return _question(asked, {"me": who}, answer, [told.turn for told in tellings], MULTI_HOP)
 
 
 def _question(text: str, words: dict[str, str], answer: str, turns: list[str], category: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ It knows how recall is counted; how a memory is written and asked stands in one 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
@@ -16,7 +16,7 @@ import numpy as np
 from app.cli.recall.files import ADVERSARIAL, CATEGORIES, DAY_S, Conversation, Question, Turn
 from app.cli.recall.plain import Plain
 from app.core.memory import Cue, Recollection
-from app.modules.memory.index import Mind, Ranking
+from app.modules.memory.index import Mind, Ranking, Words
 
 DEPTHS = (5, 10, 25)
 
@@ -87,12 +87,12 @@ def memory(turn: Turn) -> Recollection:
     )  # fmt: skip
 
 
-def in_mind(ranking: Ranking) -> Open:
+def in_mind(ranking: Ranking, words: Words | None) -> Open:
     """Memories in an index alone."""
 
     @asynccontextmanager
-    async def opened(conversation: Conversation):  # type: ignore[no-untyped-def]  # the decorator gives it its type
-        yield InMind(Mind(ranking))
+    async def opened(_: Conversation) -> AsyncIterator[InMind]:
+        yield InMind(Mind(ranking, words))
 
     return opened
 
@@ -146,7 +146,7 @@ def _by_category(answers: Sequence[_Answer]) -> Iterator[tuple[str, Recall]]:
 
 def _recall(answers: Sequence[_Answer]) -> Recall:
     def mean(which: Callable[[_Answer], tuple[float, ...]]) -> dict[int, float]:
-        values = np.array([which(answer) for answer in answers] or [[0.0] * len(DEPTHS)])
+        values = np.array([which(answer) for answer in answers] or [tuple(0.0 for _ in DEPTHS)])
         return {depth: 100.0 * float(values[:, at].mean()) for at, depth in enumerate(DEPTHS)}
 
     return Recall(questions=len(answers), ours=mean(lambda each: each.ours), plain=mean(lambda each: each.plain))
