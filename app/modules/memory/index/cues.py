@@ -6,30 +6,35 @@ English alone is read so; a text in another language has none of these marks and
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-_NUMBER = (
-    r"\d+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand|once|twice|several|few"
-)
 _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december",
 )  # fmt: skip
-_TIME = re.compile(
-    r"\b(yesterday|ago|last|next|today|tonight|tomorrow|week|weekend|fortnight|month|year|years|since|"
-    r"(mon|tues|wednes|thurs|fri|satur|sun)day|morning|yestereve|spring|summer|autumn|winter|(19|20)\d\d|"
-    + "|".join(month for month in _MONTHS if month not in ("may", "march"))
-    + r")\b"
-)
-_COUNT = re.compile(rf"\b({_NUMBER})\b")
-_OWN = re.compile(r"\b(i|i['’](m|ve|ll|d)|my|mine|me|we|we['’](re|ve|ll|d)|our|us|myself)\b")
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_TIMES = frozenset(
+    (
+        "yesterday", "yestereve", "ago", "last", "next", "today", "tonight", "tomorrow", "week", "weeks", "weekend",
+        "fortnight", "month", "months", "year", "years", "since", "morning", "spring", "summer", "autumn", "winter",
+        *_DAYS, *(month for month in _MONTHS if month not in ("may", "march")),
+    )
+)  # fmt: skip
+_SMALL = {
+    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "eleven": 11, "twelve": 12,
+}  # fmt: skip
+_NUMBERS = frozenset((*_SMALL, "dozen", "hundred", "thousand", "once", "twice", "several", "few"))
+_OWN = frozenset(("i", "my", "mine", "me", "we", "our", "ours", "us", "myself"))
+_YEAR = re.compile(r"(19|20)\d\d")
 _WHEN = re.compile(r"\b(when|what (time|day|date|month|year)|which (day|month|year|week)|how long ago)\b")
 _HOW_MANY = re.compile(r"\bhow (many|much|old|long|often)\b")
-_AGO = re.compile(rf"\b({_NUMBER}|a|an) (day|week|month)s? ago\b")
+_AGO = re.compile(rf"\b(\d+|a|an|few|{'|'.join(_SMALL)}) (day|week|month)s? ago\b")
 _NEAR = {"today": (0.0, 1.0), "yesterday": (1.0, 2.0), "last week": (7.0, 14.0), "this week": (0.0, 7.0),
          "last month": (30.0, 60.0), "recently": (0.0, 7.0)}  # fmt: skip
-_SMALL = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "ten": 10}
+_COUNTS = _SMALL | {"a": 1, "an": 1, "few": 3}
 _UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.0}
 _MONTH = "(" + "|".join(f"{month[:3]}(?:{month[3:]})?" if month[3:] else month for month in _MONTHS) + ")"
 _DATE = re.compile(
@@ -54,21 +59,23 @@ class Span(NamedTuple):
     to_s: float
 
 
-def marks(text: str) -> Marks:
-    """What a memory's text has."""
-    low = text.lower()
-    return Marks(
-        _TIME.search(low) is not None,
-        _COUNT.search(low) is not None,
-        _OWN.search(low) is not None,
-        low.rstrip(" \"'”’").endswith("?"),
-    )
+def marks(text: str, tokens: Sequence[str]) -> Marks:
+    """What a memory's text has; `tokens` are its words."""
+    own = any(token in _OWN for token in tokens)
+    time = number = False
+    for token in tokens:
+        if token in _TIMES or _YEAR.fullmatch(token):
+            time = True
+        elif token in _NUMBERS or token.isdigit():
+            number = True
+    return Marks(time, number, own, text.rstrip(" \"'”’").endswith("?"))
 
 
-def asks(text: str) -> Marks:
+def asks(text: str, tokens: Sequence[str]) -> Marks:
     """What a cue looks for in a memory; `own` means that it speaks of the one who asks."""
     low = text.lower()
-    return Marks(_WHEN.search(low) is not None, _HOW_MANY.search(low) is not None, _OWN.search(low) is not None, False)
+    own = any(token in _OWN for token in tokens)
+    return Marks(_WHEN.search(low) is not None, _HOW_MANY.search(low) is not None, own, False)
 
 
 def spans(text: str, *, now_s: float, day_s: float, calendar_start: str) -> list[Span]:
@@ -81,7 +88,7 @@ def spans(text: str, *, now_s: float, day_s: float, calendar_start: str) -> list
         if re.search(rf"\b{phrase}\b", low)
     ]
     for number, unit in _AGO.findall(low):
-        days = _UNIT_DAYS[unit] * (int(number) if number.isdigit() else _SMALL.get(number, 3))
+        days = _UNIT_DAYS[unit] * (int(number) if number.isdigit() else _COUNTS[number])
         found.append(Span(today_s - days * day_s, today_s - (days - _UNIT_DAYS[unit]) * day_s))
     if calendar_start:
         found += _dated(low, datetime.fromisoformat(calendar_start), now_s, day_s)

@@ -6,15 +6,16 @@ counted or ranked, so the answer to a listener is that of a mind which never hel
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from app.core.memory import Cue, Recollection
-from app.modules.memory.index.columns import F32, Columns, Flags, Postings
-from app.modules.memory.index.cues import asks, marks, spans
+from app.modules.memory.index.columns import F32, I32, Columns, Flags, Postings
+from app.modules.memory.index.cues import Marks, asks, marks, spans
 from app.modules.memory.index.scoring import Scores
 from app.modules.memory.index.settings import Ranking
 from app.modules.memory.index.vectors import Words
@@ -24,6 +25,14 @@ from app.modules.memory.index.words import terms, tokens
 _NEVER = float("inf")
 _SLACK_ROWS = 64
 """Rows of forgotten memories that are kept at most, beside as many as there are memories."""
+
+
+class _Kept(NamedTuple):
+    """A view, and from which and up to which game second it holds."""
+
+    view: View
+    from_s: float
+    until_s: float
 
 
 class Mind:
@@ -46,12 +55,13 @@ class Mind:
         self._speakers: dict[str, int] = {"": 0}
         self._names: dict[str, set[int]] = {}
         self._order = Order()
+        self._views: OrderedDict[str, _Kept] = OrderedDict()
         self._postings = Postings()
         widths = {"meaning": self._words.dimensions} if self._words else {}
         self._columns = Columns(
             widths, audience=np.int32, thread=np.int32, speaker=np.int32, length=np.float32, game_s=np.float64,
             until_s=np.float64, importance=np.float32, strength=np.float32, alive=np.bool_, pinned=np.bool_,
-            time=np.bool_, number=np.bool_, own=np.bool_, asks=np.bool_, **({"meaning": np.float16} if widths else {}),
+            time=np.bool_, number=np.bool_, own=np.bool_, asks=np.bool_, **({"meaning": np.float32} if widths else {}),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -62,9 +72,11 @@ class Mind:
 
     def add(self, memory: Recollection) -> None:
         """Remember; a memory of the same id gives way."""
+        self._views.clear()
         if memory.id in self._by_id:
             self.remove((memory.id,))
-        found = Counter(terms(f"{memory.text} {memory.topic}"))
+        said = tokens(memory.text)
+        found = Counter(terms((*said, *tokens(memory.topic))))
         meaning = {"meaning": self._words.sentence(found)} if self._words else {}
         row = self._columns.add(
             audience=self._audiences.number(memory.known_by),
@@ -77,7 +89,7 @@ class Mind:
             strength=memory.strength,
             alive=True,
             pinned=memory.pinned,
-            **marks(memory.text)._asdict(),
+            **marks(memory.text, said)._asdict(),
             **meaning,
         )
         for term, count in found.items():
@@ -97,6 +109,7 @@ class Mind:
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget, at once and without a trace; ids that are not there are passed over."""
+        self._views.clear()
         for id in ids:
             row = self._by_id.pop(id, None)
             if row is not None:
@@ -111,42 +124,79 @@ class Mind:
     def rank(self, cue: Cue, *, now_s: float, day_s: float, most: int) -> list[Recollection]:
         """The memories that fit the cue best, best first, with `score` and `why`; none without any tie to it.
 
-        `now_s` and `day_s` are in game seconds. `why` has what `words`, `ids`, `dates` and `meaning` gave, and by
-        what `fit`, `recency` and `importance` multiplied it.
+        `now_s` and `day_s` are in game seconds. `why` has what `words`, `ids`, `dates`, `speaker` and `meaning` gave
+        together, and by what `named`, `fit`, `recency`, `importance` and `strength` multiplied it.
         """
-        columns, ranking = self._columns, self._ranking
-        allowed = self._allowed(cue.listener, now_s)
-        if not allowed.any():
+        seen = self._seen(cue.listener, now_s)
+        if not seen.rows.shape[0]:
             return []
-        seen = view(self._order.rows(columns["thread"]), allowed, columns["thread"], columns["length"], self._shares)
-        asked, named = asks(cue.text), self._named(seen, cue)
-        scores = Scores(seen, self._postings, columns, ranking)
-        why = self._parts(scores, cue, now_s, day_s) | {"speaker": np.float32(ranking.speaker_weight) * named}
-        total = np.zeros(seen.rows.shape[0], np.float32)
-        for part in why.values():
-            total += part
-        why["fit"] = scores.fitting(asked, named)
-        fresh = freshness(now_s - columns["game_s"][seen.rows], ranking.half_life_days * day_s).astype(np.float32)
-        why["recency"] = 1.0 + np.float32(ranking.recency_share) * fresh
-        why["importance"] = 1.0 + np.float32(ranking.importance_share) * columns["importance"][seen.rows]
-        total *= why["fit"] * why["recency"] * why["importance"] * columns["strength"][seen.rows]
-        total[self._left_out(seen, cue)] = 0.0
+        ranking, scores = self._ranking, Scores(seen, self._postings, self._columns, self._ranking)
+        words = tokens(cue.text)
+        names, named = self._named(seen, cue, words)
+        sought = list(dict.fromkeys(terms(words)))
+        given = self._given(scores, cue, now_s, day_s) | {"words": scores.words(sought, names, self._words)}
+        given["speaker"] = np.float32(ranking.speaker_weight) * named
+        factor = 1.0 + np.float32(ranking.speaker_share) * named
+        total = sum(given.values(), np.zeros(seen.rows.shape[0], np.float32)) * factor
+        out = self._left_out(seen, cue)
+        total[out] = 0.0
+        places = self._weighed(total, seen.rows, out)
+        rows = seen.rows[places]
+        sums = {name: part[places] for name, part in given.items()}
+        if self._words is not None:
+            meant = self._words.sentence(term for term in sought if term not in names)
+            sums["meaning"] = scores.meaning(meant, places, "meaning")
+        factors = {"named": factor[places]} | self._factors(scores, asks(cue.text, words), rows, now_s, day_s)
+        total = sum(sums.values(), np.zeros(rows.shape[0], np.float32))
+        for each in factors.values():
+            total = total * each
         return [
-            self._told(int(seen.rows[at]), float(total[at]), {name: float(part[at]) for name, part in why.items()})
-            for at in best(total, seen.rows, most)
+            self._told(
+                int(rows[at]), float(total[at]), {name: float(part[at]) for name, part in (sums | factors).items()}
+            )
+            for at in best(total, rows, most)
         ]
 
-    def _parts(self, scores: Scores, cue: Cue, now_s: float, day_s: float) -> dict[str, F32]:
-        ranking = self._ranking
-        sought = list(dict.fromkeys(terms(cue.text)))
-        words = scores.words(sought, self._names, self._words)
-        ids = scores.ids(dict.fromkeys(f"@{id}" for id in (*cue.participants, cue.place, *cue.quests) if id))
-        days = spans(cue.text, now_s=now_s, day_s=day_s, calendar_start=ranking.calendar_start)
-        parts = {"words": words, "ids": ids, "dates": scores.dates(days, ranking.date_lag_days * day_s)}
-        if self._words is not None:
-            meaning = self._words.sentence(term for term in sought if term not in self._names)
-            parts["meaning"] = scores.meaning(meaning, "meaning", words)
-        return parts
+    def _given(self, scores: Scores, cue: Cue, now_s: float, day_s: float) -> dict[str, F32]:
+        """What ids and dates give to each memory of a view."""
+        ids = dict.fromkeys(f"@{id}" for id in (*cue.participants, cue.place, *cue.quests) if id)
+        days = spans(cue.text, now_s=now_s, day_s=day_s, calendar_start=self._ranking.calendar_start)
+        return {
+            "ids": scores.ids(ids),
+            "dates": scores.dates(days, self._ranking.date_lag_days * day_s),
+        }
+
+    def _weighed(self, total: F32, rows: I32, out: Flags) -> I32:
+        """The places that are worth weighing by more than words."""
+        if total.shape[0] <= self._ranking.weighed_rows_max:
+            return np.flatnonzero(~out).astype(np.int32)
+        return best(total, rows, self._ranking.weighed_rows_max)
+
+    def _factors(self, scores: Scores, asked: Marks, rows: I32, now_s: float, day_s: float) -> dict[str, F32]:
+        """(k,) of these rows: by what to multiply, bounded, so that a clear hit stays above what is merely new."""
+        columns, ranking = self._columns, self._ranking
+        fresh = freshness(now_s - columns["game_s"][rows], ranking.half_life_days * day_s).astype(np.float32)
+        return {
+            "fit": scores.fitting(asked, rows),
+            "recency": 1.0 + np.float32(ranking.recency_share) * fresh,
+            "importance": 1.0 + np.float32(ranking.importance_share) * columns["importance"][rows],
+            "strength": columns["strength"][rows],
+        }
+
+    def _seen(self, listener: str, now_s: float) -> View:
+        """What the listener may be told now; kept until something is added, removed or expires."""
+        kept = self._views.get(listener)
+        if kept is not None and kept.from_s <= now_s < kept.until_s:
+            self._views.move_to_end(listener)
+            return kept.view
+        columns = self._columns
+        allowed = self._allowed(listener, now_s)
+        found = view(self._order.rows(columns["thread"]), allowed, columns["thread"], columns["length"], self._shares)
+        until_s = float(columns["until_s"][allowed].min(initial=_NEVER))
+        self._views[listener] = _Kept(found, now_s, until_s)
+        if len(self._views) > self._ranking.views_max:
+            self._views.popitem(last=False)
+        return found
 
     def _allowed(self, listener: str, now_s: float) -> Flags:
         columns = self._columns
@@ -155,15 +205,27 @@ class Mind:
         allowed &= columns["until_s"] > now_s
         return allowed
 
-    def _named(self, seen: View, cue: Cue) -> Flags:
-        """(n,): whose speaker the cue names, or who asks of themselves."""
-        numbers = {number for word in tokens(cue.text) for number in self._names.get(word, ())}
-        if cue.listener in self._speakers and cue.listener and asks(cue.text).own:
-            numbers.add(self._speakers[cue.listener])
+    def _named(self, seen: View, cue: Cue, words: Sequence[str]) -> tuple[set[str], Flags]:
+        """The terms that name somebody who speaks in this view, and (n,) whose speaker the cue names.
+
+        One who asks of themselves names themselves.
+        """
+        column = self._columns["speaker"][seen.rows]
+        names: set[str] = set()
         flags = np.zeros(len(self._speakers), np.bool_)
-        flags[list(numbers)] = True
-        named: Flags = flags[self._columns["speaker"][seen.rows]]
-        return named
+        for word in words:
+            for number in self._names.get(word, ()):
+                flags[number] = True
+        named: Flags = flags[column]
+        speaking = np.zeros(len(self._speakers), np.bool_)
+        speaking[column[named]] = True
+        for word in words:
+            if any(speaking[number] for number in self._names.get(word, ())):
+                names.update(terms((word,)))
+        if cue.listener and cue.listener in self._speakers and asks(cue.text, words).own:
+            flags[self._speakers[cue.listener]] = True
+            named = flags[column]
+        return names, named
 
     def _left_out(self, seen: View, cue: Cue) -> Flags:
         out: Flags = self._columns["pinned"][seen.rows].copy()

@@ -5,15 +5,15 @@ It knows terms, rows and numbers; it decides nothing about who may be told, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from app.modules.memory.index.columns import F32, I32, Columns, Flags, Postings
+from app.modules.memory.index.columns import F32, I32, Columns, Postings
 from app.modules.memory.index.cues import Marks, Span
 from app.modules.memory.index.settings import Ranking
 from app.modules.memory.index.vectors import Words
-from app.modules.memory.index.views import View, best
+from app.modules.memory.index.views import View
 
 _CALM = 0.3
 """Added to a vector's length, so that a text of hardly any meaning is like nothing."""
@@ -34,7 +34,7 @@ class Scores:
         total = self._seen.rows.shape[0]
         return float(np.log(1.0 + (total - found + 0.5) / (found + 0.5)))
 
-    def words(self, terms: Iterable[str], names: Mapping[str, object], words: Words | None) -> F32:
+    def words(self, terms: Iterable[str], names: Collection[str], words: Words | None) -> F32:
         """BM25 over a memory's words and its neighbors' share of theirs (Robertson and Zaragoza 2009).
 
         Words of like meaning count with the word of the cue, as if they were so many hundredths of it.
@@ -65,8 +65,10 @@ class Scores:
         return scores
 
     def dates(self, spans: Sequence[Span], lag_s: float) -> F32:
-        """What it counts to be of the days that the cue names; somewhat less while they are still talked of."""
+        """What it counts to be of the days that the cue names; half of it while they are still talked of."""
         scores = np.zeros(self._seen.rows.shape[0], np.float32)
+        if not spans:
+            return scores
         at_s = self._columns["game_s"][self._seen.rows]
         for span in spans:
             inside = (at_s >= span.from_s) & (at_s < span.to_s)
@@ -77,36 +79,28 @@ class Scores:
                 scores += worth * (inside + np.float32(0.5) * late)
         return scores
 
-    def meaning(self, sought: F32, column: str, words: F32) -> F32:
-        """Likeness to `sought` (dimensions,) as a whole, at most `meaning_weight`, of those that fit best by words."""
-        scores = np.zeros(self._seen.rows.shape[0], np.float32)
+    def meaning(self, sought: F32, places: I32, column: str) -> F32:
+        """(k,) of these places: likeness to `sought` (dimensions,) as a whole, at most `meaning_weight`."""
         length = float(np.linalg.norm(sought))
         if length == 0.0:
-            return scores
-        places = self._compared(words)
+            return np.zeros(places.shape[0], np.float32)
         vectors, threads = self._columns[column], self._columns["thread"]
         rows = self._seen.rows
-        found = vectors[rows[places]].astype(np.float32)
+        found = vectors[rows[places]]
         share = np.float32(self._ranking.meaning_neighbor_share)
         for distance in (-1, 1):
             near, there = self._seen.around(places, distance, threads)
             found += vectors[rows[near]] * (share * there)[:, None]
-        lengths = np.sqrt(np.einsum("ij,ij->i", found, found))
         # einsum sums each row alone; a matrix product would sum it differently from place to place.
+        lengths = np.sqrt(np.einsum("ij,ij->i", found, found))
         likeness = np.einsum("ij,j->i", found, sought / np.float32(length)) / (lengths + np.float32(_CALM))
-        scores[places] = np.float32(self._ranking.meaning_weight) * np.maximum(likeness, 0.0)
-        return scores
+        weighed: F32 = np.float32(self._ranking.meaning_weight) * np.maximum(likeness, 0.0)
+        return weighed
 
-    def _compared(self, words: F32) -> I32:
-        if words.shape[0] <= self._ranking.meaning_rows_max:
-            return np.arange(words.shape[0], dtype=np.int32)
-        return best(words, self._seen.rows, self._ranking.meaning_rows_max)
-
-    def fitting(self, asked: Marks, named: Flags) -> F32:
-        """By what to multiply: more for whom the cue names and for what it asks, less for what asks itself."""
-        rows, ranking = self._seen.rows, self._ranking
-        factors = 1.0 + np.float32(ranking.speaker_share) * named
-        factors *= 1.0 + np.float32(ranking.first_person_share) * self._columns["own"][rows]
+    def fitting(self, asked: Marks, rows: I32) -> F32:
+        """(k,) by what to multiply: more for what the cue asks for, less for what asks itself."""
+        ranking = self._ranking
+        factors = 1.0 + np.float32(ranking.first_person_share) * self._columns["own"][rows]
         factors *= 1.0 - np.float32(ranking.question_share) * self._columns["asks"][rows]
         for mark in ("time", "number"):
             if getattr(asked, mark):
@@ -121,12 +115,15 @@ class Scores:
         return places[inside], counts[inside]
 
     def _kin(self, term: str, words: Words) -> tuple[I32, F32]:
+        """(found,) places and counts of the words of like meaning, each by how like it is."""
         ranking = self._ranking
         terms, likeness = words.kin(term, likeness_min=ranking.kin_likeness_min, most=ranking.kin_max)
-        places, counts = [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
-        for kin, how in zip(terms, likeness, strict=True):
-            if kin in self._postings:
-                at, count = self._inside(kin)
-                places.append(at)
-                counts.append(count * np.float32(ranking.kin_share * how))
-        return np.concatenate(places), np.concatenate(counts)
+        known = [
+            (self._postings.read(kin), how) for kin, how in zip(terms, likeness, strict=True) if kin in self._postings
+        ]
+        if not known:
+            return np.zeros(0, np.int32), np.zeros(0, np.float32)
+        places = self._seen.places[np.concatenate([rows for (rows, _), _ in known])]
+        counts = np.concatenate([counts * (how * np.float32(ranking.kin_share)) for (_, counts), how in known])
+        inside = places >= 0
+        return places[inside], counts[inside]

@@ -40,14 +40,16 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How much a word of like meaning counts at most beside the word itself."""
     kin_likeness_min: float = 0.35
     """The cosine from which on words are of like meaning."""
-    kin_max: int = 60
+    kin_max: int = 40
     """Words of like meaning looked up for each word of a cue."""
     meaning_weight: float = 4.0
     """What likeness of meaning as a whole counts, at cosine 1, beside words."""
     meaning_neighbor_share: float = 0.3
     """The share with which the meaning of the memories before and after counts."""
-    meaning_rows_max: int = 2_048
-    """Memories compared by meaning, those that fit best by words; all where there are no more."""
+    weighed_rows_max: int = 1_024
+    """Memories weighed by meaning, freshness and importance, those that fit best by words; all if there are no more."""
+    views_max: int = 4
+    """Listeners for whom it is kept which memories they may be told."""
     recency_share: float = 0.05
     """The most that freshness adds to a score, as a share of it."""
     half_life_days: float = 14.0

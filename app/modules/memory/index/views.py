@@ -95,7 +95,7 @@ class View:
 
 
 def view(order: I32, allowed: Flags, threads: I32, lengths: F32, shares: Shares) -> View:
-    """The view of the `allowed` rows of `order`, at least one."""
+    """The view of the `allowed` rows of `order`."""
     rows = order[allowed[order]]
     count = rows.shape[0]
     places = np.full(allowed.shape[0], -1, np.int32)
@@ -107,7 +107,7 @@ def view(order: I32, allowed: Flags, threads: I32, lengths: F32, shares: Shares)
             apart = abs(distance)
             steps.append((distance, (threads[apart:] == threads[:-apart]).astype(np.float32) * np.float32(share)))
     own = lengths[rows]
-    mean = float(own.sum(dtype=np.float64)) / count * (1.0 + sum(share for _, share in shares))
+    mean = float(own.sum(dtype=np.float64)) / max(count, 1) * (1.0 + sum(share for _, share in shares))
     found = View(rows, places, own, tuple(steps))
     return View(rows, places, found.spread(own) / np.float32(max(mean, 1.0)), tuple(steps))
 

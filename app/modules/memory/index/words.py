@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from app.modules.memory.index.stems import stem
@@ -42,11 +43,11 @@ def tokens(text: str) -> list[str]:
     return [_TAIL.sub("", token) for token in _TOKEN.findall(folded)]
 
 
-def terms(text: str) -> list[str]:
-    """The terms of a text in order, stop words left out."""
+def terms(words: Iterable[str]) -> list[str]:
+    """The terms of the words of a text in order, stop words left out."""
     found: list[str] = []
-    for token in tokens(text):
-        found += _terms(token)
+    for word in words:
+        found += _terms(word)
     return found
 
 

@@ -41,7 +41,7 @@ cues = st.builds(
     place=st.sampled_from(("", "mill")),
     but_thread=st.sampled_from(("", "t2")),
 )
-weighed = st.sampled_from((Ranking(), Ranking(meaning_rows_max=3, kin_likeness_min=0.1)))
+weighed = st.sampled_from((Ranking(), Ranking(weighed_rows_max=3, kin_likeness_min=0.1)))
 
 
 def held(notes: list[dict[str, object]]) -> list[Recollection]:
