@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import chain, islice
 
 import msgspec
@@ -38,6 +39,8 @@ MEMORIES_MAX = 8
 CUE_PERSONS_MAX = 8
 CUE_LINES = 2
 """Last lines of a dialogue that a cue is made of, beside what was just said."""
+FACT_SPLIT = "\x1f"
+"""Between subject and predicate in the key of a fact."""
 WORLD = "world"
 """The subject of facts about the whole world, such as `weather` and `hour`."""
 
@@ -343,29 +346,45 @@ def _known(world: World, npc: Npc, other: Npc | Player, about: set[str]) -> tupl
     Which of them are always at hand does not depend on what was asked.
     """
     close = {npc.id, npc.location, npc.work, npc.home, npc.faction, WORLD, other.id}
-    ranked: list[tuple[int, float, Known]] = []
+    ranked: list[tuple[bool, float, str]] = []
+    asked: list[tuple[bool, float, str]] = []
     for key, versions in world.state.facts.items():
-        subject, _, predicate = key.partition("\x1f")
-        if predicate in ("weather", "hour") or not versions:
-            continue
-        fact = world.fact(subject, predicate)
+        if versions:
+            subject = key.partition(FACT_SPLIT)[0]
+            row = (subject not in close, -versions[-1].from_s, key)
+            ranked.append(row)
+            if subject in about:
+                asked.append(row)
+    always = list(islice(_told(world, npc, other, ranked, FACTS_MAX), FACTS_MAX))
+    beyond = (one for one in _told(world, npc, other, asked, ASKED_FACTS_MAX) if one not in always)
+    found = [*always, *(msgspec.structs.replace(one, asked=True) for one in islice(beyond, ASKED_FACTS_MAX))]
+    return tuple(sorted(found, key=lambda known: known.subject_id not in about))
+
+
+def _told(
+    world: World, npc: Npc, other: Npc | Player, ranked: list[tuple[bool, float, str]], most: int
+) -> Iterator[Known]:
+    """The facts among `ranked` that `npc` may tell, best first; a few are looked at before all are sorted."""
+    for _, _, key in _best(ranked, 2 * most):
+        subject, _, predicate = key.partition(FACT_SPLIT)
+        fact = world.fact(subject, predicate) if predicate not in ("weather", "hour") else None
         if fact is None or not may_tell(world, npc, other, fact):
             continue
         entity = world.entity(subject)
         name = entity.name if entity is not None and entity.name else subject
-        rank = 0 if subject in close else 1
-        told = Known(
+        yield Known(
             subject_id=subject,
             subject=clean_input(name),
             predicate=clean_input(predicate),
             value=clean_input(_value(fact.value)),
         )
-        ranked.append((rank, -fact.from_s, told))
-    ranked.sort(key=lambda row: (row[0], row[1], row[2].subject_id, row[2].predicate))
-    always = [known for _, _, known in ranked[:FACTS_MAX]]
-    beyond = [known for _, _, known in ranked[FACTS_MAX:] if known.subject_id in about][:ASKED_FACTS_MAX]
-    asked = [msgspec.structs.replace(known, asked=True) for known in beyond]
-    return tuple(sorted([*always, *asked], key=lambda known: known.subject_id not in about))
+
+
+def _best(ranked: list[tuple[bool, float, str]], first: int) -> Iterator[tuple[bool, float, str]]:
+    """All of them in order; the `first` ones come without the cost of sorting the others."""
+    yield from nsmallest(first, ranked)
+    if len(ranked) > first:
+        yield from sorted(ranked)[first:]
 
 
 def _value(value: str | float | bool) -> str:
