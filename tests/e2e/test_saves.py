@@ -63,3 +63,36 @@ def test_a_world_has_a_bounded_number_of_saves(tmp_path: Path) -> None:
         status, answer = server.post("/v1/world/save", {"world": "w", "slot": "s8"})
         assert (status, answer["code"]) == (409, "conflict")
         assert "saves_max" in answer["hint"]
+
+
+def recalled(server: Server, text: str) -> list[str]:
+    return [found["text"] for found in ask(server, "memory/recall", npc="mara", listener="ann", text=text)["memories"]]
+
+
+def talk(server: Server, text: str) -> str:
+    opened = ask(server, "dialogue/open", npc="mara", participants=["ann"])
+    return str(ask(server, "dialogue/say", dialogue=opened["dialogue"], speaker="ann", text=text)["text"])
+
+
+def test_an_npc_forgets_what_happened_after_the_save_it_is_brought_back_to(tmp_path: Path) -> None:
+    before, left, right = "My brother went north.", "I buried the lantern by the mill.", "I sold the boat in Dunwick."
+    with running(tmp_path) as server:
+        ask(server, "world/create")
+        ask(server, "world/upsert", entities=PEOPLE)
+        talk(server, before)
+        ask(server, "world/save", slot="fork")
+        talk(server, left)
+        assert left in recalled(server, "the lantern")
+        ask(server, "world/save", slot="left")
+        ask(server, "world/restore", slot="fork")
+        assert left not in recalled(server, "the lantern by the mill")
+        assert before in recalled(server, "your brother")
+        talk(server, right)
+        assert right in recalled(server, "the boat in Dunwick")
+        server.kill()
+    with running(tmp_path) as server:
+        assert left not in recalled(server, "the lantern by the mill")
+        ask(server, "world/restore", slot="left")
+        assert left in recalled(server, "the lantern by the mill")
+        assert right not in recalled(server, "the boat in Dunwick")
+        assert before in recalled(server, "your brother")
