@@ -46,6 +46,7 @@ from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.events import Stream
 from app.stores.features.opening import open_features
 from app.stores.journal import WorldJournal
+from app.stores.memories import DatabaseMemories
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
 from app.stores.retention import Retention
@@ -255,6 +256,7 @@ async def build(
         authored=authored,
         prompts=prompts.registry,
         records=records,
+        remembered=DatabaseMemories(database),
         log=log,
     )
     for module in modules:
