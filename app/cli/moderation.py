@@ -69,7 +69,8 @@ def test(as_json: bool) -> None:
     else:
         for row in report.rows:
             click.echo(
-                f"{row.category:12} precision {row.precision:.2f}  recall {row.recall:.2f}  caught {row.caught:.2f}  of {row.cases}"
+                f"{row.category:12} precision {row.precision:.2f}  recall {row.recall:.2f}  "
+                f"caught {row.caught:.2f}  of {row.cases}"
             )
         click.echo(f"false alarms {report.alarms} of {report.benign}")
     good = all(row.precision >= PRECISION_MIN and row.recall >= RECALL_MIN for row in report.rows)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 from zlib import crc32
 
 import msgspec
@@ -65,7 +66,7 @@ class Classifier:
     def totals(self, words: Sequence[str], shares: Sequence[Scores]) -> list[float]:
         """The score of each category."""
         rows, mask = self._rows, self._mask
-        added = [*shares, *(rows[crc32(f"{a} {b}".encode()) & mask] for a, b in zip(words, words[1:], strict=False))]
+        added = [*shares, *(rows[crc32(f"{a} {b}".encode()) & mask] for a, b in pairwise(words))]
         return [bias + sum(column) for bias, column in zip(self.head.biases, zip(*added, strict=True), strict=True)]
 
     def _sum(self, hashes: Sequence[int]) -> Scores:
