@@ -29,7 +29,10 @@ from app.modules.dialogue.keeping import keep_of
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.turn import Turn
 from app.world.gate.speech import Guard, clean_input
-from app.world.scene import Scene
+from app.world.loops import Governor
+from app.world.lore import is_lore, lore_for
+from app.world.moderation import Moderation
+from app.world.scene import Known, Scene
 from app.world.state import World
 
 GUARDS_MAX = 64
@@ -52,6 +55,8 @@ class Sources:
     lexicon: Lexicon
     barks: dict[str, tuple[str, ...]]
     asides: dict[str, Asides]
+    moderation: Moderation
+    governor: Governor
     memory: Memory | None = None
 
 
@@ -81,7 +86,8 @@ class Composing:
         if not world.npc(found.speaker).alive:
             raise Conflict(f"NPC {found.speaker!r} is dead", hint="close the dialogue")
         audience = rooms.audience(world, dialogue, found, self._settings, whisper=request.whisper)
-        talk = self._talk(call, world, dialogue, found, audience, clean_input(request.text), seed)
+        heard, refused = self._rated(clean_input(request.text))
+        talk = self._talk(call, world, dialogue, found, audience, heard, seed)
         recalled, pinned = await self._recall(call, world, dialogue, talk, audience)
         scene = scenes.compose(
             world,
@@ -96,6 +102,8 @@ class Composing:
         npc = world.npc(found.speaker)
         scene = msgspec.structs.replace(
             scene,
+            known=tuple(told for told in scene.known if not is_lore(told.subject_id)),
+            lore=self._lore(world, talk),
             present=tuple(scenes.someone(world, npc, other) for other in others if other is not None),
             whisper=request.whisper,
             addressed=found.addressed,
@@ -103,7 +111,28 @@ class Composing:
         scene = rooms.discreet(world, scene, audience)
         turn = self._made(call, world, dialogue, scene, audience, seed, started_s)
         turn.recalled, turn.pinned = recalled, pinned
+        if refused:
+            turn.cut.append(messages.Cut(what="what was heard", reason=f"not for this rating: {refused}"))
+            turn.refusal = self._sources.moderation.answer(refused, language=npc.persona.language, seed=seed)
         return turn
+
+    def _rated(self, heard: str) -> tuple[str, str]:
+        """(what of the words is kept, the category for which they are not answered)."""
+        judged = self._sources.moderation.judge(heard)
+        if judged.allowed or judged.text:
+            return judged.text if not judged.allowed else heard, ""
+        return "" if judged.barred else heard, judged.category
+
+    def _lore(self, world: World, talk: scenes.Talk) -> tuple[Known, ...]:
+        """The background that the talk touches."""
+        return lore_for(
+            world,
+            world.npc(talk.speaker),
+            [*(line.text for line in talk.lines), talk.heard],
+            most=self._settings.lore_max,
+            characters_max=self._settings.lore_characters_max,
+            listener=rooms.person(world, talk.listener),
+        )
 
     def _talk(
         self,

@@ -60,6 +60,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Lines of NPCs to NPCs that a model may write in a world in one game hour; past it they are authored."""
     npc_tokens_day_max: int = 200_000
     """Tokens, in and out, of the same in one UTC day."""
+    rating: str = "pegi12"
+    """The age rating that every line is held to, NPCs' and players'; see `manage.py moderation packs`."""
+    lore_max: int = 6
+    """Entries of lore that one line may be written from."""
+    lore_characters_max: int = 1_500
+    """Characters of the same."""
     proposals_max: int = 2
     """Acts that one line may propose."""
     proposal_cooldown_s: float = 60.0
