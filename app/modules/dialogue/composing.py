@@ -151,7 +151,7 @@ class Composing:
             tokens_max=self._settings.context_tokens_max,
             canary=logic.canary_of(call.tenant, call.world, npc),
         )
-        most = self._settings.output_tokens_max
+        most, names = self._settings.output_tokens_max, self._book.names(world)
         completion = Completion(
             task=logic.TASK,
             parts=compiled.parts,
@@ -179,7 +179,8 @@ class Composing:
             guard=self._guard(chosen),
             completion=completion,
             prompt_label=chosen.label,
-            names=self._book.names(world),
+            names=names,
+            secrets=names.secrets(world, world.npc(npc), world.state.players.get(listener) or world.npc(listener)),
             offers=self._book.offers(call.tenant, call.world, npc, listener),
             explain_id=new_id(self._clock.wall_ms()),
             started_s=started_s,

@@ -70,6 +70,8 @@ class Replaying:
         player = "" if scene.listener_is_npc else scene.listener.id
         chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{player or scene.npc.id}")
         canary = logic.canary_of(call.tenant, call.world, scene.npc.id)
+        names = self._book.names(world)
+        other = world.state.players.get(scene.listener.id) or world.npc(scene.listener.id)
         return Turn(
             call=_unheard(call),
             world=_without(world, record.proposals),
@@ -89,7 +91,8 @@ class Replaying:
                 scene=scene,
             ),
             prompt_label=then.prompt_label,
-            names=self._book.names(world),
+            names=names,
+            secrets=names.secrets(world, world.npc(scene.npc.id), other),
             offers=dict(record.offers),
             explain_id=then.explain_id,
             started_s=self._clock.monotonic_s(),

@@ -89,7 +89,7 @@ class Speaking:
         lines = persona.lines.get("bark") or self._barks.get(persona.language) or self._barks["en"]
         turn.rung, turn.engine, turn.model = "bark", "bark", ""
         turn.takes.append(Take(rung="bark", engine="bark", ended=True))
-        await self._say(turn, lines[stable_hash(turn.completion.seed, "bark") % len(lines)], trusted=True)
+        await self._say(turn, lines[stable_hash(turn.completion.seed, "bark") % len(lines)], by_model=False)
 
     def _waits(self, turn: Turn) -> bool:
         """Whether a player waits for the line, and nothing of it was said."""
@@ -111,6 +111,7 @@ class Speaking:
             canary=turn.compiled.canary,
             name=turn.scene.npc.name,
             sentence_characters_max=self._settings.sentence_characters_max,
+            private=None if trusted else turn.secrets,
         )
         take = Take(rung=turn.rung)
         turn.takes.append(take)
@@ -141,15 +142,15 @@ class Speaking:
             self._judging.act(turn, speech.acts.pop(0))
         for sentence in clean:
             allowed = self._judging.sentence(turn, sentence, trusted=trusted)
-            if allowed:
-                await self._say(turn, allowed, trusted=trusted)
+            if allowed.text:
+                await self._say(turn, allowed.text, by_model=allowed.by_model)
 
-    async def _say(self, turn: Turn, sentence: str, *, trusted: bool) -> None:
+    async def _say(self, turn: Turn, sentence: str, *, by_model: bool) -> None:
         if turn.broken:
             sentence, turn.broken = f"{GOES_ON}{sentence}", False
         turn.spoken.append(sentence)
-        turn.by_model = turn.by_model or not trusted
-        await turn.send(sentence, self._clock.monotonic_s(), ai_generated=not trusted)
+        turn.by_model = turn.by_model or by_model
+        await turn.send(sentence, self._clock.monotonic_s(), ai_generated=by_model)
 
     def _sooner(self, deadline: Deadline, milliseconds: float) -> Deadline:
         mine = Deadline.after_ms(milliseconds, self._clock)
