@@ -144,17 +144,18 @@ class Composing:
         npc, listener = scene.npc.id, scene.listener.id
         player = "" if scene.listener_is_npc else listener
         chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{player or npc}")
-        compiled = compile_context(
-            scene,
-            chosen,
-            logic.open_acts(world, world.npc(npc), listener),
-            tokens_max=self._settings.context_tokens_max,
-            canary=logic.canary_of(call.tenant, call.world, npc),
-        )
+        acts = logic.open_acts(world, world.npc(npc), listener)
+        canary = logic.canary_of(call.tenant, call.world, npc)
+        compiled = compile_context(scene, chosen, acts, tokens_max=self._settings.context_tokens_max, canary=canary)
+        others = {
+            engine: compile_context(scene, chosen, acts, tokens_max=tokens, canary=canary).parts
+            for engine, tokens in self._settings.context_tokens.items()
+        }
         most, names = self._settings.output_tokens_max, self._book.names(world)
         completion = Completion(
             task=logic.TASK,
             parts=compiled.parts,
+            parts_for=others,
             output_tokens_max=min(chosen.prompt.output_tokens_max or most, most),
             sampling=chosen.prompt.sampling,
             prompt=chosen.version,

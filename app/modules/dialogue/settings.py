@@ -48,6 +48,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a rung rests."""
     context_tokens_max: int = 3_000
     """Tokens of compiled context on the words rung, estimated; about twelve kilobytes of English."""
+    context_tokens: dict[str, int] = {}
+    """The same for engines by name that take less or more, such as a small local model."""
+    lore_max: int = 4
+    """Entries of background in one context."""
+    lore_characters_max: int = 1_200
+    """Characters of those together."""
     output_tokens_max: int = 220
     """Tokens that a model may write for one line, its acts included."""
     line_characters_max: int = 900
