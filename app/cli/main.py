@@ -35,6 +35,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "batches": ("app.cli.batches:batches", "List, show and cancel work that can wait."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
+    "attack": ("app.cli.attack:attack", "Try hostile prompts against the truth gate, and count what gets through."),
     "prompts": ("app.cli.prompts:prompts", "Put, check, label and try the prompts of a tenant."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),
     "tenant": ("app.cli.tenants:tenant", "Make tenants, and set, suspend or remove them."),
