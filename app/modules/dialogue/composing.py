@@ -30,9 +30,8 @@ from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.turn import Turn
 from app.world.gate.speech import Guard, clean_input
 from app.world.loops import Governor
-from app.world.lore import is_lore, lore_for
 from app.world.moderation import Moderation
-from app.world.scene import Known, Scene
+from app.world.scene import Scene
 from app.world.state import World
 
 GUARDS_MAX = 64
@@ -102,8 +101,6 @@ class Composing:
         npc = world.npc(found.speaker)
         scene = msgspec.structs.replace(
             scene,
-            known=tuple(told for told in scene.known if not is_lore(told.subject_id)),
-            lore=self._lore(world, talk),
             present=tuple(scenes.someone(world, npc, other) for other in others if other is not None),
             whisper=request.whisper,
             addressed=found.addressed,
@@ -122,17 +119,6 @@ class Composing:
         if judged.allowed or judged.text:
             return judged.text if not judged.allowed else heard, ""
         return "" if judged.barred else heard, judged.category
-
-    def _lore(self, world: World, talk: scenes.Talk) -> tuple[Known, ...]:
-        """The background that the talk touches."""
-        return lore_for(
-            world,
-            world.npc(talk.speaker),
-            [*(line.text for line in talk.lines), talk.heard],
-            most=self._settings.lore_max,
-            characters_max=self._settings.lore_characters_max,
-            listener=rooms.person(world, talk.listener),
-        )
 
     def _talk(
         self,
@@ -173,17 +159,18 @@ class Composing:
         npc, listener = scene.npc.id, scene.listener.id
         player = "" if scene.listener_is_npc else listener
         chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{player or npc}")
-        compiled = compile_context(
-            scene,
-            chosen,
-            logic.open_acts(world, world.npc(npc), listener),
-            tokens_max=self._settings.context_tokens_max,
-            canary=logic.canary_of(call.tenant, call.world, npc),
-        )
+        acts = logic.open_acts(world, world.npc(npc), listener)
+        canary = logic.canary_of(call.tenant, call.world, npc)
+        compiled = compile_context(scene, chosen, acts, tokens_max=self._settings.context_tokens_max, canary=canary)
+        others = {
+            engine: compile_context(scene, chosen, acts, tokens_max=tokens, canary=canary).parts
+            for engine, tokens in self._settings.context_tokens.items()
+        }
         most, names = self._settings.output_tokens_max, self._book.names(world)
         completion = Completion(
             task=logic.TASK,
             parts=compiled.parts,
+            parts_for=others,
             output_tokens_max=min(chosen.prompt.output_tokens_max or most, most),
             sampling=chosen.prompt.sampling,
             prompt=chosen.version,
