@@ -93,7 +93,7 @@ def compile(text: str, name: str, *, file: str = "", limits: Limits, include: In
         nodes=nodes,
         start=ROOT if ROOT in nodes or first is None else first.name,
         variables=naming.initial(parts, compiler.drafts),
-        digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+        digest=hashlib.sha256("\0".join(parts.texts).encode()).hexdigest()[:16],
         file=file or f"{name}.ink",
     )
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from app.core.errors import Invalid
+from app.core.errors import TooLarge
 from app.modules.dialogue.stories.limits import Limits
 from app.modules.dialogue.stories.source import Include, Line, checked, logical, without_comments, wrong
 
-ROOT = "start"
+NOWHERE = Line("", 0, "")
+ROOT = "(start)"
 """The flow of what stands before the first knot."""
 _KNOT = re.compile(r"==+\s*(function\s+)?([^\W\d]\w*)\s*(?:\(([^()]*)\))?\s*=*\s*")
 _STITCH = re.compile(r"=(?!=)\s*([^\W\d]\w*)\s*(?:\(([^()]*)\))?\s*")
@@ -27,7 +28,7 @@ class Flow:
 
     knot: str
     stitch: str = ""
-    line: Line = Line("", 0, "")
+    line: Line = NOWHERE
     function: bool = False
     parameters: tuple[str, ...] = ()
     lines: list[Line] = field(default_factory=list)
@@ -52,7 +53,8 @@ class Parts:
     globals: dict[str, tuple[Line, str]] = field(default_factory=dict)
     consts: dict[str, tuple[Line, str]] = field(default_factory=dict)
     externals: dict[str, tuple[Line, int]] = field(default_factory=dict)
-    tags: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    """What was read, in the order in which it was included."""
 
 
 def divide(text: str, file: str, limits: Limits, include: Include) -> Parts:
@@ -70,9 +72,10 @@ class _Divider:
 
     def file(self, text: str, file: str, within: tuple[str, ...]) -> None:
         self._bytes += len(text)
-        text = checked(
-            text if self._bytes <= self._limits.file_bytes_max else " " * (self._bytes + 1), file, self._limits
-        )
+        if self._bytes > self._limits.file_bytes_max:
+            raise TooLarge(f"{file}: the story has more than {self._limits.file_bytes_max} bytes", hint="divide it")
+        text = checked(text, file, self._limits)
+        self._parts.texts.append(text)
         flow = self._parts.flows[ROOT]
         for line in logical(without_comments(text), file):
             bare = line.text.strip()
@@ -140,7 +143,5 @@ class _Divider:
         if text is None:
             raise wrong(line, name, "is no file of this folder", "put the file beside this one")
         if len(within) > self._limits.nesting_max:
-            raise Invalid(
-                f"{line.place}: more than {self._limits.nesting_max} files include each other", hint="merge them"
-            )
+            raise wrong(line, name, f"is included deeper than {self._limits.nesting_max}", "merge some files")
         self.file(text, name, within)

@@ -150,8 +150,7 @@ class Texts:
         if names == [""]:
             return
         tunnels = names[:-1] if not onwards else names
-        for name in tunnels:
-            into.append(self._go(name, "tunnel", line))
+        into.extend(self._go(name, "tunnel", line) for name in tunnels)
         if onwards:
             into.append(Return(tunnel=True))
         elif names[-1]:

@@ -232,6 +232,8 @@ class _Machine(Evaluator):
         stack = self._threads[-1]
         to = self.value(of, frame.temps) if of is not None else None
         self._leave(frame)
+        if self.story.syntax == "yarn" and not frame.tunnel:
+            raise _Stopped
         if len(stack) < 2 or not frame.tunnel:
             raise Fault(f"node {frame.node!r} leaves a tunnel that was not entered")
         stack.pop()
