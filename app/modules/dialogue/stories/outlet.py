@@ -35,7 +35,7 @@ class Stream:
 
     def say(self, text: str) -> None:
         """Add text; one with something to see is what glue waited for. Raises Fault when it is too much."""
-        if not text:
+        if not text or (not text.strip() and self.items and _blank(self.items[-1])):
             return
         self._left -= len(text)
         if self._left < 0:

@@ -32,7 +32,7 @@ from app.modules.dialogue.stories.yarn_text import Texts
 
 _HEADER = re.compile(r"([A-Za-z_][\w.-]*)\s*:\s*(.*)")
 _TITLE = re.compile(r"[^\W\d][\w.]*")
-_DECLARE = re.compile(r"(\$[^\W\d]\w*)\s*(?:=|to\b)\s*(.+?)(?:\s+as\s+(\w+))?", re.S)
+_DECLARE = re.compile(r"(\$[^\W\d]\w*)\s*(?:=|to\b)\s*")
 INDENT_OF_TAB = 4
 
 
@@ -114,12 +114,14 @@ class _Compiler:
 
     def declare(self, text: str, line: Line) -> None:
         """`<<declare $x = value as type>>`; a variable of others is worked out whenever it is read."""
-        found = _DECLARE.fullmatch(text)
+        found = _DECLARE.match(text)
         if found is None:
             raise wrong(line, text, "declares nothing", "write <<declare $name = value>>")
         if found[1] in self._declared or found[1] in self.smart:
             raise wrong(line, found[1], "is declared already", "take one of the two out")
-        value = self._texts.expression(found[2], line)
+        rest = text[found.end() :]
+        kind = rest.rsplit(None, 2)
+        value = self._texts.expression(kind[0] if len(kind) == 3 and kind[1] == "as" else rest, line)
         if isinstance(value, Constant):
             self._declared[found[1]] = value.value
         else:

@@ -35,9 +35,8 @@ from app.modules.dialogue.stories.model import (
     Wait,
 )
 from app.modules.dialogue.stories.source import Line, wrong
-from app.modules.dialogue.stories.yarn_text import Said, Texts
+from app.modules.dialogue.stories.yarn_text import Said, Texts, command
 
-_COMMAND = re.compile(r"<<\s*(.*?)\s*>>\s*((?:#\S+\s*)*)\Z", re.S)
 _SET = re.compile(r"(\$[^\W\d]\w*)\s*(?:to\b|([-+*/%]?)=(?!=))\s*(.+)", re.S)
 _REFUSED = {
     "enum": "write numbers or texts instead",
@@ -88,13 +87,13 @@ class Body:
                 self._options(row.indent)
             elif text.startswith("=>"):
                 self._group(row.indent)
-            elif text.startswith("<<") and (found := _COMMAND.fullmatch(text)) and "<<" not in found[1]:
-                word = found[1].split(maxsplit=1)[0] if found[1] else ""
+            elif (found := command(text)) is not None:
+                word = found.split(maxsplit=1)[0] if found else ""
                 if word in ends:
                     self._depth -= 1
-                    return found[1]
+                    return found
                 self._at += 1
-                self._command(word, found[1][len(word) :].strip(), row)
+                self._command(word, found[len(word) :].strip(), row)
             else:
                 self._at += 1
                 self._line(text, row.line)

@@ -14,7 +14,6 @@ from app.modules.dialogue.stories.model import Expr, Newline, Say, Show, Step, T
 from app.modules.dialogue.stories.source import Line, closing, find, wrong
 
 _TAG = re.compile(r"#([^\s#{}]+)")
-_BEHIND = re.compile(r"<<\s*(.*?)\s*>>\s*\Z", re.S)
 
 
 class Said(NamedTuple):
@@ -24,6 +23,14 @@ class Said(NamedTuple):
     condition: Expr | None
     once: bool
     tags: tuple[str, ...]
+
+
+def command(text: str) -> str | None:
+    """What stands in the chevrons of a line that is a command and nothing else; hashtags may follow."""
+    end = text.find(">>")
+    if not text.startswith("<<") or end < 0 or "<<" in text[2:end]:
+        return None
+    return text[2:end].strip() if all(word.startswith("#") for word in text[end + 2 :].split()) else None
 
 
 class Texts:
@@ -47,10 +54,10 @@ class Texts:
                 )
             text = text[:at]
         condition, once = None, False
-        behind = _BEHIND.search(text)
-        if behind:
-            condition, once = self._when(behind[1], line)
-            text = text[: behind.start()]
+        text = text.rstrip()
+        if text.endswith(">>") and (begin := text.rfind("<<")) >= 0:
+            condition, once = self._when(text[begin + 2 : -2].strip(), line)
+            text = text[:begin]
         if (chevron := find(text, ("<<", ">>"))[0]) >= 0:
             raise wrong(line, text[chevron:], "is a command within a line", "put commands on lines of their own")
         return Said(text.strip(), condition, once, tags)
