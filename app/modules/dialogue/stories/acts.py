@@ -5,7 +5,6 @@ It knows names and numbers of arguments; whether an act may be offered is the ga
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from app.core.errors import nearest
@@ -14,11 +13,20 @@ from app.world.gate.acts import ACTIONS
 
 
 def words(text: str, line: Line) -> list[str]:
-    """The words of a command; quotes hold several together."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise wrong(line, text, "has a quote that is not closed", 'write "two words" or one_word') from error
+    """The words of a command; quotes and braces hold several together, and quotes go."""
+    found, word, depth, quoted = [], "", 0, False
+    for sign in text:
+        depth += (sign == "{") - (sign == "}")
+        if sign == '"' and depth == 0:
+            quoted = not quoted
+        elif sign.isspace() and depth == 0 and not quoted:
+            found += [word] if word else []
+            word = ""
+        else:
+            word += sign
+    if quoted or depth:
+        raise wrong(line, text, "has a quote or a brace that is not closed", 'write "two words" or one_word')
+    return [*found, word] if word else found
 
 
 def named(action: str, given: Sequence[str], line: Line) -> list[tuple[str, str]]:

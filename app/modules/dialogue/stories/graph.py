@@ -51,6 +51,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     gates: int
     acts: int
     words: int
+    echoes: bool
+    """Whether it begins with the words of the choice that led to it, as ink has it outside of brackets."""
     leads: tuple[str, ...]
 
 
@@ -58,7 +60,16 @@ def rows(story: Story, entry: str = "") -> list[Row]:
     """Every node, in the order of the file; reachable is what `entry` or the start leads to."""
     ways = {name: leads(story, node) for name, node in story.nodes.items()}
     seen = _reached(ways, entry or story.start)
-    return [_row(story, node, ways[name], reachable=name in seen) for name, node in story.nodes.items()]
+    echoes = {
+        each.node
+        for node in story.nodes.values()
+        for each in _every(node.steps)
+        if isinstance(each, Offer) and each.start and story.syntax == "ink"
+    }
+    return [
+        _row(story, node, ways[name], reachable=name in seen, echoes=name in echoes)
+        for name, node in story.nodes.items()
+    ]
 
 
 def leads(story: Story, node: Node) -> tuple[str, ...]:
@@ -98,7 +109,7 @@ def picture(story: Story, entry: str = "") -> str:
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _row(story: Story, node: Node, ways: tuple[str, ...], *, reachable: bool) -> Row:
+def _row(story: Story, node: Node, ways: tuple[str, ...], *, reachable: bool, echoes: bool) -> Row:
     every = list(_every(node.steps))
     gates = sum(isinstance(each, Unless | Sequence | Pick) for each in every)
     gates += sum(isinstance(each, Offer) and (each.condition is not None or each.once) for each in every)
@@ -112,6 +123,7 @@ def _row(story: Story, node: Node, ways: tuple[str, ...], *, reachable: bool) ->
         gates=gates,
         acts=sum(isinstance(each, Act) for each in every),
         words=sum(len(each.text.split()) for each in every if isinstance(each, Say)),
+        echoes=echoes,
         leads=ways,
     )
 

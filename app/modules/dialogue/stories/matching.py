@@ -15,6 +15,7 @@ from app.world.gate.speech import squeeze
 _NUMBER = re.compile(r"\W*(\d{1,3})\W*")
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 _NEGATIONS = frozenset({"no", "not", "never", "nothing", "neither", "nor", "without", "cannot", "refuse"})
+_MODALS = frozenset({"will", "would", "shall", "should", "can", "could", "may", "might", "must"})
 WHOLE_SHARE = 0.9
 """How sure it is that a line means a choice of two words or more, all of which it holds."""
 
@@ -46,9 +47,9 @@ class _Words:
 
 def _words(text: str, lexicon: Lexicon) -> _Words:
     every = [word.removesuffix("'s") for word in _WORD.findall(text.casefold().replace("’", "'"))]
-    denials = sum(word in _NEGATIONS or word.endswith("n't") for word in every)
-    weighty = frozenset(word for word in every if word not in lexicon.empty and word not in _NEGATIONS)
-    return _Words(weighty or frozenset(every), denials % 2 == 1)
+    denials = frozenset(word for word in every if word in _NEGATIONS or word.endswith("n't"))
+    weighty = frozenset(word for word in every if word not in lexicon.empty and word not in _MODALS) - denials
+    return _Words(weighty or frozenset(every), bool(denials))
 
 
 def _likeness(heard: _Words, choice: _Words, lexicon: Lexicon) -> float:

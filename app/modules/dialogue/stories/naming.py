@@ -65,9 +65,10 @@ class _Namer:
         self._parts, self._drafts = parts, drafts
         self._flow = Flow("")
         self._line = Line("", 0, "")
+        self._number = 0
 
     def node(self, draft: Draft) -> Node:
-        self._flow, self._line = draft.flow, draft.line
+        self._flow, self._line, self._number = draft.flow, draft.line, draft.line.number
         if draft.flow.function:
             self._only_plain(draft.steps)
         return Node(
@@ -91,6 +92,7 @@ class _Namer:
             raise wrong(
                 self._line, step.name, "is no variable", nearest(step.name, names) if names else "declare a VAR"
             )
+        self._number = getattr(step, "line", 0) or self._number
         if isinstance(step, Divert):
             self._arity(step)
         changed = {}
@@ -121,7 +123,7 @@ class _Namer:
                 raise wrong(self._at(step.line), name, "is a function", "call it by ~ name() or in braces")
 
     def _at(self, line: int) -> Line:
-        return self._line._replace(number=line or self._line.number)
+        return self._line._replace(number=line or self._number or self._line.number)
 
     def _is_variable(self, name: str) -> bool:
         return name in self._flow.temps or name in self._parts.globals
@@ -179,7 +181,7 @@ class _Namer:
     def _node_of(self, name: str) -> str:
         found = self._find(name)
         if found is None:
-            raise wrong(self._line, name, "is no knot, stitch or label", nearest(name, self._drafts))
+            raise wrong(self._at(0), name, "is no knot, stitch or label", nearest(name, self._drafts))
         return found
 
     def _find(self, name: str) -> str | None:

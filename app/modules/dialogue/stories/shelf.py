@@ -53,6 +53,15 @@ def includes(text: str) -> list[str]:
     return _INCLUDE.findall(text)
 
 
+def files_of(path: Path, limits: Limits) -> list[Path]:
+    """A story's file with all that it includes, one after the other."""
+    found = [path]
+    for each in found:
+        names = includes(read(each, limits)) if each.suffix == ".ink" else []
+        found += [path.parent / name for name in dict.fromkeys(names) if path.parent / name not in found]
+    return found
+
+
 def read(path: Path, limits: Limits) -> str:
     """The text of a file, as UTF-8; raises Invalid, NotFound."""
     try:
