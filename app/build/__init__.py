@@ -41,10 +41,12 @@ from app.edge.visits import Visits
 from app.stores import failpoints, repositories
 from app.stores.checkpoints import Checkpoints
 from app.stores.database import open_database
+from app.stores.dialogue_records import DatabaseRecords
 from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.events import Stream
 from app.stores.features.opening import open_features
 from app.stores.journal import WorldJournal
+from app.stores.memories import DatabaseMemories
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
 from app.stores.retention import Retention
@@ -235,6 +237,12 @@ async def build(
         closers.append(batches.close)
 
     # Modules
+    talk = profile.modules["dialogue"]
+    records = DatabaseRecords(
+        database, clock=clock, log=log, queue_max=talk.records_queue_max, interval_ms=talk.records_ms
+    )
+    records.start()
+    closers.append(records.close)
     modules = build_modules(
         profile,
         engines,
@@ -247,6 +255,8 @@ async def build(
         words=words,
         authored=authored,
         prompts=prompts.registry,
+        records=records,
+        remembered=DatabaseMemories(database),
         log=log,
     )
     for module in modules:

@@ -200,6 +200,8 @@ class Privacy(Section, frozen=True, kw_only=True):
 
     records_days_max: int
     """Idempotency keys older than this go."""
+    lines_days_max: int
+    """Records behind lines of dialogue older than this go."""
     keys_days_max: int
     """Revoked API keys older than this go."""
 

@@ -12,13 +12,14 @@ from app.core.profile import Privacy
 
 Class = Literal["public", "internal", "confidential", "personal"]
 Kept = Literal["clear", "sealed", "hashed", "wrapped"]
-Retention = Literal["log", "replaced", "account", "job", "keys", "sign_in", "person", "audit"]
+Retention = Literal["log", "replaced", "account", "job", "line", "keys", "sign_in", "person", "audit"]
 
 RETENTIONS: dict[Retention, str] = {
     "log": "as long as its world; what is personal goes with an erasure",
     "replaced": "until the next one replaces it",
     "account": "as long as the tenant",
     "job": "privacy.records_days_max",
+    "line": "privacy.lines_days_max, or until an erasure of a person that it is about",
     "sign_in": "two days after its end",
     "person": "until the operator is removed",
     "audit": "audit.retention_days, 0 being for good",
@@ -167,6 +168,7 @@ COLUMNS: dict[str, dict[str, Held]] = {
         **dict.fromkeys(("tenant", "world", "seq", "key", "other_key"), _ID),
         "body": Held("personal", "log", "sealed"),
     },
+    "minds": dict.fromkeys(("tenant", "world", "holder", "seq"), _ID),
     "sealed_checkpoints": {
         **dict.fromkeys(("tenant", "world", "seq", "part", "parts"), _WORK),
         "body": Held("personal", "replaced", "sealed"),
@@ -196,6 +198,11 @@ COLUMNS: dict[str, dict[str, Held]] = {
         "request": Held("personal", "job", "sealed"),
         "outcome": Held("personal", "job", "sealed"),
     },
+    "dialogue_records": {
+        **dict.fromkeys(("tenant", "id", "world", "wall_ms"), Held("internal", "line")),
+        "body": Held("personal", "line", "sealed"),
+    },
+    "dialogue_record_persons": dict.fromkeys(("tenant", "world", "person", "id"), Held("internal", "line")),
     "erasures": dict.fromkeys(
         ("tenant", "alias", "subject", "digest", "left_over", "requested_ms", "finished_ms"),
         Held("internal", "account"),
@@ -210,7 +217,11 @@ CLEAR: dict[str, str] = {
 
 def retentions(privacy: Privacy) -> dict[str, str]:
     """How long each kind of thing is kept, in words."""
-    days = {"privacy.records_days_max": privacy.records_days_max, "privacy.keys_days_max": privacy.keys_days_max}
+    days = {
+        "privacy.records_days_max": privacy.records_days_max,
+        "privacy.lines_days_max": privacy.lines_days_max,
+        "privacy.keys_days_max": privacy.keys_days_max,
+    }
     told: dict[str, str] = {}
     for name, text in RETENTIONS.items():
         for key, value in days.items():

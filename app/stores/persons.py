@@ -27,7 +27,16 @@ from app.world.personal import mentions
 from app.world.usage import rows_of
 
 ALIAS_BYTES = 12
-SCRUBBED = ("events", "sealed_events", "sealed_checkpoints", "subject_keys", "data_keys", "erasures")
+SCRUBBED = (
+    "events",
+    "sealed_events",
+    "sealed_checkpoints",
+    "subject_keys",
+    "data_keys",
+    "erasures",
+    "dialogue_records",
+    "dialogue_record_persons",
+)
 EXPORTED_EVENTS_MAX = 100_000
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_REVISION = "0011"
+SCHEMA_REVISION = "0014"
 """The newest Alembic revision; a fresh database is created from this metadata and stamped with it."""
 OLDEST_REVISION = "0001"
 """The oldest release, by its newest revision, whose code still works on this schema."""
@@ -358,6 +358,15 @@ sealed_events = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+minds = Table(
+    "minds",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("world", String(128), primary_key=True),
+    Column("holder", String(128), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+)
+
 sealed_checkpoints = Table(
     "sealed_checkpoints",
     metadata,
@@ -379,6 +388,29 @@ erasures = Table(
     Column("left_over", String(16), nullable=False),
     Column("requested_ms", BigInteger, nullable=False),
     Column("finished_ms", BigInteger),
+)
+
+# The records behind lines
+
+dialogue_records = Table(
+    "dialogue_records",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(26), primary_key=True),
+    Column("world", String(128), nullable=False),
+    Column("wall_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("dialogue_records_wall", "tenant", "wall_ms"),
+)
+
+dialogue_record_persons = Table(
+    "dialogue_record_persons",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("world", String(128), primary_key=True),
+    Column("person", String(128), primary_key=True),
+    Column("id", String(26), primary_key=True),
+    Index("dialogue_record_persons_id", "tenant", "id"),
 )
 
 # Work that can wait

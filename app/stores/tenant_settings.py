@@ -24,6 +24,8 @@ _Signature = tuple[int, int]
 _OWN = (
     tables.batch_lines,
     tables.batches,
+    tables.dialogue_record_persons,
+    tables.dialogue_records,
     tables.prompts_versions,
     tables.prompts_labels,
     tables.prompt_evals,

@@ -15,9 +15,13 @@ from app.world.events import QuestRecorded
 
 Intent = Literal[
     "greet", "ask_quest", "ask_place", "ask_person", "trade", "threaten", "thank", "goodbye", "small_talk",
-    "unknown", "chatter",
+    "unknown", "chatter", "apologize", "compliment", "insult", "yes", "no", "joke", "ask_self", "ask_memory",
+    "ask_rumor", "ask_time", "ask_weather", "ask_why", "flirt", "bargain", "request", "story", "tell",
 ]  # fmt: skip
-"""What the line that is answered wants; `chatter` is talk among NPCs, which wants nothing."""
+"""What the line that is answered wants; `chatter` is talk among NPCs, which wants nothing.
+
+`tell` is something that the listener says of itself, `yes` and `no` answer what the speaker asked.
+"""
 
 PartOfDay = Literal["dawn", "morning", "noon", "afternoon", "evening", "night"]
 Compass = Literal["north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west", ""]
@@ -60,6 +64,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     predicate: str
     value: str
+    asked: bool = False
+    """Whether it is here only since it was asked about."""
 
 
 class QuestNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +166,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     trader: Someone | None = None
     news: tuple[News, ...] = ()
     lines: tuple[Line, ...] = ()
+    lines_before: int = 0
+    """Lines of this dialogue before the first of `lines`."""
     said: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     places: tuple[Spot, ...] = ()

@@ -6,61 +6,104 @@ from collections.abc import Mapping
 
 from app.core.ids import stable_hash
 from app.engines.authored.grammar import Grammar
+from app.engines.authored.hearing import Heard
+from app.engines.authored.nouns import clause_of, place_of, sentence_of, ware_of, wares_of, with_article
+from app.engines.authored.remembering import begins_as_said, promise, said_back, tell
 from app.world.gate.claims import sentences
-from app.world.scene import Known, News, QuestNote, Scene, Someone, Ware
+from app.world.scene import Known, News, QuestNote, Scene, Someone, Spot
 
-WARES_TOLD_MAX = 3
-"""Goods that are named in one breath."""
 QUEST_SENTENCES_MAX = 7
 """Sentences of a quest's description that are told in one line."""
 TOLD_OUTRIGHT = frozenset({"rumor", "saying", "lore", "legend", "description", "gossip"})
 """Predicates whose value is a sentence of its own."""
 
 
-def tags_of(scene: Scene, grammar: Grammar) -> frozenset[str]:
-    """Everything about the moment that a line may depend on."""
+def tags_of(scene: Scene, heard: Heard, slots: Mapping[str, str], grammar: Grammar) -> frozenset[str]:
+    """Everything about the moment that a line may depend on. A slot with a value is a tag of the same name."""
     felt = scene.npc_feels()
+    last = scene.lines[-1] if scene.lines else None
+    talked = any(line.speaker == scene.npc.id for line in scene.lines)
     states = {
         "warm": felt >= 0.15, "cold": felt <= -0.15, "hostile": felt <= -0.3,
         "met": scene.met_before, "new": not scene.met_before,
+        "talked": talked, "first": not talked,
         "day": scene.part_of_day in ("morning", "noon", "afternoon"),
         "dark": scene.part_of_day in ("evening", "night"),
         "quest_offered": any(quest.state == "offered" for quest in scene.quests),
         "quest_told": any(_told(quest, scene) for quest in scene.quests),
         "quest_active": any(quest.state == "active" for quest in scene.quests),
         "trader": bool(scene.wares) or scene.npc.role in grammar.groups["merchant"],
-        "wares": bool(scene.wares), "other_trader": scene.trader is not None and bool(scene.trader.place),
-        "news": bool(scene.news), "asked": bool(scene.asked), "answer": _answers(scene),
+        "other_trader": scene.trader is not None and bool(scene.trader.place),
+        "answer": _answers(scene), "again": heard.again, "asked_back": heard.asked_back,
+        "named": heard.named, "fact_heard": heard.fact is not None,
+        "question": bool(last is not None and last.speaker != scene.npc.id and last.text.rstrip().endswith("?")),
+        "before_person": isinstance(heard.before, Someone), "before_place": isinstance(heard.before, Spot),
+        "company": bool(scene.present), "alone": not scene.present, "whisper": scene.whisper,
+        "aside": not scene.addressed, "npc": scene.listener_is_npc, "player": not scene.listener_is_npc,
     }  # fmt: skip
     tags = {tag for tag, holds in states.items() if holds}
-    tags |= {scene.part_of_day, scene.need} - {""}
+    tags |= {scene.part_of_day, scene.need, f"mood_{scene.mood}", *(name for name, value in slots.items() if value)}
     tags |= _kinds(scene.npc.role, grammar.groups) | _kinds(scene.weather, grammar.weather)
     tags |= {f"trait_{trait.casefold()}" for trait in scene.persona.traits}
-    return frozenset(tags | _about_tags(scene))
+    voice = voice_of(scene, grammar)
+    tags.add(f"voice_{voice}" if voice else "voiceless")
+    return frozenset(tags | _about_tags(scene) - {""})
 
 
-def slots_of(scene: Scene, grammar: Grammar, seed: int) -> dict[str, str]:
+def voice_of(scene: Scene, grammar: Grammar) -> str:
+    """The voice that the persona's words name first: `voice`, then `traits`."""
+    text = f"{scene.persona.voice} {' '.join(scene.persona.traits)}".casefold()
+    if text.isspace():
+        return ""
+    found = [
+        (text.find(word), voice) for voice, words in grammar.voices.items() for word in words if text.find(word) >= 0
+    ]
+    return min(found)[1] if found else ""
+
+
+def slots_of(scene: Scene, heard: Heard, grammar: Grammar, seed: int) -> dict[str, str]:
     """The values that a line may name; a line whose slot is empty is not said."""
     terms = grammar.terms
     slots = {
         "you": scene.listener.name or terms["stranger"],
         "me": scene.npc.name,
         "role": scene.npc.role.replace("_", " "),
-        "a_role": _with_article(scene.npc.role, grammar),
-        "my_place": _place(scene.npc.place, grammar),
-        "here": _place(scene.here.name, grammar) if scene.here is not None else terms["here"],
-        "time": scene.part_of_day,
+        "a_role": with_article(scene.npc.role, grammar),
+        "my_place": place_of(scene.npc.place, grammar),
+        "here": place_of(scene.here.name, grammar) if scene.here is not None else terms["here"],
+        "time": terms[f"time_{scene.part_of_day}"],
+        "weather": scene.weather,
         "asked": scene.asked,
-        "fact": _fact(scene.known, grammar, seed, scene.person.id if scene.person is not None else ""),
-        "news": _news(scene.news[0], grammar) if scene.news else "",
-        "wares": _wares(scene.wares, grammar, seed),
+        "fact": _fact(scene, heard, grammar, seed),
+        "news": _news(scene.news[stable_hash(seed, "news") % len(scene.news)], grammar) if scene.news else "",
+        "wares": wares_of(scene.wares, grammar, seed),
+        "ware": heard.ware.name if heard.ware is not None else "",
+        "ware_told": ware_of(heard.ware, grammar) if heard.ware is not None else "",
+        "said_back": said_back(clause_of(scene.heard), grammar) if begins_as_said(scene.heard, grammar) else "",
+        "promise": promise(scene, grammar),
     }
+    memory = tell(scene, heard, grammar)
+    if memory is not None:
+        slots |= {f"memory_{memory.kind}": memory.clause, "memory_by": memory.by, "memory_when": memory.when}
+    return slots | _others(scene, heard, grammar, seed) | _about_slots(scene, grammar) | _quest_slots(scene.quests)
+
+
+def _others(scene: Scene, heard: Heard, grammar: Grammar, seed: int) -> dict[str, str]:
+    """Who else may be named: somebody to be sent to, another trader, one who stands by, one named before."""
+    slots: dict[str, str] = {}
     other = _someone_else(scene, seed)
     if other is not None:
-        slots |= {"other": other.name, "other_place": _place(other.place, grammar)}
+        slots |= {"other": other.name, "other_place": place_of(other.place, grammar)}
     if scene.trader is not None:
-        slots |= {"other_trader": scene.trader.name, "other_trader_place": _place(scene.trader.place, grammar)}
-    return slots | _about_slots(scene, grammar) | _quest_slots(scene.quests)
+        slots |= {"trader_name": scene.trader.name, "trader_place": place_of(scene.trader.place, grammar)}
+    near = [one for one in scene.present if one.name and one.id not in (scene.listener.id, scene.npc.id)]
+    if near:
+        slots["present"] = near[stable_hash(seed, "present") % len(near)].name
+    if isinstance(heard.before, Someone):
+        slots["before"] = heard.before.name
+    elif heard.before is not None:
+        slots["before"] = place_of(heard.before.name, grammar)
+    return slots
 
 
 def _told(quest: QuestNote, scene: Scene) -> bool:
@@ -89,11 +132,8 @@ def _about_tags(scene: Scene) -> set[str]:
         tags |= set() if scene.spot.open else {"spot_closed"}
     person = scene.person
     if person is not None:
-        tags |= {"person"}
-        tags |= {"person_self"} if person.id == scene.npc.id else set()
+        tags |= {"person_self"} if person.id == scene.npc.id else {"person_you"} if person.id == scene.listener.id else {"person_other"}
         tags |= {"person_here"} if person.here else set()
-        tags |= {"person_role"} if person.role else set()
-        tags |= {"person_place"} if person.place else set()
         tags |= set() if person.alive else {"person_dead"}
         tags |= {"person_liked"} if person.relation >= 0.15 else set()
         tags |= {"person_disliked"} if person.relation <= -0.15 else set()
@@ -102,16 +142,19 @@ def _about_tags(scene: Scene) -> set[str]:
 
 def _about_slots(scene: Scene, grammar: Grammar) -> dict[str, str]:
     slots: dict[str, str] = {}
-    spot = scene.spot
+    spot, terms = scene.spot, grammar.terms
     if spot is not None:
-        reach = grammar.terms.get(f"reach_{spot.reach}", "")
-        slots |= {"place": _place(spot.name, grammar), "direction": spot.direction, "reach": reach}
-        slots["via"] = _place(spot.via, grammar)
-        slots["keeper"] = spot.keeper
+        slots |= {
+            "place": place_of(spot.name, grammar),
+            "direction": terms.get(f"direction_{spot.direction}", ""),
+            "reach": terms.get(f"reach_{spot.reach}", ""),
+            "via": place_of(spot.via, grammar),
+            "keeper": spot.keeper,
+        }
     person = scene.person
     if person is not None:
-        slots |= {"person": person.name, "person_place": _place(person.place, grammar), "person_role": person.role}
-        slots["person_a_role"] = _with_article(person.role, grammar)
+        slots |= {"person": person.name, "person_role": person.role.replace("_", " ")}
+        slots |= {"person_place": place_of(person.place, grammar), "person_a_role": with_article(person.role, grammar)}
     return slots
 
 
@@ -122,10 +165,10 @@ def _quest_slots(quests: tuple[QuestNote, ...]) -> dict[str, str]:
     if offered is not None:
         slots |= {
             "quest_title": offered.title,
-            "quest_text": _sentence(" ".join(sentences(offered.description)[:QUEST_SENTENCES_MAX])),
+            "quest_text": sentence_of(" ".join(sentences(offered.description)[:QUEST_SENTENCES_MAX])),
         }
     if active is not None:
-        slots |= {"quest_active_title": active.title, "quest_todo": active.todo.rstrip(".!")}
+        slots |= {"quest_active_title": active.title, "quest_todo": clause_of(active.todo)}
     return slots
 
 
@@ -139,16 +182,24 @@ def _someone_else(scene: Scene, seed: int) -> Someone | None:
     return able[stable_hash(seed, "other") % len(able)] if able else None
 
 
-def _fact(known: tuple[Known, ...], grammar: Grammar, seed: int, about: str) -> str:
-    """One fact as a sentence: whatever is known of the person asked for, else something that people tell."""
-    able = [fact for fact in known if (fact.subject_id == about if about else fact.predicate in TOLD_OUTRIGHT)]
+def _fact(scene: Scene, heard: Heard, grammar: Grammar, seed: int) -> str:
+    """One fact as a sentence: about the person asked for, or that shares words with the question, or what people tell."""
+    about = scene.person.id if scene.person is not None else ""
+    able = [fact for fact in scene.known if fact.subject_id == about] if about else []
+    if not able and heard.fact is not None:
+        able = [heard.fact]
+    if not able and not about:
+        able = [fact for fact in scene.known if fact.predicate in TOLD_OUTRIGHT]
     if not able:
         return ""
-    fact = able[0] if about else able[stable_hash(seed, "fact") % len(able)]
-    if fact.predicate in TOLD_OUTRIGHT:
-        return _sentence(fact.value)
+    return _fact_text(able[stable_hash(seed, "fact") % len(able)], grammar)
+
+
+def _fact_text(fact: Known, grammar: Grammar) -> str:
+    if fact.predicate in TOLD_OUTRIGHT or (" " in fact.value.strip() and fact.value.rstrip().endswith((".", "!", "?"))):
+        return sentence_of(fact.value)
     return grammar.terms["fact"].format(
-        subject=fact.subject, predicate=fact.predicate.replace("_", " "), value=fact.value
+        subject=fact.subject, predicate=fact.predicate.replace("_", " "), value=fact.value.rstrip(".")
     )
 
 
@@ -158,39 +209,4 @@ def _news(news: News, grammar: Grammar) -> str:
     named = {"actor": news.actor, "target": news.target, "item": news.item, "place": news.place}
     if any(f"{{{name}}}" in template and not value for name, value in named.items()):
         return ""
-    return template.format(**named)
-
-
-def _wares(wares: tuple[Ware, ...], grammar: Grammar, seed: int) -> str:
-    if not wares:
-        return ""
-    start = stable_hash(seed, "wares") % len(wares)
-    told = [_ware(ware, grammar) for ware in (wares[start:] + wares[:start])[:WARES_TOLD_MAX]]
-    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} {grammar.terms['and']} {told[-1]}"
-
-
-def _ware(ware: Ware, grammar: Grammar) -> str:
-    name = _with_article(ware.name, grammar) if ware.name[:1].islower() else ware.name
-    if ware.price <= 0.0:
-        return name
-    price = grammar.terms["coins_one"] if ware.price == 1.0 else grammar.terms["coins_many"]
-    return f"{name} {price.format(count=f'{ware.price:g}')}"
-
-
-def _with_article(noun: str, grammar: Grammar) -> str:
-    if not noun:
-        return ""
-    article = grammar.terms["article_vowel" if noun[0].casefold() in "aeiou" else "article"]
-    return f"{article} {noun.replace('_', ' ')}"
-
-
-def _place(name: str, grammar: Grammar) -> str:
-    """A place's name as it stands in a sentence: with an article where its last word is a common noun."""
-    words = name.casefold().split()
-    if not words or words[-1] not in grammar.articled or words[0] == grammar.terms["the"] or "'" in name:
-        return name
-    return f"{grammar.terms['the']} {name}"
-
-
-def _sentence(text: str) -> str:
-    return text if not text or text[-1] in ".!?…" else f"{text}."
+    return template.format(**{name: place_of(value, grammar) if name == "place" else value for name, value in named.items()})

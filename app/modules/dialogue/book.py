@@ -36,9 +36,21 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+class Told(NamedTuple):
+    """A line of a dialogue, and everyone who heard it, its speaker included."""
+
+    line: Line
+    heard_by: frozenset[str]
+    to: str = ""
+    whisper: bool = False
+
+
 @dataclass(slots=True)
 class Dialogue:
-    """An open conversation. `lines` are the last ones, `turns` counts all; `busy` is held while a line is spoken."""
+    """An open conversation. `lines` are the last ones, `turns` counts all; `busy` is held while a line is spoken.
+
+    `speaking` is the task that speaks, `cut_by` who has cut its line: empty for the game, None for nobody.
+    """
 
     id: str
     tenant: str
@@ -47,12 +59,51 @@ class Dialogue:
     participants: tuple[str, ...]
     location: str
     used_s: float
-    lines: deque[Line]
+    lines: deque[Told]
     turns: int = 0
+    told: int = 0
+    """Lines so far, those that have left included."""
     kindness: float = 0.0
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    speaking: asyncio.Task[None] | None = None
+    cut_by: str | None = None
     keyed: OrderedDict[str, tuple[bytes, Said]] = field(default_factory=OrderedDict)
     """The last replies to requests that had a key, with the digests of those."""
+
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        """Who takes part, the NPC first."""
+        return (self.npc, *self.participants)
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the last line that was begun was interrupted."""
+        return self.cut_by is not None
+
+    def interrupt(self, by: str) -> bool:
+        """Cut the line that is being spoken; whether there was one."""
+        if self.speaking is None or self.speaking.done():
+            return False
+        self.cut_by = by
+        self.speaking.cancel()
+        return True
+
+    def tell(self, lines: Sequence[Told]) -> None:
+        """Add lines; the oldest leave."""
+        self.lines.extend(lines)
+        self.told += len(lines)
+
+    def knows(self, player: str) -> bool:
+        """Whether a player takes part, or has heard any of it."""
+        return player in self.participants or any(player in told.heard_by for told in self.lines)
+
+    def heard(self, by: Sequence[str], secretly_by: Sequence[str] = ()) -> tuple[Line, ...]:
+        """The lines that all of these have heard, oldest first; those that were whispered, `secretly_by` too."""
+        return tuple(
+            told.line
+            for told in self.lines
+            if told.heard_by.issuperset(by) and not (told.whisper and not told.heard_by.issuperset(secretly_by))
+        )
 
     def replied(self, key: str, request: bytes) -> Said | None:
         """The reply to the request that had this key before; raises Conflict when that was another one."""
@@ -91,6 +142,10 @@ class Book:
         self._clock = clock
         self._dialogues: OrderedDict[str, Dialogue] = OrderedDict()
         self._stale: OrderedDict[tuple[str, str, str], deque[Uttered]] = OrderedDict()
+        self.barks = 0
+        """Barks so far, so that the same moment brings another."""
+        self._barked: OrderedDict[tuple[str, str, str], deque[str]] = OrderedDict()
+        self._fillers: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._offers: OrderedDict[tuple[str, str, str, str], dict[str, float]] = OrderedDict()
         self._explained: OrderedDict[tuple[str, str, str], Explained] = OrderedDict()
         self._news: dict[WorldKey, deque[_Happening]] = {}
@@ -138,6 +193,30 @@ class Book:
         """The NPC's last lines, oldest first, in any dialogue."""
         return tuple(self._stale.get((tenant, world, npc), ()))
 
+    def barked(self, tenant: str, world: str, *where: str) -> tuple[str, ...]:
+        """The last barks of these, NPCs and places, oldest first."""
+        return tuple(line for each in where for line in self._barked.get((tenant, world, each), ()))
+
+    def bark(self, tenant: str, world: str, text: str, *where: str) -> None:
+        """Remember a bark of these, so that it is not said again soon."""
+        self.barks += 1
+        for each in where:
+            key = (tenant, world, each)
+            self._barked.setdefault(key, deque(maxlen=self._settings.bark_lines_max)).append(text)
+            self._barked.move_to_end(key)
+        _bound(self._barked, SPEAKERS_MAX)
+        _bound(self._barked, SPEAKERS_MAX)
+
+    def filler(self, tenant: str, world: str, npc: str) -> str:
+        """The NPC's last filler."""
+        return self._fillers.get((tenant, world, npc), "")
+
+    def filled(self, tenant: str, world: str, npc: str, text: str) -> None:
+        """Remember a filler, so that it is not said twice in a row."""
+        self._fillers[tenant, world, npc] = text
+        self._fillers.move_to_end((tenant, world, npc))
+        _bound(self._fillers, SPEAKERS_MAX)
+
     def offers(self, tenant: str, world: str, npc: str, player: str) -> dict[str, float]:
         """When the NPC last offered each action to the player, in game seconds; to be written to."""
         found = self._offers.setdefault((tenant, world, npc, player), {})
@@ -149,12 +228,9 @@ class Book:
         self._explained[tenant, world, explained.explain_id] = explained
         _bound(self._explained, self._settings.explains_max)
 
-    def explained(self, tenant: str, world: str, id: str) -> Explained:
-        """The record behind a line; raises NotFound when it has left."""
-        found = self._explained.get((tenant, world, id))
-        if found is None:
-            raise NotFound(f"no explained line {id!r}", hint="the oldest leave RAM first; ask sooner")
-        return found
+    def explained(self, tenant: str, world: str, id: str) -> Explained | None:
+        """What is behind a line; None when it has left."""
+        return self._explained.get((tenant, world, id))
 
     def observe(self, world: World, event: Event) -> Sequence[Change]:
         """Take note of an event: what is worth talking about, and when names are no longer the same."""
@@ -188,27 +264,28 @@ class Book:
     def last_of(self, tenant: str, world: str, npc: str) -> Dialogue | None:
         """The dialogue in which an NPC spoke or was addressed last."""
         for dialogue in reversed(self._dialogues.values()):
-            if (dialogue.tenant, dialogue.world) == (tenant, world) and npc in (dialogue.npc, *dialogue.participants):
+            if (dialogue.tenant, dialogue.world) == (tenant, world) and npc in dialogue.everyone:
                 return dialogue
         return None
 
     def held(self, tenant: str, world: str, player: str) -> dict[str, list[str]]:
-        """The lines of every open dialogue that the player takes part in."""
+        """The lines of every open dialogue that the player has said or heard."""
         found = [one for one in self._dialogues.values() if (one.tenant, one.world) == (tenant, world)]
-        lines = [line.text for one in found if player in one.participants for line in one.lines]
+        lines = [line.text for one in found for line in one.heard((player,))]
         return {"lines": lines}
 
     def forget(self, tenant: str, world: str, player: str) -> None:
         """Let go of what the player said and heard, and of news of them."""
         key = (tenant, world)
-        for id in [id for id, one in self._dialogues.items() if player in one.participants]:
-            if (self._dialogues[id].tenant, self._dialogues[id].world) == key:
-                del self._dialogues[id]
+        for id in [id for id, one in self._dialogues.items() if (one.tenant, one.world) == key and one.knows(player)]:
+            del self._dialogues[id]
         for place in [place for place in self._offers if place[:2] == key and place[3] == player]:
             del self._offers[place]
         # A line may be to anybody and name the player, so none of the world's is kept.
         for stale in [place for place in self._stale if place[:2] == key]:
             del self._stale[stale]
+        for barked in [place for place in self._barked if place[:2] == key]:
+            del self._barked[barked]
         for explained in [place for place in self._explained if place[:2] == key]:
             del self._explained[explained]
         if key in self._news:

@@ -1,7 +1,7 @@
 """Which lines may be said again to somebody else, or later: greetings and their like, in just the same state.
 
-Pure, and careful: a line that answers a question, goes on with a talk, or was written from a context that names other
-players is written anew each time.
+Pure, and careful: a line that answers a question, goes on with a talk, or was written from memories or from a context
+that names other players is written anew each time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def keep_of(world: World, scene: Scene, parts: Sequence[Part]) -> Keep | None:
     The whole compiled context but for the player's words is part of what identifies it, so a line is said again only
     where a model would have read the same.
     """
-    if scene.lines or scene.listener_is_npc or (scene.heard and scene.intent not in INTENTS):
+    if scene.lines or scene.recalled or scene.pinned or scene.listener_is_npc:
+        return None
+    if scene.heard and scene.intent not in INTENTS:
         return None
     if _names_others(world, scene):
         return None
@@ -39,7 +41,7 @@ def keep_of(world: World, scene: Scene, parts: Sequence[Part]) -> Keep | None:
 def _names_others(world: World, scene: Scene) -> bool:
     """Whether the context says something of a player who is not spoken to: they may ask to be forgotten."""
     players = world.state.players
-    told = {known.subject_id for known in scene.known} | {one.id for one in scene.people}
+    told = {known.subject_id for known in scene.known} | {one.id for one in (*scene.people, *scene.present)}
     if scene.person is not None:
         told.add(scene.person.id)
     if any(id in players and id != scene.listener.id for id in told):

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from app.core.clock import Clock
+from app.core.dialogue_records import LineRecords
 from app.core.ladder import Watcher
+from app.core.memory import Memory
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.core.prompts import Prompts
 from app.core.words import Words
 from app.modules.dialogue import intents, logic, messages
+from app.modules.dialogue.asides import load_asides
 from app.modules.dialogue.book import Book
-from app.modules.dialogue.handler import RUNGS, DialogueHandler, Sources
+from app.modules.dialogue.composing import Sources
+from app.modules.dialogue.handler import RUNGS, DialogueHandler
+from app.modules.dialogue.records import Recorder
 from app.modules.dialogue.settings import Settings
 from app.world.state import Worlds
 
@@ -32,6 +37,8 @@ def build(
     prompts: Prompts,
     rungs: tuple[str, ...] = RUNGS,
     language: str = "en",
+    memory: Memory | None = None,
+    records: LineRecords | None = None,
 ) -> Module:
     """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last."""
     named = [rung for rung in rungs if rung in RUNGS and rung != "bark" and (rung != "words" or words is not None)]
@@ -42,36 +49,47 @@ def build(
         prompts=prompts,
         lexicon=intents.load(language),
         barks=logic.load_barks(),
+        asides=load_asides(),
+        memory=memory,
     )
     book = Book(settings, clock)
-    handler = DialogueHandler(settings, worlds, journal, clock, watcher, sources, book)
+    recorder = Recorder(records)
+    limit_ms = settings.say_deadline_ms
+    handler = DialogueHandler(settings, worlds, journal, clock, watcher, sources, book, recorder)
 
     def describe(tenant: str, world: str, npc: str) -> dict[str, Any]:
         return _describe(book, tenant, world, npc)
+
+    def forget(tenant: str, world: str, player: str) -> None:
+        book.forget(tenant, world, player)
+        recorder.forget(tenant, world)
 
     return Module(
         name="dialogue",
         rungs=sources.rungs,
         handlers=(
-            Handler(messages.Open, messages.Opened, handler.open, Scope.PLAY, settings.say_deadline_ms),
-            Handler(
-                messages.Say, messages.Said, handler.say, Scope.PLAY, settings.say_deadline_ms, chunk=messages.Spoken
-            ),
-            Handler(messages.Close, messages.Closed, handler.close, Scope.PLAY, settings.say_deadline_ms),
-            Handler(messages.Explain, messages.Explained, handler.explain, Scope.READ, settings.say_deadline_ms),
+            Handler(messages.Open, messages.Opened, handler.open, Scope.PLAY, limit_ms),
+            Handler(messages.Join, messages.Opened, handler.join, Scope.PLAY, limit_ms),
+            Handler(messages.Leave, messages.Opened, handler.leave, Scope.PLAY, limit_ms),
+            Handler(messages.Say, messages.Said, handler.say, Scope.PLAY, limit_ms, chunk=messages.Spoken),
+            Handler(messages.Interrupt, messages.Interrupted, handler.interrupt, Scope.PLAY, limit_ms),
+            Handler(messages.Bark, messages.Barked, handler.bark, Scope.PLAY, limit_ms),
+            Handler(messages.Close, messages.Closed, handler.close, Scope.PLAY, limit_ms),
+            Handler(messages.Explain, messages.Explained, handler.explain, Scope.READ, limit_ms),
+            Handler(messages.Replay, messages.Replayed, handler.replay, Scope.READ, limit_ms),
         ),
         react=book.observe,
         describe=describe,
         close=handler.finish,
         held=book.held,
-        forget=book.forget,
+        forget=forget,
     )
 
 
 def _describe(book: Book, tenant: str, world: str, npc: str) -> dict[str, Any]:
     """The NPC's last lines, with what was said to it in the dialogue it is in."""
     dialogue = book.last_of(tenant, world, npc)
-    lines = list(dialogue.lines)[-LINES_SHOWN_MAX:] if dialogue is not None else []
+    lines = [told.line for told in dialogue.lines][-LINES_SHOWN_MAX:] if dialogue is not None else []
     return {
         "dialogue": dialogue.id if dialogue is not None else "",
         "lines": [

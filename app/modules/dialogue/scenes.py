@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
 import msgspec
 
 from app.core.ids import stable_hash
+from app.core.memory import Cue, Recollection
 from app.modules.dialogue.intents import Lexicon, Meaning
+from app.modules.dialogue.reminded import mood_of, recalled_of
 from app.modules.dialogue.settings import Settings
 from app.world.entities import Location, Npc, Player
 from app.world.gate.acts import may_know, may_tell, trades
@@ -30,6 +32,12 @@ FACTS_MAX = 24
 WARES_MAX = 12
 QUESTS_MAX = 4
 NEWS_MAX = 4
+ASKED_FACTS_MAX = 8
+"""Facts about what was asked for, beside those that are always at hand."""
+MEMORIES_MAX = 8
+CUE_PERSONS_MAX = 8
+CUE_LINES = 2
+"""Last lines of a dialogue that a cue is made of, beside what was just said."""
 WORLD = "world"
 """The subject of facts about the whole world, such as `weather` and `hour`."""
 
@@ -46,6 +54,8 @@ class Talk:
     stale: tuple[str, ...]
     news: Sequence[News]
     seed: int
+    before: int = 0
+    """Lines of the dialogue before the first of `lines`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,20 @@ class Ground:
     via: Mapping[str, str]
 
 
-def compose(world: World, talk: Talk, lexicon: Lexicon, names: Names, settings: Settings) -> Scene:
-    """The scene in which `talk.speaker` is about to say a line; raises NotFound when it is gone."""
+def compose(
+    world: World,
+    talk: Talk,
+    lexicon: Lexicon,
+    names: Names,
+    settings: Settings,
+    *,
+    recalled: Sequence[Recollection] = (),
+    pinned: Sequence[Recollection] = (),
+) -> Scene:
+    """The scene in which `talk.speaker` is about to say a line; raises NotFound when it is gone.
+
+    `recalled` and `pinned` are the speaker's memories that may be told to the listener, as the memory gave them.
+    """
     npc = world.npc(talk.speaker)
     other = world.state.players.get(talk.listener) or world.npc(talk.listener)
     among_npcs = isinstance(other, Npc)
@@ -89,11 +111,44 @@ def compose(world: World, talk: Talk, lexicon: Lexicon, names: Names, settings: 
         trader=_trader(world, npc),
         news=tuple(talk.news)[:NEWS_MAX],
         lines=talk.lines,
+        lines_before=talk.before,
         stale=talk.stale,
         places=_places(world, npc, ground, settings),
         people=_people(world, npc),
+        recalled=recalled_of(world, npc, other, recalled, settings),
+        pinned=recalled_of(world, npc, other, pinned, settings),
     )
+    scene = msgspec.structs.replace(scene, mood=mood_of(scene))
     return _with_topic(scene, talk.seed) if among_npcs else scene
+
+
+def cue_of(
+    world: World,
+    *,
+    speaker: str,
+    listener: str,
+    heard: str,
+    lines: Sequence[Line] = (),
+    present: Iterable[str] = (),
+    location: str = "",
+    thread: str = "",
+    most: int = MEMORIES_MAX,
+) -> Cue:
+    """What this moment reminds `speaker` of: what was just said, the last lines, who and where, the quests between.
+
+    `thread` is the dialogue that goes on, whose own lines are at hand. Raises NotFound when the speaker is gone.
+    """
+    npc = world.npc(speaker)
+    words = [line.text for line in lines[-CUE_LINES:]]
+    return Cue(
+        text=" ".join([*words, heard] if heard else words),
+        listener=listener,
+        participants=tuple(dict.fromkeys((listener, *present)))[:CUE_PERSONS_MAX],
+        place=location or npc.location,
+        quests=tuple(quest.id for quest in _quests(world, npc, listener)),
+        but_thread=thread,
+        most=most,
+    )
 
 
 def someone(world: World, npc: Npc, other: Npc | Player) -> Someone:
@@ -283,7 +338,10 @@ _NEEDS: tuple[tuple[Need, str, bool], ...] = (
 
 
 def _known(world: World, npc: Npc, other: Npc | Player, about: set[str]) -> tuple[Known, ...]:
-    """Facts that may be told to `other`: those about what was asked first, then about here and the two themselves."""
+    """Facts that may be told to `other`: those about what was asked first, then about here and the two themselves.
+
+    Which of them are always at hand does not depend on what was asked.
+    """
     close = {npc.id, npc.location, npc.work, npc.home, npc.faction, WORLD, other.id}
     ranked: list[tuple[int, float, Known]] = []
     for key, versions in world.state.facts.items():
@@ -295,7 +353,7 @@ def _known(world: World, npc: Npc, other: Npc | Player, about: set[str]) -> tupl
             continue
         entity = world.entity(subject)
         name = entity.name if entity is not None and entity.name else subject
-        rank = 0 if subject in about else 1 if subject in close else 2
+        rank = 0 if subject in close else 1
         told = Known(
             subject_id=subject,
             subject=clean_input(name),
@@ -304,7 +362,10 @@ def _known(world: World, npc: Npc, other: Npc | Player, about: set[str]) -> tupl
         )
         ranked.append((rank, -fact.from_s, told))
     ranked.sort(key=lambda row: (row[0], row[1], row[2].subject_id, row[2].predicate))
-    return tuple(known for _, _, known in ranked[:FACTS_MAX])
+    always = [known for _, _, known in ranked[:FACTS_MAX]]
+    beyond = [known for _, _, known in ranked[FACTS_MAX:] if known.subject_id in about][:ASKED_FACTS_MAX]
+    asked = [msgspec.structs.replace(known, asked=True) for known in beyond]
+    return tuple(sorted([*always, *asked], key=lambda known: known.subject_id not in about))
 
 
 def _value(value: str | float | bool) -> str:

@@ -12,14 +12,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Open dialogues in this process; past it the one that was idle longest closes."""
     idle_s: float = 600.0
     """Seconds without a line after which a dialogue closes by itself."""
-    turns_kept_max: int = 24
+    turns_kept_max: int = 32
     """Lines of one dialogue kept in RAM."""
+    participants_max: int = 16
+    """Players and NPCs in one dialogue, beside the NPC that it was opened with."""
+    earshot_cells: float = 8.0
+    """Map cells within which an NPC that takes no part hears what is said; 0 lets only those hear who take part."""
+    whisper_cells: float = 0.0
+    """Map cells within which a whisper is heard by others."""
+    hearers_max: int = 64
+    """Who may hear one line: those who take part first, then players, then the nearest NPCs."""
+    npc_lines_row_max: int = 2
+    """Lines in a row after which NPCs leave the word to the players."""
     explains_max: int = 2_000
     """Explained lines kept in RAM; the oldest leave first."""
+    records_queue_max: int = 4_096
+    """Records behind lines that wait to be written; past it the oldest is dropped."""
+    records_ms: int = 250
+    """How long records are gathered before they are written together."""
     say_deadline_ms: int = 10_000
     """Time for a line when the client names no deadline."""
-    first_token_ms: float = 750.0
-    """How long the words rung may stay silent before the authored line comes."""
+    filler_after_ms: float = 600.0
+    """How long a player waits for the words rung before a filler bridges the silence."""
+    first_token_ms: float = 3_000.0
+    """How long the words rung may stay silent before the authored line comes; never past deadline and reserve."""
+    recall_ms: float = 60.0
+    """Time to recall what the NPC remembers; past it the line is spoken without memories."""
     reserve_ms: float = 120.0
     """Time that the words rung leaves for the rungs below it."""
     journal_ms: float = 400.0
@@ -36,6 +54,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Characters of one spoken line; whole sentences beyond it are cut."""
     sentence_characters_max: int = 280
     """Characters held back while a sentence has no end; then it is sent up to its last space."""
+    bark_lines_max: int = 8
+    """Barks of an NPC, and of a place, that are not said again there as long as there are others."""
+    npc_lines_hour_max: int = 240
+    """Lines of NPCs to NPCs that a model may write in a world in one game hour; past it they are authored."""
+    npc_tokens_day_max: int = 200_000
+    """Tokens, in and out, of the same in one UTC day."""
     proposals_max: int = 2
     """Acts that one line may propose."""
     proposal_cooldown_s: float = 60.0

@@ -1,15 +1,12 @@
-"""The context compiler and what lines mean, without a running module."""
+"""What lines mean and what NPCs may offer, without a running module."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from app.modules.dialogue import intents, logic, messages
-from app.world.entities import Persona
-from app.world.scene import Known, Line, News, Scene, Someone
 from tests.modules.dialogue.village import feel, make_world, quest
 from tests.prompts import registry
 
@@ -43,37 +40,6 @@ def test_line_is_understood(text: str, intent: str) -> None:
 
 def test_what_is_asked_about_is_left_when_the_small_words_are_gone() -> None:
     assert LEXICON.read("Where can I find the dragon cave, please?").about == ("dragon", "cave")
-
-
-@given(
-    st.lists(WORDS, max_size=30),
-    st.lists(WORDS, max_size=30),
-    WORDS,
-    st.integers(700, 2_000),
-)
-def test_context_keeps_its_budget_and_never_cuts_rules_persona_or_the_present_line(
-    lines: list[str], facts: list[str], heard: str, tokens_max: int
-) -> None:
-    scene = Scene(
-        npc=Someone(id="n", name="Nia"),
-        persona=Persona(summary="Keeps bees."),
-        listener=Someone(id="p", name="Robin"),
-        heard=heard,
-        lines=tuple(Line(speaker="p", name="Robin", text=text, npc=False) for text in lines),
-        known=tuple(Known(subject_id="x", subject="x", predicate="says", value=fact) for fact in facts),
-        news=(News(verb="died", actor="Olaf"),) * 4,
-    )
-    compiled = logic.compile_context(scene, PROMPT, (), tokens_max=tokens_max, canary="c")
-    assert "You speak as one character" in compiled.parts[0].text
-    assert "Keeps bees." in compiled.parts[1].text
-    if heard:
-        assert (compiled.parts[-1].text, compiled.parts[-1].trust) == (heard, "player")
-    fixed = logic.compile_context(
-        msgspec.structs.replace(scene, lines=(), known=(), news=()), PROMPT, (), tokens_max=0, canary="c"
-    )
-    assert compiled.tokens <= max(tokens_max, fixed.tokens) + 24
-    kept = sum(part.text in lines for part in compiled.parts[3:-2])
-    assert kept == len(lines) or any("lines" in cut.what for cut in compiled.cut)
 
 
 def test_open_acts_are_those_the_gate_would_allow_now() -> None:

@@ -38,6 +38,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     intent: tuple[_IntentRow, ...]
     words: _WordLists
     synonyms: dict[str, tuple[str, ...]]
+    typos: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,21 @@ class Lexicon:
     patterns: tuple[re.Pattern[str], ...]
     empty: frozenset[str]
     synonyms: Mapping[str, tuple[str, ...]]
+    typos: Mapping[str, str]
 
     def read(self, text: str) -> Meaning:
         """What `text` wants; a line without a known phrase is `unknown`."""
-        folded = text.casefold().replace("’", "'")
+        folded = self.fold(text)
         scores = [self._score(pattern, folded) for pattern in self.patterns]
         best = max(range(len(scores)), key=lambda row: (scores[row], -row))
         if scores[best] == 0:
             return Meaning("unknown", self._about(folded))
         return Meaning(self.rows[best].name, self._about(folded))
+
+    def fold(self, text: str) -> str:
+        """The text case folded, with known typing errors mended and letters that were held down let go."""
+        folded = _HELD.sub(r"\1", text.casefold().replace("’", "'").replace("`", "'"))
+        return _WORD.sub(lambda match: self.typos.get(match.group(), match.group()), folded)
 
     def kin(self, word: str) -> frozenset[str]:
         """A word with its synonyms."""
@@ -84,6 +91,7 @@ def load(language: str) -> Lexicon:
         patterns=tuple(_pattern(row.phrases) for row in file.intent),
         empty=file.words.empty,
         synonyms=file.synonyms,
+        typos=file.typos,
     )
 
 
@@ -94,3 +102,4 @@ def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
+_HELD = re.compile(r"([^\W\d_])\1{2,}")

@@ -1,0 +1,121 @@
+"""What of a line may be said: each act and each sentence on its way out, judged by the gate.
+
+It notes on the turn what it let through and what it took out, and why. It does not know who writes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from app.core.clock import Clock
+from app.core.ids import new_id
+from app.modules.dialogue.messages import ClaimMade, Cut, Proposal, Ruling
+from app.modules.dialogue.settings import Settings
+from app.modules.dialogue.turn import Turn
+from app.world.gate.acts import Proposed, check_proposal
+from app.world.gate.disguises import squeeze
+from app.world.gate.promises import promised
+from app.world.gate.revise import revise
+
+PARROT_LETTERS_MIN = 12
+"""A model's sentence of so many letters that stands whole in the player's line is the player's, not the NPC's."""
+
+
+class Allowed(NamedTuple):
+    """What may be said, empty for nothing, and whether it is a model's."""
+
+    text: str
+    by_model: bool
+
+
+NOTHING = Allowed("", by_model=False)
+
+
+class Judging:
+    """The gate, for the turns of one module."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    def act(self, turn: Turn, act: Proposed) -> None:
+        """Judge one act and keep it as a proposal if it may be offered."""
+        scene = turn.scene
+        verdict = check_proposal(
+            turn.world,
+            act,
+            scene.npc.id,
+            scene.listener.id,
+            last_s=turn.offers,
+            cooldown_s=self._settings.proposal_cooldown_s,
+        )
+        allowed, reason = verdict.allowed, verdict.reason
+        if allowed and any(known.action == act.action for known in turn.proposals):
+            allowed, reason = False, "proposed already in this line"
+        if allowed and len(turn.proposals) >= self._settings.proposals_max:
+            allowed, reason = False, f"more than {self._settings.proposals_max} acts in one line"
+        turn.rulings.append(
+            Ruling(action=act.action[:80], arguments=act.arguments if allowed else {}, allowed=allowed, reason=reason)
+        )
+        if allowed:
+            id = new_id(self._clock.wall_ms())
+            turn.proposals.append(Proposal(id=id, action=act.action, arguments=act.arguments))
+
+    def sentence(self, turn: Turn, sentence: str, *, trusted: bool) -> Allowed:
+        """What may be said of a sentence; `trusted` text is the author's, of which no claim is doubted.
+
+        Notes on the turn the claims of what may be said, and what was cut or mended, and why.
+        """
+        scene = turn.scene
+        if not trusted and turn.world.entity(scene.listener.id) is None:
+            turn.cut.append(Cut(what=sentence, reason="who it was for has gone"))
+            return NOTHING
+        revised = revise(
+            turn.world,
+            scene.npc.id,
+            scene.listener.id,
+            sentence,
+            names=turn.names,
+            offered=turn.proposals,
+            trusted=trusted,
+        )
+        text = "" if revised.stand_in and turn.stood_in else revised.text
+        against = self._against(turn, text, trusted=trusted) if text else ""
+        if revised.reason or against:
+            turn.cut.append(Cut(what=sentence, reason=revised.reason or against))
+        if not text or against:
+            return NOTHING
+        turn.claims += [ClaimMade(text=one.text, subject=one.subject, source=one.source) for one in revised.claims]
+        turn.stood_in = turn.stood_in or revised.stand_in
+        return Allowed(text, by_model=not trusted and not revised.stand_in)
+
+    def _against(self, turn: Turn, sentence: str, *, trusted: bool) -> str:
+        """Why a sentence may not be said in this line."""
+        if sum(map(len, turn.spoken)) + len(sentence) > self._settings.line_characters_max:
+            return f"the line is longer than {self._settings.line_characters_max} characters"
+        bare = squeeze(sentence)
+        if bare in {squeeze(said) for said in turn.spoken}:
+            return "said already"
+        if trusted:
+            return ""
+        if len(bare) >= PARROT_LETTERS_MIN and bare in squeeze(turn.scene.heard):
+            return "repeats the player's words"
+        return _overheard(turn, sentence)
+
+
+def _overheard(turn: Turn, sentence: str) -> str:
+    """Why a sentence is not for the ears of another player who hears it."""
+    world = turn.world
+    npc, players = world.npc(turn.scene.npc.id), world.state.players
+    for id in turn.audience[2:]:
+        if id in players and (secret := turn.names.secrets(world, npc, players[id]).found(sentence)):
+            return f"tells another who hears what is private: {secret.replace(chr(31), ' ')}"
+    return ""
+
+
+def kept_proposals(turn: Turn) -> list[Proposal]:
+    """The proposals that go with what was said: all, or in a line that was cut those that were spoken of."""
+    if not turn.interrupted:
+        return turn.proposals
+    announced = {action for sentence in turn.spoken for action in promised(sentence)}
+    return [proposal for proposal in turn.proposals if proposal.action in announced]

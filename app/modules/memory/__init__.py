@@ -1,0 +1,1 @@
+"""What NPCs remember, and who may be told."""

@@ -1,0 +1,69 @@
+"""Arrays that grow: what is known of each memory as one number, and where each term stands.
+
+They know rows, not memories; a row's number never changes until everything is written anew.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+I32 = NDArray[np.int32]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_FIRST = 64
+
+
+class Columns:
+    """Named columns of equal length, each a numpy array with room at its end."""
+
+    def __init__(self, **kinds: type[np.generic]) -> None:
+        self._arrays: dict[str, NDArray[Any]] = {name: np.zeros(_FIRST, kind) for name, kind in kinds.items()}
+        self.rows = 0
+
+    def add(self, **values: float) -> int:
+        """Write one row and return its number."""
+        row = self.rows
+        for name, value in values.items():
+            column = self._arrays[name]
+            if row == column.shape[0]:
+                column = self._arrays[name] = np.concatenate((column, np.zeros_like(column)))
+            column[row] = value
+        self.rows += 1
+        return row
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """(rows,) of the column; writing into it writes the column."""
+        return self._arrays[name][: self.rows]
+
+
+class Postings:
+    """Where each term stands: its rows in order, and how often it stands in each."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, array[int]] = {}
+        self._counts: dict[str, array[float]] = {}
+
+    def __contains__(self, term: str) -> bool:
+        return term in self._rows
+
+    def add(self, row: int, term: str, count: float) -> None:
+        """Note that `term` stands `count` times in `row`, which is larger than any before."""
+        rows = self._rows.get(term)
+        if rows is None:
+            rows = self._rows[term] = array("i")
+            self._counts[term] = array("f")
+        rows.append(row)
+        self._counts[term].append(count)
+
+    def read(self, term: str) -> tuple[I32, F32]:
+        """(places,) rows and (places,) counts, copied, since an array that is lent out cannot grow."""
+        rows = self._rows.get(term)
+        if rows is None:
+            return np.zeros(0, np.int32), np.zeros(0, np.float32)
+        return np.array(rows, np.int32), np.array(self._counts[term], np.float32)
