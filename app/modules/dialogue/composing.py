@@ -27,6 +27,7 @@ from app.modules.dialogue.context import compile_context
 from app.modules.dialogue.intents import Lexicon
 from app.modules.dialogue.keeping import keep_of
 from app.modules.dialogue.settings import Settings
+from app.modules.dialogue.stories.told import Stories
 from app.modules.dialogue.turn import Turn
 from app.world.gate.speech import Guard, clean_input
 from app.world.scene import Scene
@@ -53,6 +54,7 @@ class Sources:
     barks: dict[str, tuple[str, ...]]
     asides: dict[str, Asides]
     memory: Memory | None = None
+    stories: Stories | None = None
 
 
 class Composing:
@@ -103,6 +105,10 @@ class Composing:
         scene = rooms.discreet(world, scene, audience)
         turn = self._made(call, world, dialogue, scene, audience, seed, started_s)
         turn.recalled, turn.pinned = recalled, pinned
+        if self._sources.stories is not None and found.addressed:
+            turn.told = self._sources.stories.turn(
+                world, found.speaker, found.listener, scene.heard, seed=seed, thread=dialogue.id, hearers=audience[2:]
+            )
         return turn
 
     def _talk(

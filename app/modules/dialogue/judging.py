@@ -15,7 +15,7 @@ from app.modules.dialogue.turn import Turn
 from app.world.gate.acts import Proposed, check_proposal
 from app.world.gate.disguises import squeeze
 from app.world.gate.promises import promised
-from app.world.gate.revise import revise
+from app.world.gate.revise import Revision, revise
 
 PARROT_LETTERS_MIN = 12
 """A model's sentence of so many letters that stands whole in the player's line is the player's, not the NPC's."""
@@ -70,15 +70,7 @@ class Judging:
         if not trusted and turn.world.entity(scene.listener.id) is None:
             turn.cut.append(Cut(what=sentence, reason="who it was for has gone"))
             return NOTHING
-        revised = revise(
-            turn.world,
-            scene.npc.id,
-            scene.listener.id,
-            sentence,
-            names=turn.names,
-            offered=turn.proposals,
-            trusted=trusted,
-        )
+        revised = self._revised(turn, sentence, trusted=trusted)
         text = "" if revised.stand_in and turn.stood_in else revised.text
         against = self._against(turn, text, trusted=trusted) if text else ""
         if revised.reason or against:
@@ -88,6 +80,27 @@ class Judging:
         turn.claims += [ClaimMade(text=one.text, subject=one.subject, source=one.source) for one in revised.claims]
         turn.stood_in = turn.stood_in or revised.stand_in
         return Allowed(text, by_model=not trusted and not revised.stand_in)
+
+    def authored(self, turn: Turn, text: str) -> None:
+        """Note the claims of a line that an author's story says; nothing of it is cut."""
+        claims = self._revised(turn, text, trusted=True).claims
+        turn.claims += [ClaimMade(text=one.text, subject=one.subject, source=one.source) for one in claims]
+
+    def fits(self, turn: Turn, text: str) -> bool:
+        """Whether a model's wording of an author's line may be said as it is."""
+        revised = self._revised(turn, text, trusted=False)
+        return revised.text == text and not self._against(turn, text, trusted=False)
+
+    def _revised(self, turn: Turn, sentence: str, *, trusted: bool) -> Revision:
+        return revise(
+            turn.world,
+            turn.scene.npc.id,
+            turn.scene.listener.id,
+            sentence,
+            names=turn.names,
+            offered=turn.proposals,
+            trusted=trusted,
+        )
 
     def _against(self, turn: Turn, sentence: str, *, trusted: bool) -> str:
         """Why a sentence may not be said in this line."""

@@ -22,6 +22,7 @@ from app.modules.dialogue.messages import Cut, Explained, Replayed, Ruling
 from app.modules.dialogue.records import Record, Recorded
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.speaking import Speaking
+from app.modules.dialogue.telling import RUNG, Telling
 from app.modules.dialogue.turn import Turn
 from app.world.state import World
 
@@ -44,6 +45,9 @@ class Replaying:
             speaking = Speaking(
                 self._settings, self._clock, Recorded(take), sources.authored, sources.barks, sources.asides
             )
+            if take.rung == RUNG:
+                await Telling(self._settings, self._clock, None).again(turn, take)
+                continue
             rung = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}[take.rung]
             try:
                 await rung(turn, call.deadline)

@@ -6,7 +6,7 @@ the acts through the truth gate, and says the lines as `saying` allows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -48,7 +48,9 @@ class Stories:
         self._stories, self._lexicon, self._limits = stories, lexicon, limits
         self._day_s, self._day_start_share = day_s, day_start_share
 
-    def turn(self, world: World, npc: str, player: str, heard: str, *, seed: int, thread: str) -> Told | None:
+    def turn(
+        self, world: World, npc: str, player: str, heard: str, *, seed: int, thread: str, hearers: Sequence[str] = ()
+    ) -> Told | None:
         """What the story of `npc` has to say to `heard` in the talk `thread`; None where it has nothing to say.
 
         A story begins with the first line of a talk. While choices are open, only words that mean one of them move
@@ -59,7 +61,7 @@ class Stories:
             return None
         story, node = found
         run, chosen = self._run(world, npc, player), ""
-        view = WorldView(world, npc, player, day_s=self._day_s, day_start_share=self._day_start_share)
+        view = WorldView(world, npc, (player, *hearers), day_s=self._day_s, day_start_share=self._day_start_share)
         if run is None or run.story != story.name:
             beat = machine.step(story, machine.begin(story, node=node, seed=seed), view, self._limits)
         elif run.digest != story.digest or (run.over == "done" and run.thread != thread):

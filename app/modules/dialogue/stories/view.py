@@ -1,12 +1,15 @@
 """What a story may ask of a world, answered for one NPC and one player; it reads and never writes.
 
-A fact counts only if the NPC may tell it to this player, since a line may say what a condition has read.
+A fact counts only if the NPC may tell it to every player who hears, since a line may say what a condition has read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.modules.dialogue.stories.model import Value
 from app.world.gate.acts import may_tell
+from app.world.gate.speech import clean_output
 from app.world.scene import quest_head
 from app.world.state import World
 
@@ -17,10 +20,11 @@ PLAYER, NPC = "player", "npc"
 
 
 class WorldView:
-    """The world as the story of `npc` sees it with `player`."""
+    """The world as the story of `npc` sees it with the first of `players`, while the others hear it."""
 
-    def __init__(self, world: World, npc: str, player: str, *, day_s: float, day_start_share: float) -> None:
-        self._world, self._npc, self._player = world, npc, player
+    def __init__(self, world: World, npc: str, players: Sequence[str], *, day_s: float, day_start_share: float) -> None:
+        self._world, self._npc, self._player = world, npc, players[0]
+        self._hearers = [world.state.players[id] for id in players if id in world.state.players]
         self._day_s, self._day_start_share = day_s, day_start_share
 
     def named(self, id: str) -> str:
@@ -29,10 +33,12 @@ class WorldView:
 
     def fact(self, subject: str, predicate: str) -> Value:
         found = self._world.fact(self.named(subject), predicate)
-        npc, player = self._world.state.npcs.get(self._npc), self._world.state.players.get(self._player)
-        if found is None or npc is None or player is None or not may_tell(self._world, npc, player, found):
+        npc = self._world.state.npcs.get(self._npc)
+        if found is None or npc is None:
             return ""
-        return found.value
+        if not all(may_tell(self._world, npc, player, found) for player in self._hearers):
+            return ""
+        return clean_output(found.value) if isinstance(found.value, str) else found.value
 
     def relation(self) -> float:
         return self._world.relation(self._npc, self._player)

@@ -24,9 +24,11 @@ INK = (
 )  # fmt: skip
 YARN = (
     "title: A\n---\n", "title: B\n---\n", "===\n", "---", "-> ", "=> ", "    ", "\t", "<<if $x>>", "<<else>>",
-    "<<endif>>", "<<elseif true>>", "<<set $x to 1>>", "<<set $x += $x>>", "<<declare $x = 1>>", "<<declare $y = $y + $x>>", "{$y}",
+    "<<endif>>", "<<elseif true>>", "<<set $x to 1>>", "<<set $x += $x>>", "<<declare $x = 1>>",
+    "<<declare $y = $y + $x>>", "{$y}",
     "<<jump A>>", "<<jump B>>", "<<detour A>>", "<<return>>", "<<stop>>", "<<once>>", "<<endonce>>", "<<", ">>",
-    "{", "}", "{$x}", "{visited(\"A\")}", "Name: hi", "#tag", "\\", "\n", "\n", "\n", "word", "[b]", "//", "<<call dice(6)>>",
+    "{", "}", "{$x}", "{visited(\"A\")}", "Name: hi",
+    "#tag", "\\", "\n", "\n", "\n", "word", "[b]", "//", "<<call dice(6)>>",
     "<<give_item x>>", "when: always\n", "<<if", "1 + ", "(", "#line:1", "$x", "::",
 )  # fmt: skip
 
