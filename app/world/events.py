@@ -233,6 +233,15 @@ class SaveDiscarded(Change, frozen=True, kw_only=True, tag="save.discarded"):
     slot: Id
 
 
+class StoryMoved(Change, frozen=True, kw_only=True, tag="story.moved"):
+    """Where `player` stands in the authored story of `npc`, in the dialogue module's own msgpack; empty, nowhere."""
+
+    npc: Id
+    player: Id
+    story: Name
+    run: bytes = b""
+
+
 class SubjectErased(Change, frozen=True, kw_only=True, tag="subject.erased"):
     """A person is forgotten: content goes, and what is left of `subject` is of `alias`, which nobody can trace back.
 
@@ -257,8 +266,7 @@ AnyChange = (
     EntityUpserted | EntityRemoved | FactAsserted | MapStored | ObstaclesChanged | Happened | ProposalOffered
     | ProposalSettled | RelationChanged | QuestRecorded | IntentSet | ScheduleSet | BrainAssigned
     | BoardWritten | SteeringSet | SquadSet | SquadDisbanded | WordsUsed | MemoryNoted | MemoryForgotten | WorldSaved
-    | WorldRestored | SaveDiscarded | SubjectErased
-    | SubjectRestricted
+    | WorldRestored | SaveDiscarded | StoryMoved | SubjectErased | SubjectRestricted
 )  # fmt: skip
 
 encoder = msgspec.msgpack.Encoder()

@@ -123,8 +123,8 @@ class Stage:
 
 def evening(seed: int = 1) -> Evening:
     """Play it; the same seed gives the same evening."""
-    drawn = random.Random(seed)  # noqa: S311 - ids that only this process sees
-    environment = {name: "" for name in NAMED}
+    drawn = random.Random(seed)
+    environment = dict.fromkeys(NAMED, "")
     with (
         tempfile.TemporaryDirectory() as folder,
         patch("app.core.ids.secrets.token_bytes", drawn.randbytes),

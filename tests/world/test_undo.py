@@ -35,6 +35,7 @@ from app.world.events import (
     SquadDisbanded,
     SquadSet,
     SteeringSet,
+    StoryMoved,
     SubjectErased,
     SubjectRestricted,
     WordsUsed,
@@ -99,6 +100,7 @@ MORE[MemoryNoted] = st.builds(
 MORE[MemoryForgotten] = st.builds(MemoryForgotten, holder=IDS, ids=st.tuples(IDS))
 SLOTS = st.sampled_from(["a", "b"])
 MORE |= {kind: st.builds(kind, slot=SLOTS) for kind in (WorldSaved, WorldRestored, SaveDiscarded)}
+MORE[StoryMoved] = st.builds(StoryMoved, npc=IDS, player=IDS, story=st.just("s"), run=st.sampled_from([b"", b"r"]))
 MORE[SubjectRestricted] = st.builds(SubjectRestricted, subject=IDS, restricted=st.booleans())
 ELSEWHERE = {Happened, FactAsserted, RelationChanged, EntityRemoved}
 """What `changes` of the reducers' tests draws."""

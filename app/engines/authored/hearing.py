@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from app.engines.authored.grammar import Grammar
-from app.world.scene import Known, Line, Scene, Someone, Spot, Ware
+from app.world.scene import Known, Scene, Someone, Spot, Ware
 
 NAME_LETTERS_MIN = 3
 """A part of a name that short is looked for only within the whole name."""

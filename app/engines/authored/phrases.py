@@ -196,7 +196,7 @@ def _fact(scene: Scene, heard: Heard, grammar: Grammar, seed: int) -> str:
 
 
 def _fact_text(fact: Known, grammar: Grammar) -> str:
-    if fact.predicate in TOLD_OUTRIGHT or " " in fact.value.strip() and fact.value.rstrip().endswith((".", "!", "?")):
+    if fact.predicate in TOLD_OUTRIGHT or (" " in fact.value.strip() and fact.value.rstrip().endswith((".", "!", "?"))):
         return sentence_of(fact.value)
     return grammar.terms["fact"].format(
         subject=fact.subject, predicate=fact.predicate.replace("_", " "), value=fact.value.rstrip(".")

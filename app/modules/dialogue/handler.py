@@ -20,11 +20,12 @@ from app.modules.dialogue.bills import Bills, used
 from app.modules.dialogue.book import Book, Dialogue
 from app.modules.dialogue.chatter import Chatter
 from app.modules.dialogue.composing import Composing, Sources
-from app.modules.dialogue.judging import kept_proposals
+from app.modules.dialogue.judging import Judging, kept_proposals
 from app.modules.dialogue.records import Record, Recorder
 from app.modules.dialogue.replaying import Replaying
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.speaking import Speaking
+from app.modules.dialogue.storytelling import Telling
 from app.modules.dialogue.turn import Turn
 from app.world.state import World, Worlds
 
@@ -59,7 +60,11 @@ class DialogueHandler:
         self._replaying = Replaying(settings, clock, sources, book)
         self._chatter = Chatter(settings, clock)
         self._composing = Composing(settings, clock, sources, book)
-        self._speaking = Speaking(settings, clock, sources.words, sources.authored, sources.barks, sources.asides)
+        judging = Judging(settings, clock, sources.moderation, sources.governor)
+        self._speaking = Speaking(
+            settings, clock, sources.words, sources.authored, sources.barks, sources.asides, judging
+        )
+        self._telling = Telling(settings, clock, sources.words, judging)
         speaking = self._speaking
         answers = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}
         rungs = [
@@ -211,8 +216,15 @@ class DialogueHandler:
         turn.ms_total = (self._clock.monotonic_s() - turn.started_s) * 1000.0
 
     async def _speak(self, turn: Turn) -> None:
-        """Run the ladder; a rung whose every sentence was cut counts as one that had nothing to say."""
+        """Tell the NPC's story, or run the ladder; a rung whose every sentence was cut had nothing to say."""
+        if turn.told is not None:
+            await self._telling.tell(turn, turn.told)
+            if turn.spoken:
+                return
         deadline = turn.call.deadline
+        if turn.refusal:
+            await self._speaking.refusal(turn, deadline)
+            return
         hurried = deadline.left_ms() <= 2.0 * self._settings.reserve_ms
         taken = turn.compiled.tokens + turn.completion.output_tokens_max
         among_npcs = turn.scene.listener_is_npc and "words" in self._sources.rungs
@@ -260,7 +272,14 @@ class DialogueHandler:
         dialogue.turns += 1
         if turn.spoken:
             self._book.spoke(call.tenant, call.world, turn.scene.npc.id, turn.text, ai_generated=turn.by_model)
-        reply = effects.said(turn, committed=committed, next_speaker=self._next(turn.world, turn))
+            self._sources.governor.said(call.tenant, call.world, turn.scene.npc.id, turn.text)
+        stories, npc, listener = self._sources.stories, turn.scene.npc.id, turn.scene.listener.id
+        reply = effects.said(
+            turn,
+            committed=committed,
+            next_speaker=self._next(turn.world, turn),
+            choices=stories.choices(turn.world, npc, listener) if stories is not None else (),
+        )
         explained = effects.explained(turn, reply)
         self._book.explain(call.tenant, call.world, explained)
         self._recorder.keep(turn, explained)

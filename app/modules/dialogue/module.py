@@ -19,6 +19,10 @@ from app.modules.dialogue.composing import Sources
 from app.modules.dialogue.handler import RUNGS, DialogueHandler
 from app.modules.dialogue.records import Recorder
 from app.modules.dialogue.settings import Settings
+from app.modules.dialogue.stories import shelf
+from app.modules.dialogue.stories.told import Stories
+from app.world.loops import Governor
+from app.world.moderation import Moderation
 from app.world.state import Worlds
 
 LINES_SHOWN_MAX = 6
@@ -39,18 +43,32 @@ def build(
     language: str = "en",
     memory: Memory | None = None,
     records: LineRecords | None = None,
+    governor: Governor | None = None,
 ) -> Module:
-    """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last."""
+    """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last.
+
+    `governor` is the one that the authored engine asks. Raises Invalid for a rating that nobody knows.
+    """
     named = [rung for rung in rungs if rung in RUNGS and rung != "bark" and (rung != "words" or words is not None)]
+    lexicon = intents.load(language)
     sources = Sources(
         words=words,
         authored=authored,
         rungs=(*named, "bark"),
         prompts=prompts,
-        lexicon=intents.load(language),
+        lexicon=lexicon,
         barks=logic.load_barks(),
         asides=load_asides(),
+        moderation=Moderation.load(settings.rating),
+        governor=governor or Governor(),
         memory=memory,
+        stories=Stories(
+            shelf.load(settings.content_folder, settings.stories),
+            lexicon,
+            settings.stories,
+            day_s=settings.day_s,
+            day_start_share=settings.day_start_share,
+        ),
     )
     book = Book(settings, clock)
     recorder = Recorder(records)
@@ -63,6 +81,7 @@ def build(
     def forget(tenant: str, world: str, player: str) -> None:
         book.forget(tenant, world, player)
         recorder.forget(tenant, world)
+        sources.governor.forget(tenant, world)
 
     return Module(
         name="dialogue",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from app.modules.dialogue.stories.limits import Limits
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Read from the profile's `[modules.dialogue]`."""
@@ -48,6 +50,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a rung rests."""
     context_tokens_max: int = 3_000
     """Tokens of compiled context on the words rung, estimated; about twelve kilobytes of English."""
+    context_tokens: dict[str, int] = {}
+    """The same for engines by name that take less or more, such as a small local model."""
+    lore_max: int = 4
+    """Entries of background in one context."""
+    lore_characters_max: int = 1_200
+    """Characters of those together."""
     output_tokens_max: int = 220
     """Tokens that a model may write for one line, its acts included."""
     line_characters_max: int = 900
@@ -60,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Lines of NPCs to NPCs that a model may write in a world in one game hour; past it they are authored."""
     npc_tokens_day_max: int = 200_000
     """Tokens, in and out, of the same in one UTC day."""
+    rating: str = "pegi12"
+    """The age rating that every line is held to, NPCs' and players'; see `manage.py moderation packs`."""
     proposals_max: int = 2
     """Acts that one line may propose."""
     proposal_cooldown_s: float = 60.0
@@ -76,3 +86,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Share of the day that has passed at game second 0; a third is eight in the morning."""
     walk_cells: float = 60.0
     """Map cells that an NPC calls a short walk; three times as many are a long one."""
+    content_folder: str = ""
+    """A studio's folder with `stories/*.ink` and `stories/*.yarn`; empty, there are none."""
+    stories: Limits = Limits()
