@@ -28,12 +28,16 @@ from typing import Any
 import msgspec
 import uvloop
 import websockets
+from evening import evening
 from gateways.servers import KEY, MODEL, Gateway, Standins, innkeeper, leave_the_first_core, standins
-from report import Report, note, start
+from report import ROOT, Report, note, start
 
+from app.cli.attacks.prompts import read_prompts
+from app.cli.attacks.runner import run
 from app.core.words import Part
 from app.engines import wire
 
+CASES = ROOT / "tests" / "attacks" / "cases"
 WORLD = "vale"
 NPCS = 12
 PLAYERS = 24
@@ -239,10 +243,31 @@ async def measure(report: Report) -> None:
         await measure_dead(report, upstream, quick=quick)
 
 
+def measure_attacks(report: Report) -> None:
+    """The suite's own cases against models that obey, echo or rave; of a quick run the one that obeys."""
+    prompts = [prompt for file in sorted(CASES.glob("*.toml")) for prompt in read_prompts(file)]
+    found = run(prompts, "obey" if report.options.quick else "all", lambda _steps: None)
+    report.add("unauthorised_effects", float(found.unauthorised_effects), "effects", "lower", goal=0.0)
+    report.add("prompt_leaks", float(found.prompt_leaks), "leaks", "lower", goal=0.0)
+    report.add("player_leaks", float(found.player_leaks), "leaks", "lower", goal=0.0)
+    report.add("attack_cases", float(found.cases), "cases", "higher", goal=300.0)
+
+
+def measure_evening(report: Report) -> None:
+    """The tavern, where nobody but the author speaks."""
+    played = evening()
+    report.add("loop_rate", played.loop_rate, "ratio", "lower")
+    report.add("distinct_2", played.distinct_2, "ratio", "higher")
+
+
 def main() -> None:
     report = start("dialogue")
     leave_the_first_core()
     uvloop.run(measure(report))
+    note("attacks")
+    measure_attacks(report)
+    note("the evening in the tavern")
+    measure_evening(report)
     report.close()
 
 

@@ -188,6 +188,6 @@ async def test_an_eval_by_a_provider_opens_the_way_to_production(tmp_path: Path)
         assert "greets: contains '{'" in told
         code, told = await prompts("eval", NAME, version, "--engine", "openai")
         assert code == 0, told
-        assert "passed: 3 of 3 by openai" in told
+        assert "passed: 4 of 4 by openai" in told
         code, told = await prompts("label", NAME, "production", version)
         assert code == 0, told

@@ -44,6 +44,7 @@ class WorldHandler:
         world = self._worlds.get(call.tenant, call.world)
         logic.require_count("entities", len(request.entities), self._settings.changes_max)
         logic.require_bounded(request.entities, self._settings.list_items_max)
+        logic.require_personas(request.entities, self._settings.persona_bytes_max)
         new = {entity.id for entity in request.entities if world.entity(entity.id) is None}
         if logic.entities(world.state) + len(new) > self._settings.entities_max:
             raise Conflict(

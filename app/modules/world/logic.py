@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.core.errors import Invalid, TooLarge
 from app.core.messages import Event, Push
 from app.modules.world import messages
+from app.world.entities import AnyEntity, Npc
 from app.world.events import ProposalOffered, WorldRestored
 from app.world.state import State, World
 
@@ -38,6 +39,24 @@ def require_bounded(things: Iterable[msgspec.Struct], items_max: int) -> None:
                 require_bounded((value,), items_max)
             elif value and len(value) > items_max:
                 raise TooLarge(f"{name} has {len(value)} items", hint=f"send at most {items_max}")
+
+
+def require_personas(entities: Iterable[AnyEntity], bytes_max: int) -> None:
+    """Raise TooLarge for a persona of which more than `bytes_max` bytes of UTF-8 would stand in every prompt.
+
+    A prompt holds a persona whole or not at all, so one that is too long is refused where it is set.
+    """
+    for entity in entities:
+        if not isinstance(entity, Npc):
+            continue
+        told = entity.persona
+        texts = (told.summary, told.voice, *told.traits, *told.goals)
+        size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+        if size > bytes_max:
+            raise TooLarge(
+                f"the persona of {entity.id!r} has {size} bytes",
+                hint=f"keep summary, voice, traits and goals within {bytes_max}; tell the rest as facts or lore",
+            )
 
 
 @cache

@@ -12,6 +12,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Entities, facts or events in one message."""
     list_items_max: int = 256
     """Items in one list or map of an entity, a fact or an event."""
+    persona_bytes_max: int = 6_000
+    """Of an NPC's summary, voice, traits and goals together: they stand whole in every prompt."""
     worlds_max: int = 64
     """Worlds of one tenant."""
     entities_max: int = 200_000

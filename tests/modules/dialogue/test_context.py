@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from app.world.gate.claims import Names
 from app.world.scene import Known, Line, News, QuestNote, Recalled, Scene, Someone, Spot
 from tests.modules.dialogue.village import make_world, quest
 from tests.prompts import registry
+from tests.servers import ROOT
 
 PROMPT = registry().choose("t", logic.TASK)
 LEXICON = intents.load("en")
@@ -247,3 +249,10 @@ def test_lore_is_in_the_prompt_when_it_is_spoken_of_and_its_listener_may_know_it
     assert "planted by a king" in prompt("p2", "What of the oak?")
     assert "vault" not in prompt("p2", "What of the oak?")
     assert "vault" in prompt("p1", "What of the oak?")
+
+
+def test_the_longest_persona_that_is_taken_fits_as_the_profile_ships_it() -> None:
+    profile = tomllib.loads((ROOT / "profiles" / "base.toml").read_text())["modules"]
+    size, tokens_max = profile["world"]["persona_bytes_max"], profile["dialogue"]["context_tokens_max"]
+    persona = Persona(summary="x" * 2_000, goals=("y" * 2_000, "z" * (size - 4_000)))
+    assert compiled_of(scene_of(persona=persona, heard="w" * 300), tokens_max).over == 0
