@@ -32,6 +32,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "train": ("app.cli.train:train", "Teach a policy on this machine."),
     "models": ("app.cli.models:models", "Make networks smaller, list and check them; import a GGUF."),
     "prices": ("app.cli.prices:prices", "Make and check what models cost and what they take."),
+    "memory": ("app.cli.memory:memory", "Measure how well NPCs remember."),
     "features": ("app.cli.features:features", "Vectors of players and NPCs, their history and transformations."),
     "batches": ("app.cli.batches:batches", "List, show and cancel work that can wait."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),

@@ -1,6 +1,6 @@
 """What ships in models/: each network's file, its hash, its licence, its shapes, and how it was made.
 
-It reads models/catalog.toml and checks a file's hash; it loads no network.
+It reads models/catalog.toml and checks a file's hash; it loads no network. Tables that no engine runs stand there too.
 """
 
 from __future__ import annotations
@@ -51,10 +51,29 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of a compiled network: `source` (an id), `source_sha256`, how it was made and what it lost, as text."""
 
 
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A shipped table that no engine runs. `sources` are what it was made from, by `command`."""
+
+    id: str
+    file: str
+    sha256: str
+    licence: str
+    sources: tuple[str, ...]
+    command: str
+
+
 class Catalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file as written."""
 
     models: tuple[Entry, ...]
+    tables: tuple[Table, ...] = ()
+
+    def table(self, id: str) -> Table:
+        """The table of that id; raises NotFound naming the nearest known one."""
+        found = next((table for table in self.tables if table.id == id), None)
+        if found is None:
+            raise NotFound(f"no table {id!r} in the catalog", hint=nearest(id, [table.id for table in self.tables]))
+        return found
 
     def entry(self, id: str) -> Entry:
         """The network of that id; raises NotFound naming the nearest known one."""
@@ -73,8 +92,8 @@ def load(path: Path) -> Catalog:
         raise Broken(f"{path.name}: {error}", hint="mend the catalog") from error
 
 
-def read_verified(entry: Entry, folder: Path) -> bytes:
-    """The network's bytes; raises EngineDown when the file is not there or its hash is not the catalog's."""
+def read_verified(entry: Entry | Table, folder: Path) -> bytes:
+    """The file's bytes; raises EngineDown when the file is not there or its hash is not the catalog's."""
     path = folder / entry.file
     try:
         data = path.read_bytes()

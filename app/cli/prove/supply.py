@@ -248,7 +248,9 @@ def strange_pth(folder: Path) -> list[str]:
 def _models(plan: Plan) -> Figure:
     """Each model with one byte changed."""
     taken = 0
-    for entry in catalog.load(ROOT / "models" / "catalog.toml").models:
+    listed = catalog.load(ROOT / "models" / "catalog.toml")
+    entries: list[catalog.Entry | catalog.Table] = [*listed.models, *listed.tables]
+    for entry in entries:
         source = ROOT / "models" / entry.file
         if not source.exists():
             continue

@@ -2,5 +2,6 @@
 
 from app.modules.memory.index.mind import Mind
 from app.modules.memory.index.settings import Ranking
+from app.modules.memory.index.vectors import Words
 
-__all__ = ["Mind", "Ranking"]
+__all__ = ["Mind", "Ranking", "Words"]

@@ -20,13 +20,15 @@ _FIRST = 64
 
 
 class Columns:
-    """Named columns of equal length, each a numpy array with room at its end."""
+    """Named columns of equal length, each a numpy array with room at its end; a width above 0 makes rows of vectors."""
 
-    def __init__(self, **kinds: type[np.generic]) -> None:
-        self._arrays: dict[str, NDArray[Any]] = {name: np.zeros(_FIRST, kind) for name, kind in kinds.items()}
+    def __init__(self, widths: dict[str, int], **kinds: type[np.generic]) -> None:
+        self._arrays: dict[str, NDArray[Any]] = {
+            name: np.zeros((_FIRST, widths[name]) if name in widths else _FIRST, kind) for name, kind in kinds.items()
+        }
         self.rows = 0
 
-    def add(self, **values: float) -> int:
+    def add(self, **values: float | F32) -> int:
         """Write one row and return its number."""
         row = self.rows
         for name, value in values.items():
@@ -38,7 +40,7 @@ class Columns:
         return row
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """(rows,) of the column; writing into it writes the column."""
+        """(rows,) or (rows, width) of the column; writing into it writes the column."""
         return self._arrays[name][: self.rows]
 
 

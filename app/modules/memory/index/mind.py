@@ -1,35 +1,50 @@
 """What one NPC remembers, in RAM, and what comes to its mind.
 
 It knows memories and cues; it knows no store, no world and no clock. Who may be told is settled before anything is
-counted or ranked.
+counted or ranked, so the answer to a listener is that of a mind which never held the rest.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from app.core.memory import Cue, Recollection
 from app.modules.memory.index.columns import F32, I32, Columns, Flags, Postings
+from app.modules.memory.index.cues import Marks, asks, marks, spans
+from app.modules.memory.index.scoring import Scores
 from app.modules.memory.index.settings import Ranking
-from app.modules.memory.index.views import Audiences, Order, View, freshness, spread, view
+from app.modules.memory.index.vectors import Words
+from app.modules.memory.index.views import Audiences, Order, View, best, freshness, shares, view
 from app.modules.memory.index.words import terms, tokens
 
 _NEVER = float("inf")
+_SLACK_ROWS = 64
+"""Rows of forgotten memories that are kept at most, beside as many as there are memories."""
+
+
+class _Kept(NamedTuple):
+    """A view, and from which and up to which game second it holds."""
+
+    view: View
+    from_s: float
+    until_s: float
 
 
 class Mind:
-    """The memories of one NPC. Not for several threads at once."""
+    """The memories of one NPC. Not for several threads at once.
 
-    def __init__(self, ranking: Ranking | None = None) -> None:
+    `words` is what words mean, shared by all minds; without it only the same words and ids are found.
+    """
+
+    def __init__(self, ranking: Ranking | None = None, words: Words | None = None) -> None:
         self._ranking = ranking or Ranking()
-        before, after = self._ranking.before, self._ranking.after
-        self._shares = tuple((-at - 1, share) for at, share in enumerate(before)) + tuple(
-            (at + 1, share) for at, share in enumerate(after)
-        )
+        self._words = words
+        self._shares = shares(self._ranking.before, self._ranking.after)
         self._clear()
 
     def _clear(self) -> None:
@@ -37,12 +52,16 @@ class Mind:
         self._by_id: dict[str, int] = {}
         self._audiences = Audiences()
         self._threads: dict[str, int] = {}
-        self._speakers: dict[str, int] = {}
+        self._speakers: dict[str, int] = {"": 0}
+        self._names: dict[str, set[int]] = {}
         self._order = Order()
+        self._views: OrderedDict[str, _Kept] = OrderedDict()
         self._postings = Postings()
+        widths = {"meaning": self._words.dimensions} if self._words else {}
         self._columns = Columns(
-            audience=np.int32, thread=np.int32, speaker=np.int32, length=np.float32, game_s=np.float64,
+            widths, audience=np.int32, thread=np.int32, speaker=np.int32, length=np.float32, game_s=np.float64,
             until_s=np.float64, importance=np.float32, strength=np.float32, alive=np.bool_, pinned=np.bool_,
+            time=np.bool_, number=np.bool_, own=np.bool_, asks=np.bool_, **({"meaning": np.float32} if widths else {}),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -53,20 +72,25 @@ class Mind:
 
     def add(self, memory: Recollection) -> None:
         """Remember; a memory of the same id gives way."""
+        self._views.clear()
         if memory.id in self._by_id:
             self.remove((memory.id,))
-        found = Counter(terms(memory.text))
+        said = tokens(memory.text)
+        found = Counter(terms((*said, *tokens(memory.topic))))
+        meaning = {"meaning": self._words.sentence(found)} if self._words else {}
         row = self._columns.add(
             audience=self._audiences.number(memory.known_by),
             thread=self._threads.setdefault(memory.thread, len(self._threads)),
-            speaker=self._speakers.setdefault(_name(memory.speaker), len(self._speakers)),
-            length=sum(found.values()),
+            speaker=self._speaker(memory.speaker),
+            length=found.total(),
             game_s=memory.game_s,
             until_s=_NEVER if memory.until_s is None else memory.until_s,
             importance=memory.importance,
             strength=memory.strength,
             alive=True,
             pinned=memory.pinned,
+            **marks(memory.text, said)._asdict(),
+            **meaning,
         )
         for term, count in found.items():
             self._postings.add(row, term, count)
@@ -75,40 +99,104 @@ class Mind:
         self._memories.append(memory)
         self._by_id[memory.id] = row
 
+    def _speaker(self, id: str) -> int:
+        number = self._speakers.get(id)
+        if number is None:
+            number = self._speakers[id] = len(self._speakers)
+            for name in tokens(id):
+                self._names.setdefault(name, set()).add(number)
+        return number
+
     def remove(self, ids: Iterable[str]) -> None:
         """Forget, at once and without a trace; ids that are not there are passed over."""
+        self._views.clear()
         for id in ids:
             row = self._by_id.pop(id, None)
             if row is not None:
                 self._memories[row] = None
                 self._columns["alive"][row] = False
-        if self._columns.rows > 2 * len(self._by_id) + 64:
+        if self._columns.rows > 2 * len(self._by_id) + _SLACK_ROWS:
             kept = [memory for memory in self._memories if memory is not None]
             self._clear()
             for memory in kept:
                 self.add(memory)
 
     def rank(self, cue: Cue, *, now_s: float, day_s: float, most: int) -> list[Recollection]:
-        """The memories that fit the cue best, best first, with `score` and `why`; none without any tie to it."""
-        allowed = self._allowed(cue.listener, now_s)
-        if not allowed.any():
+        """The memories that fit the cue best, best first, with `score` and `why`; none without any tie to it.
+
+        `now_s` and `day_s` are in game seconds. `why` has what `words`, `ids`, `dates`, `speaker` and `meaning` gave
+        together, and by what `named`, `fit`, `recency`, `importance` and `strength` multiplied it.
+        """
+        seen = self._seen(cue.listener, now_s)
+        if not seen.rows.shape[0]:
             return []
-        columns = self._columns
-        seen = view(self._order.rows(columns["thread"]), allowed, columns["thread"], columns["length"], self._shares)
-        words = self._words(seen, cue)
-        words *= 1.0 + self._ranking.speaker_share * self._named(seen, cue)
-        fresh = freshness(now_s - columns["game_s"][seen.rows], self._ranking.half_life_days * day_s)
-        weighty = columns["importance"][seen.rows]
-        scores = words * columns["strength"][seen.rows]
-        scores *= 1.0 + self._ranking.recency_share * fresh + self._ranking.importance_share * weighty
-        scores[columns["pinned"][seen.rows]] = 0.0
-        if cue.but_thread in self._threads and cue.but_thread:
-            scores[seen.threads == self._threads[cue.but_thread]] = 0.0
+        ranking, scores = self._ranking, Scores(seen, self._postings, self._columns, self._ranking)
+        words = tokens(cue.text)
+        names, named = self._named(seen, cue, words)
+        sought = list(dict.fromkeys(terms(words)))
+        given = self._given(scores, cue, now_s, day_s) | {"words": scores.words(sought, names, self._words)}
+        given["speaker"] = np.float32(ranking.speaker_weight) * named
+        factor = 1.0 + np.float32(ranking.speaker_share) * named
+        total = sum(given.values(), np.zeros(seen.rows.shape[0], np.float32)) * factor
+        out = self._left_out(seen, cue)
+        total[out] = 0.0
+        places = self._weighed(total, seen.rows, out)
+        rows = seen.rows[places]
+        sums = {name: part[places] for name, part in given.items()}
+        if self._words is not None:
+            meant = self._words.sentence(term for term in sought if term not in names)
+            sums["meaning"] = scores.meaning(meant, places, "meaning")
+        factors = {"named": factor[places]} | self._factors(scores, asks(cue.text, words), rows, now_s, day_s)
+        total = sum(sums.values(), np.zeros(rows.shape[0], np.float32))
+        for each in factors.values():
+            total = total * each
         return [
-            self._told(int(seen.rows[place]), float(scores[place]), words=float(words[place]),
-                       recency=float(fresh[place]), importance=float(weighty[place]))
-            for place in _best(scores, seen.rows, most)
-        ]  # fmt: skip
+            self._told(
+                int(rows[at]), float(total[at]), {name: float(part[at]) for name, part in (sums | factors).items()}
+            )
+            for at in best(total, rows, most)
+        ]
+
+    def _given(self, scores: Scores, cue: Cue, now_s: float, day_s: float) -> dict[str, F32]:
+        """What ids and dates give to each memory of a view."""
+        ids = dict.fromkeys(f"@{id}" for id in (*cue.participants, cue.place, *cue.quests) if id)
+        days = spans(cue.text, now_s=now_s, day_s=day_s, calendar_start=self._ranking.calendar_start)
+        return {
+            "ids": scores.ids(ids),
+            "dates": scores.dates(days, self._ranking.date_lag_days * day_s),
+        }
+
+    def _weighed(self, total: F32, rows: I32, out: Flags) -> I32:
+        """The places that are worth weighing by more than words."""
+        if total.shape[0] <= self._ranking.weighed_rows_max:
+            return np.flatnonzero(~out).astype(np.int32)
+        return best(total, rows, self._ranking.weighed_rows_max)
+
+    def _factors(self, scores: Scores, asked: Marks, rows: I32, now_s: float, day_s: float) -> dict[str, F32]:
+        """(k,) of these rows: by what to multiply, bounded, so that a clear hit stays above what is merely new."""
+        columns, ranking = self._columns, self._ranking
+        fresh = freshness(now_s - columns["game_s"][rows], ranking.half_life_days * day_s).astype(np.float32)
+        return {
+            "fit": scores.fitting(asked, rows),
+            "recency": 1.0 + np.float32(ranking.recency_share) * fresh,
+            "importance": 1.0 + np.float32(ranking.importance_share) * columns["importance"][rows],
+            "strength": columns["strength"][rows],
+        }
+
+    def _seen(self, listener: str, now_s: float) -> View:
+        """What the listener may be told now; kept until something is added, removed or expires."""
+        kept = self._views.get(listener)
+        if kept is not None and kept.from_s <= now_s < kept.until_s:
+            self._views.move_to_end(listener)
+            return kept.view
+        columns = self._columns
+        allowed = self._allowed(listener, now_s)
+        found = view(self._order.rows(columns["thread"]), allowed, columns["thread"], columns["length"], self._shares)
+        until_s = float(columns["until_s"][allowed].min(initial=_NEVER))
+        self._views[listener] = _Kept(found, now_s, until_s)
+        if len(self._views) > self._ranking.views_max:
+            self._views.popitem(last=False)
+        return found
 
     def _allowed(self, listener: str, now_s: float) -> Flags:
         columns = self._columns
@@ -117,60 +205,40 @@ class Mind:
         allowed &= columns["until_s"] > now_s
         return allowed
 
-    def _words(self, seen: View, cue: Cue) -> F32:
-        """(n,) BM25 over a memory's words and its neighbors' share (Robertson and Zaragoza 2009)."""
-        scores = np.zeros(seen.rows.shape[0], np.float32)
-        ranking = self._ranking
-        norm = ranking.saturation * (1.0 - ranking.length_share + ranking.length_share * seen.lengths / seen.mean)
-        names = set(self._speakers)
-        for term in dict.fromkeys(terms(cue.text)):
-            weight = ranking.name_share if term in names else 1.0
-            scores += self._term(seen, term, norm.astype(np.float32), weight, self._shares)
-        for id in dict.fromkeys("@" + id for id in (*cue.participants, cue.place, *cue.quests) if id):
-            scores += self._term(seen, id, np.full_like(norm, ranking.saturation), ranking.id_weight, ())
-        return scores
+    def _named(self, seen: View, cue: Cue, words: Sequence[str]) -> tuple[set[str], Flags]:
+        """The terms that name somebody who speaks in this view, and (n,) whose speaker the cue names.
 
-    def _term(
-        self, seen: View, term: str, norm: F32, weight: float, shares: tuple[tuple[int, float], ...]
-    ) -> F32 | float:
-        rows, counts = self._postings.read(term)
-        places = seen.places[rows]
-        inside = places >= 0
-        found = int(inside.sum())
-        if not found:
-            return 0.0
-        often = np.zeros(seen.rows.shape[0], np.float32)
-        often[places[inside]] = counts[inside]
-        often = spread(often, seen.threads, shares)
-        total = seen.rows.shape[0]
-        rarity = np.float32(weight * np.log(1.0 + (total - found + 0.5) / (found + 0.5)))
-        return rarity * often * (1.0 + self._ranking.saturation) / (often + norm)
+        One who asks of themselves names themselves.
+        """
+        column = self._columns["speaker"][seen.rows]
+        names: set[str] = set()
+        flags = np.zeros(len(self._speakers), np.bool_)
+        for word in words:
+            for number in self._names.get(word, ()):
+                flags[number] = True
+        named: Flags = flags[column]
+        speaking = np.zeros(len(self._speakers), np.bool_)
+        speaking[column[named]] = True
+        for word in words:
+            if any(speaking[number] for number in self._names.get(word, ())):
+                names.update(terms((word,)))
+        if cue.listener and cue.listener in self._speakers and asks(cue.text, words).own:
+            flags[self._speakers[cue.listener]] = True
+            named = flags[column]
+        return names, named
 
-    def _named(self, seen: View, cue: Cue) -> Flags:
-        """(n,): whose speaker the cue names."""
-        numbers = [self._speakers[word] for word in {*tokens(cue.text)} if word in self._speakers]
-        return np.isin(self._columns["speaker"][seen.rows], numbers)
+    def _left_out(self, seen: View, cue: Cue) -> Flags:
+        out: Flags = self._columns["pinned"][seen.rows].copy()
+        if cue.but_thread and cue.but_thread in self._threads:
+            out |= self._columns["thread"][seen.rows] == self._threads[cue.but_thread]
+        return out
 
-    def _told(self, row: int, score: float, **why: float) -> Recollection:
+    def _told(self, row: int, score: float, why: dict[str, float]) -> Recollection:
         memory = self._memories[row]
         assert memory is not None  # noqa: S101 - a row of a view is alive
         return msgspec.structs.replace(memory, score=score, why=why)
 
 
-def _name(speaker: str) -> str:
-    return speaker.casefold()
-
-
 def _ids(memory: Recollection) -> set[str]:
     ids = (*memory.participants, memory.speaker, memory.told_by, memory.place, memory.quest)
-    return {"@" + id for id in ids if id}
-
-
-def _best(scores: F32, rows: I32, most: int) -> list[int]:
-    """The places of the best scores above 0; among equals the newest first."""
-    places = np.flatnonzero(scores > 0.0)
-    if places.shape[0] > most:
-        least = np.partition(scores[places], places.shape[0] - most)[places.shape[0] - most]
-        places = places[scores[places] >= least]
-    order = np.lexsort((-rows[places], -scores[places]))
-    return [int(place) for place in places[order[:most]]]
+    return {f"@{id}" for id in ids if id}

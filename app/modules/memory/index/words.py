@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from app.modules.memory.index.stems import stem
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SPACELESS = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]{2,}")
+_ACCENT = 200
+"""The combining class from which on a mark is an accent; those below it make other letters, as in kana."""
 _TAIL = re.compile(r"['’](s|re|ve|ll|d|m|t|em)$")
 
 _SAYING_NOTHING = """
@@ -31,26 +34,26 @@ STOP = frozenset(_SAYING_NOTHING.split())
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text in order, folded: lower case, without accents, without the tails of contractions."""
+    """The words of a text in order, folded: lower case, without accents and the tails of contractions."""
     folded = text.casefold()
     if not folded.isascii():
         parts = unicodedata.normalize("NFKD", folded)
-        folded = "".join(letter for letter in parts if not unicodedata.combining(letter))
-    return _TOKEN.findall(folded)
+        kept = "".join(letter for letter in parts if unicodedata.combining(letter) < _ACCENT)
+        folded = unicodedata.normalize("NFC", kept)
+    return [_TAIL.sub("", token) for token in _TOKEN.findall(folded)]
 
 
-def terms(text: str) -> list[str]:
-    """The terms of a text in order, stop words left out."""
+def terms(words: Iterable[str]) -> list[str]:
+    """The terms of the words of a text in order, stop words left out."""
     found: list[str] = []
-    for token in tokens(text):
-        found += _terms(token)
+    for word in words:
+        found += _terms(word)
     return found
 
 
 @lru_cache(maxsize=50_000)
-def _terms(token: str) -> tuple[str, ...]:
-    word = _TAIL.sub("", token)
-    if word in STOP or token in STOP:
+def _terms(word: str) -> tuple[str, ...]:
+    if word in STOP:
         return ()
     if _SPACELESS.fullmatch(word):
         return tuple(word[at : at + 2] for at in range(len(word) - 1))
