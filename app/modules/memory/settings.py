@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from app.modules.memory.index.settings import Ranking
+
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
@@ -69,5 +71,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Memories in one answer."""
     day_s: float = 86_400.0
     """A game day in game seconds."""
+    ranking: Ranking = Ranking()
     gossip: GossipSettings = GossipSettings()
     reflection: ReflectionSettings = ReflectionSettings()
