@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Literal, NamedTuple
@@ -35,6 +35,8 @@ MET = 0.5
 CONCERNED = 0.1
 """What a happening weighs more where one of its NPCs remembers it themselves."""
 
+Standing = Callable[[World, str], Iterable[str]]
+"""(world, place) -> the ids of the NPCs there."""
 Told = Literal["witnessed", "own_claim"]
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
@@ -119,9 +121,12 @@ def line_noted(
     )
 
 
-def happening_noted(world: World, event: Event, *, strangers: bool = False) -> MemoryNoted | None:
+def happening_noted(
+    world: World, event: Event, *, strangers: bool = False, standing: Standing | None = None
+) -> MemoryNoted | None:
     """What the NPCs concerned, and those who stood by, remember of an event; None for most of what happens.
 
+    `standing` knows the NPCs at a place; without it all are looked at.
     `strangers` says that the two who talked had not met before. The memory has the event's id. What was seen is
     gossip: anybody may be told. A quest is known to its player and its giver; its memory has an id of its own by quest
     and state, so that one recorded again is the same memory.
@@ -136,7 +141,7 @@ def happening_noted(world: World, event: Event, *, strangers: bool = False) -> M
         return None
     place = change.location or _place_of(world, change.actor)
     text = _worded(world, change, rule, place)
-    holders = witnesses(world, change, place)
+    holders = witnesses(world, change, place, standing or all_standing)
     if not text or not holders:
         return None
     concerned = tuple(id for id in (change.actor, change.target) if id)
@@ -153,11 +158,15 @@ def happening_noted(world: World, event: Event, *, strangers: bool = False) -> M
     )
 
 
-def witnesses(world: World, change: Happened, place: str) -> tuple[str, ...]:
+def all_standing(world: World, place: str) -> Iterable[str]:
+    """The ids of the NPCs at a place; looks at every NPC."""
+    return (id for id, npc in world.state.npcs.items() if npc.location == place)
+
+
+def witnesses(world: World, change: Happened, place: str, standing: Standing) -> tuple[str, ...]:
     """The living NPCs who are concerned or stand at the place, those concerned first, at most HOLDERS_MAX."""
     npcs = world.state.npcs
-    there = [id for id, npc in npcs.items() if place and npc.location == place]
-    found = dict.fromkeys((change.actor, change.target, *there))
+    found = dict.fromkeys((change.actor, change.target, *(standing(world, place) if place else ())))
     return tuple(id for id in found if id in npcs and npcs[id].alive)[:HOLDERS_MAX]
 
 

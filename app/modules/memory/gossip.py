@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from app.core.memory import Recollection
 from app.core.messages import Change, Event
 from app.modules.memory import logic
+from app.modules.memory.places import Places
 from app.modules.memory.settings import GossipSettings
 from app.world.events import Happened, MemoryForgotten, MemoryNoted
 from app.world.memories import happening_noted
@@ -37,6 +38,7 @@ class Gossip:
     def __init__(self, settings: GossipSettings) -> None:
         self._settings = settings
         self._rings: OrderedDict[_Place, Ring] = OrderedDict()
+        self._places = Places()
 
     def take(self, world: World, event: Event) -> None:
         """Follow an event of the log."""
@@ -62,6 +64,7 @@ class Gossip:
 
     def forget(self, tenant: str, world: str, person: str = "") -> None:
         """Let go of what is of a person, or of all in a world."""
+        self._places.forget(tenant, world)
         places = [place for place in self._rings if place[:2] == (tenant, world)]
         for place in places:
             if not person:
@@ -71,7 +74,9 @@ class Gossip:
 
     def react(self, world: World, event: Event) -> Sequence[Change]:
         """What the NPCs concerned remember of an event, and what two who talk tell each other."""
-        noted = happening_noted(world, event, strangers=self._strangers(world, event))
+        self._places.follow(world, event)
+        strangers = self._strangers(world, event)
+        noted = happening_noted(world, event, strangers=strangers, standing=self._places.standing)
         changes: list[Change] = []
         if noted is not None and not self._knows(world, noted):
             changes.append(noted)

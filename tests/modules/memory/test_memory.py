@@ -72,8 +72,6 @@ async def test_what_a_faction_knows_its_members_know(hall: Hall) -> None:
     assert await texts(hall, "bert", "password") == ["The password is heron."]
     assert not await texts(hall, "greta", "password")
     assert await texts(hall, "tom", "password", listener="bert"), "who is of it may be told"
-        "who is of it may be told"
-    )
     assert not await texts(hall, "tom", "password", listener="greta")
     assert not await texts(hall, "tom", "password", listener="ash")
     await hall.post(EntityUpserted(entity=Npc(id="bert", name="Bert", location="mill")))
