@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, Table
 
@@ -31,7 +32,7 @@ from app.stores.repositories import Claim
 from app.stores.sealing import Sealer
 from app.stores.writer import Writer
 from app.world import reducers
-from app.world.events import QuestRecorded, SubjectErased, encoder
+from app.world.events import QuestRecorded, SubjectErased, WorldRestored, encoder
 from app.world.personal import emptied, persons_of
 from app.world.state import World, Worlds
 from app.world.undo import Undo
@@ -134,6 +135,8 @@ class WorldJournal:
             return ()
         self._writer.require_room(len(changes))
         events = self._apply(owned, changes, game_s)
+        if any(type(event.change) is WorldRestored for event in events):
+            owned = self._renewed(owned)
         self._reached("call.applied")
         claim = Claim(tenant, world, self._owner, owned.fence)
         done = self._writer.submit(self._rows(owned, events, key, request), events=len(events), claim=claim)
@@ -197,6 +200,12 @@ class WorldJournal:
 
         if states:
             await self._database.run_long({tenant for tenant, _, _ in states}, save)
+
+    def _renewed(self, world: World) -> World:
+        """The same world as another object: whoever keeps something of a world knows it by that, and begins anew."""
+        renewed = replace(world)
+        self._worlds.add(renewed)
+        return renewed
 
     def _forget(self, world: World, known: _Known) -> None:
         """Drop the oldest key when there are too many, unless the database does not have it yet."""

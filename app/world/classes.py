@@ -83,6 +83,9 @@ FIELDS: dict[str, dict[str, Class]] = {
         **_personal("text", "topic"),
     },
     "MemoryForgotten": _internal("holder", "ids"),
+    "WorldSaved": _internal("slot"),
+    "WorldRestored": _internal("slot"),
+    "SaveDiscarded": _internal("slot"),
     "SubjectErased": _internal("subject", "alias", "left", "quests"),
     "SubjectRestricted": _internal("subject", "restricted"),
 }

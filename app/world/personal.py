@@ -140,7 +140,9 @@ def known_in(state: State, id: str) -> bool:
     if id in state.players or id in state.withheld or any(id in key.split("\x1f") for key in keys):
         return True
     whole = _encoder.encode(id)  # with its length, so no part of a longer id
-    return any(whole in _encoder.encode(getattr(state, name)) for name in _PLACES)
+    if any(whole in _encoder.encode(getattr(state, name)) for name in _PLACES):
+        return True
+    return any(known_in(save, id) for save in state.saves.values())
 
 
 _PLACES = ("facts", "proposals", "items", "intents", "squads")
@@ -177,6 +179,9 @@ _FIXED: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
     events.WordsUsed: ("npc",),
     events.MemoryNoted: ("id", "holders", "source", "place", "quest", "thread", "links"),
     events.MemoryForgotten: ("holder", "ids"),
+    events.WorldSaved: ("slot",),
+    events.WorldRestored: ("slot",),
+    events.SaveDiscarded: ("slot",),
 }
 """Fields that name something else than a player, whatever they hold."""
 
