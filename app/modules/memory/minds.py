@@ -216,7 +216,7 @@ class Minds:
                 reading.stale = True
 
 
-FILL_AT_ONCE = 64
+FILL_AT_ONCE = 16
 """Memories that are taken up before others get their turn."""
 
 
