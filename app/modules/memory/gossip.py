@@ -109,7 +109,7 @@ class Gossip:
         theirs = self._rings.get((world.tenant, world.id, listener))
         heard = theirs.heard if theirs is not None else {}
         fresh = [memory for memory in logic.usable(world.state, mine.recent) if logic.root_of(memory) not in heard]
-        fresh = [memory for memory in fresh if listener not in memory.tellers and not memory.known_by]
+        fresh = [memory for memory in fresh if listener not in (*memory.tellers, *memory.participants)]
         fresh.sort(key=lambda memory: (memory.importance * memory.strength, memory.seq), reverse=True)
         decay = self._settings.decay
         return [logic.hearsay(memory, teller, listener, decay=decay) for memory in fresh[: self._settings.told_max]]

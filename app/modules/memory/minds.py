@@ -216,7 +216,7 @@ class Minds:
                 reading.stale = True
 
 
-FILL_AT_ONCE = 16
+FILL_AT_ONCE = 4
 """Memories that are taken up before others get their turn."""
 
 

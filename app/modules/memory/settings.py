@@ -15,7 +15,7 @@ class GossipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What NPCs tell each other when they talk."""
 
     enabled: bool = True
-    weight_min: Share = 0.4
+    weight_min: Share = 0.42
     """Importance times strength below which nothing is passed on."""
     told_max: int = 2
     """Pieces of gossip that one tells the other in one exchange."""
