@@ -33,7 +33,7 @@ _ASIDE_SHARE = 0.7
 """How many facts are followed by a line with the same word that answers nothing."""
 _WRONG_SHARE = 0.4
 """How many facts are also asked of somebody who never told them."""
-_NEAR_SHARE = 0.8
+_NEAR_SHARE = 0.9
 """How many questions share a word or two with what answers them, as most of people's do; the others share none."""
 
 
@@ -187,10 +187,11 @@ def _alone(rng: random.Random, told: _Told) -> Iterator[dict[str, Any]]:
 
 def _dated(rng: random.Random, tellings: list[_Told]) -> Iterator[dict[str, Any]]:
     """When it happened, where the question says which of several tellings it means."""
-    for told in tellings:
-        for asked in rng.sample(told.fact.get("date", []), min(1, len(told.fact.get("date", [])))):
-            if len(tellings) == 1 or any(f"{{{name}}}" in asked for name in told.slots):
-                yield _question(asked, told.slots | {"me": told.who}, told.day, [told.turn], TEMPORAL)
+    for told in tellings if "date" in tellings[0].fact else ():
+        dates = told.fact["date"]
+        asked = dates[0] if rng.random() < _NEAR_SHARE else dates[-1]
+        if len(tellings) == 1 or any(f"{{{name}}}" in asked for name in told.slots):
+            yield _question(asked, told.slots | {"me": told.who}, told.day, [told.turn], TEMPORAL)
 
 
 def _summed(asked: str, who: str, tellings: list[_Told]) -> dict[str, Any]:
