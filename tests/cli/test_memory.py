@@ -99,12 +99,12 @@ def test_a_table_is_built_from_vectors_and_a_thesaurus(tmp_path: Path) -> None:
     for kind in ("noun", "verb", "adj", "adv"):
         (tmp_path / f"data.{kind}").write_text("")
         (tmp_path / f"index.{kind}").write_text("")
-    apart = decoded(build(tmp_path / "glove.json", tmp_path, words=50, dimensions=4))
+    apart = decoded(build(tmp_path / "glove.json", tmp_path, words=56, dimensions=4))
     (tmp_path / "data.noun").write_text(
         "  1 a licence\n00000001 03 n 02 kan 0 tin 0 001 @ 00000002 n 0000 | so\n00000002 03 n 01 ron 0 000 | more\n"
     )
     (tmp_path / "index.noun").write_text("kan n 1 1 @ 1 0 00000001\ntin n 1 1 @ 1 0 00000001\nron n 1 0 1 0 00000002\n")
-    drawn = decoded(build(tmp_path / "glove.json", tmp_path, words=50, dimensions=4))
+    drawn = decoded(build(tmp_path / "glove.json", tmp_path, words=56, dimensions=4))
 
     def likeness(table: Any) -> float:
         one, other = table.sentence(["kan"]), table.sentence(["tin"])
@@ -112,4 +112,4 @@ def test_a_table_is_built_from_vectors_and_a_thesaurus(tmp_path: Path) -> None:
 
     assert likeness(drawn) > likeness(apart)
     with pytest.raises(Invalid, match="no word vectors"):
-        build(tmp_path / "data.noun", tmp_path, words=50, dimensions=4)
+        build(tmp_path / "data.noun", tmp_path, words=56, dimensions=4)
