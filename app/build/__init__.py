@@ -45,6 +45,7 @@ from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.events import Stream
 from app.stores.features.opening import open_features
 from app.stores.journal import WorldJournal
+from app.stores.memories import DatabaseMemories
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
 from app.stores.retention import Retention
@@ -247,6 +248,7 @@ async def build(
         words=words,
         authored=authored,
         prompts=prompts.registry,
+        remembered=DatabaseMemories(database),
         log=log,
     )
     for module in modules:

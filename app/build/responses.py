@@ -19,7 +19,7 @@ from app.core.responses import Counts
 from app.core.words import Words
 from app.stores.events import Stream
 from app.telemetry.metrics import Metrics
-from app.world.events import EntityRemoved, EntityUpserted, SubjectErased, SubjectRestricted
+from app.world.events import EntityRemoved, EntityUpserted, SubjectErased, SubjectRestricted, WorldRestored
 from app.world.gate.claims import Names
 from app.world.state import World, Worlds
 from app.world.tags import erased, tags_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from app.engines.responses.cache import Responses
     from app.engines.responses.semantic.verifier import Names as Find
 
-_RENAMING = (EntityUpserted, EntityRemoved, SubjectErased, SubjectRestricted)
+_RENAMING = (EntityUpserted, EntityRemoved, SubjectErased, SubjectRestricted, WorldRestored)
 
 
 class Kept:

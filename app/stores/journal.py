@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, Table
 
@@ -18,7 +19,7 @@ from app.core.errors import Conflict, Error, Invalid, StoreDown
 from app.core.ids import Ids
 from app.core.messages import Change, Event
 from app.core.ports import Log
-from app.stores import repositories, tables
+from app.stores import memories, repositories, tables
 from app.stores.bulk import Row
 from app.stores.checkpoints import Checkpoints, save_checkpoint
 from app.stores.database import Database
@@ -31,7 +32,7 @@ from app.stores.repositories import Claim
 from app.stores.sealing import Sealer
 from app.stores.writer import Writer
 from app.world import reducers
-from app.world.events import QuestRecorded, SubjectErased, encoder
+from app.world.events import QuestRecorded, SubjectErased, WorldRestored, encoder
 from app.world.personal import emptied, persons_of
 from app.world.state import World, Worlds
 from app.world.undo import Undo
@@ -134,6 +135,8 @@ class WorldJournal:
             return ()
         self._writer.require_room(len(changes))
         events = self._apply(owned, changes, game_s)
+        if any(type(event.change) is WorldRestored for event in events):
+            owned = self._renewed(owned)
         self._reached("call.applied")
         claim = Claim(tenant, world, self._owner, owned.fence)
         done = self._writer.submit(self._rows(owned, events, key, request), events=len(events), claim=claim)
@@ -197,6 +200,12 @@ class WorldJournal:
 
         if states:
             await self._database.run_long({tenant for tenant, _, _ in states}, save)
+
+    def _renewed(self, world: World) -> World:
+        """The same world as another object: whoever keeps something of a world knows it by that, and begins anew."""
+        renewed = replace(world)
+        self._worlds.add(renewed)
+        return renewed
 
     def _forget(self, world: World, known: _Known) -> None:
         """Drop the oldest key when there are too many, unless the database does not have it yet."""
@@ -313,6 +322,9 @@ class WorldJournal:
                 body = encoder.encode(event.change)
                 if type(event.change) is SubjectErased:
                     self._sealer.forget(tenant, id, event.change.subject, now_ms=event.wall_ms)
+            held = memories.rows_of(tenant, id, event)
+            if held:
+                rows.setdefault(tables.minds, []).extend(held)
             logged.append((tenant, id, event.seq, event.id, event.wall_ms, event.game_s, EVENT_VERSION, body))
         if key:
             rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq, request or None)]

@@ -44,7 +44,12 @@ def pieces_of(state: State) -> Iterator[bytes]:
     for name in State.__struct_fields__:
         value = getattr(state, name)
         yield state_encoder.encode(name)
-        if isinstance(value, dict):
+        if name == "saves":
+            yield _map_head(len(value))
+            for slot, save in value.items():
+                yield state_encoder.encode(slot)
+                yield from pieces_of(save)
+        elif isinstance(value, dict):
             yield _map_head(len(value))
             yield from _slices_of(value)
         else:

@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_REVISION = "0011"
+SCHEMA_REVISION = "0012"
 """The newest Alembic revision; a fresh database is created from this metadata and stamped with it."""
 OLDEST_REVISION = "0001"
 """The oldest release, by its newest revision, whose code still works on this schema."""
@@ -356,6 +356,15 @@ sealed_events = Table(
     Column("key", LargeBinary, nullable=False),
     Column("other_key", LargeBinary),
     Column("body", LargeBinary, nullable=False),
+)
+
+minds = Table(
+    "minds",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("world", String(128), primary_key=True),
+    Column("holder", String(128), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
 )
 
 sealed_checkpoints = Table(

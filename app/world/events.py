@@ -190,6 +190,8 @@ class MemoryNoted(Change, frozen=True, kw_only=True, tag="memory.noted"):
     source: MemorySource
     text: Text
     told_by: str = ""
+    tellers: tuple[str, ...] = ()
+    """Through whose mouths it came, the first to tell it first, `told_by` last."""
     speaker: str = ""
     participants: tuple[str, ...] = ()
     known_by: tuple[str, ...] = ()
@@ -211,6 +213,24 @@ class MemoryForgotten(Change, frozen=True, kw_only=True, tag="memory.forgotten")
 
     holder: Id
     ids: tuple[Id, ...]
+
+
+class WorldSaved(Change, frozen=True, kw_only=True, tag="world.saved"):
+    """The world as it is now is kept under this name."""
+
+    slot: Id
+
+
+class WorldRestored(Change, frozen=True, kw_only=True, tag="world.restored"):
+    """The world is again what it was when it was saved under this name."""
+
+    slot: Id
+
+
+class SaveDiscarded(Change, frozen=True, kw_only=True, tag="save.discarded"):
+    """The save of this name is gone."""
+
+    slot: Id
 
 
 class SubjectErased(Change, frozen=True, kw_only=True, tag="subject.erased"):
@@ -236,7 +256,8 @@ class SubjectRestricted(Change, frozen=True, kw_only=True, tag="subject.restrict
 AnyChange = (
     EntityUpserted | EntityRemoved | FactAsserted | MapStored | ObstaclesChanged | Happened | ProposalOffered
     | ProposalSettled | RelationChanged | QuestRecorded | IntentSet | ScheduleSet | BrainAssigned
-    | BoardWritten | SteeringSet | SquadSet | SquadDisbanded | WordsUsed | MemoryNoted | MemoryForgotten | SubjectErased
+    | BoardWritten | SteeringSet | SquadSet | SquadDisbanded | WordsUsed | MemoryNoted | MemoryForgotten | WorldSaved
+    | WorldRestored | SaveDiscarded | SubjectErased
     | SubjectRestricted
 )  # fmt: skip
 

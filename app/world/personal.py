@@ -6,7 +6,8 @@ readable until their person is erased. It knows no keys: how the part that is ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -119,6 +120,15 @@ def swapped(value: T, old: str, new: str) -> T:
     return found  # type: ignore[no-any-return]  # the same type by construction
 
 
+def unnamed(memory: events.MemoryNoted, person: str, names: Sequence[str]) -> events.MemoryNoted:
+    """A memory of several without one of them: empty where it is theirs, else with nobody's name for theirs."""
+    if person in (memory.speaker, memory.told_by, *memory.participants):
+        return msgspec.structs.replace(memory, **EMPTY[events.MemoryNoted])
+    named = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(names, key=len, reverse=True)))
+    text, topic = named.sub("someone", memory.text), named.sub("someone", memory.topic)
+    return msgspec.structs.replace(memory, text=text, topic=topic)
+
+
 def mentions(value: object, id: str) -> bool:
     """Whether the encoded value may hold the id; cheap, and never wrongly no."""
     return id.encode() in _encoder.encode(value)
@@ -130,7 +140,9 @@ def known_in(state: State, id: str) -> bool:
     if id in state.players or id in state.withheld or any(id in key.split("\x1f") for key in keys):
         return True
     whole = _encoder.encode(id)  # with its length, so no part of a longer id
-    return any(whole in _encoder.encode(getattr(state, name)) for name in _PLACES)
+    if any(whole in _encoder.encode(getattr(state, name)) for name in _PLACES):
+        return True
+    return any(known_in(save, id) for save in state.saves.values())
 
 
 _PLACES = ("facts", "proposals", "items", "intents", "squads")
@@ -167,6 +179,9 @@ _FIXED: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
     events.WordsUsed: ("npc",),
     events.MemoryNoted: ("id", "holders", "source", "place", "quest", "thread", "links"),
     events.MemoryForgotten: ("holder", "ids"),
+    events.WorldSaved: ("slot",),
+    events.WorldRestored: ("slot",),
+    events.SaveDiscarded: ("slot",),
 }
 """Fields that name something else than a player, whatever they hold."""
 

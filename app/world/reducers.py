@@ -13,7 +13,7 @@ import msgspec
 
 from app.core.errors import Conflict, Invalid, NotFound, TooLarge, nearest
 from app.core.messages import Change, Event
-from app.world import entities, events, subjects, usage
+from app.world import entities, events, saves, subjects, usage
 from app.world.state import State, World, pair
 
 PROPOSING: tuple[events.Source, ...] = ("planner", "schedule")
@@ -161,6 +161,11 @@ def _check_obstacles(world: World, change: events.ObstaclesChanged) -> None:
             raise NotFound(f"no obstacle {id!r} on map {change.map!r}", hint="it was removed, or never added")
 
 
+def _check_saved(world: World, change: events.WorldRestored | events.SaveDiscarded) -> None:
+    if change.slot not in world.state.saves:
+        raise NotFound(f"no save {change.slot!r}", hint=nearest(change.slot, world.state.saves))
+
+
 _CHECKS: dict[type[Change], Callable[[World, Any], None]] = {
     events.EntityUpserted: _check_upsert,
     events.EntityRemoved: _check_removed,
@@ -176,6 +181,8 @@ _CHECKS: dict[type[Change], Callable[[World, Any], None]] = {
     events.SteeringSet: _check_steering,
     events.SquadSet: _check_squad,
     events.SquadDisbanded: _check_disbanded,
+    events.WorldRestored: _check_saved,
+    events.SaveDiscarded: _check_saved,
 }
 
 
@@ -362,6 +369,18 @@ def _remember(state: State, change: events.MemoryNoted | events.MemoryForgotten)
     """Memories are no part of the state: the log holds them, and who remembers which is a projection of it."""
 
 
+def _save(state: State, change: events.WorldSaved) -> None:
+    saves.save(state, change.slot)
+
+
+def _restore(state: State, change: events.WorldRestored) -> None:
+    saves.restore(state, change.slot)
+
+
+def _discard(state: State, change: events.SaveDiscarded) -> None:
+    del state.saves[change.slot]
+
+
 _APPLIES: dict[type[Change], Callable[[State, Any], None]] = {
     events.EntityUpserted: _upsert,
     events.EntityRemoved: _remove,
@@ -382,6 +401,9 @@ _APPLIES: dict[type[Change], Callable[[State, Any], None]] = {
     events.SquadDisbanded: _disband,
     events.MemoryNoted: _remember,
     events.MemoryForgotten: _remember,
+    events.WorldSaved: _save,
+    events.WorldRestored: _restore,
+    events.SaveDiscarded: _discard,
     events.SubjectErased: subjects.erase,
     events.SubjectRestricted: subjects.restrict,
 }

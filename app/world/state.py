@@ -66,6 +66,8 @@ class State(msgspec.Struct, kw_only=True):
     """...and (first, last) of each stretch of earlier events that the state comes from; see `belongs`."""
     withheld: dict[str, Withheld] = {}
     """Persons of whom nothing may be used now, by id."""
+    saves: dict[str, State] = {}
+    """The state as it was when it was saved under each name; see saves.py."""
 
 
 def copied(state: State) -> State:

@@ -14,19 +14,24 @@ from app.world import events
 from app.world.entities import Player
 from app.world.personal import PLAYER_EMPTY, mentions, swapped
 from app.world.scene import quest_head
-from app.world.state import State, Withheld, pair
+from app.world.state import State, Withheld, copied, pair
 
 SWAPPED = ("npcs", "items", "locations", "factions", "maps", "intents", "quests", "proposals", "withheld", "squads")
 
 
 def quests_of(state: State, subject: str) -> tuple[str, ...]:
-    """The ids of a person's own quests, those that are set aside too."""
+    """The ids of a person's own quests, those that are set aside or saved too."""
     held = state.withheld.get(subject, Withheld()).quests
-    return tuple(id for id, record in (*state.quests.items(), *held.items()) if quest_head(record).player == subject)
+    own = [id for id, record in (*state.quests.items(), *held.items()) if quest_head(record).player == subject]
+    saved = [id for save in state.saves.values() for id in quests_of(save, subject)]
+    return tuple(dict.fromkeys((*own, *saved)))
 
 
 def erase(state: State, change: events.SubjectErased) -> None:
-    """Take the content of a person out, and leave the alias where only an id was."""
+    """Take the content of a person out, of saves too, and leave the alias where only an id was."""
+    for slot, save in list(state.saves.items()):
+        erase(fresh := copied(save), change)
+        state.saves[slot] = fresh
     old, new = change.subject, change.alias
     state.withheld.pop(old, None)
     # A new table, not a shorter one: whoever keeps an index of the quests then makes it anew.
@@ -64,6 +69,9 @@ def _leave(state: State, change: events.SubjectErased) -> None:
 
 def restrict(state: State, change: events.SubjectRestricted) -> None:
     """Set aside what is known of a person, or bring it back; nobody who reads the state looks there."""
+    for slot, save in list(state.saves.items()):
+        restrict(fresh := copied(save), change)
+        state.saves[slot] = fresh
     id = change.subject
     if change.restricted and id not in state.withheld:
         _set_aside(state, id)

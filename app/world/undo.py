@@ -24,7 +24,7 @@ class Undo:
     def __init__(self, state: State) -> None:
         self._state = state
         self._seq, self._game_s, self._usage = state.seq, state.game_s, state.usage
-        self._quests = state.quests
+        self._quests, self._since_seq, self._branches = state.quests, state.since_seq, state.branches
         self._notes: list[tuple[dict[str, Any], Any, Any]] = []
         """(table, key, what was there)."""
 
@@ -46,6 +46,7 @@ class Undo:
                 table[key] = before
         self._notes.clear()
         self._state.quests = self._quests
+        self._state.since_seq, self._state.branches = self._since_seq, self._branches
         self._state.seq, self._state.game_s, self._state.usage = self._seq, self._game_s, self._usage
 
 
@@ -98,7 +99,9 @@ def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any
         case events.SquadDisbanded():
             yield state.squads, _WHOLE
             yield state.squad_of, _WHOLE
-        case events.SubjectErased() | events.SubjectRestricted():
+        case events.WorldSaved() | events.SaveDiscarded():
+            yield state.saves, _WHOLE
+        case events.SubjectErased() | events.SubjectRestricted() | events.WorldRestored():
             for name in State.__struct_fields__:
                 if isinstance(table := getattr(state, name), dict) and name != "usage":
                     yield table, _WHOLE

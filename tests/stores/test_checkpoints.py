@@ -37,6 +37,12 @@ states = st.builds(
 )
 
 
+@given(states, states)
+def test_the_pieces_of_a_state_with_saves_are_its_encoding(state: State, save: State) -> None:
+    state.saves["mine"] = save
+    assert b"".join(pieces_of(state)) == state_encoder.encode(state)
+
+
 @given(states)
 def test_the_pieces_of_a_state_are_its_encoding(state: State) -> None:
     assert b"".join(pieces_of(state)) == state_encoder.encode(state)

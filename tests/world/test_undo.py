@@ -30,6 +30,7 @@ from app.world.events import (
     ProposalSettled,
     QuestRecorded,
     RelationChanged,
+    SaveDiscarded,
     ScheduleSet,
     SquadDisbanded,
     SquadSet,
@@ -37,6 +38,8 @@ from app.world.events import (
     SubjectErased,
     SubjectRestricted,
     WordsUsed,
+    WorldRestored,
+    WorldSaved,
 )
 from app.world.state import World
 from app.world.undo import Undo
@@ -94,6 +97,8 @@ MORE[MemoryNoted] = st.builds(
     MemoryNoted, id=IDS, holders=st.tuples(IDS), source=st.just("witnessed"), text=st.text(max_size=20), speaker=IDS
 )
 MORE[MemoryForgotten] = st.builds(MemoryForgotten, holder=IDS, ids=st.tuples(IDS))
+SLOTS = st.sampled_from(["a", "b"])
+MORE |= {kind: st.builds(kind, slot=SLOTS) for kind in (WorldSaved, WorldRestored, SaveDiscarded)}
 MORE[SubjectRestricted] = st.builds(SubjectRestricted, subject=IDS, restricted=st.booleans())
 ELSEWHERE = {Happened, FactAsserted, RelationChanged, EntityRemoved}
 """What `changes` of the reducers' tests draws."""

@@ -33,7 +33,7 @@ from app.modules.behavior.recent import Decision, Kept, Recent
 from app.modules.behavior.recorder import Recorder
 from app.modules.behavior.schema import F32, NONE, U8, Schema
 from app.modules.behavior.settings import Settings
-from app.world.events import EntityRemoved, IntentSet
+from app.world.events import EntityRemoved, IntentSet, WorldRestored
 from app.world.state import World, Worlds
 
 REFLEXED: tuple[messages.Fault, ...] = (
@@ -199,6 +199,8 @@ class Behavior:
             mind.leads.observe(world, events)
         for event in events:
             change = event.change
+            if isinstance(change, WorldRestored):
+                self._memories.clear(world.tenant, world.id)
             if isinstance(change, EntityRemoved) and change.entity_kind == "npc":
                 self._memories.forget(world.tenant, world.id, world.state.handles.get(change.id, frames.UNKNOWN))
 

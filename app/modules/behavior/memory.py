@@ -106,6 +106,10 @@ class Memories:
             self._held.popitem(last=False)
         return memory
 
+    def clear(self, tenant: str, world: str) -> None:
+        """Begin anew with a whole world."""
+        self._held.pop((tenant, world), None)
+
     def forget(self, tenant: str, world: str, handle: int) -> None:
         """Begin anew with one NPC."""
         if (memory := self._held.get((tenant, world))) is not None:

@@ -17,7 +17,7 @@ from app.core.messages import Change, Event
 from app.modules.dialogue.messages import Explained, Said
 from app.modules.dialogue.settings import Settings
 from app.world.entities import Npc
-from app.world.events import EntityRemoved, EntityUpserted, Happened
+from app.world.events import EntityRemoved, EntityUpserted, Happened, WorldRestored
 from app.world.gate.claims import Names
 from app.world.gate.speech import clean_input
 from app.world.scene import Line, News
@@ -162,6 +162,8 @@ class Book:
         change = event.change
         if isinstance(change, EntityUpserted | EntityRemoved):
             self._names.pop(key, None)
+        elif isinstance(change, WorldRestored):
+            self._begin_anew(key)
         elif isinstance(change, Happened) and change.verb in NEWSWORTHY:
             kept = self._news.setdefault(key, deque(maxlen=self._settings.news_max))
             kept.append(_happening(world, event.game_s, change))
@@ -197,6 +199,17 @@ class Book:
         found = [one for one in self._dialogues.values() if (one.tenant, one.world) == (tenant, world)]
         lines = [line.text for one in found if player in one.participants for line in one.lines]
         return {"lines": lines}
+
+    def _begin_anew(self, key: WorldKey) -> None:
+        """Forget a world that was brought back to a save: what was said since was never said."""
+        for id in [id for id, one in self._dialogues.items() if (one.tenant, one.world) == key]:
+            del self._dialogues[id]
+        for stale in [place for place in self._stale if place[:2] == key]:
+            del self._stale[stale]
+        for offered in [place for place in self._offers if place[:2] == key]:
+            del self._offers[offered]
+        self._news.pop(key, None)
+        self._names.pop(key, None)
 
     def forget(self, tenant: str, world: str, player: str) -> None:
         """Let go of what the player said and heard, and of news of them."""

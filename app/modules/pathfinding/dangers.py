@@ -23,7 +23,7 @@ from app.modules.pathfinding.overlays.settings import OverlaySettings
 from app.modules.pathfinding.overlays.world import Overlays
 from app.modules.pathfinding.planner import Planner
 from app.modules.pathfinding.settings import Settings
-from app.world.state import World
+from app.world.state import World, belongs
 
 if TYPE_CHECKING:
     from app.modules.pathfinding.live import Live
@@ -120,7 +120,8 @@ class Dangers:
         events = await self._history.events_after(world.tenant, world.id, 0, until, events_max=most)
         for at in range(0, len(events), 256):
             for event in events[at : at + 256]:
-                known.overlays.observe(event)
+                if belongs(world.state, event.seq):
+                    known.overlays.observe(event)
             await asyncio.sleep(0)
 
     async def close(self) -> None:

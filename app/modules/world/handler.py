@@ -79,6 +79,30 @@ class WorldHandler:
         settled = events.ProposalSettled(id=request.proposal, accepted=request.accepted, reason=request.reason)
         return await self._append(call, [settled], request)
 
+    async def save(self, call: Call, request: messages.Save) -> messages.Acknowledged:
+        saves = self._worlds.get(call.tenant, call.world).state.saves
+        if request.slot not in saves and len(saves) >= self._settings.saves_max:
+            kept = ", ".join(sorted(saves))
+            hint = f"discard one of {kept}, or raise modules.world.saves_max"
+            raise Conflict(f"world {call.world!r} has {len(saves)} saves", hint=hint)
+        return await self._append(call, [events.WorldSaved(slot=request.slot)], request)
+
+    async def restore(self, call: Call, request: messages.Restore) -> messages.Acknowledged:
+        written = await self._append(call, [events.WorldRestored(slot=request.slot)], request)
+        call.log.info("world.restored", world=call.world, seq=written.seq)
+        return written
+
+    async def discard(self, call: Call, request: messages.Discard) -> messages.Acknowledged:
+        world = self._worlds.get(call.tenant, call.world)
+        if request.slot not in world.state.saves:
+            return messages.Acknowledged(seq=world.state.seq, events=0)
+        return await self._append(call, [events.SaveDiscarded(slot=request.slot)], request)
+
+    async def saves(self, call: Call, _request: messages.ListSaves) -> messages.Saves:
+        saves = self._worlds.get(call.tenant, call.world).state.saves
+        notes = [messages.SaveNote(slot=slot, seq=save.seq, game_s=save.game_s) for slot, save in saves.items()]
+        return messages.Saves(saves=tuple(notes), most=self._settings.saves_max)
+
     async def report(self, call: Call, request: messages.Report) -> messages.Reported:
         world = self._worlds.get(call.tenant, call.world)
         handles, positions = logic.positions(request, world)

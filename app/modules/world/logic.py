@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.core.errors import Invalid, TooLarge
 from app.core.messages import Event, Push
 from app.modules.world import messages
-from app.world.events import ProposalOffered
+from app.world.events import ProposalOffered, WorldRestored
 from app.world.state import State, World
 
 KINDS = ("npcs", "players", "items", "locations", "factions")
@@ -84,8 +84,10 @@ def positions(request: messages.Report, world: World) -> tuple[NDArray[np.uint32
 
 
 def announce(event: Event) -> tuple[Push, ...]:
-    """What clients are told of an event: an offered proposal waits for the game's verdict."""
+    """What clients are told of an event: an offer waits for their verdict, a restored world is another one."""
     change = event.change
+    if isinstance(change, WorldRestored):
+        return (messages.RestoredPushed(slot=change.slot, seq=event.seq),)
     if not isinstance(change, ProposalOffered):
         return ()
     return (

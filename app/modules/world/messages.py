@@ -91,6 +91,54 @@ class Acknowledged(Reply, frozen=True, kw_only=True):
     events: int
 
 
+class Save(Write, frozen=True, kw_only=True):
+    """Keep the world as it is now under a name, in the place of an earlier save of that name."""
+
+    op: ClassVar[str] = "world.save"
+
+    slot: Id
+
+
+class Restore(Write, frozen=True, kw_only=True):
+    """Make the world what it was when it was saved: everything told, said and remembered since is undone.
+
+    The log keeps what happened, and money spent stays spent. The save stays and can be restored again.
+    """
+
+    op: ClassVar[str] = "world.restore"
+
+    slot: Id
+
+
+class Discard(Write, frozen=True, kw_only=True):
+    """Let go of a save; one that is gone already is no error."""
+
+    op: ClassVar[str] = "world.discard"
+
+    slot: Id
+
+
+class ListSaves(Request, frozen=True, kw_only=True):
+    """Read which saves the world has."""
+
+    op: ClassVar[str] = "world.saves"
+
+
+class SaveNote(msgspec.Struct, frozen=True, kw_only=True):
+    """One save: the event after which it was made, and the world's clock then."""
+
+    slot: str
+    seq: int
+    game_s: float
+
+
+class Saves(Reply, frozen=True, kw_only=True):
+    """The saves, oldest first; `most` is how many a world may have."""
+
+    saves: tuple[SaveNote, ...]
+    most: int
+
+
 class Report(Request, frozen=True, kw_only=True):
     """Where NPCs stand now; kept in RAM, not logged.
 
@@ -141,6 +189,15 @@ class Described(Reply, frozen=True, kw_only=True):
     game_s: float
     counts: dict[str, int]
     maps: dict[str, int]
+
+
+class RestoredPushed(Push, frozen=True, kw_only=True):
+    """The world was brought back to a save; whatever a client keeps of it is to be read again."""
+
+    op: ClassVar[str] = "world.restored"
+
+    slot: str
+    seq: int
 
 
 class ProposalPushed(Push, frozen=True, kw_only=True):

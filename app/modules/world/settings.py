@@ -16,6 +16,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Worlds of one tenant."""
     entities_max: int = 200_000
     """Entities of all kinds in one world."""
+    saves_max: int = 8
+    """Saves of one world; each is kept in RAM and in every checkpoint."""
     write_ms: int = 5_000
     """Deadline of a write where the client gives none."""
     read_ms: int = 1_000
