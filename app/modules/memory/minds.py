@@ -100,7 +100,7 @@ class Minds:
         """The NPC's memories from the log; whoever asks meanwhile waits for the same. Raises StoreDown."""
         place = (world.tenant, world.id, npc)
         reading = self._reading.get(place)
-        if reading is None or reading.stale or reading.world is not world:
+        if reading is None or reading.world is not world:
             reading = self._reading[place] = _Reading(world)
             reading.task = asyncio.create_task(self._read(place, reading), name=f"mind {npc}")
         assert reading.task is not None  # noqa: S101  # set at once
@@ -124,11 +124,12 @@ class Minds:
             for event in reading.late:
                 if event.seq > seen and belongs(state, event.seq):
                     held.take(event)
+            if self._reading.get(place) is reading:  # else the world has moved, and another is read
+                self._keep(place, held)
+                self._gossip.fill(reading.world, npc, held.memories.values(), held.met)
         finally:
             if self._reading.get(place) is reading:
                 del self._reading[place]
-        self._keep(place, held)
-        self._gossip.fill(reading.world, npc, held.memories.values(), held.met)
         return held
 
     def observe(self, world: World, events: Sequence[Event]) -> None:
