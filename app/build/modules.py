@@ -7,9 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from app.build import meanings
 from app.build.engines import Engines, open_network, open_on_gpu
 from app.core.clock import Clock
 from app.core.dialogue_records import LineRecords
+from app.core.errors import EngineDown
 from app.core.memory import Kept
 from app.core.module import Module
 from app.core.ports import Log
@@ -22,6 +24,7 @@ from app.modules.behavior.settings import Settings as BehaviorSettings
 from app.modules.dialogue import module as dialogue_module
 from app.modules.dialogue.settings import Settings as DialogueSettings
 from app.modules.memory import module as memory_module
+from app.modules.memory.index import Words as Meanings
 from app.modules.memory.minds import Minds
 from app.modules.memory.settings import Settings as MemorySettings
 from app.modules.pathfinding import module as pathfinding_module
@@ -66,7 +69,7 @@ def build_modules(
     """Every module, over worlds in RAM and the engines that the profile opened."""
     policy = open_network("policy", profile, engines, root=root)
     settings = profile.modules
-    minds = Minds(settings["memory"], worlds, remembered)
+    minds = Minds(settings["memory"], worlds, remembered, _meanings(root, log))
     return (
         world_module.build(settings=settings["world"], worlds=worlds, journal=journal, maker=journal),
         behavior_module.build(
@@ -118,3 +121,12 @@ def build_modules(
             log=log,
         ),
     )
+
+
+def _meanings(root: Path, log: Log) -> Meanings | None:
+    """What words mean; without its file NPCs are reminded by the same words alone."""
+    try:
+        return meanings.words(root)
+    except EngineDown as error:
+        log.warning("meanings.missing", reason=error.message)
+        return None

@@ -28,19 +28,14 @@ def bench(shape: str, as_json: bool, everything: bool, file: Path) -> None:
     """Play the conversations of FILE to an NPC, ask every question, and print how much evidence was found."""
     import msgspec
 
-    from app.build import ROOT
-    from app.build.meanings import words
     from app.cli.recall.files import read
-    from app.cli.recall.judge import in_mind, judge
-    from app.modules.memory.index import Ranking
+    from app.cli.recall.judge import judge
+    from app.cli.recall.server import in_server
 
-    ranking = Ranking(calendar_start="1970-01-01")
     conversations, skipped = read(file)
     total = sum(len(conversation.questions) for conversation in conversations)
     with click.progressbar(length=total, label="recalling", hidden=as_json) as bar:
-        verdict = asyncio.run(
-            judge(conversations, in_mind(ranking, words(ROOT)), with_adversarial=everything, tick=lambda: bar.update(1))
-        )
+        verdict = asyncio.run(judge(conversations, in_server, with_adversarial=everything, tick=lambda: bar.update(1)))
     _show(verdict, skipped)
     if as_json:
         click.echo(msgspec.json.encode({"verdict": verdict, "skipped": skipped}).decode())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Literal, NamedTuple
@@ -30,11 +30,11 @@ LINE = 0.2
 """What a line weighs that carries no feeling, promises nothing and names nothing."""
 NOTE = 0.5
 """What a note weighs where its writer does not say."""
-MET = 0.5
-"""What a first meeting weighs."""
 CONCERNED = 0.1
 """What a happening weighs more where one of its NPCs remembers it themselves."""
 
+Standing = Callable[[World, str], Iterable[str]]
+"""(world, place) -> the ids of the NPCs there."""
 Told = Literal["witnessed", "own_claim"]
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
@@ -73,6 +73,8 @@ _RULES: Mapping[Verb, _Rule] = {
     "trained": _Rule(0.25, "neutral", ("{actor} trained with {target}{at}.",)),
 }  # fmt: skip
 """What is remembered of what happens. A verb that is not here passes without a trace."""
+
+_FIRST_MEETING = _Rule(0.5, "neutral", ("{actor} and {target} met for the first time{at}.",))
 
 _QUESTS: Mapping[str, tuple[float, str, str]] = {
     "active": (0.6, "neutral", "{player} took on the quest “{title}”."),
@@ -119,24 +121,29 @@ def line_noted(
     )
 
 
-def happening_noted(world: World, event: Event, *, strangers: bool = False) -> MemoryNoted | None:
+def happening_noted(
+    world: World, event: Event, *, strangers: bool = False, standing: Standing | None = None
+) -> MemoryNoted | None:
     """What the NPCs concerned, and those who stood by, remember of an event; None for most of what happens.
 
-    `strangers` says that the two who talked had not met before. The memory has the event's id. What was seen is
-    gossip: anybody may be told. A quest is known to its player and its giver; its memory has an id of its own by quest
-    and state, so that one recorded again is the same memory.
+    `standing` knows the NPCs at a place; without it all are looked at. `strangers` says that the two who talked had
+    not met before. The memory has the event's id. What was seen is gossip: anybody may be told. A first meeting is
+    known to the two, a quest to its player and its giver; its memory has an id of its own by quest and state, so that
+    one recorded again is the same memory.
     """
     change = event.change
     if isinstance(change, QuestRecorded):
         return _quest_noted(world, event, change)
     if not isinstance(change, Happened):
         return None
-    rule = _rule_of(world, change, strangers=strangers)
+    if change.verb == "talked":
+        return _meeting_noted(world, event, change) if strangers else None
+    rule = _RULES.get(change.verb)
     if rule is None:
         return None
     place = change.location or _place_of(world, change.actor)
     text = _worded(world, change, rule, place)
-    holders = witnesses(world, change, place)
+    holders = witnesses(world, change, place, standing or all_standing)
     if not text or not holders:
         return None
     concerned = tuple(id for id in (change.actor, change.target) if id)
@@ -153,11 +160,15 @@ def happening_noted(world: World, event: Event, *, strangers: bool = False) -> M
     )
 
 
-def witnesses(world: World, change: Happened, place: str) -> tuple[str, ...]:
+def all_standing(world: World, place: str) -> Iterable[str]:
+    """The ids of the NPCs at a place; looks at every NPC."""
+    return (id for id, npc in world.state.npcs.items() if npc.location == place)
+
+
+def witnesses(world: World, change: Happened, place: str, standing: Standing) -> tuple[str, ...]:
     """The living NPCs who are concerned or stand at the place, those concerned first, at most HOLDERS_MAX."""
     npcs = world.state.npcs
-    there = [id for id, npc in npcs.items() if place and npc.location == place]
-    found = dict.fromkeys((change.actor, change.target, *there))
+    found = dict.fromkeys((change.actor, change.target, *(standing(world, place) if place else ())))
     return tuple(id for id in found if id in npcs and npcs[id].alive)[:HOLDERS_MAX]
 
 
@@ -184,12 +195,24 @@ def emotion_of(text: str) -> str:
     return next(feeling for feeling in _feelings() if counts.get(feeling) == most)
 
 
-def _rule_of(world: World, change: Happened, *, strangers: bool) -> _Rule | None:
-    if change.verb == "talked" and strangers:
-        npcs, players = world.state.npcs, world.state.players
-        if any(a in npcs and b in players for a, b in ((change.actor, change.target), (change.target, change.actor))):
-            return _Rule(MET, "neutral", ("{actor} and {target} met for the first time{at}.",))
-    return _RULES.get(change.verb)
+def _meeting_noted(world: World, event: Event, change: Happened) -> MemoryNoted | None:
+    """A first meeting of an NPC and a player, which is of no interest to others."""
+    both = (change.actor, change.target)
+    npcs = tuple(id for id in both if id in world.state.npcs and world.state.npcs[id].alive)
+    if len(npcs) != 1 or not any(id in world.state.players for id in both):
+        return None
+    place = change.location or _place_of(world, change.actor)
+    return MemoryNoted(
+        id=event.id,
+        holders=npcs,
+        source="witnessed",
+        text=_worded(world, change, _FIRST_MEETING, place)[:TEXT_MAX],
+        participants=both,
+        known_by=both,
+        place=place,
+        topic="met",
+        importance=_FIRST_MEETING.importance,
+    )
 
 
 def _quest_noted(world: World, event: Event, change: QuestRecorded) -> MemoryNoted | None:

@@ -33,16 +33,17 @@ _ASIDE_SHARE = 0.7
 """How many facts are followed by a line with the same word that answers nothing."""
 _WRONG_SHARE = 0.4
 """How many facts are also asked of somebody who never told them."""
-_NEAR_SHARE = 0.8
+_NEAR_SHARE = 0.9
 """How many questions share a word or two with what answers them, as most of people's do; the others share none."""
 
 
 @dataclass(slots=True)
 class _Told:
-    """One fact as it was told: who, which of the domain's facts, with what in its slots, and where."""
+    """One fact as it was told: who, which of the domain's facts, in which of its wordings, with what, and where."""
 
     who: str
     fact: dict[str, Any]
+    wording: int
     slots: dict[str, str]
     turn: str
     day: str
@@ -107,12 +108,13 @@ def _session(
     plan: list[Any] = [*due, *asides]
     rng.shuffle(plan)
     for step in [None, *plan, None]:
-        lines = _chat(rng, content, talk, speaker) if step is None else _telling(rng, content, talk, step)
+        wording = rng.randrange(len(step[1]["say"])) if step else 0
+        lines = _telling(rng, content, talk, step, wording) if step else _chat(rng, content, talk, speaker)
         for who, text, caption in lines:
             turn += 1
             id = f"D{number}:{turn}"
             if step is not None and caption is not None:
-                talk.told.append(_Told(who, step[1], step[2], id, date))
+                talk.told.append(_Told(who, step[1], wording, step[2], id, date))
             line = {"speaker": who, "dia_id": id, "text": text}
             yield line | {"img_url": ["seen"], "blip_caption": caption} if caption else line
             speaker = _other(rng, talk, who)
@@ -125,7 +127,11 @@ def _chat(
 
 
 def _telling(
-    rng: random.Random, content: dict[str, Any], talk: _Conversation, step: tuple[str, Any, dict[str, str]]
+    rng: random.Random,
+    content: dict[str, Any],
+    talk: _Conversation,
+    step: tuple[str, Any, dict[str, str]],
+    wording: int,
 ) -> list[tuple[str, str, str | None]]:
     """The lines in which a fact is told; the one that tells it has a caption, which may be empty."""
     who, fact, slots = step
@@ -136,7 +142,7 @@ def _telling(
         lines.append((other, _filled(rng.choice(fact["lead"]), words), None))
     elif rng.random() < 0.4:
         lines.append((other, rng.choice(content["chat"]).format(you=who), None))
-    lines.append((who, _filled(rng.choice(fact["say"]), words), _filled(fact.get("caption", ""), words)))
+    lines.append((who, _filled(fact["say"][wording], words), _filled(fact.get("caption", ""), words)))
     lines.append((other, _filled(rng.choice(fact["reply"]), words), None))
     if slots and rng.random() < _ASIDE_SHARE:
         said = rng.choice(_ASIDES).format(thing=rng.choice(list(slots.values())), **{"me": who, "you": other})
@@ -172,18 +178,20 @@ def _alone(rng: random.Random, told: _Told) -> Iterator[dict[str, Any]]:
     words = told.slots | {"me": told.who}
     answer = ", ".join(told.slots.values()) or "yes"
     for _ in range(2):
-        asked = told.fact["near" if rng.random() < _NEAR_SHARE else "ask"]
-        yield _question(rng.choice(asked), words, answer, [told.turn], SINGLE_HOP)
+        near = told.fact["near"][told.wording % len(told.fact["near"])]
+        asked = near if rng.random() < _NEAR_SHARE else rng.choice(told.fact["ask"])
+        yield _question(asked, words, answer, [told.turn], SINGLE_HOP)
     if "infer" in told.fact:
         yield _question(rng.choice(told.fact["infer"]), words, "likely", [told.turn], OPEN)
 
 
 def _dated(rng: random.Random, tellings: list[_Told]) -> Iterator[dict[str, Any]]:
     """When it happened, where the question says which of several tellings it means."""
-    for told in tellings:
-        for asked in rng.sample(told.fact.get("date", []), min(1, len(told.fact.get("date", [])))):
-            if len(tellings) == 1 or any(f"{{{name}}}" in asked for name in told.slots):
-                yield _question(asked, told.slots | {"me": told.who}, told.day, [told.turn], TEMPORAL)
+    for told in tellings if "date" in tellings[0].fact else ():
+        dates = told.fact["date"]
+        asked = dates[0] if rng.random() < _NEAR_SHARE else dates[-1]
+        if len(tellings) == 1 or any(f"{{{name}}}" in asked for name in told.slots):
+            yield _question(asked, told.slots | {"me": told.who}, told.day, [told.turn], TEMPORAL)
 
 
 def _summed(asked: str, who: str, tellings: list[_Told]) -> dict[str, Any]:

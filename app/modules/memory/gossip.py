@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from app.core.memory import Recollection
 from app.core.messages import Change, Event
 from app.modules.memory import logic
+from app.modules.memory.places import Places
 from app.modules.memory.settings import GossipSettings
 from app.world.events import Happened, MemoryForgotten, MemoryNoted
 from app.world.memories import happening_noted
@@ -37,9 +38,13 @@ class Gossip:
     def __init__(self, settings: GossipSettings) -> None:
         self._settings = settings
         self._rings: OrderedDict[_Place, Ring] = OrderedDict()
+        self._since: dict[tuple[str, str], int] = {}
+        """World -> the turning back after which its rings were begun."""
+        self._places = Places()
 
     def take(self, world: World, event: Event) -> None:
         """Follow an event of the log."""
+        self._keep_step(world)
         change = event.change
         if isinstance(change, MemoryNoted) and change.text:
             memory = logic.recollection(event)
@@ -53,6 +58,7 @@ class Gossip:
 
     def fill(self, world: World, npc: str, memories: Iterable[Recollection], met: set[str]) -> None:
         """Make an NPC's ring anew from what was read of it; `met` is shared and grows."""
+        self._keep_step(world)
         place = (world.tenant, world.id, npc)
         self._rings.pop(place, None)
         ring = self._ring(world, npc)
@@ -62,6 +68,9 @@ class Gossip:
 
     def forget(self, tenant: str, world: str, person: str = "") -> None:
         """Let go of what is of a person, or of all in a world."""
+        self._places.forget(tenant, world)
+        if not person:
+            self._since.pop((tenant, world), None)
         places = [place for place in self._rings if place[:2] == (tenant, world)]
         for place in places:
             if not person:
@@ -71,7 +80,10 @@ class Gossip:
 
     def react(self, world: World, event: Event) -> Sequence[Change]:
         """What the NPCs concerned remember of an event, and what two who talk tell each other."""
-        noted = happening_noted(world, event, strangers=self._strangers(world, event))
+        self._keep_step(world)
+        self._places.follow(world, event)
+        strangers = self._strangers(world, event)
+        noted = happening_noted(world, event, strangers=strangers, standing=self._places.standing)
         changes: list[Change] = []
         if noted is not None and not self._knows(world, noted):
             changes.append(noted)
@@ -80,6 +92,13 @@ class Gossip:
             changes += self._told(world, change.actor, change.target)
             changes += self._told(world, change.target, change.actor)
         return changes
+
+    def _keep_step(self, world: World) -> None:
+        """Nobody has heard what was never said: a world that was turned back begins anew."""
+        since_seq = world.state.since_seq
+        if self._since.get((world.tenant, world.id), 0) != since_seq:
+            self.forget(world.tenant, world.id)
+            self._since[world.tenant, world.id] = since_seq
 
     def _told(self, world: World, teller: str, listener: str) -> list[Change]:
         if teller == listener or not (_lives(world, teller) and _lives(world, listener)):
@@ -90,7 +109,7 @@ class Gossip:
         theirs = self._rings.get((world.tenant, world.id, listener))
         heard = theirs.heard if theirs is not None else {}
         fresh = [memory for memory in logic.usable(world.state, mine.recent) if logic.root_of(memory) not in heard]
-        fresh = [memory for memory in fresh if listener not in memory.tellers and not memory.known_by]
+        fresh = [memory for memory in fresh if listener not in (*memory.tellers, *memory.participants)]
         fresh.sort(key=lambda memory: (memory.importance * memory.strength, memory.seq), reverse=True)
         decay = self._settings.decay
         return [logic.hearsay(memory, teller, listener, decay=decay) for memory in fresh[: self._settings.told_max]]

@@ -49,10 +49,10 @@ class MemoryHandler:
         holders = tuple(dict.fromkeys((request.npc, *request.also)))
         for holder in holders:
             _require_holder(world, holder)
-        if request.game_s is not None and not math.isfinite(request.game_s):
-            raise Invalid(f"game_s is {request.game_s!r}", hint="send the world's clock in seconds")
-        if request.ttl_s is not None and not math.isfinite(request.ttl_s):
-            raise Invalid(f"ttl_s is {request.ttl_s!r}", hint="leave it out for a memory that lasts")
+        for name in ("game_s", "ttl_s", "importance"):
+            value = getattr(request, name)
+            if value is not None and not math.isfinite(value):
+                raise Invalid(f"{name} is {value!r}", hint="send a finite number, or leave it out")
         source, told_by = logic.source_of(request.source)
         if request.pinned:
             await self._require_room(world, holders)

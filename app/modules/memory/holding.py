@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from app.core.memory import Recollection
 from app.core.messages import Event
 from app.modules.memory import logic
-from app.modules.memory.index import Mind
+from app.modules.memory.index import Mind, Words
 from app.modules.memory.settings import Settings
 from app.world.events import MemoryForgotten, MemoryNoted
 
@@ -19,14 +19,18 @@ from app.world.events import MemoryForgotten, MemoryNoted
 class Holding:
     """The memories of one NPC and of its faction. Not for several threads at once."""
 
-    def __init__(self, settings: Settings, npc: str, faction: str, since_seq: int) -> None:
+    def __init__(
+        self, settings: Settings, *, npc: str, faction: str, since_seq: int, meanings: Words | None = None
+    ) -> None:
         self.npc = npc
         self.faction = faction
         self.since_seq = since_seq
         """The turning back of its world after which it was read."""
-        self.mind = Mind()
+        self.mind = Mind(settings.ranking, meanings)
         self.memories: dict[str, Recollection] = {}
         self.pinned: dict[str, Recollection] = {}
+        self.ears: set[str] = set()
+        """Everybody for whom alone some memory is."""
         self.met: set[str] = set()
         """Everybody that a memory is of, or was heard with."""
         self._most = settings.mind_memories_max
@@ -64,6 +68,7 @@ class Holding:
     def _add(self, memory: Recollection) -> None:
         self.memories[memory.id] = memory
         self.mind.add(memory)
+        self.ears.update(memory.known_by)
         self.met.update(logic.persons(memory), memory.known_by)
         if memory.pinned:
             self.pinned[memory.id] = memory

@@ -6,7 +6,7 @@ It knows memories and worlds' states, no store and no clock.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.core.errors import Invalid
@@ -97,6 +97,21 @@ def _held_back(state: State, memory: Recollection) -> bool:
 def may_hear(memory: Recollection, listener: str, faction: str = "") -> bool:
     """Whether somebody, or the faction that they are of, may be told."""
     return not memory.known_by or listener in memory.known_by or (faction != "" and faction in memory.known_by)
+
+
+def faction_of(state: State, id: str) -> str:
+    """The faction of an NPC or a player; empty where there is none."""
+    npc, player = state.npcs.get(id), state.players.get(id)
+    return npc.faction if npc is not None else player.faction if player is not None else ""
+
+
+def merged(ranked: Sequence[Recollection], more: Sequence[Recollection]) -> list[Recollection]:
+    """Two rankings as one, best first, each memory once with its better score."""
+    best: dict[str, Recollection] = {}
+    for memory in (*ranked, *more):
+        if memory.id not in best or best[memory.id].score < memory.score:
+            best[memory.id] = memory
+    return sorted(best.values(), key=lambda memory: (-memory.score, -memory.seq))
 
 
 def keeping_weight(memory: Recollection, half_life_s: float) -> float:

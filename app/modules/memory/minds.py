@@ -11,11 +11,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from app.core.memory import Cue, Kept, Recollection
 from app.core.messages import Change, Event
 from app.modules.memory import logic
 from app.modules.memory.gossip import Gossip
 from app.modules.memory.holding import Holding
+from app.modules.memory.index import Words
 from app.modules.memory.settings import Settings
 from app.world.entities import Npc
 from app.world.events import MemoryForgotten, MemoryNoted
@@ -39,8 +42,10 @@ class _Reading:
 class Minds:
     """What every NPC remembers, for whoever asks in this process."""
 
-    def __init__(self, settings: Settings, worlds: Worlds, kept: Kept) -> None:
+    def __init__(self, settings: Settings, worlds: Worlds, kept: Kept, meanings: Words | None = None) -> None:
+        """`meanings` is what words mean; without it only the same words are found."""
         self._settings = settings
+        self._meanings = meanings
         self._worlds = worlds
         self._kept = kept
         self._held: OrderedDict[_Place, Holding] = OrderedDict()
@@ -54,9 +59,13 @@ class Minds:
         held = self.ready(owned, owned.npc(npc)) or await self.read(owned, npc)
         state = owned.state
         most = min(cue.most, self._settings.recalled_max)
-        ranked = held.mind.rank(
-            cue, now_s=state.game_s, day_s=self._settings.day_s, most=most * (SPARE if state.withheld else 1)
-        )
+        spare = most * (SPARE if state.withheld else 1)
+        ranked = held.mind.rank(cue, now_s=state.game_s, day_s=self._settings.day_s, most=spare)
+        faction = logic.faction_of(state, cue.listener)
+        if faction and faction in held.ears:
+            theirs = msgspec.structs.replace(cue, listener=faction)
+            more = held.mind.rank(theirs, now_s=state.game_s, day_s=self._settings.day_s, most=spare)
+            ranked = logic.merged(ranked, more)
         return logic.usable(state, ranked)[:most]
 
     async def pinned(self, tenant: str, world: str, npc: str, listener: str) -> tuple[Recollection, ...]:
@@ -71,7 +80,7 @@ class Minds:
             memory
             for memory in reversed(held.pinned.values())
             if (memory.until_s is None or memory.until_s > state.game_s)
-            and (not listener or logic.may_hear(memory, listener))
+            and (not listener or logic.may_hear(memory, listener, logic.faction_of(state, listener)))
         ]
         return logic.usable(state, found)
 
@@ -91,7 +100,7 @@ class Minds:
         """The NPC's memories from the log; whoever asks meanwhile waits for the same. Raises StoreDown."""
         place = (world.tenant, world.id, npc)
         reading = self._reading.get(place)
-        if reading is None or reading.stale or reading.world is not world:
+        if reading is None or reading.world is not world:
             reading = self._reading[place] = _Reading(world)
             reading.task = asyncio.create_task(self._read(place, reading), name=f"mind {npc}")
         assert reading.task is not None  # noqa: S101  # set at once
@@ -104,7 +113,9 @@ class Minds:
                 reading.late.clear()
                 reading.stale = False
                 state, who = reading.world.state, reading.world.npc(npc)
-                held = Holding(self._settings, npc, who.faction, state.since_seq)
+                held = Holding(
+                    self._settings, npc=npc, faction=who.faction, since_seq=state.since_seq, meanings=self._meanings
+                )
                 events = await self._kept.of(tenant, world, held.holders)
                 seen = events[-1].seq if events else 0
                 await _fill(held, [event for event in events if belongs(state, event.seq)])
@@ -113,11 +124,12 @@ class Minds:
             for event in reading.late:
                 if event.seq > seen and belongs(state, event.seq):
                     held.take(event)
+            if self._reading.get(place) is reading:  # else the world has moved, and another is read
+                self._keep(place, held)
+                self._gossip.fill(reading.world, npc, held.memories.values(), held.met)
         finally:
             if self._reading.get(place) is reading:
                 del self._reading[place]
-        self._keep(place, held)
-        self._gossip.fill(reading.world, npc, held.memories.values(), held.met)
         return held
 
     def observe(self, world: World, events: Sequence[Event]) -> None:
@@ -205,7 +217,7 @@ class Minds:
                 reading.stale = True
 
 
-FILL_AT_ONCE = 64
+FILL_AT_ONCE = 4
 """Memories that are taken up before others get their turn."""
 
 

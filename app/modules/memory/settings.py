@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from app.modules.memory.index.settings import Ranking
+
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
@@ -13,7 +15,7 @@ class GossipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What NPCs tell each other when they talk."""
 
     enabled: bool = True
-    weight_min: Share = 0.4
+    weight_min: Share = 0.42
     """Importance times strength below which nothing is passed on."""
     told_max: int = 2
     """Pieces of gossip that one tells the other in one exchange."""
@@ -69,5 +71,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Memories in one answer."""
     day_s: float = 86_400.0
     """A game day in game seconds."""
+    ranking: Ranking = Ranking()
     gossip: GossipSettings = GossipSettings()
     reflection: ReflectionSettings = ReflectionSettings()

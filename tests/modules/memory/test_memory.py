@@ -14,7 +14,7 @@ from app.core.memory import Cue
 from app.modules.memory.messages import Forget, Note, Recall, Recalled, Tell
 from app.modules.memory.settings import GossipSettings, Settings
 from app.world.entities import Item, Npc
-from app.world.events import EntityUpserted, Happened, MemoryNoted, SubjectRestricted
+from app.world.events import EntityUpserted, Happened, MemoryNoted, SubjectRestricted, WorldRestored, WorldSaved
 from app.world.memories import line_noted
 from tests.modules.memory.hall import Hall
 
@@ -71,6 +71,9 @@ async def test_what_a_faction_knows_its_members_know(hall: Hall) -> None:
     assert await texts(hall, "tom", "password") == ["The password is heron."]
     assert await texts(hall, "bert", "password") == ["The password is heron."]
     assert not await texts(hall, "greta", "password")
+    assert await texts(hall, "tom", "password", listener="bert"), "who is of it may be told"
+    assert not await texts(hall, "tom", "password", listener="greta")
+    assert not await texts(hall, "tom", "password", listener="ash")
     await hall.post(EntityUpserted(entity=Npc(id="bert", name="Bert", location="mill")))
     assert not await texts(hall, "bert", "password"), "who left the faction does not know any more"
 
@@ -281,6 +284,24 @@ async def test_after_a_turn_back_the_npc_knows_what_the_log_before_it_says(seed:
     assert sorted(await texts(hall, "greta", "bell")) == sorted(expected.values())
     await hall.ask(Note(npc="greta", text="bell after"))
     assert sorted(await texts(hall, "greta", "bell")) == sorted([*expected.values(), "bell after"])
+
+
+async def test_a_rumor_of_what_was_undone_is_not_told_and_what_was_forgotten_since_is_back(hall: Hall) -> None:
+    noted = await hall.ask(Note(npc="greta", text="The mill burned down.", importance=0.9))
+    await hall.post(WorldSaved(slot="before"))
+    await hall.ask(Forget(npc="greta", ids=(noted.id,)))
+    await hall.post(Happened(verb="killed", actor="ash", target="bo", location="inn"))
+    await hall.talk("greta", "fay")
+    assert await texts(hall, "fay", "killed")
+    await hall.post(WorldRestored(slot="before"))
+    await hall.talk("tom", "bert")
+    assert not await texts(hall, "greta", "killed")
+    assert not await texts(hall, "fay", "killed")
+    assert not await texts(hall, "bert", "killed")
+    assert await texts(hall, "greta", "mill burned") == ["The mill burned down."]
+    await hall.talk("greta", "fay")
+    assert await texts(hall, "fay", "mill burned") == ["The mill burned down."]
+    assert not await texts(hall, "fay", "killed")
 
 
 async def test_the_port_counts_out_who_must_not_hear(hall: Hall) -> None:

@@ -48,24 +48,22 @@ class Postings:
     """Where each term stands: its rows in order, and how often it stands in each."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, array[int]] = {}
-        self._counts: dict[str, array[float]] = {}
+        self._by_term: dict[str, tuple[array[int], array[float]]] = {}
 
     def __contains__(self, term: str) -> bool:
-        return term in self._rows
+        return term in self._by_term
 
     def add(self, row: int, term: str, count: float) -> None:
         """Note that `term` stands `count` times in `row`, which is larger than any before."""
-        rows = self._rows.get(term)
-        if rows is None:
-            rows = self._rows[term] = array("i")
-            self._counts[term] = array("f")
-        rows.append(row)
-        self._counts[term].append(count)
+        found = self._by_term.get(term)
+        if found is None:
+            found = self._by_term[term] = (array("i"), array("f"))
+        found[0].append(row)
+        found[1].append(count)
 
     def read(self, term: str) -> tuple[I32, F32]:
         """(places,) rows and (places,) counts, copied, since an array that is lent out cannot grow."""
-        rows = self._rows.get(term)
-        if rows is None:
+        found = self._by_term.get(term)
+        if found is None:
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
-        return np.array(rows, np.int32), np.array(self._counts[term], np.float32)
+        return np.array(found[0], np.int32), np.array(found[1], np.float32)

@@ -16,11 +16,11 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The share with which the words one and two memories earlier in the same thread count."""
     after: tuple[float, ...] = (0.35, 0.15)
     """The same for those that follow."""
-    speaker_weight: float = 0.5
+    speaker_weight: float = 1.0
     """What a memory counts by itself, in words, whose speaker the cue names."""
-    speaker_share: float = 0.8
+    speaker_share: float = 1.0
     """How much more such a memory counts, as a share of its score."""
-    name_share: float = 0.3
+    name_share: float = 0.15
     """How much the name of somebody who speaks counts inside a text, where it most often is an address."""
     id_weight: float = 1.5
     """How much an id at hand, of a place, a person or a quest, counts beside a word."""
@@ -30,7 +30,7 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Game days after a named day in which people still talk of it."""
     calendar_start: str = ""
     """The date of game second 0, as in 1970-01-01; empty where the world has no such calendar."""
-    first_person_share: float = 0.15
+    first_person_share: float = 0.2
     """How much more a memory counts in which the speaker tells of himself."""
     question_share: float = 0.15
     """How much less a memory counts that asks."""
@@ -40,7 +40,7 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How much a word of like meaning counts at most beside the word itself."""
     kin_likeness_min: float = 0.35
     """The cosine from which on words are of like meaning."""
-    kin_max: int = 40
+    kin_max: int = 60
     """Words of like meaning looked up for each word of a cue."""
     meaning_weight: float = 4.0
     """What likeness of meaning as a whole counts, at cosine 1, beside words."""

@@ -15,6 +15,7 @@ from app.modules.memory.index.stems import stem
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SPACELESS = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]{2,}")
+_APOSTROPHES = frozenset("'’")
 _ACCENT = 200
 """The combining class from which on a mark is an accent; those below it make other letters, as in kana."""
 _TAIL = re.compile(r"['’](s|re|ve|ll|d|m|t|em)$")
@@ -40,7 +41,8 @@ def tokens(text: str) -> list[str]:
         parts = unicodedata.normalize("NFKD", folded)
         kept = "".join(letter for letter in parts if unicodedata.combining(letter) < _ACCENT)
         folded = unicodedata.normalize("NFC", kept)
-    return [_TAIL.sub("", token) for token in _TOKEN.findall(folded)]
+    found: list[str] = _TOKEN.findall(folded)
+    return [_TAIL.sub("", word) for word in found] if _APOSTROPHES & set(folded) else found
 
 
 def terms(words: Iterable[str]) -> list[str]:
