@@ -34,11 +34,12 @@ SAMPLE: dict[str, Any] = {
         "session_3_date_time": "3:00 pm on 1 June, 2023",
     },
     "qa": [
-        {"question": "What animal did Bob adopt?", "answer": "a kitten", "evidence": ["D:1:2"], "category": 4},
+        {"question": "What animal did Bob adopt?", "answer": "a kitten", "evidence": ["D:1:2"], "category": "4"},
         {"question": "What happened?", "evidence": ["D1:02; D2:1", "D9:17"], "category": 1},
         {"question": "What did Bob sell?", "evidence": ["D2:1"], "category": 5},
         {"question": "Who knows?", "evidence": [], "category": 3},
         {"question": "Who knows?", "evidence": ["D1:1"], "category": 9},
+        None,
     ],
 }
 
@@ -54,7 +55,7 @@ def test_an_untidy_file_is_read_and_what_is_passed_over_is_counted() -> None:
         "session dates that cannot be read": 1,
         "evidence turns that are not in the conversation": 1,
         "questions without evidence": 1,
-        "questions without text or category": 1,
+        "questions without text or category": 2,
     }
 
 

@@ -119,8 +119,9 @@ def _seconds(date: str, before_s: float, skipped: Counter[str]) -> float:
 
 def _questions(found: list[Any], known: set[str], skipped: Counter[str]) -> Iterator[Question]:
     for entry in found:
+        entry = entry if isinstance(entry, dict) else {}
         text = str(entry.get("question") or "")
-        category = entry.get("category")
+        category = int(entry["category"]) if str(entry.get("category")).isdigit() else 0
         evidence = entry.get("evidence") or []
         parts = evidence if isinstance(evidence, list) else [evidence]
         ids = tuple(dict.fromkeys(id for part in parts for id in _ids(str(part))))
@@ -131,7 +132,7 @@ def _questions(found: list[Any], known: set[str], skipped: Counter[str]) -> Iter
         elif not there:
             skipped["questions without evidence"] += 1
         else:
-            yield Question(text=text, category=int(category), evidence=there)
+            yield Question(text=text, category=category, evidence=there)
     skipped += Counter()
 
 

@@ -36,9 +36,10 @@ _NEAR = {"today": (0.0, 1.0), "yesterday": (1.0, 2.0), "last week": (7.0, 14.0),
          "last month": (30.0, 60.0), "recently": (0.0, 7.0)}  # fmt: skip
 _COUNTS = _SMALL | {"a": 1, "an": 1, "few": 3}
 _UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.0}
-_MONTH = "(" + "|".join(f"{month[:3]}(?:{month[3:]})?" if month[3:] else month for month in _MONTHS) + ")"
+_MONTH = "(?P<month>" + "|".join(f"{month[:3]}(?:{month[3:]})?" if month[3:] else month for month in _MONTHS) + ")"
 _DATE = re.compile(
-    rf"\b(?:(?P<d1>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? )?{_MONTH}\b"
+    r"\b(?P<in>(?:in|last|this|since|during|by|until|early|late|mid) )?"
+    rf"(?:(?P<d1>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? )?{_MONTH}\b"
     r"(?: (?P<d2>\d{1,2})(?:st|nd|rd|th)?\b(?!\d))?,?(?: (?P<year>(?:19|20)\d\d))?"
 )
 
@@ -99,9 +100,9 @@ def _dated(low: str, start: datetime, now_s: float, day_s: float) -> list[Span]:
     found = []
     for match in _DATE.finditer(low):
         day = match["d1"] or match["d2"]
-        month = next(at for at, name in enumerate(_MONTHS, 1) if name.startswith(match[2][:3]))
-        if not day and not match["year"] and match[2] in ("may", "mar", "march"):
-            continue  # both are other words as well
+        month = next(at for at, name in enumerate(_MONTHS, 1) if name.startswith(match["month"][:3]))
+        if not (day or match["year"] or match["in"]):
+            continue  # months are names and other words as well: April, May, march
         year = int(match["year"]) if match["year"] else _year(start, month, now_s / day_s)
         try:
             first = datetime(year, month, int(day or 1))

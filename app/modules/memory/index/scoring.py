@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from app.modules.memory.index.columns import F32, I32, Columns, Postings
+from app.modules.memory.index.columns import F32, F64, I32, Columns, Postings
 from app.modules.memory.index.cues import Marks, Span
 from app.modules.memory.index.settings import Ranking
 from app.modules.memory.index.vectors import Words
@@ -33,6 +33,11 @@ class Scores:
     def _rarity(self, found: int) -> float:
         total = self._seen.rows.shape[0]
         return float(np.log(1.0 + (total - found + 0.5) / (found + 0.5)))
+
+    def _rarities(self, found: I32) -> F64:
+        """(k,) as `_rarity`, of many."""
+        rarities: F64 = np.log(1.0 + (self._seen.rows.shape[0] - found + 0.5) / (found + 0.5))
+        return rarities
 
     def words(self, terms: Iterable[str], names: Collection[str], words: Words | None) -> F32:
         """BM25 over a memory's words and its neighbors' share of theirs (Robertson and Zaragoza 2009).
@@ -115,7 +120,7 @@ class Scores:
         return places[inside], counts[inside]
 
     def _kin(self, term: str, words: Words) -> tuple[I32, F32]:
-        """(found,) places and counts of the words of like meaning, each by how like it is."""
+        """(found,) places and counts of the words of like meaning, each by how like and how rare it is."""
         ranking = self._ranking
         terms, likeness = words.kin(term, likeness_min=ranking.kin_likeness_min, most=ranking.kin_max)
         known = [
@@ -124,6 +129,9 @@ class Scores:
         if not known:
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
         places = self._seen.places[np.concatenate([rows for (rows, _), _ in known])]
-        counts = np.concatenate([counts * (how * np.float32(ranking.kin_share)) for (_, counts), how in known])
+        sizes = [rows.shape[0] for (rows, _), _ in known]
         inside = places >= 0
-        return places[inside], counts[inside]
+        found = np.add.reduceat(inside, np.cumsum([0, *sizes[:-1]]), dtype=np.int32)
+        hows = np.array([how for _, how in known]) * ranking.kin_share * self._rarities(found) / self._rarity(1)
+        counts = np.concatenate([counts for (_, counts), _ in known]) * np.repeat(hows, sizes)
+        return places[inside], counts[inside].astype(np.float32)
