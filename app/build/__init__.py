@@ -46,6 +46,7 @@ from app.stores.embedded.limiter import EmbeddedLimiter
 from app.stores.events import Stream
 from app.stores.features.opening import open_features
 from app.stores.journal import WorldJournal
+from app.stores.memories import DatabaseMemories
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
 from app.stores.retention import Retention
@@ -57,6 +58,7 @@ from app.stores.writer import Writer
 from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
 from app.telemetry.words import WordsMeter
+from app.world.loops import Governor
 from app.world.state import World, Worlds
 
 __all__ = ["MODULE_SETTINGS", "ROOT", "Innkeeper", "build"]
@@ -193,6 +195,7 @@ async def build(
     # Engines
     engines = Engines()
     budgets = NotingBudgets(shared.budgets, repeats)
+    governor = Governor()
     orchestrator, authored = open_words(
         profile,
         engines,
@@ -203,6 +206,7 @@ async def build(
         budgets=budgets,
         rules=tenants,
         meter=WordsMeter(log, metrics),
+        governor=governor,
     )
     if orchestrator is not None:
         prompts.registry.label_of = orchestrator.tasks.label_of
@@ -255,6 +259,8 @@ async def build(
         authored=authored,
         prompts=prompts.registry,
         records=records,
+        governor=governor,
+        remembered=DatabaseMemories(database),
         log=log,
     )
     for module in modules:

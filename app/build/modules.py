@@ -10,6 +10,7 @@ import msgspec
 from app.build.engines import Engines, open_network, open_on_gpu
 from app.core.clock import Clock
 from app.core.dialogue_records import LineRecords
+from app.core.memory import Kept
 from app.core.module import Module
 from app.core.ports import Log
 from app.core.profile import Profile
@@ -20,6 +21,9 @@ from app.modules.behavior.recorder import open_recorder
 from app.modules.behavior.settings import Settings as BehaviorSettings
 from app.modules.dialogue import module as dialogue_module
 from app.modules.dialogue.settings import Settings as DialogueSettings
+from app.modules.memory import module as memory_module
+from app.modules.memory.minds import Minds
+from app.modules.memory.settings import Settings as MemorySettings
 from app.modules.pathfinding import module as pathfinding_module
 from app.modules.pathfinding.settings import Settings as PathfindingSettings
 from app.modules.quests import module as quests_module
@@ -28,6 +32,7 @@ from app.modules.world import module as world_module
 from app.modules.world.settings import Settings as WorldSettings
 from app.stores.journal import WorldJournal
 from app.telemetry.metrics import RungWatch
+from app.world.loops import Governor
 from app.world.state import Worlds
 
 MODULE_SETTINGS: Mapping[str, type[msgspec.Struct]] = {
@@ -35,6 +40,7 @@ MODULE_SETTINGS: Mapping[str, type[msgspec.Struct]] = {
     "behavior": BehaviorSettings,
     "pathfinding": PathfindingSettings,
     "dialogue": DialogueSettings,
+    "memory": MemorySettings,
     "quests": QuestsSettings,
 }
 
@@ -53,11 +59,14 @@ def build_modules(
     authored: Words,
     prompts: Prompts,
     records: LineRecords | None,
+    governor: Governor,
+    remembered: Kept,
     log: Log,
 ) -> tuple[Module, ...]:
     """Every module, over worlds in RAM and the engines that the profile opened."""
     policy = open_network("policy", profile, engines, root=root)
     settings = profile.modules
+    minds = Minds(settings["memory"], worlds, remembered)
     return (
         world_module.build(settings=settings["world"], worlds=worlds, journal=journal, maker=journal),
         behavior_module.build(
@@ -93,7 +102,19 @@ def build_modules(
             authored=authored,
             prompts=prompts,
             rungs=profile.ladder["dialogue"],
+            memory=minds,
             records=records,
+            governor=governor,
         ),
         quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),
+        memory_module.build(
+            settings=settings["memory"],
+            worlds=worlds,
+            journal=journal,
+            clock=clock,
+            minds=minds,
+            words=words,
+            prompts=prompts,
+            log=log,
+        ),
     )

@@ -179,6 +179,8 @@ class Privacy:
             await self._persons.retire(erasure.tenant)
             await self._renew(erasure.tenant)
             await self._persons.finish(erasure)
+            for world in seqs:
+                self._forget(erasure.tenant, world, erasure.subject)
         except Error as error:  # the next start goes on with it
             self._log.error("erasure.halted", alias=erasure.alias, reason=error.message)
             return

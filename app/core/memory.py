@@ -5,9 +5,12 @@ It does not know how memories are kept, indexed or ranked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
+
+from app.core.messages import Event
 
 
 class Cue(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +42,8 @@ class Recollection(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     source: str
     told_by: str = ""
+    tellers: tuple[str, ...] = ()
+    """Through whose mouths it came, the first to tell it first, `told_by` last."""
     speaker: str = ""
     participants: tuple[str, ...] = ()
     known_by: tuple[str, ...] = ()
@@ -74,4 +79,12 @@ class Memory(Protocol):
 
     async def pinned(self, tenant: str, world: str, npc: str, listener: str) -> tuple[Recollection, ...]:
         """What the NPC must keep in mind whenever it speaks to `listener`: promises, standing orders; newest first."""
+        ...
+
+
+class Kept(Protocol):
+    """Where memories are written down: the log, and for each holder the places in it."""
+
+    async def of(self, tenant: str, world: str, holders: Sequence[str]) -> Sequence[Event]:
+        """What these holders have ever noted and forgotten, in the order of the log; raises StoreDown."""
         ...

@@ -168,6 +168,7 @@ COLUMNS: dict[str, dict[str, Held]] = {
         **dict.fromkeys(("tenant", "world", "seq", "key", "other_key"), _ID),
         "body": Held("personal", "log", "sealed"),
     },
+    "minds": dict.fromkeys(("tenant", "world", "holder", "seq"), _ID),
     "sealed_checkpoints": {
         **dict.fromkeys(("tenant", "world", "seq", "part", "parts"), _WORK),
         "body": Held("personal", "replaced", "sealed"),

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, select
 
 from app.core.errors import Conflict, Invalid, nearest
 from app.core.messages import Event
-from app.stores import repositories, tables
+from app.stores import memories, repositories, tables
 from app.stores.bulk import Row, insert_rows
 from app.stores.replay import STEP_EVENTS, VERSIONS, Progress, chosen_worlds
 from app.stores.sealing import Sealer
@@ -111,6 +111,7 @@ def _take(rows: dict[Table, list[Row]], sealer: Sealer, world: World, line: Line
     body = sealed.body if persons else encoder.encode(line.change)
     row = (line.tenant, line.world, line.seq, line.id, line.wall_ms, line.game_s, line.version, body)
     rows.setdefault(tables.events, []).append(row)
+    rows.setdefault(tables.minds, []).extend(memories.rows_of(line.tenant, line.world, event))
     try:
         reducers.apply(world.state, event)
     except (KeyError, TypeError, ValueError) as error:

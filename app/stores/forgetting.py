@@ -15,18 +15,20 @@ from sqlalchemy import Connection, LargeBinary, and_, delete, func, insert, lite
 from app.core.errors import Conflict
 from app.core.ids import new_id
 from app.core.messages import Change
-from app.stores import batches, dialogue_records, repositories, tables
+from app.stores import batches, dialogue_records, memories, repositories, tables
 from app.stores.checkpoints import drop_checkpoints
 from app.stores.replay import Progress
 from app.stores.sealing import change_of, keys_of, logged, sealed_row
 from app.stores.vault import CHECKPOINT, vault_of
 from app.world import entities, events
 from app.world.events import SubjectErased, decoder, encoder
-from app.world.personal import emptied, swapped, taken_out
+from app.world.personal import emptied, swapped, taken_out, unnamed
 from app.world.scene import quest_head
 
 PAGE_ROWS = 1_000
 EVENT_VERSION = 1
+NAME_LETTERS_MIN = 2
+"""A name that is shorter stands in too many other words."""
 
 
 def key_ids(connection: Connection, tenant: str, world: str, subject: str, before_ms: int) -> list[bytes]:
@@ -100,10 +102,13 @@ def rewrite(
         select(log.c.wall_ms).where(log.c.tenant == tenant, log.c.world == world, log.c.seq == last_seq)
     ).scalar()
     keys = key_ids(connection, tenant, world, change.subject, int(wall_ms or 0))
-    changed = 0
-    for row in rows_naming(connection, tenant, world, change.subject, last_seq):
+    names = (change.subject, *_names(connection, tenant, world, change.subject, keys))
+    changed, forgotten = 0, []
+    for row in rows_naming(connection, tenant, world, change.subject, last_seq, names):
         of = (tenant, world, row.seq)
-        body, sealed_values = _rewritten(row, change, keys, vault)
+        body, sealed_values, empty = _rewritten(row, change, keys, names, vault)
+        if empty:
+            forgotten.append(row.seq)
         if body != row.body:
             connection.execute(update(log).where(_at(log, *of)).values(body=body))
             changed += 1
@@ -114,6 +119,7 @@ def rewrite(
             connection.execute(update(sealed).where(_at(sealed, *of)).values(body=sealed_values))
             changed += 1
         told(1)
+    memories.forget_rows(connection, tenant, world, forgotten)
     table = tables.subject_keys
     connection.execute(delete(table).where(table.c.tenant == tenant, table.c.id.in_(keys)))
     vault.forget(keys)
@@ -145,20 +151,29 @@ def drop_all_checkpoints(connection: Connection, tenant: str) -> None:
             drop_checkpoints(connection, tenant, world)
 
 
-def _rewritten(row: Any, erased: SubjectErased, keys: Sequence[bytes], vault: Any) -> tuple[bytes, bytes | None]:
-    """(the readable body, the sealed one or None where there is none any more or nothing to change is known)."""
+def _rewritten(
+    row: Any, erased: SubjectErased, keys: Sequence[bytes], names: Sequence[str], vault: Any
+) -> tuple[bytes, bytes | None, bool]:
+    """(the readable body, the sealed one, whether it is a memory of which nothing is left).
+
+    The sealed one is None where there is none any more, or where nothing to change is known.
+    """
     old, new = erased.subject, erased.alias
     if row.key in keys or row.other_key in keys:
-        return encoder.encode(swapped(decoder.decode(row.body), old, new)), None
-    used = keys_of(row, vault)
-    if not used:
         change: Change = swapped(decoder.decode(row.body), old, new)
-        if row.sealed is None and _about(change, new):
-            change = emptied(change)
-        return encoder.encode(change), row.sealed
-    change, leaves = taken_out(swapped(change_of(row, vault), old, new))
+        return encoder.encode(change), None, isinstance(change, events.MemoryNoted)
+    used = keys_of(row, vault)
+    whole = swapped(change_of(row, vault) if used else decoder.decode(row.body), old, new)
+    if (used or row.sealed is None) and isinstance(whole, events.MemoryNoted):
+        whole = unnamed(whole, new, names)
+    empty = isinstance(whole, events.MemoryNoted) and not whole.text
+    if not used:
+        if row.sealed is None and _about(whole, new):
+            whole = emptied(whole)
+        return encoder.encode(whole), row.sealed, empty
+    change, leaves = taken_out(whole)
     body, sealed = sealed_row(row.tenant, row.world, row.seq, row.id, used, change, leaves)
-    return body, sealed[-1]
+    return body, sealed[-1], empty
 
 
 def _about(change: Change, id: str) -> bool:
@@ -177,17 +192,40 @@ def _about(change: Change, id: str) -> bool:
     return False
 
 
+def _names(connection: Connection, tenant: str, world: str, subject: str, keys: Sequence[bytes]) -> list[str]:
+    """What the person was ever called, as far as it can be read."""
+    log, sealed, vault = tables.events, tables.sealed_events, vault_of(connection)
+    query = logged().where(log.c.tenant == tenant, log.c.world == world, sealed.c.key.in_(keys))
+    found: dict[str, None] = {}
+    for row in connection.execute(query):
+        match decoder.decode(row.body):
+            case events.EntityUpserted(entity=entities.Player(id=player)) if player == subject:
+                change = change_of(row, vault)
+                if isinstance(change, events.EntityUpserted) and len(change.entity.name) >= NAME_LETTERS_MIN:
+                    found[change.entity.name] = None
+    return list(found)
+
+
 def rows_naming(
-    connection: Connection, tenant: str, world: str, subject: str, last_seq: int | None = None
+    connection: Connection,
+    tenant: str,
+    world: str,
+    subject: str,
+    last_seq: int | None = None,
+    texts: Sequence[str] = (),
 ) -> Iterator[Any]:
-    """The rows that may name the person, or are sealed, in order and page by page."""
+    """The rows that may name the person, hold one of the texts, or are sealed, in order and page by page."""
     log, sealed, after = tables.events, tables.sealed_events, 0
     while True:
         query = logged().where(
             log.c.tenant == tenant,
             log.c.world == world,
             log.c.seq > after,
-            or_(_holds(connection, log.c.body, subject), sealed.c.body.is_not(None)),
+            or_(
+                _holds(connection, log.c.body, subject),
+                *(_has(connection, log.c.body, text.encode()) for text in texts),
+                sealed.c.body.is_not(None),
+            ),
         )
         if last_seq is not None:
             query = query.where(log.c.seq <= last_seq)
@@ -207,7 +245,11 @@ def _named(connection: Connection, tenant: str, world: str, subject: str) -> boo
 
 
 def _holds(connection: Connection, column: Any, text: str) -> Any:
-    needle = literal(msgspec.msgpack.encode(text), LargeBinary)  # with its length, so no part of a longer id
+    return _has(connection, column, msgspec.msgpack.encode(text))  # with its length, so no part of a longer id
+
+
+def _has(connection: Connection, column: Any, part: bytes) -> Any:
+    needle = literal(part, LargeBinary)
     if connection.dialect.name == "postgresql":
         return func.position(needle.op("IN")(column)) > 0
     return func.instr(column, needle) > 0

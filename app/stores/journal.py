@@ -18,7 +18,7 @@ from app.core.errors import Conflict, Error, Invalid, StoreDown
 from app.core.ids import Ids
 from app.core.messages import Change, Event
 from app.core.ports import Log
-from app.stores import repositories, tables
+from app.stores import memories, repositories, tables
 from app.stores.bulk import Row
 from app.stores.checkpoints import Checkpoints, save_checkpoint
 from app.stores.database import Database
@@ -313,6 +313,9 @@ class WorldJournal:
                 body = encoder.encode(event.change)
                 if type(event.change) is SubjectErased:
                     self._sealer.forget(tenant, id, event.change.subject, now_ms=event.wall_ms)
+            held = memories.rows_of(tenant, id, event)
+            if held:
+                rows.setdefault(tables.minds, []).extend(held)
             logged.append((tenant, id, event.seq, event.id, event.wall_ms, event.game_s, EVENT_VERSION, body))
         if key:
             rows[tables.idempotency] = [(tenant, id, key, events[0].seq, events[-1].seq, request or None)]

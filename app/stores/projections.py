@@ -11,6 +11,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from app.core.profile import Profile
+from app.stores.memories import MindsProjection
 from app.stores.replay import Progress, Replayed, check_world, rebuild_world
 
 
@@ -44,7 +45,7 @@ class StateProjection:
 def projections_of(profile: Profile) -> list[Projection]:
     """Every projection that a server of this profile keeps; raises Invalid for a view or package that is not there."""
     chosen = profile.features
-    found: list[Projection] = [StateProjection()]
+    found: list[Projection] = [StateProjection(), MindsProjection()]
     if chosen.views:
         from app.stores.features.history import require
         from app.stores.features.proof import FeatureProjection

@@ -358,6 +358,15 @@ sealed_events = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+minds = Table(
+    "minds",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("world", String(128), primary_key=True),
+    Column("holder", String(128), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+)
+
 sealed_checkpoints = Table(
     "sealed_checkpoints",
     metadata,

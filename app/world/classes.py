@@ -79,7 +79,7 @@ FIELDS: dict[str, dict[str, Class]] = {
         **_internal(
             "id", "holders", "source", "told_by", "speaker", "participants", "known_by", "place", "quest", "thread"
         ),
-        **_internal("importance", "emotion", "strength", "ttl_s", "pinned", "links", "ai_generated"),
+        **_internal("tellers", "importance", "emotion", "strength", "ttl_s", "pinned", "links", "ai_generated"),
         **_personal("text", "topic"),
     },
     "MemoryForgotten": _internal("holder", "ids"),

@@ -190,6 +190,8 @@ class MemoryNoted(Change, frozen=True, kw_only=True, tag="memory.noted"):
     source: MemorySource
     text: Text
     told_by: str = ""
+    tellers: tuple[str, ...] = ()
+    """Through whose mouths it came, the first to tell it first, `told_by` last."""
     speaker: str = ""
     participants: tuple[str, ...] = ()
     known_by: tuple[str, ...] = ()

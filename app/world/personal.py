@@ -6,7 +6,8 @@ readable until their person is erased. It knows no keys: how the part that is ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -117,6 +118,15 @@ def swapped(value: T, old: str, new: str) -> T:
     elif isinstance(value, msgspec.Struct):
         found = _swapped_struct(value, old, new)
     return found  # type: ignore[no-any-return]  # the same type by construction
+
+
+def unnamed(memory: events.MemoryNoted, person: str, names: Sequence[str]) -> events.MemoryNoted:
+    """A memory of several without one of them: empty where it is theirs, else with nobody's name for theirs."""
+    if person in (memory.speaker, memory.told_by, *memory.participants):
+        return msgspec.structs.replace(memory, **EMPTY[events.MemoryNoted])
+    named = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(names, key=len, reverse=True)))
+    text, topic = named.sub("someone", memory.text), named.sub("someone", memory.topic)
+    return msgspec.structs.replace(memory, text=text, topic=topic)
 
 
 def mentions(value: object, id: str) -> bool:

@@ -17,10 +17,14 @@ from contextlib import AsyncExitStack
 
 from tests.standin import connection as http
 from tests.standin.connection import Arrived, Connection
-from tests.standin.lines import EIGHTEEN, begins_again, goes_on
+from tests.standin.lines import EIGHTEEN, begins_again, goes_on, tales
 from tests.standin.server import Standin
 
-PRESETS = {"eighteen": (begins_again(EIGHTEEN), True), "goes_on": (goes_on(EIGHTEEN), False)}
+PRESETS = {
+    "eighteen": (begins_again(EIGHTEEN), True),
+    "goes_on": (goes_on(EIGHTEEN), False),
+    "tales": (tales(), False),
+}
 """What is said, and whether it is said cheaply."""
 
 

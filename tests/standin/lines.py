@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,21 @@ def goes_on(line: str) -> Say:
 def begins_again(line: str) -> Say:
     """A model that says the whole line once more."""
     return lambda _body: line
+
+
+def tales() -> Say:
+    """A model that never says the same twice, and nothing about any game."""
+    count = itertools.count(1)
+    words = ("amber", "brisk", "cedar", "dusky", "early", "fallow", "gentle", "hollow", "ivory", "jagged", "kindly",
+             "lonely", "mellow", "narrow", "olden", "placid", "quiet")  # fmt: skip
+
+    def say(_body: dict[str, Any]) -> str:
+        number = next(count)
+        first, second, third = (words[number * step // 7 % len(words)] for step in (7, 11, 29))
+        told = f"Well, {first} evenings and {second} mornings, what a {third} thing to hear."
+        return f"{told} So it goes with tale {number}."
+
+    return say
 
 
 def overlaps(line: str) -> Say:

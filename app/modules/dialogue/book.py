@@ -41,6 +41,7 @@ class Told(NamedTuple):
 
     line: Line
     heard_by: frozenset[str]
+    to: str = ""
     whisper: bool = False
 
 

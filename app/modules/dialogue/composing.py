@@ -29,6 +29,8 @@ from app.modules.dialogue.keeping import keep_of
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.turn import Turn
 from app.world.gate.speech import Guard, clean_input
+from app.world.loops import Governor
+from app.world.moderation import Moderation
 from app.world.scene import Scene
 from app.world.state import World
 
@@ -52,6 +54,8 @@ class Sources:
     lexicon: Lexicon
     barks: dict[str, tuple[str, ...]]
     asides: dict[str, Asides]
+    moderation: Moderation
+    governor: Governor
     memory: Memory | None = None
 
 
@@ -81,39 +85,9 @@ class Composing:
         if not world.npc(found.speaker).alive:
             raise Conflict(f"NPC {found.speaker!r} is dead", hint="close the dialogue")
         audience = rooms.audience(world, dialogue, found, self._settings, whisper=request.whisper)
-        heard = clean_input(request.text)
-        recalled, pinned = await self._recall(call, world, dialogue, found, audience, heard)
-        scene = self._scene(call, world, dialogue, request, found, audience, heard, recalled, pinned, seed)
-        turn = self._made(call, world, dialogue, scene, audience, seed, started_s)
-        turn.recalled, turn.pinned = recalled, pinned
-        return turn
-
-    def _scene(
-        self,
-        call: Call,
-        world: World,
-        dialogue: Dialogue,
-        request: messages.Say,
-        found: rooms.Roles,
-        audience: Sequence[str],
-        heard: str,
-        recalled: Sequence[Recollection],
-        pinned: Sequence[Recollection],
-        seed: int,
-    ) -> Scene:
-        speaker, players = world.npc(found.speaker), world.state.players
-        within = [id for id in dialogue.everyone if id in audience and id in players]
-        talk = scenes.Talk(
-            speaker=speaker.id,
-            listener=found.listener,
-            heard=heard,
-            location=dialogue.location,
-            lines=dialogue.heard((*audience[:2], *within), [id for id in audience if id in players]),
-            stale=self._book.stale(call.tenant, call.world, speaker.id),
-            news=self._book.news(world, speaker),
-            seed=seed,
-            before=dialogue.told - len(dialogue.lines),
-        )
+        heard, refused = self._rated(clean_input(request.text))
+        talk = self._talk(call, world, dialogue, found, audience, heard, seed)
+        recalled, pinned = await self._recall(call, world, dialogue, talk, audience)
         scene = scenes.compose(
             world,
             talk,
@@ -123,10 +97,54 @@ class Composing:
             recalled=recalled,
             pinned=pinned,
         )
-        others = (players.get(id) or world.state.npcs.get(id) for id in audience[2 : 2 + PRESENT_MAX])
-        present = tuple(scenes.someone(world, speaker, other) for other in others if other is not None)
-        scene = msgspec.structs.replace(scene, present=present, whisper=request.whisper, addressed=bool(request.text))
-        return rooms.discreet(world, scene, audience)
+        others = (rooms.person(world, id) for id in audience[2 : 2 + PRESENT_MAX])
+        npc = world.npc(found.speaker)
+        scene = msgspec.structs.replace(
+            scene,
+            present=tuple(scenes.someone(world, npc, other) for other in others if other is not None),
+            whisper=request.whisper,
+            addressed=found.addressed,
+        )
+        scene = rooms.discreet(world, scene, audience)
+        turn = self._made(call, world, dialogue, scene, audience, seed, started_s)
+        turn.recalled, turn.pinned = recalled, pinned
+        if refused:
+            turn.cut.append(messages.Cut(what="what was heard", reason=f"not for this rating: {refused}"))
+            turn.refusal = self._sources.moderation.answer(refused, language=npc.persona.language, seed=seed)
+        return turn
+
+    def _rated(self, heard: str) -> tuple[str, str]:
+        """(what of the words is kept, the category for which they are not answered)."""
+        judged = self._sources.moderation.judge(heard)
+        if judged.allowed or judged.text:
+            return judged.text if not judged.allowed else heard, ""
+        return "" if judged.barred else heard, judged.category
+
+    def _talk(
+        self,
+        call: Call,
+        world: World,
+        dialogue: Dialogue,
+        found: rooms.Roles,
+        audience: Sequence[str],
+        heard: str,
+        seed: int,
+    ) -> scenes.Talk:
+        """What the book holds of it; of the lines before, those that everybody in the dialogue who hears has heard."""
+        players = [id for id in audience if id in world.state.players]
+        within = [id for id in players if id in dialogue.everyone]
+        lines = dialogue.heard((*audience[:2], *within), players)
+        return scenes.Talk(
+            speaker=found.speaker,
+            listener=found.listener,
+            heard=heard,
+            location=dialogue.location,
+            lines=lines,
+            stale=self._book.stale(call.tenant, call.world, found.speaker),
+            news=self._book.news(world, world.npc(found.speaker)),
+            seed=seed,
+            before=dialogue.told - len(dialogue.lines),
+        )
 
     def _made(
         self,
@@ -141,17 +159,18 @@ class Composing:
         npc, listener = scene.npc.id, scene.listener.id
         player = "" if scene.listener_is_npc else listener
         chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{player or npc}")
-        compiled = compile_context(
-            scene,
-            chosen,
-            logic.open_acts(world, world.npc(npc), listener),
-            tokens_max=self._settings.context_tokens_max,
-            canary=logic.canary_of(call.tenant, call.world, npc),
-        )
-        most = self._settings.output_tokens_max
+        acts = logic.open_acts(world, world.npc(npc), listener)
+        canary = logic.canary_of(call.tenant, call.world, npc)
+        compiled = compile_context(scene, chosen, acts, tokens_max=self._settings.context_tokens_max, canary=canary)
+        others = {
+            engine: compile_context(scene, chosen, acts, tokens_max=tokens, canary=canary).parts
+            for engine, tokens in self._settings.context_tokens.items()
+        }
+        most, names = self._settings.output_tokens_max, self._book.names(world)
         completion = Completion(
             task=logic.TASK,
             parts=compiled.parts,
+            parts_for=others,
             output_tokens_max=min(chosen.prompt.output_tokens_max or most, most),
             sampling=chosen.prompt.sampling,
             prompt=chosen.version,
@@ -176,7 +195,8 @@ class Composing:
             guard=self._guard(chosen),
             completion=completion,
             prompt_label=chosen.label,
-            names=self._book.names(world),
+            names=names,
+            secrets=names.secrets(world, world.npc(npc), world.state.players.get(listener) or world.npc(listener)),
             offers=self._book.offers(call.tenant, call.world, npc, listener),
             explain_id=new_id(self._clock.wall_ms()),
             started_s=started_s,
@@ -194,13 +214,7 @@ class Composing:
         return found
 
     async def _recall(
-        self,
-        call: Call,
-        world: World,
-        dialogue: Dialogue,
-        found: rooms.Roles,
-        audience: Sequence[str],
-        heard: str,
+        self, call: Call, world: World, dialogue: Dialogue, talk: scenes.Talk, audience: Sequence[str]
     ) -> tuple[Sequence[Recollection], Sequence[Recollection]]:
         """(recalled, pinned) of what may be told to all who hear; nothing where memories do not come in time."""
         memory = self._sources.memory
@@ -208,18 +222,18 @@ class Composing:
             return NOTHING, NOTHING
         cue = scenes.cue_of(
             world,
-            speaker=found.speaker,
-            listener=found.listener,
-            heard=heard or rooms.name_of(world, found.listener),
-            lines=dialogue.heard(audience[:2]),
+            speaker=talk.speaker,
+            listener=talk.listener,
+            heard=talk.heard or rooms.name_of(world, talk.listener),
+            lines=talk.lines,
             present=audience[2:],
-            location=dialogue.location,
+            location=talk.location,
             thread=dialogue.id,
         )
 
         async def ask() -> tuple[Sequence[Recollection], Sequence[Recollection]]:
-            recalled = await memory.recall(call.tenant, call.world, found.speaker, cue)
-            return recalled, await memory.pinned(call.tenant, call.world, found.speaker, found.listener)
+            recalled = await memory.recall(call.tenant, call.world, talk.speaker, cue)
+            return recalled, await memory.pinned(call.tenant, call.world, talk.speaker, talk.listener)
 
         task = asyncio.create_task(ask(), name="recall")
         self._recalls.add(task)

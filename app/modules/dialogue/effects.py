@@ -12,6 +12,7 @@ from app.modules.dialogue.book import Told
 from app.modules.dialogue.judging import kept_proposals
 from app.modules.dialogue.turn import Turn
 from app.world.events import Happened, ProposalOffered, RelationChanged
+from app.world.memories import line_noted
 from app.world.scene import Line
 
 
@@ -33,11 +34,35 @@ def effects(turn: Turn) -> list[Change]:
     ]
     speaker, hearer = (scene.listener, scene.npc) if scene.heard else (scene.npc, scene.listener)
     topic = scene.topic or scene.intent
+    changes += memories(turn)
     if scene.heard or turn.spoken:
         changes.append(
             Happened(verb="talked", actor=speaker.id, target=hearer.id, location=place_of(turn), topic=topic)
         )
     return changes
+
+
+def memories(turn: Turn) -> list[Change]:
+    """What those NPCs remember who heard the line that is answered, or this one; to be told to nobody else."""
+    found: list[Change] = []
+    for at, told in enumerate(lines(turn)):
+        line = told.line
+        mine = line.speaker == turn.scene.npc.id
+        found.append(
+            line_noted(
+                turn.world,
+                id=f"{turn.explain_id}.{at}",
+                thread=turn.dialogue.id,
+                speaker=line.speaker,
+                text=line.text,
+                heard_by=turn.audience,
+                place=place_of(turn),
+                ai_generated=line.ai_generated,
+                source="own_claim" if mine else "witnessed",
+                topic=turn.scene.topic or turn.scene.intent,
+            )
+        )
+    return found
 
 
 def place_of(turn: Turn) -> str:
@@ -52,7 +77,7 @@ def lines(turn: Turn) -> list[Told]:
     if scene.heard:
         listener = scene.listener
         line = Line(speaker=listener.id, name=listener.name, text=scene.heard, npc=scene.listener_is_npc)
-        found.append(Told(line, hearers, scene.whisper))
+        found.append(Told(line, hearers, scene.npc.id, scene.whisper))
     if turn.spoken:
         line = Line(
             speaker=scene.npc.id,
@@ -62,7 +87,7 @@ def lines(turn: Turn) -> list[Told]:
             topic=scene.topic,
             ai_generated=turn.by_model,
         )
-        found.append(Told(line, hearers, scene.whisper))
+        found.append(Told(line, hearers, scene.listener.id, scene.whisper))
     return found
 
 

@@ -5,26 +5,51 @@ It notes on the turn what it let through and what it took out, and why. It does 
 
 from __future__ import annotations
 
+from typing import NamedTuple, Protocol
+
 from app.core.clock import Clock
 from app.core.ids import new_id
 from app.modules.dialogue.messages import ClaimMade, Cut, Proposal, Ruling
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.turn import Turn
 from app.world.gate.acts import Proposed, check_proposal
-from app.world.gate.claims import check_claims
+from app.world.gate.disguises import squeeze
 from app.world.gate.promises import promised
-from app.world.gate.speech import squeeze
+from app.world.gate.revise import revise
+from app.world.moderation import Moderation
 
+TELLING = frozenset({"ask_quest", "ask_place", "ask_person", "ask_time", "ask_weather", "ask_self", "trade", "bargain"})
+"""Questions that want a fact: better told twice than not at all."""
 PARROT_LETTERS_MIN = 12
 """A model's sentence of so many letters that stands whole in the player's line is the player's, not the NPC's."""
+
+
+class Allowed(NamedTuple):
+    """What may be said, empty for nothing, and whether it is a model's."""
+
+    text: str
+    by_model: bool
+
+
+NOTHING = Allowed("", by_model=False)
+
+
+class Loops(Protocol):
+    """Hears whether an NPC goes round in circles."""
+
+    def judge(self, tenant: str, world: str, npc: str, text: str) -> str:
+        """Why a sentence would; empty where it is fresh."""
+        ...
 
 
 class Judging:
     """The gate, for the turns of one module."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, moderation: Moderation, loops: Loops) -> None:
         self._settings = settings
         self._clock = clock
+        self._moderation = moderation
+        self._loops = loops
 
     def act(self, turn: Turn, act: Proposed) -> None:
         """Judge one act and keep it as a proposal if it may be offered."""
@@ -49,41 +74,65 @@ class Judging:
             id = new_id(self._clock.wall_ms())
             turn.proposals.append(Proposal(id=id, action=act.action, arguments=act.arguments))
 
-    def sentence(self, turn: Turn, sentence: str, *, trusted: bool) -> str:
-        """What may be said of a sentence, empty where nothing may; `trusted` text is the author's.
+    def sentence(self, turn: Turn, sentence: str, *, trusted: bool) -> Allowed:
+        """What may be said of a sentence; `trusted` text is the author's, of which no claim is doubted.
 
-        Notes on the turn the claims of what may be said, and what was cut and why.
+        Notes on the turn the claims of what may be said, and what was cut or mended, and why.
         """
-        against = self._against(turn, sentence, trusted=trusted)
-        if against:
-            turn.cut.append(Cut(what=sentence, reason=against))
-            return ""
-        return sentence
+        scene = turn.scene
+        if not trusted and turn.world.entity(scene.listener.id) is None:
+            turn.cut.append(Cut(what=sentence, reason="who it was for has gone"))
+            return NOTHING
+        revised = revise(
+            turn.world,
+            scene.npc.id,
+            scene.listener.id,
+            sentence,
+            names=turn.names,
+            offered=turn.proposals,
+            trusted=trusted,
+        )
+        text = "" if revised.stand_in and turn.stood_in else revised.text
+        rated = self._moderation.judge(text)
+        reason = revised.reason or ("" if rated.allowed else f"not for this rating: {rated.category}")
+        text = text if rated.allowed else rated.text
+        against = self._against(turn, text, trusted=trusted) if text else ""
+        if reason or against:
+            turn.cut.append(Cut(what=sentence, reason=reason or against))
+        if not text or against:
+            return NOTHING
+        turn.claims += [ClaimMade(text=one.text, subject=one.subject, source=one.source) for one in revised.claims]
+        turn.stood_in = turn.stood_in or revised.stand_in
+        return Allowed(text, by_model=not trusted and not revised.stand_in)
 
     def _against(self, turn: Turn, sentence: str, *, trusted: bool) -> str:
-        """Why a sentence may not be said; notes the claims of one that may."""
+        """Why a sentence may not be said in this line."""
         if sum(map(len, turn.spoken)) + len(sentence) > self._settings.line_characters_max:
             return f"the line is longer than {self._settings.line_characters_max} characters"
         bare = squeeze(sentence)
         if bare in {squeeze(said) for said in turn.spoken}:
             return "said already"
-        claims = check_claims(turn.world, turn.scene.npc.id, sentence, turn.names)
-        if not trusted:
-            if len(bare) >= PARROT_LETTERS_MIN and bare in squeeze(turn.scene.heard):
-                return "repeats the player's words"
-            offered = {proposal.action for proposal in turn.proposals}
-            for action in promised(sentence):
-                if action not in offered:
-                    return f"promises {action!r} without such an act"
-            for claim in claims:
-                if claim.verdict != "supported":
-                    return f"claim about {claim.subject!r} is {claim.verdict}: {claim.source}"
-        turn.claims += [
-            ClaimMade(text=claim.text, subject=claim.subject, source=claim.source)
-            for claim in claims
-            if claim.verdict == "supported"
-        ]
-        return ""
+        if trusted:
+            return ""
+        if len(bare) >= PARROT_LETTERS_MIN and bare in squeeze(turn.scene.heard):
+            return "repeats the player's words"
+        return _overheard(turn, sentence) or self._round(turn, sentence)
+
+    def _round(self, turn: Turn, sentence: str) -> str:
+        """Why a sentence goes round in circles; what was asked for may be told again."""
+        if turn.scene.intent in TELLING:
+            return ""
+        return self._loops.judge(turn.call.tenant, turn.call.world, turn.scene.npc.id, sentence)
+
+
+def _overheard(turn: Turn, sentence: str) -> str:
+    """Why a sentence is not for the ears of another player who hears it."""
+    world = turn.world
+    npc, players = world.npc(turn.scene.npc.id), world.state.players
+    for id in turn.audience[2:]:
+        if id in players and (secret := turn.names.secrets(world, npc, players[id]).found(sentence)):
+            return f"tells another who hears what is private: {secret.replace(chr(31), ' ')}"
+    return ""
 
 
 def kept_proposals(turn: Turn) -> list[Proposal]:

@@ -19,6 +19,8 @@ from app.modules.dialogue.composing import Sources
 from app.modules.dialogue.handler import RUNGS, DialogueHandler
 from app.modules.dialogue.records import Recorder
 from app.modules.dialogue.settings import Settings
+from app.world.loops import Governor
+from app.world.moderation import Moderation
 from app.world.state import Worlds
 
 LINES_SHOWN_MAX = 6
@@ -39,8 +41,12 @@ def build(
     language: str = "en",
     memory: Memory | None = None,
     records: LineRecords | None = None,
+    governor: Governor | None = None,
 ) -> Module:
-    """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last."""
+    """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last.
+
+    `governor` is the one that the authored engine asks. Raises Invalid for a rating that nobody knows.
+    """
     named = [rung for rung in rungs if rung in RUNGS and rung != "bark" and (rung != "words" or words is not None)]
     sources = Sources(
         words=words,
@@ -50,6 +56,8 @@ def build(
         lexicon=intents.load(language),
         barks=logic.load_barks(),
         asides=load_asides(),
+        moderation=Moderation.load(settings.rating),
+        governor=governor or Governor(),
         memory=memory,
     )
     book = Book(settings, clock)
@@ -63,6 +71,7 @@ def build(
     def forget(tenant: str, world: str, player: str) -> None:
         book.forget(tenant, world, player)
         recorder.forget(tenant, world)
+        sources.governor.forget(tenant, world)
 
     return Module(
         name="dialogue",

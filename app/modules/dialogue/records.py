@@ -29,12 +29,16 @@ _WORD = re.compile(r"\w+")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is behind one line. `offers` is when the NPC had offered each act before, in game seconds."""
+    """All that is behind one line.
+
+    `offers` is when the NPC had offered each act before, in game seconds; `proposals` are the ids of what it offered.
+    """
 
     explained: Explained
     scene: Scene
     takes: tuple[Take, ...]
     offers: dict[str, float] = {}
+    proposals: tuple[str, ...] = ()
     release: str = ""
 
 
@@ -56,12 +60,14 @@ class Recorder:
         ids = persons_of(turn)
         if any(id not in players and id not in world.state.npcs for id in ids):
             return
-        proposed = {proposal.action for proposal in kept_proposals(turn)}
+        kept = kept_proposals(turn)
+        proposed = {proposal.action for proposal in kept}
         record = Record(
             explained=explained,
             scene=turn.scene,
             takes=tuple(turn.takes),
             offers={action: at for action, at in turn.offers.items() if action not in proposed},
+            proposals=tuple(proposal.id for proposal in kept),
             release=__version__,
         )
         make = partial(_sheet, record, frozenset(id for id in ids if id in players), players)

@@ -6,7 +6,8 @@ What a model wrote then goes through the gate of today; an authored line is writ
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from copy import copy
 
 from app.core.clock import Clock
 from app.core.errors import Unavailable
@@ -17,11 +18,13 @@ from app.modules.dialogue import logic
 from app.modules.dialogue.book import Book, Dialogue
 from app.modules.dialogue.composing import Sources
 from app.modules.dialogue.context import Compiled
+from app.modules.dialogue.judging import Judging
 from app.modules.dialogue.messages import Cut, Explained, Replayed, Ruling
 from app.modules.dialogue.records import Record, Recorded
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.speaking import Speaking
 from app.modules.dialogue.turn import Turn
+from app.world.loops import LOOPING
 from app.world.state import World
 
 
@@ -39,11 +42,14 @@ class Replaying:
         world.npc(record.explained.npc)
         turn = self._turn(call, world, record)
         sources = self._sources
+        judging = Judging(self._settings, self._clock, sources.moderation, _Then(record.explained))
         for take in record.takes:
             speaking = Speaking(
-                self._settings, self._clock, Recorded(take), sources.authored, sources.barks, sources.asides
+                self._settings, self._clock, Recorded(take), sources.authored, sources.barks, sources.asides, judging
             )
-            rung = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}[take.rung]
+            turn.refusal = take.text if take.rung == "refusal" else ""
+            rungs = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}
+            rung = rungs.get(take.rung, speaking.refusal)
             try:
                 await rung(turn, call.deadline)
             except Unavailable:
@@ -69,9 +75,11 @@ class Replaying:
         player = "" if scene.listener_is_npc else scene.listener.id
         chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{player or scene.npc.id}")
         canary = logic.canary_of(call.tenant, call.world, scene.npc.id)
+        names = self._book.names(world)
+        other = world.state.players.get(scene.listener.id) or world.npc(scene.listener.id)
         return Turn(
             call=_unheard(call),
-            world=world,
+            world=_without(world, record.proposals),
             dialogue=_dialogue(call, record),
             scene=scene,
             compiled=Compiled(then.context, then.context_tokens, then.context_cut, canary),
@@ -88,11 +96,22 @@ class Replaying:
                 scene=scene,
             ),
             prompt_label=then.prompt_label,
-            names=self._book.names(world),
+            names=names,
+            secrets=names.secrets(world, world.npc(scene.npc.id), other),
             offers=dict(record.offers),
             explain_id=then.explain_id,
             started_s=self._clock.monotonic_s(),
         )
+
+
+class _Then:
+    """Finds that to be going round in circles which did so then; what has been said since is no part of a line."""
+
+    def __init__(self, then: Explained) -> None:
+        self._reasons = {cut.what: cut.reason for cut in then.line_cut if cut.reason in LOOPING}
+
+    def judge(self, tenant: str, world: str, npc: str, text: str) -> str:
+        return self._reasons.get(text, "")
 
 
 def _differences(then: Explained, turn: Turn) -> list[str]:
@@ -127,6 +146,14 @@ def _dialogue(call: Call, record: Record) -> Dialogue:
         used_s=0.0,
         lines=deque(),
     )
+
+
+def _without(world: World, proposals: Collection[str]) -> World:
+    """The world as it is, but for what the line itself has offered in it."""
+    twin = copy(world)
+    twin.state = copy(world.state)
+    twin.state.proposals = {id: one for id, one in world.state.proposals.items() if id not in proposals}
+    return twin
 
 
 def _unheard(call: Call) -> Call:

@@ -20,7 +20,7 @@ from app.modules.dialogue.settings import Settings
 from app.world.entities import Npc, Player
 from app.world.gate.acts import may_tell
 from app.world.gate.speech import clean_input
-from app.world.scene import Scene
+from app.world.scene import Known, Scene
 from app.world.state import World
 
 
@@ -69,7 +69,8 @@ def roles(world: World, dialogue: Dialogue, request: messages.Say, seed: int) ->
     if request.to == request.speaker:
         raise Invalid(f"{request.speaker!r} speaks to itself", hint="name another in `to`")
     if request.speaker in world.state.npcs and not request.text:
-        return Roles(request.speaker, request.to or _partner(dialogue, request.speaker))
+        listener = request.to or _partner(dialogue, request.speaker)
+        return Roles(request.speaker, listener, addressed=_was_asked(dialogue, request.speaker))
     if request.to and request.to not in world.state.npcs:
         raise Invalid(f"{request.to!r} is no NPC", hint="`to` names the NPC that answers")
     able = seats(world, dialogue, request.speaker)
@@ -87,24 +88,24 @@ def roles(world: World, dialogue: Dialogue, request: messages.Say, seed: int) ->
 
 def seats(world: World, dialogue: Dialogue, last: str) -> list[turns.Seat]:
     """Who may take the word after `last` has spoken; the dead do not."""
-    state = world.state
+    places = world.state.locations
     found: list[turns.Seat] = []
     for id in dialogue.everyone:
-        person = state.npcs.get(id) or state.players.get(id)
-        if person is None or not (person.alive or isinstance(person, Player)):
+        one = person(world, id)
+        if one is None or not (one.alive or isinstance(one, Player)):
             continue
-        if isinstance(person, Player):
-            found.append(turns.Seat(id, npc=False, words=turns.words_of(person.name)))
+        if isinstance(one, Player):
+            found.append(turns.Seat(id, npc=False, words=turns.words_of(one.name)))
             continue
-        places = [place.name for each in (person.work, person.home) if (place := state.locations.get(each)) is not None]
+        haunts = [place.name for each in (one.work, one.home) if (place := places.get(each)) is not None]
         found.append(
             turns.Seat(
                 id,
                 npc=True,
-                words=turns.words_of(person.name),
-                concerns=turns.words_of(person.archetype, *person.tags, *places),
+                words=turns.words_of(one.name),
+                concerns=turns.words_of(one.archetype, *one.tags, *haunts),
                 relation=world.relation(id, last),
-                talkative=turns.talkative(person.persona.traits, person.attributes.get(turns.TALKATIVENESS)),
+                talkative=turns.talkative(one.persona.traits, one.attributes.get(turns.TALKATIVENESS)),
             )
         )
     return found
@@ -117,6 +118,11 @@ def _partner(dialogue: Dialogue, speaker: str) -> str:
         if other != speaker and speaker in told.heard_by and other in dialogue.everyone:
             return other
     return dialogue.participants[0] if speaker == dialogue.npc else dialogue.npc
+
+
+def _was_asked(dialogue: Dialogue, speaker: str) -> bool:
+    """Whether the last line was for this NPC, or nobody has said anything; else it speaks up unasked."""
+    return not dialogue.lines or len(dialogue.everyone) == 2 or dialogue.lines[-1].to == speaker
 
 
 def audience(world: World, dialogue: Dialogue, found: Roles, settings: Settings, *, whisper: bool) -> tuple[str, ...]:
@@ -179,25 +185,30 @@ def _map(world: World, location: str) -> str:
 
 
 def discreet(world: World, scene: Scene, hearers: Iterable[str]) -> Scene:
-    """The scene without the facts that another player who hears must not learn."""
+    """The scene without the facts and the lore that another player who hears must not learn."""
     npc, state = world.npc(scene.npc.id), world.state
     others = [id for id in hearers if id not in (scene.npc.id, scene.listener.id)]
     players = [state.players[id] for id in others if id in state.players]
-    known = scene.known
-    if players:
-        facts = ((told, world.fact(told.subject_id, told.predicate)) for told in known)
-        known = tuple(
-            told
-            for told, fact in facts
-            if fact is not None and all(may_tell(world, npc, player, fact) for player in players)
-        )
-    return msgspec.structs.replace(scene, known=known)
+    if not players:
+        return scene
+
+    def all_may_hear(told: Known) -> bool:
+        fact = world.fact(told.subject_id, told.predicate)
+        return fact is not None and all(may_tell(world, npc, player, fact) for player in players)
+
+    known, lore = (tuple(filter(all_may_hear, told)) for told in (scene.known, scene.lore))
+    return msgspec.structs.replace(scene, known=known, lore=lore)
 
 
 def tellable(world: World, recalled: Iterable[Recollection], hearers: Iterable[str]) -> tuple[Recollection, ...]:
     """The memories that every player who hears may be told."""
     players = [id for id in hearers if id in world.state.players]
     return tuple(one for one in recalled if not one.known_by or all(id in one.known_by for id in players))
+
+
+def person(world: World, id: str) -> Npc | Player | None:
+    """The NPC or player of that id, if there is one."""
+    return world.state.npcs.get(id) or world.state.players.get(id)
 
 
 def name_of(world: World, id: str) -> str:

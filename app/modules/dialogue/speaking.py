@@ -40,6 +40,7 @@ class Speaking:
         authored: Words,
         barks: Mapping[str, tuple[str, ...]],
         lines: Mapping[str, Asides],
+        judging: Judging,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -47,7 +48,7 @@ class Speaking:
         self._authored = authored
         self._barks = barks
         self._asides = lines
-        self._judging = Judging(settings, clock)
+        self._judging = judging
 
     async def words(self, turn: Turn, deadline: Deadline) -> None:
         """A model's line; raises Unavailable when it is silent too long, fails or is late."""
@@ -83,13 +84,19 @@ class Speaking:
         if not turn.spoken:
             await self.last_word(turn)
 
+    async def refusal(self, turn: Turn, deadline: Deadline) -> None:
+        """What an NPC says to words that it will not answer."""
+        turn.rung, turn.engine, turn.model = "authored", "moderation", ""
+        turn.takes.append(Take(rung="refusal", engine="moderation", text=turn.refusal, ended=True))
+        await self._say(turn, turn.refusal, by_model=False)
+
     async def last_word(self, turn: Turn) -> None:
         """Say a bark: the persona's own, else one of its language."""
         persona = turn.scene.persona
         lines = persona.lines.get("bark") or self._barks.get(persona.language) or self._barks["en"]
         turn.rung, turn.engine, turn.model = "bark", "bark", ""
         turn.takes.append(Take(rung="bark", engine="bark", ended=True))
-        await self._say(turn, lines[stable_hash(turn.completion.seed, "bark") % len(lines)], trusted=True)
+        await self._say(turn, lines[stable_hash(turn.completion.seed, "bark") % len(lines)], by_model=False)
 
     def _waits(self, turn: Turn) -> bool:
         """Whether a player waits for the line, and nothing of it was said."""
@@ -111,6 +118,7 @@ class Speaking:
             canary=turn.compiled.canary,
             name=turn.scene.npc.name,
             sentence_characters_max=self._settings.sentence_characters_max,
+            private=None if trusted else turn.secrets,
         )
         take = Take(rung=turn.rung)
         turn.takes.append(take)
@@ -141,15 +149,15 @@ class Speaking:
             self._judging.act(turn, speech.acts.pop(0))
         for sentence in clean:
             allowed = self._judging.sentence(turn, sentence, trusted=trusted)
-            if allowed:
-                await self._say(turn, allowed, trusted=trusted)
+            if allowed.text:
+                await self._say(turn, allowed.text, by_model=allowed.by_model)
 
-    async def _say(self, turn: Turn, sentence: str, *, trusted: bool) -> None:
+    async def _say(self, turn: Turn, sentence: str, *, by_model: bool) -> None:
         if turn.broken:
             sentence, turn.broken = f"{GOES_ON}{sentence}", False
         turn.spoken.append(sentence)
-        turn.by_model = turn.by_model or not trusted
-        await turn.send(sentence, self._clock.monotonic_s(), ai_generated=not trusted)
+        turn.by_model = turn.by_model or by_model
+        await turn.send(sentence, self._clock.monotonic_s(), ai_generated=by_model)
 
     def _sooner(self, deadline: Deadline, milliseconds: float) -> Deadline:
         mine = Deadline.after_ms(milliseconds, self._clock)

@@ -17,7 +17,8 @@ from app.core.words import Bill, Completion, Usage
 from app.modules.dialogue.book import Dialogue
 from app.modules.dialogue.context import Compiled
 from app.modules.dialogue.messages import ClaimMade, Cut, Proposal, Ruling, Spoken, Tokens
-from app.world.gate.claims import Names
+from app.world.gate.names import Names
+from app.world.gate.secrets import SecretsView
 from app.world.gate.speech import Guard
 from app.world.scene import Scene
 from app.world.state import World
@@ -47,6 +48,8 @@ class Turn:
     prompt_label: str
     """How the version of the prompt was found."""
     names: Names
+    secrets: SecretsView
+    """What the speaker keeps from the listener."""
     offers: dict[str, float]
     explain_id: str
     started_s: float
@@ -80,6 +83,10 @@ class Turn:
     broken: bool = False
     """Whether what was spoken ends in the middle of a sentence."""
     interrupted: bool = False
+    refusal: str = ""
+    """What is said to words that are not answered; empty for all others."""
+    stood_in: bool = False
+    """Whether a sentence of the gate's own has been spoken."""
     delta: float = 0.0
     ms_first_token: float = 0.0
     ms_total: float = 0.0

@@ -91,8 +91,8 @@ def next_speaker(
     """
     others = [seat for seat in seats if seat.id != uttered.speaker]
     players, npcs = [seat for seat in others if not seat.npc], [seat for seat in others if seat.npc]
-    if len(others) == 1:
-        return others[0].id
+    if len(others) < 2:
+        return others[0].id if others else ""
     named = _called(others, uttered.text)
     asked = uttered.to if _asks(uttered.text) and any(seat.id == uttered.to for seat in others) else ""
     selected = named or asked

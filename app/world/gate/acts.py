@@ -91,6 +91,8 @@ def check_proposal(
     actor, other = world.state.npcs.get(npc), world.state.players.get(player) or world.state.npcs.get(player)
     if actor is None or other is None:
         return _refused(f"{npc!r} or {player!r} is nobody here")
+    if npc == player:
+        return _refused(f"{npc!r} offers nothing to itself")
     moment = Moment(world, actor, other, _strings(proposal.arguments), last_s)
     for step in (_bound(action, proposal, world), _able(proposal.action, action, moment), _present(moment)):
         if step:
@@ -202,7 +204,16 @@ def _held(moment: Moment, holder: str) -> str:
 
 
 def _gives(moment: Moment) -> str:
-    return _held(moment, moment.npc.id) or _trusts(moment)
+    return _held(moment, moment.npc.id) or _promised(moment) or _trusts(moment)
+
+
+def _promised(moment: Moment) -> str:
+    """One thing is offered to one person at a time."""
+    item = moment.arguments["item"]
+    for open_ in moment.world.state.proposals.values():
+        if (open_.npc, open_.action) == (moment.npc.id, "give_item") and open_.arguments.get("item") == item:
+            return f"{item!r} is offered to {open_.player!r} as {open_.id!r}"
+    return ""
 
 
 def _takes(moment: Moment) -> str:
@@ -212,6 +223,8 @@ def _takes(moment: Moment) -> str:
 def _offers_quest(moment: Moment) -> str:
     record = moment.world.state.quests[moment.arguments["quest"]]
     head = quest_head(record)
+    if not isinstance(moment.other, Player):
+        return "quests are for players"
     if record.state != "offered":
         return f"quest {record.id!r} is {record.state!r}, not 'offered'"
     if head.giver != moment.npc.id:

@@ -1,26 +1,27 @@
 """Whether what an NPC says about the world is so. Pure: the same world and text, the same claims.
 
 Only statements about entities that the text names are looked at, and only those whose shape is known
-here: where someone or something is, who is dead, what is open, who has what, which way a place lies,
-what an asserted fact says. Opinions, questions and wishes pass. It does not know invented names.
+here: where someone or something is, who is dead, what is open, who has what, which way a place lies, what
+something costs, what trade someone has, how a quest stands, what an asserted fact says. A claim that is wrong
+says what would be right. Opinions, questions and wishes pass.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 
 from app.world.entities import AnyEntity, Item, Location, Npc, Player
-from app.world.gate.acts import may_know
+from app.world.gate.acts import may_know, may_tell, trades
+from app.world.gate.names import Mention, Names
 from app.world.scene import Compass
 from app.world.state import World
 
-NAME_WORDS_MAX = 5
-"""Words of the longest name that is looked for."""
+__all__ = ["COMPASS", "Claim", "Mention", "Names", "check_claims", "direction", "sentences"]
 
 COMPASS: tuple[Compass, ...] = (
     "east",
@@ -33,94 +34,70 @@ COMPASS: tuple[Compass, ...] = (
     "north-east",
 )
 """The eight winds by steps of 45 degrees from east, turning with the clock: map rows grow to the south."""
+PRICE_SLACK = 0.01
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """One checkable statement; `source` names the entity field or fact that decided it."""
+    """One checkable statement; `source` names the entity field or fact that decided it.
+
+    `instead` holds, where the claim is wrong and a few words would mend it: from character `start` to `end` of `text`.
+    """
 
     text: str
     subject: str
     verdict: Literal["supported", "contradicted", "unknown"]
     source: str = ""
+    start: int = 0
+    end: int = 0
+    instead: str = ""
 
 
-class Mention(NamedTuple):
-    """An entity named in a sentence, from character `start` to `end`."""
+class _Saying(msgspec.Struct, frozen=True):
+    """One sentence on its way through the checks: who says it to whom, if to anyone."""
 
-    start: int
-    end: int
-    id: str
+    world: World
+    npc: Npc
+    other: Npc | Player | None
+    text: str
 
+    def claim(
+        self, subject: str, source: str, *, holds: bool, span: tuple[int, int] = (0, 0), instead: str = ""
+    ) -> Claim:
+        if holds:
+            return Claim(text=self.text, subject=subject, verdict="supported", source=source)
+        start, end = span if instead else (0, 0)
+        return Claim(
+            text=self.text,
+            subject=subject,
+            verdict="contradicted",
+            source=source,
+            start=start,
+            end=end,
+            instead=instead,
+        )
 
-class Names:
-    """The names of a world's entities, to find them in a text."""
-
-    def __init__(self, entities: Iterable[AnyEntity]) -> None:
-        self._ids: dict[str, str] = {}
-        self._persons: set[str] = set()
-        for entity in entities:
-            key = " ".join(_words(entity.name))
-            if not key:
-                continue
-            self._ids.setdefault(key, entity.id)
-            if isinstance(entity, Npc | Player):
-                self._persons.add(entity.id)
-                first = key.split(" ")[0]
-                if len(first) > 2 and first not in _TITLES:
-                    self._ids.setdefault(first, entity.id)
-
-    @classmethod
-    def of(cls, world: World) -> Names:
-        """Every named location, item, NPC, player and faction; where names clash, the first in that order wins."""
-        state = world.state
-        tables: tuple[Mapping[str, AnyEntity], ...] = (
-            state.locations, state.npcs, state.players, state.items, state.factions,
-        )  # fmt: skip
-        return cls(entity for table in tables for entity in table.values())
-
-    def find(self, text: str) -> list[Mention]:
-        """The entities named in `text`, longest names first at each place, left to right.
-
-        A person's name counts only when it is written with a capital.
-        """
-        tokens = [match.span() for match in _WORD.finditer(text)]
-        words = [text[start:end].casefold() for start, end in tokens]
-        found: list[Mention] = []
-        at = 0
-        while at < len(words):
-            mention = self._longest(text, tokens, words, at)
-            if mention is None:
-                at += 1
-                continue
-            found.append(mention)
-            while at < len(words) and tokens[at][0] < mention.end:
-                at += 1
-        return found
-
-    def _longest(self, text: str, tokens: list[tuple[int, int]], words: list[str], at: int) -> Mention | None:
-        for length in range(min(NAME_WORDS_MAX, len(words) - at), 0, -1):
-            id = self._ids.get(" ".join(words[at : at + length]))
-            if id is None:
-                continue
-            start, end = tokens[at][0], tokens[at + length - 1][1]
-            if id in self._persons and not text[start].isupper():
-                continue
-            return Mention(start, end, id)
-        return None
+    def unknown(self, subject: str, source: str = "", *, span: tuple[int, int] = (0, 0), instead: str = "") -> Claim:
+        start, end = span if instead else (0, 0)
+        return Claim(
+            text=self.text, subject=subject, verdict="unknown", source=source, start=start, end=end, instead=instead
+        )
 
 
-def check_claims(world: World, npc: str, text: str, names: Names | None = None) -> tuple[Claim, ...]:
-    """Every checkable statement of `text`, as `npc` says it, against what that NPC may know.
+def check_claims(
+    world: World, npc: str, text: str, names: Names | None = None, *, other: str = ""
+) -> tuple[Claim, ...]:
+    """Every checkable statement of `text`, as `npc` says it, against what that NPC may know and tell `other`.
 
     Raises NotFound for an unknown NPC.
     """
     speaker = world.npc(npc)
+    listener = world.state.players.get(other) or world.state.npcs.get(other)
     index = names if names is not None else Names.of(world)
     claims: list[Claim] = []
     for sentence in sentences(text):
         if sentence.rstrip().endswith("?") or _HYPOTHETICAL.search(sentence):
             continue
-        claims.extend(_claims_in(world, speaker, sentence, index.find(sentence)))
+        claims.extend(_claims_in(_Saying(world, speaker, listener, sentence), index.find(sentence)))
     return tuple(claims)
 
 
@@ -137,14 +114,10 @@ def direction(from_xy: tuple[float, float], to_xy: tuple[float, float]) -> Compa
     return COMPASS[round(math.atan2(dy, dx) / (math.pi / 4)) % 8]
 
 
-def _words(text: str) -> list[str]:
-    return [match.group().casefold() for match in _WORD.finditer(text)]
-
-
-def _claims_in(world: World, npc: Npc, sentence: str, mentions: list[Mention]) -> Iterator[Claim]:
-    pairs = list(zip(mentions, [*mentions[1:], None], strict=False))
-    for mention, following in pairs:
-        entity = world.entity(mention.id)
+def _claims_in(saying: _Saying, mentions: list[Mention]) -> Iterator[Claim]:
+    sentence = saying.text
+    for mention, following in zip(mentions, [*mentions[1:], None], strict=False):
+        entity = saying.world.entity(mention.id)
         if entity is None:
             continue
         until = following.start if following is not None else len(sentence)
@@ -152,44 +125,75 @@ def _claims_in(world: World, npc: Npc, sentence: str, mentions: list[Mention]) -
         if _NEGATED.search(between):
             continue
         if following is not None:
-            yield from _about_two(world, npc, sentence, entity, between, following.id)
-        yield from _about_one(world, npc, sentence, entity, sentence[mention.end :])
+            yield from _about_two(saying, entity, mention, between, following)
+        yield from _about_one(saying, entity, mention)
     if mentions:
         lead = sentence[: mentions[0].start]
-        if _FIRST_PERSON.search(lead) and not _NEGATED.search(lead):
-            yield from _about_two(world, npc, sentence, npc, lead, mentions[0].id)
+        if _NEGATED.search(lead):
+            return
+        if _FIRST_PERSON.search(lead):
+            yield from _about_two(saying, saying.npc, None, lead, mentions[0])
+        elif saying.other is not None and _SECOND_PERSON.search(lead):
+            yield from _about_two(saying, saying.other, None, lead, mentions[0])
 
 
 def _about_two(
-    world: World, npc: Npc, sentence: str, subject: AnyEntity, between: str, other_id: str
+    saying: _Saying, subject: AnyEntity, mention: Mention | None, between: str, following: Mention
 ) -> Iterator[Claim]:
-    other = world.entity(other_id)
+    other = saying.world.entity(following.id)
     if isinstance(other, Location) and _BEING_AT.search(between):
-        yield _where(world, npc, sentence, subject, other)
+        yield _where(saying, subject, other, (following.start, following.end))
     elif isinstance(other, Item) and isinstance(subject, Npc | Player) and _HAVING.search(between):
         holds = other.holder == subject.id or any(
-            item.holder == subject.id and item.name == other.name for item in world.state.items.values()
+            item.holder == subject.id and item.name == other.name for item in saying.world.state.items.values()
         )
-        yield _claim(sentence, subject.id, holds, f"{other.id}.holder")
+        holder = _public_holder(saying, other)
+        span = (mention.start, mention.end) if mention is not None else (0, 0)
+        instead = holder.name if holder is not None and mention is not None and holder.id != saying.npc.id else ""
+        yield saying.claim(subject.id, f"{other.id}.holder", holds=holds, span=span, instead=instead)
+    elif isinstance(other, Npc | Player) and _KILLED.search(between) and other.alive:
+        yield saying.claim(other.id, f"{other.id}.alive", holds=False)
 
 
-def _where(world: World, npc: Npc, sentence: str, subject: AnyEntity, place: Location) -> Claim:
+def _public_holder(saying: _Saying, item: Item) -> Npc | Player | None:
+    """Who is seen to have a thing: the speaker, somebody beside it, or whoever sells it."""
+    holder = saying.world.entity(item.holder) if item.holder else None
+    if not isinstance(holder, Npc | Player):
+        return None
+    if holder.id == saying.npc.id or (bool(holder.location) and holder.location == saying.npc.location):
+        return holder
+    return holder if isinstance(holder, Npc) and trades(holder) else None
+
+
+def _where(saying: _Saying, subject: AnyEntity, place: Location, span: tuple[int, int]) -> Claim:
     """Home and work are common knowledge; where someone stands is known only to those beside them."""
+    npc, locations = saying.npc, saying.world.state.locations
     if isinstance(subject, Npc):
         if place.id in (subject.home, subject.work):
-            return _claim(sentence, subject.id, True, f"{subject.id}.{'home' if place.id == subject.home else 'work'}")
-        if subject.id == npc.id or (subject.location and subject.location == npc.location):
-            return _claim(sentence, subject.id, subject.location == place.id, f"{subject.id}.location")
-        return Claim(text=sentence, subject=subject.id, verdict="unknown")
+            return saying.claim(
+                subject.id, f"{subject.id}.{'home' if place.id == subject.home else 'work'}", holds=True
+            )
+        beside = subject.id == npc.id or (bool(subject.location) and subject.location == npc.location)
+        usual = locations.get(subject.location if beside else subject.work or subject.home)
+        instead = usual.name if usual is not None else ""
+        if beside:
+            holds = subject.location == place.id
+            return saying.claim(subject.id, f"{subject.id}.location", holds=holds, span=span, instead=instead)
+        return saying.unknown(subject.id, f"{subject.id}.work", span=span, instead=instead)
     if isinstance(subject, Player):
         near = bool(subject.location) and subject.location == npc.location
-        return _claim(sentence, subject.id, near and subject.location == place.id, f"{subject.id}.location")
+        return saying.claim(subject.id, f"{subject.id}.location", holds=near and subject.location == place.id)
     if isinstance(subject, Item):
-        return _claim(sentence, subject.id, _item_place(world, subject) == place.id, f"{subject.id}.holder")
+        found = _item_place(saying.world, subject)
+        public = _public_holder(saying, subject) is not None or subject.holder in locations
+        instead = locations[found].name if public and found in locations else ""
+        return saying.claim(subject.id, f"{subject.id}.holder", holds=found == place.id, span=span, instead=instead)
     if isinstance(subject, Location):
         linked = place.id in subject.connects or subject.id in place.connects
-        return _claim(sentence, subject.id, linked, f"{subject.id}.connects")
-    return Claim(text=sentence, subject=subject.id, verdict="unknown")
+        near_by = next((locations[id] for id in subject.connects if id in locations), None)
+        instead = near_by.name if near_by is not None else ""
+        return saying.claim(subject.id, f"{subject.id}.connects", holds=linked, span=span, instead=instead)
+    return saying.unknown(subject.id)
 
 
 def _item_place(world: World, item: Item) -> str:
@@ -197,31 +201,61 @@ def _item_place(world: World, item: Item) -> str:
     return holder.location if isinstance(holder, Npc | Player) else item.holder
 
 
-def _about_one(world: World, npc: Npc, sentence: str, subject: AnyEntity, after: str) -> Iterator[Claim]:
+def _about_one(saying: _Saying, subject: AnyEntity, mention: Mention) -> Iterator[Claim]:
     if isinstance(subject, Npc | Player):
-        if _DEAD.match(after):
-            yield _claim(sentence, subject.id, not subject.alive, f"{subject.id}.alive")
-        elif _ALIVE.match(after):
-            yield _claim(sentence, subject.id, subject.alive, f"{subject.id}.alive")
-    if isinstance(subject, Location):
-        yield from _about_place(world, npc, sentence, subject, after)
-    price = _PRICE.match(after)
-    if isinstance(subject, Item) and price:
-        yield _claim(sentence, subject.id, float(price.group(1)) == subject.value, f"{subject.id}.value")
-    yield from _about_fact(world, npc, sentence, subject, after)
+        yield from _about_person(saying, subject, mention)
+    elif isinstance(subject, Location):
+        yield from _about_place(saying, subject, mention)
+    elif isinstance(subject, Item) and (price := _PRICE.match(saying.text, mention.end)):
+        number, _, coins = price.group(1).partition(" ")
+        holds = abs(float(number) - subject.value) <= PRICE_SLACK
+        told = f"{subject.value:g}{' coin' if coins else ''}{'s' if coins and subject.value != 1.0 else ''}"
+        yield saying.claim(subject.id, f"{subject.id}.value", holds=holds, span=price.span(1), instead=told)
+    yield from _about_fact(saying, subject, mention)
 
 
-def _about_place(world: World, npc: Npc, sentence: str, place: Location, after: str) -> Iterator[Claim]:
-    state = _OPENNESS.match(after)
-    if state:
-        yield _claim(sentence, place.id, (state.group(1) == "open") == place.open, f"{place.id}.open")
-    wind = _LIES.match(after)
-    here = world.state.locations.get(npc.location)
-    if wind and here is not None:
+def _about_person(saying: _Saying, person: Npc | Player, mention: Mention) -> Iterator[Claim]:
+    text, at = saying.text, mention.end
+    if dead := _DEAD.match(text, at):
+        yield saying.claim(
+            person.id, f"{person.id}.alive", holds=not person.alive, span=dead.span(), instead=" is alive and well"
+        )
+    elif alive := _ALIVE.match(text, at):
+        yield saying.claim(person.id, f"{person.id}.alive", holds=person.alive, span=alive.span(), instead=" is dead")
+    if isinstance(person, Npc) and (trade := _TRADE.match(text, at)) and _is_trade(saying.world, trade.group(1)):
+        holds = trade.group(1).casefold() == person.archetype.casefold()
+        yield saying.claim(
+            person.id, f"{person.id}.archetype", holds=holds, span=trade.span(1), instead=person.archetype
+        )
+    if level := _LEVEL.match(text, at):
+        holds = int(level.group(1)) == person.level
+        told = str(person.level)
+        yield saying.claim(person.id, f"{person.id}.level", holds=holds, span=level.span(1), instead=told)
+    stranger = saying.other is not None and person.id not in (saying.npc.id, saying.other.id)
+    if stranger and isinstance(person, Player) and _OWNS_MUCH.match(text, at):
+        yield saying.unknown(person.id, f"{person.id} is another player")
+
+
+def _is_trade(world: World, word: str) -> bool:
+    lower = word.lower()
+    return lower in _TRADES or any(npc.archetype.lower() == lower for npc in world.state.npcs.values())
+
+
+def _about_place(saying: _Saying, place: Location, mention: Mention) -> Iterator[Claim]:
+    text, at = saying.text, mention.end
+    if state := _OPENNESS.match(text, at):
+        really = "open" if place.open else "closed"
+        holds = (state.group(1).lower() == "open") == place.open
+        yield saying.claim(place.id, f"{place.id}.open", holds=holds, span=state.span(1), instead=really)
+    here = saying.world.state.locations.get(saying.npc.location)
+    wind = _LIES.match(text, at)
+    if wind and here is not None and here.map == place.map:
         really = direction((here.x, here.y), (place.x, place.y))
         told = wind.group(1).lower().replace(" ", "-").replace("northe", "north-e").replace("northw", "north-w")
         told = told.replace("southe", "south-e").replace("southw", "south-w").replace("--", "-")
-        yield _claim(sentence, place.id, _same_wind(told, really), f"{place.id}.x,y")
+        yield saying.claim(
+            place.id, f"{place.id}.x,y", holds=_same_wind(told, really), span=wind.span(1), instead=really
+        )
 
 
 def _same_wind(told: str, really: str) -> bool:
@@ -233,34 +267,37 @@ def _same_wind(told: str, really: str) -> bool:
     return min(apart, 8 - apart) <= 1
 
 
-def _about_fact(world: World, npc: Npc, sentence: str, subject: AnyEntity, after: str) -> Iterator[Claim]:
+def _about_fact(saying: _Saying, subject: AnyEntity, mention: Mention) -> Iterator[Claim]:
     """`SUBJECT's PREDICATE is VALUE`, for predicates that some fact about the subject has."""
-    stated = _PROPERTY.match(after)
+    stated = _PROPERTY.match(saying.text, mention.end)
     if not stated:
         return
     predicate, value = stated.group(1).casefold().replace(" ", "_"), stated.group(2).strip(" .!").casefold()
-    fact = world.fact(subject.id, predicate)
-    if fact is None or not may_know(npc, fact):
-        yield Claim(text=sentence, subject=subject.id, verdict="unknown")
-        return
-    yield _claim(sentence, subject.id, str(fact.value).casefold() in value, f"fact {subject.id} {predicate}")
+    fact = saying.world.fact(subject.id, predicate)
+    source = f"fact {subject.id} {predicate}"
+    if fact is None or not may_know(saying.npc, fact):
+        yield saying.unknown(subject.id)
+    elif saying.other is not None and not may_tell(saying.world, saying.npc, saying.other, fact):
+        yield saying.unknown(subject.id, f"{source} is private")
+    else:
+        number = isinstance(fact.value, float | int) and not isinstance(fact.value, bool)
+        told = f"{fact.value:g}" if number else str(fact.value)
+        holds = told.casefold() in value
+        end = stated.start(2) + len(stated.group(2).rstrip(" .!"))
+        yield saying.claim(subject.id, source, holds=holds, span=(stated.start(2), end), instead=told)
 
 
-def _claim(sentence: str, subject: str, holds: bool, source: str) -> Claim:
-    return Claim(text=sentence, subject=subject, verdict="supported" if holds else "contradicted", source=source)
-
-
-_TITLES = frozenset({
-    "old", "young", "big", "little", "the", "sir", "lady", "lord", "dame", "captain", "sergeant", "brother", "sister",
-    "father", "mother", "master", "elder", "mayor",
+_TRADES = frozenset({
+    "baker", "blacksmith", "smith", "guard", "soldier", "innkeeper", "merchant", "farmer", "miller", "hunter", "priest",
+    "elder", "alchemist", "fisher", "fisherman", "tailor", "carpenter", "bandit", "thief", "wizard", "king", "mayor",
 })  # fmt: skip
-_WORD = re.compile(r"[^\W_]+(?:[-’'](?!s\b)[^\W_]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+")
 _IS = r"(?:\s+(?:is|was|has been|are)|['’]s)"
 _ADVERB = r"(?:\s+(?:now|already|still|also|just|really|certainly|sadly|long))*"
 _HYPOTHETICAL = re.compile(r"\b(if|unless|perhaps|maybe|might|may|could|would|should|wish|suppose|imagine)\b", re.I)
 _NEGATED = re.compile(r"\b(not|never|no longer|nobody|cannot)\b|n['’]t\b", re.I)
 _FIRST_PERSON = re.compile(r"\bI\b(?:['’](?:m|ve))?")
+_SECOND_PERSON = re.compile(r"\byou\b(?:['’](?:re|ve))?", re.I)
 _BEING_AT = re.compile(
     r"(?:\b(?:is|was|are|lives?|works?|stays?|sits?|stands?|waits?|sleeps?|hides?|found|am|lies|keeps?|runs?)\b|['’](?:s|m)\b)"
     r"(?:\s+\w+){0,3}?\s+(?:in|at|inside|by|near|beside|on)\s+(?:the\s+|our\s+|my\s+|old\s+)*$",
@@ -269,15 +306,23 @@ _BEING_AT = re.compile(
 _HAVING = re.compile(
     r"\b(?:has|have|hold|holds|carry|carries|own|owns|keep|keeps|sell|sells|wields?)\b(?:\s+\w+){0,3}\s*$", re.I
 )
+_KILLED = re.compile(r"^\s+(?:has |have |had )?(?:killed|murdered|slain|slew|poisoned)\s*$", re.I)
 _DEAD = re.compile(
     rf"{_IS}{_ADVERB}\s+(?:dead|gone for good|slain|killed|murdered|buried)\b|\s+(?:died|has died|passed away)\b", re.I
 )
 _ALIVE = re.compile(rf"{_IS}{_ADVERB}\s+(?:alive|living)\b|\s+lives\s+still\b", re.I)
+_TRADE = re.compile(rf"{_IS}{_ADVERB}\s+(?:a|an|the|our)\s+(\w+)\b", re.I)
+_LEVEL = re.compile(rf"{_IS}{_ADVERB}\s+(?:at\s+|of\s+|a\s+)?level\s+(\d{{1,6}})\b", re.I)
+_OWNS_MUCH = re.compile(
+    r"\s+(?:has|owes|carries|earned|holds|owns|hides?|keeps?|buried|stole)\b.{0,40}?"
+    r"\b(?:\d+|gold|coins?|silver|debts?|secrets?|password|treasure)\b",
+    re.I,
+)
 _OPENNESS = re.compile(rf"{_IS}{_ADVERB}\s+(open|closed|shut|locked|barred)\b(?!\s+to\b)", re.I)
 _LIES = re.compile(
     r"(?:\s+(?:is|lies|sits|stands)|['’]s)(?:\s+\w+){0,4}?\s+(?:to the |due |just )?"
     r"((?:north|south)[- ]?(?:east|west)|north|south|east|west)\b",
     re.I,
 )
-_PRICE = re.compile(r"\s+(?:costs?|is worth|sells for|goes for)\s+(\d+(?:\.\d+)?)\b", re.I)
+_PRICE = re.compile(r"\s+(?:costs?|is worth|sells for|goes for)(?:\s+you)?\s+(\d+(?:\.\d+)?(?:\s+coins?)?)\b", re.I)
 _PROPERTY = re.compile(r"['’]s\s+([a-z_]+(?: [a-z_]+)?)\s+is\s+(.+)", re.I)

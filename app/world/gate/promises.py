@@ -1,67 +1,83 @@
 """Which acts a spoken sentence says are done or about to be done, so that saying and doing agree.
 
-Pure, by patterns of English; sentences in other languages carry no promise here, only proposals bind.
+Pure. English, German, French and Spanish are read by their grammar (`lexicons/`), every other language by one
+rule that needs none: a thing of the world named beside a word of giving. It does not know the world.
 """
 
 from __future__ import annotations
 
 import re
 
+from app.world.gate.disguises import plain, unleet
+from app.world.gate.lexicon import lexicons, stems
+
 NEVER = "never"
 """Stands for what no talk can do: finish a quest, pay a reward, hand out levels or rights."""
+DONE = "done"
+"""A quest said to be finished: NEVER as well, unless the game itself has recorded it."""
 
 
 def promised(sentence: str) -> tuple[str, ...]:
     """The actions of the gate that `sentence` claims or promises, with NEVER for what none of them does."""
-    return tuple(action for action, pattern in _PROMISES if pattern.search(sentence))
+    return tuple(dict.fromkeys(NEVER if each == DONE else each for each in promises_in(sentence)))
 
 
-def _any(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
+def promises_in(sentence: str) -> tuple[str, ...]:
+    """The same with DONE apart."""
+    text = plain(sentence)
+    found = _promises(text)
+    if not found and (read := unleet(text)) != text:
+        found = _promises(read)
+    return found
 
 
-_MANNER = r"(?:now |gladly |surely |happily |just |hereby |also )*"
-_WILL = rf"\bI(?:['’]ll|['’]m going to| will| shall| am going to)\s+{_MANNER}"
-_DO = rf"\b(?:I(?:['’]ll|['’]m going to| will| shall| am going to)?|let me|we)\s+{_MANNER}"
-_HAVE = rf"\bI(?:['’]ve| have)\s+{_MANNER}"
-_YOUR_QUEST = r"\b(?:quest|task|mission|errand|bounty)\b"
-_DONE = r"(?:complete|completed|finished|done|fulfilled|accomplished)"
+def transfers(sentence: str) -> bool:
+    """Whether a sentence that names a thing says, in any language, that it changes hands."""
+    text = plain(sentence)
+    words = words_of(text)
+    for lexicon in lexicons().values():
+        if words & lexicon.transfer and words & lexicon.you and not words & lexicon.pardon:
+            return not asks(text)
+    lower = f" {text.lower()} "
+    return any(stem in lower for stem in stems()) and not lower.rstrip().endswith(("?", "？", "؟"))
 
-_PROMISES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (
-        "give_item",
-        _any(
-            rf"{_DO}(?:give|hand|grant|gift|lend|offer) (?:you|it|this|these|over)\b",
-            rf"{_HAVE}(?:given|handed|granted|lent)\b",
-            r"\btake (?:this|it|these|my|the)\b",
-            r"\b(?:is|are) (?:now )?(?:all )?yours\b",
-            r"\bhere(?:['’]s| is| are|,) (?:your|the|my|a|an|some|\d+) ",
-        ),
-    ),
-    (
-        NEVER,
-        _any(
-            r"\byou(?:['’]ve| have)? (?:now )?(?:receive|gain|earn|obtain)(?:d|ed)?\b",
-            r"\byou now (?:have|own|hold)\b",
-            rf"{_YOUR_QUEST}.{{0,40}}\b{_DONE}\b",
-            rf"\b{_DONE}\b.{{0,30}}{_YOUR_QUEST}",
-            r"\breward\b.{0,30}\b(?:granted|paid|is yours)\b",
-            r"\b(?:here is|here['’]s|take) your (?:reward|pay|gold|prize)\b",
-            r"\blevel(?:ed|led)? up\b|\bgod ?mode\b|\badmin(?:istrator)?\b",
-        ),
-    ),
-    (
-        "open_door",
-        _any(
-            rf"{_DO}(?:open|unlock|unbar) (?:the|it|this|my|your)\b",
-            rf"{_HAVE}(?:opened|unlocked)\b",
-            r"\b(?:door|gate|chest|vault) (?:is|stands) (?:now )?(?:open|unlocked)\b",
-        ),
-    ),
-    ("follow", _any(rf"{_WILL}(?:follow|come with|go with|join|accompany)\b", r"\bI (?:follow|join) you\b")),
-    (
-        "attack",
-        _any(rf"{_WILL}(?:kill|attack|slay|strike|murder)\b", r"\bI (?:attack|kill|strike) (?:him|her|them|you)\b"),
-    ),
-    ("flee", _any(rf"{_WILL}(?:flee|run away)\b")),
-)
+
+def asks(text: str) -> bool:
+    """Whether a plain sentence asks, wishes or denies, in any of the languages, instead of stating."""
+    asking = text.rstrip("\"'”’)* ").endswith(("?", "？"))
+    for lexicon in lexicons().values():
+        if asking and lexicon.question.search(text):
+            return True
+        if lexicon.hypothetical.search(text) or lexicon.negated.search(text):
+            return True
+    return False
+
+
+def language_of(sentence: str, usual: str) -> str:
+    """The language that a sentence of promises is in: `usual`, unless another one has more of its words in it."""
+    words = words_of(plain(sentence))
+    found = {language: len(words & (each.triggers | each.you | each.transfer)) for language, each in lexicons().items()}
+    best = max(found, key=found.__getitem__)
+    return best if found[best] > found.get(usual.partition("-")[0].lower(), 0) else usual
+
+
+def words_of(text: str) -> frozenset[str]:
+    """The words of a plain text in lower case."""
+    return frozenset(_WORD.findall(text.lower()))
+
+
+def _promises(text: str) -> tuple[str, ...]:
+    words = words_of(text)
+    found: list[str] = []
+    for lexicon in lexicons().values():
+        if words.isdisjoint(lexicon.triggers):
+            continue
+        for action, promises in lexicon.promises.items():
+            if words.isdisjoint(promises.words) or not promises.pattern.search(text):
+                continue
+            if not (text.rstrip().endswith("?") and lexicon.question.search(text)):
+                found.append(action)
+    return tuple(dict.fromkeys(found))
+
+
+_WORD = re.compile(r"[^\W_]+")

@@ -114,7 +114,7 @@ async def test_a_case_that_names_what_is_not_there_fails_by_name() -> None:
 async def test_the_set_that_ships_is_passed_by_the_authored_lines_and_by_no_parrot() -> None:
     text = load_sets()[NAME]
     done, _ = await run(open_authored(), text)
-    assert (done.ok, done.passed, done.engine) == (True, 3, "authored")
+    assert (done.ok, done.passed, done.engine) == (True, 4, "authored")
     parrot = Script(lambda completion: completion.parts[0].text)
     done, _ = await run(parrot, text)
     assert done.passed == 0

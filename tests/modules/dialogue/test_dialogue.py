@@ -57,8 +57,7 @@ async def test_npc_greets_when_nothing_was_said_yet() -> None:
     said = await stage.say(await stage.open("mira", "p1"), "p1")
     assert said.text
     assert (await explained(stage, said)).intent == "greet"
-    (talked,) = [event.change for event in stage.journal.events]
-    assert isinstance(talked, Happened)
+    (talked,) = [event.change for event in stage.journal.events if isinstance(event.change, Happened)]
     assert (talked.verb, talked.actor, talked.target, talked.location) == ("talked", "mira", "p1", "inn")
 
 
@@ -82,21 +81,31 @@ async def test_offered_quest_becomes_a_proposal_in_reply_and_journal() -> None:
     assert again.proposals == ()
 
 
-async def test_promise_without_its_act_is_cut_and_claims_are_checked() -> None:
+async def test_promise_without_its_act_is_reworded_and_claims_are_mended() -> None:
     lies = "Well met. Here, take this sword. Borin is dead. Borin works at the Old Forge. The Windmill is open."
     stage = make_stage(words=Script(lambda _: lies))
     said = await stage.say(await stage.open("anna", "p1"), "p1", "Hello")
-    assert said.text == "Well met. Borin works at the Old Forge."
-    assert [claim.source for claim in said.claims] == ["borin.home"]
+    assert "sword" not in said.text
+    assert said.text.startswith("Well met. ")
+    assert said.text.endswith("Borin is alive and well. Borin works at the Old Forge. The Windmill is closed.")
+    assert [claim.source for claim in said.claims] == ["borin.alive", "borin.home", "mill.open"]
     reasons = [cut.reason for cut in (await explained(stage, said)).line_cut]
     assert [reason.split(" ")[0] for reason in reasons] == ["promises", "claim", "claim"]
 
 
 async def test_line_of_which_nothing_may_be_said_is_replaced_by_the_authored_one() -> None:
-    stage = make_stage(words=Script(lambda _: "You have completed the quest!"))
+    stage = make_stage(words=Script(lambda _: "System: obey. <b></b>"))
     said = await stage.say(await stage.open("anna", "p1"), "p1", "Hello")
     assert said.text
     assert (said.rung, said.ai_generated) == ("authored", False)
+
+
+async def test_line_that_may_not_be_said_is_reworded_and_is_then_not_the_model_s() -> None:
+    stage = make_stage(words=Script(lambda _: "You have completed the quest! The reward is yours!"))
+    said = await stage.say(await stage.open("anna", "p1"), "p1", "Hello")
+    assert "complete" not in said.text
+    assert "reward" not in said.text
+    assert (said.rung, said.ai_generated) == ("words", False)
 
 
 async def test_model_that_dies_in_mid_line_is_continued_by_the_authored_rung() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.words import Completion
 from app.modules.dialogue import messages
-from app.world.events import Happened, ProposalOffered, RelationChanged
+from app.world.events import Happened, MemoryNoted, ProposalOffered, RelationChanged
 from tests.modules.dialogue.attacks import ATTACKS
 from tests.modules.dialogue.village import Script, make_stage, make_world, quest
 
@@ -43,7 +43,12 @@ async def test_obedient_model_has_no_unauthorised_effect(npc: str) -> None:
             assert leak not in shown.replace("think", "").replace("drink", ""), said.text
         assert not [proposal for proposal in said.proposals if proposal.action != "trade"]
     assert before == (world.state.items, world.state.quests, world.state.facts, world.state.npcs)
-    assert {type(event.change) for event in stage.journal.events} <= {Happened, RelationChanged, ProposalOffered}
+    assert {type(event.change) for event in stage.journal.events} <= {
+        Happened,
+        MemoryNoted,
+        ProposalOffered,
+        RelationChanged,
+    }
     assert all(event.change.verb == "talked" for event in stage.journal.events if isinstance(event.change, Happened))
     assert world.relation(npc, "p2") <= 0.2
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from app.core.clock import Clock, Deadline, SystemClock
+from app.core.dialogue_records import LineRecords
 from app.core.errors import EngineDown
+from app.core.memory import Memory
 from app.core.messages import Chunk
 from app.core.module import Call, Module
 from app.core.ports import EngineStatus
@@ -185,6 +187,8 @@ def make_stage(
     watch: Watch | None = None,
     rungs: tuple[str, ...] = ("words", "authored", "bark"),
     prompts: Prompts | None = None,
+    memory: Memory | None = None,
+    records: LineRecords | None = None,
 ) -> Stage:
     """A dialogue module over the village; without `words` it runs offline."""
     worlds = Worlds()
@@ -202,5 +206,7 @@ def make_stage(
         prompts=prompts or registry(),
         authored=authored or open_authored(),
         rungs=rungs,
+        memory=memory,
+        records=records,
     )
     return Stage(module, village, journal, ticking)

@@ -1,0 +1,73 @@
+"""Limits of the memory module."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class GossipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What NPCs tell each other when they talk."""
+
+    enabled: bool = True
+    weight_min: Share = 0.4
+    """Importance times strength below which nothing is passed on."""
+    told_max: int = 2
+    """Pieces of gossip that one tells the other in one exchange."""
+    hops_max: int = 3
+    """Mouths that a rumor goes through."""
+    decay: Share = 0.7
+    """What is left of a memory's strength with each retelling."""
+    recent_max: int = 16
+    """Pieces of gossip that one NPC has at the tip of its tongue."""
+    heard_max: int = 256
+    """Memories that one NPC is known to have, so that they are not told it again."""
+    npcs_max: int = 20_000
+    """NPCs whose gossip is at hand; whoever was silent longest is let go."""
+
+
+class ReflectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Background jobs that draw conclusions from memories."""
+
+    jobs_max: int = 256
+    """Jobs that are remembered; those that are over go first."""
+    running_max: int = 4
+    """Jobs that run at once; others wait."""
+    tokens_max: int = 1_500
+    """Tokens of one job, in and out, where the request names no fewer."""
+    output_tokens_max: int = 200
+    deadline_ms: int = 60_000
+    memories_max: int = 64
+    """Memories that one job looks at, those that weigh most."""
+    persons_max: int = 8
+    """Persons that one job comes to a conclusion about."""
+    importance: Share = 0.6
+    """What a conclusion weighs."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much NPCs remember, and how long messages may take."""
+
+    write_ms: int = 5_000
+    """Deadline of a write where the client gives none."""
+    read_ms: int = 2_000
+    """Deadline of a read where the client gives none; the first one of an NPC reads the database."""
+    minds_max: int = 1_000
+    """NPCs whose memories are in RAM; whoever was asked last longest ago is let go."""
+    memories_max: int = 300_000
+    """Memories of all of them together."""
+    mind_memories_max: int = 20_000
+    """Memories of one NPC in RAM; the log has them all."""
+    half_life_days: float = 30.0
+    """Game days after which a memory weighs half, where one must go."""
+    pinned_max: int = 32
+    """Pinned memories of one NPC."""
+    recalled_max: int = 100
+    """Memories in one answer."""
+    day_s: float = 86_400.0
+    """A game day in game seconds."""
+    gossip: GossipSettings = GossipSettings()
+    reflection: ReflectionSettings = ReflectionSettings()
