@@ -49,6 +49,8 @@ def tell(scene: Scene, heard: Heard, grammar: Grammar) -> Told | None:
         fits = bool(roots_of(words_of(recalled.text), grammar) & heard.roots)
         if scene.person is not None and scene.person.name and scene.person.name in recalled.text:
             fits = True
+        if told.kind == "quote" and not fits and recalled.importance < TOLD_IMPORTANCE_MIN:
+            continue
         if fits or scene.intent in _ASKS or recalled.importance >= TOLD_IMPORTANCE_MIN:
             return told
     return None

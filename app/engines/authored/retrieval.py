@@ -31,7 +31,7 @@ TOPIC_WEIGHT = 1.6
 """How much more the words of a line's topic count than its own."""
 TYPED_LETTERS_MIN = 4
 """A shorter word is taken as it was typed..."""
-TYPED_ALIKE_MIN = 0.8
+TYPED_ALIKE_MIN = 0.85
 """...a longer one that is so much like a topic's, as difflib measures it, is meant to be that one."""
 WORDS_SHARE = 0.75
 """Of a line's fit: what common words make up; the rest is letters alike, which forgives typing errors."""
@@ -125,7 +125,8 @@ def _mended(word: str, shelf: _Shelf) -> str:
     """The word, or the topic that it was likely meant to be."""
     if word in shelf.rarity or len(word) < TYPED_LETTERS_MIN:
         return word
-    return next(iter(get_close_matches(word, shelf.topics, n=1, cutoff=TYPED_ALIKE_MIN)), word)
+    able = [topic for topic in shelf.topics if topic[0] == word[0]]
+    return next(iter(get_close_matches(word, able, n=1, cutoff=TYPED_ALIKE_MIN)), word)
 
 
 def filled(text: str, scene: Scene, slots: Mapping[str, str]) -> str:

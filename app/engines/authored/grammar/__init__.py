@@ -23,7 +23,7 @@ DEPTH_MAX = 8
 """How deep symbols may stand in symbols."""
 VOICE_WEIGHT = 5.0
 """How much likelier a line is that is written for the speaker's voice..."""
-HEARD_WEIGHT = 40.0
+HEARD_WEIGHT = 400.0
 """...and one that is written for a word that was just said."""
 
 
