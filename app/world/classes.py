@@ -28,7 +28,7 @@ FIELDS: dict[str, dict[str, Class]] = {
         **_ENTITY,
         **_internal("archetype", "faction", "location", "home", "work", "alive", "level", "persona"),
     },
-    "Persona": _internal("summary", "voice", "traits", "goals", "lines", "language"),
+    "Persona": _internal("summary", "voice", "traits", "goals", "lines", "language", "story"),
     "Player": {
         **_internal("id", "faction", "location", "alive", "level"),
         **_personal("name", "tags", "attributes"),
@@ -83,6 +83,7 @@ FIELDS: dict[str, dict[str, Class]] = {
         **_personal("text", "topic"),
     },
     "MemoryForgotten": _internal("holder", "ids"),
+    "StoryMoved": {**_internal("npc", "player", "story"), **_personal("run")},
     "SubjectErased": _internal("subject", "alias", "left", "quests"),
     "SubjectRestricted": _internal("subject", "restricted"),
 }

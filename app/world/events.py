@@ -215,6 +215,15 @@ class MemoryForgotten(Change, frozen=True, kw_only=True, tag="memory.forgotten")
     ids: tuple[Id, ...]
 
 
+class StoryMoved(Change, frozen=True, kw_only=True, tag="story.moved"):
+    """Where `player` stands in the authored story of `npc`, in the dialogue module's own msgpack; empty, nowhere."""
+
+    npc: Id
+    player: Id
+    story: Name
+    run: bytes = b""
+
+
 class SubjectErased(Change, frozen=True, kw_only=True, tag="subject.erased"):
     """A person is forgotten: content goes, and what is left of `subject` is of `alias`, which nobody can trace back.
 
@@ -238,8 +247,8 @@ class SubjectRestricted(Change, frozen=True, kw_only=True, tag="subject.restrict
 AnyChange = (
     EntityUpserted | EntityRemoved | FactAsserted | MapStored | ObstaclesChanged | Happened | ProposalOffered
     | ProposalSettled | RelationChanged | QuestRecorded | IntentSet | ScheduleSet | BrainAssigned
-    | BoardWritten | SteeringSet | SquadSet | SquadDisbanded | WordsUsed | MemoryNoted | MemoryForgotten | SubjectErased
-    | SubjectRestricted
+    | BoardWritten | SteeringSet | SquadSet | SquadDisbanded | WordsUsed | MemoryNoted | MemoryForgotten | StoryMoved
+    | SubjectErased | SubjectRestricted
 )  # fmt: skip
 
 encoder = msgspec.msgpack.Encoder()

@@ -26,6 +26,7 @@ EMPTY: Mapping[type[Change], Mapping[str, Any]] = {
     events.ProposalSettled: {"reason": ""},
     events.QuestRecorded: {"body": b""},
     events.MemoryNoted: {"text": "", "topic": ""},
+    events.StoryMoved: {"run": b""},
 }
 """The personal fields of each change, and what stands in their place."""
 PLAYER_EMPTY: Mapping[str, Any] = {"name": "", "tags": (), "attributes": {}}
@@ -69,6 +70,10 @@ class MemoryLeaves(msgspec.Struct, frozen=True, array_like=True):
     topic: str
 
 
+class StoryLeaves(msgspec.Struct, frozen=True, array_like=True):
+    run: bytes
+
+
 _LEAVES: Mapping[type[Change], type[msgspec.Struct]] = {
     events.EntityUpserted: PlayerLeaves,
     events.FactAsserted: FactLeaves,
@@ -77,6 +82,7 @@ _LEAVES: Mapping[type[Change], type[msgspec.Struct]] = {
     events.ProposalSettled: SettledLeaves,
     events.QuestRecorded: QuestLeaves,
     events.MemoryNoted: MemoryLeaves,
+    events.StoryMoved: StoryLeaves,
 }
 _decoders = {kind: msgspec.msgpack.Decoder(leaves) for kind, leaves in _LEAVES.items()}
 
@@ -136,7 +142,7 @@ def mentions(value: object, id: str) -> bool:
 
 def known_in(state: State, id: str) -> bool:
     """Whether the state holds anything of the person."""
-    keys = (*state.facts, *state.relations, *(key for rows in state.usage.values() for key in rows))
+    keys = (*state.facts, *state.relations, *state.stories, *(key for rows in state.usage.values() for key in rows))
     if id in state.players or id in state.withheld or any(id in key.split("\x1f") for key in keys):
         return True
     whole = _encoder.encode(id)  # with its length, so no part of a longer id
@@ -177,6 +183,7 @@ _FIXED: Mapping[type[msgspec.Struct], tuple[str, ...]] = {
     events.WordsUsed: ("npc",),
     events.MemoryNoted: ("id", "holders", "source", "place", "quest", "thread", "links"),
     events.MemoryForgotten: ("holder", "ids"),
+    events.StoryMoved: ("npc", "story", "run"),
 }
 """Fields that name something else than a player, whatever they hold."""
 
@@ -242,6 +249,10 @@ def _of_memory(world: World, change: events.MemoryNoted) -> tuple[str, ...]:
     return tuple(dict.fromkeys(id for id in found if id in players))
 
 
+def _of_story(world: World, change: events.StoryMoved) -> tuple[str, ...]:
+    return (change.player,) if change.run and change.player in world.state.players else ()
+
+
 _PERSONS: Mapping[type[Change], Callable[[World, Any], tuple[str, ...]]] = {
     events.EntityUpserted: _of_entity,
     events.FactAsserted: _of_fact,
@@ -250,4 +261,5 @@ _PERSONS: Mapping[type[Change], Callable[[World, Any], tuple[str, ...]]] = {
     events.ProposalSettled: _of_settled,
     events.QuestRecorded: _of_quest,
     events.MemoryNoted: _of_memory,
+    events.StoryMoved: _of_story,
 }

@@ -105,6 +105,12 @@ def _check_intent(world: World, change: events.IntentSet) -> None:
         raise Conflict(f"NPC {change.npc!r} follows {told.source} until {told.until_s!r}", hint="wait for its end")
 
 
+def _check_story(world: World, change: events.StoryMoved) -> None:
+    world.npc(change.npc)
+    if change.player not in world.state.players:
+        raise NotFound(f"no player {change.player!r}", hint=nearest(change.player, world.state.players))
+
+
 def _check_schedule(world: World, change: events.ScheduleSet) -> None:
     world.npc(change.npc)
 
@@ -169,6 +175,7 @@ _CHECKS: dict[type[Change], Callable[[World, Any], None]] = {
     events.ObstaclesChanged: _check_obstacles,
     events.ProposalSettled: _check_settled,
     events.RelationChanged: _check_relation,
+    events.StoryMoved: _check_story,
     events.IntentSet: _check_intent,
     events.ScheduleSet: _check_schedule,
     events.BrainAssigned: _check_brain,
@@ -201,6 +208,8 @@ def _upsert(state: State, change: events.EntityUpserted) -> None:
 
 def _remove(state: State, change: events.EntityRemoved) -> None:
     del table(state, change.entity_kind)[change.id]
+    for key in [key for key in state.stories if change.id in key.split("\x1f")]:
+        del state.stories[key]
     if change.entity_kind == "npc":
         state.intents.pop(change.id, None)
         state.schedules.pop(change.id, None)
@@ -281,6 +290,14 @@ def _relate(state: State, change: events.RelationChanged) -> None:
 
 def _record_quest(state: State, change: events.QuestRecorded) -> None:
     state.quests[change.id] = change
+
+
+def _move_story(state: State, change: events.StoryMoved) -> None:
+    key = pair(change.npc, change.player)
+    if change.run:
+        state.stories[key] = change
+    else:
+        state.stories.pop(key, None)
 
 
 def _set_intent(state: State, change: events.IntentSet) -> None:
@@ -382,6 +399,7 @@ _APPLIES: dict[type[Change], Callable[[State, Any], None]] = {
     events.SquadDisbanded: _disband,
     events.MemoryNoted: _remember,
     events.MemoryForgotten: _remember,
+    events.StoryMoved: _move_story,
     events.SubjectErased: subjects.erase,
     events.SubjectRestricted: subjects.restrict,
 }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import NotFound, nearest
 from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Obstacle, Player, Squad, StoredMap, Value
-from app.world.events import IntentSet, ProposalOffered, QuestRecorded
+from app.world.events import IntentSet, ProposalOffered, QuestRecorded, StoryMoved
 from app.world.usage import Table
 
 
@@ -23,6 +23,7 @@ class Withheld(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, Value] = {}
     facts: dict[str, tuple[Fact, ...]] = {}
     quests: dict[str, QuestRecorded] = {}
+    stories: dict[str, StoryMoved] = {}
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -44,6 +45,8 @@ class State(msgspec.Struct, kw_only=True):
     """Map -> how often its obstacles have changed."""
     proposals: dict[str, ProposalOffered] = {}
     quests: dict[str, QuestRecorded] = {}
+    stories: dict[str, StoryMoved] = {}
+    """By `pair` of an NPC and a player."""
     intents: dict[str, IntentSet] = {}
     schedules: dict[str, str] = {}
     """NPC -> the schedule that it was given."""

@@ -33,6 +33,8 @@ def erase(state: State, change: events.SubjectErased) -> None:
     state.quests = {id: record for id, record in state.quests.items() if id not in change.quests}
     for id in [id for id, offered in state.proposals.items() if offered.player == old]:
         del state.proposals[id]
+    for key in [key for key, moved in state.stories.items() if moved.player == old]:
+        del state.stories[key]
     for key in [key for key in state.facts if key.startswith(pair(old, ""))]:
         del state.facts[key]
     _leave(state, change)
@@ -76,10 +78,13 @@ def _set_aside(state: State, id: str) -> None:
     content = {name: getattr(player, name) for name in PLAYER_EMPTY} if player is not None else {}
     facts = {key: known for key, known in state.facts.items() if key.startswith(pair(id, ""))}
     quests = {quest: record for quest, record in state.quests.items() if quest_head(record).player == id}
+    stories = {key: moved for key, moved in state.stories.items() if moved.player == id}
     for key in facts:
         del state.facts[key]
+    for key in stories:
+        del state.stories[key]
     state.quests = {quest: record for quest, record in state.quests.items() if quest not in quests}
-    state.withheld[id] = Withheld(**content, facts=facts, quests=quests)
+    state.withheld[id] = Withheld(**content, facts=facts, quests=quests, stories=stories)
     if player is not None:
         state.players[id] = msgspec.structs.replace(player, **PLAYER_EMPTY)
 
@@ -91,6 +96,7 @@ def _bring_back(state: State, id: str, held: Withheld) -> None:
     for key, known in held.facts.items():
         state.facts[key] = (*known, *state.facts.get(key, ()))
     state.quests = {**state.quests, **held.quests}
+    state.stories |= {key: moved for key, moved in held.stories.items() if moved.npc in state.npcs}
 
 
 def _refill(table: dict[str, Any], rows: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ class Undo:
 
 def _of_npcs(state: State) -> tuple[dict[str, Any], ...]:
     """What an NPC takes with it."""
-    return state.intents, state.schedules, state.brains, state.boards, state.squads, state.squad_of
+    return state.intents, state.schedules, state.brains, state.boards, state.squads, state.squad_of, state.stories
 
 
 def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any]]:
@@ -82,6 +82,8 @@ def _touched(state: State, change: Change) -> Iterator[tuple[dict[str, Any], Any
             yield state.relations, pair(npc, other)
         case events.QuestRecorded(id=id):
             yield state.quests, id
+        case events.StoryMoved(npc=npc, player=player, run=run):
+            yield state.stories, pair(npc, player) if run else _WHOLE
         case events.IntentSet(npc=npc):
             yield state.intents, npc
         case events.ScheduleSet(npc=npc, schedule=schedule):

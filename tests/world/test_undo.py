@@ -34,6 +34,7 @@ from app.world.events import (
     SquadDisbanded,
     SquadSet,
     SteeringSet,
+    StoryMoved,
     SubjectErased,
     SubjectRestricted,
     WordsUsed,
@@ -94,6 +95,7 @@ MORE[MemoryNoted] = st.builds(
     MemoryNoted, id=IDS, holders=st.tuples(IDS), source=st.just("witnessed"), text=st.text(max_size=20), speaker=IDS
 )
 MORE[MemoryForgotten] = st.builds(MemoryForgotten, holder=IDS, ids=st.tuples(IDS))
+MORE[StoryMoved] = st.builds(StoryMoved, npc=IDS, player=IDS, story=st.just("s"), run=st.sampled_from([b"", b"r"]))
 MORE[SubjectRestricted] = st.builds(SubjectRestricted, subject=IDS, restricted=st.booleans())
 ELSEWHERE = {Happened, FactAsserted, RelationChanged, EntityRemoved}
 """What `changes` of the reducers' tests draws."""

@@ -27,6 +27,7 @@ from app.modules.dialogue.context import compile_context
 from app.modules.dialogue.intents import Lexicon
 from app.modules.dialogue.keeping import keep_of
 from app.modules.dialogue.settings import Settings
+from app.modules.dialogue.stories.told import Stories
 from app.modules.dialogue.turn import Turn
 from app.world.gate.speech import Guard, clean_input
 from app.world.loops import Governor
@@ -57,6 +58,7 @@ class Sources:
     moderation: Moderation
     governor: Governor
     memory: Memory | None = None
+    stories: Stories | None = None
 
 
 class Composing:
@@ -111,6 +113,10 @@ class Composing:
         if refused:
             turn.cut.append(messages.Cut(what="what was heard", reason=f"not for this rating: {refused}"))
             turn.refusal = self._sources.moderation.answer(refused, language=npc.persona.language, seed=seed)
+        elif self._sources.stories is not None and found.addressed:
+            turn.told = self._sources.stories.turn(
+                world, found.speaker, found.listener, scene.heard, seed=seed, thread=dialogue.id, hearers=audience[2:]
+            )
         return turn
 
     def _rated(self, heard: str) -> tuple[str, str]:

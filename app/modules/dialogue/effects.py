@@ -34,6 +34,8 @@ def effects(turn: Turn) -> list[Change]:
     ]
     speaker, hearer = (scene.listener, scene.npc) if scene.heard else (scene.npc, scene.listener)
     topic = scene.topic or scene.intent
+    if turn.told is not None and not turn.interrupted:
+        changes.append(turn.told.change)
     changes += memories(turn)
     if scene.heard or turn.spoken:
         changes.append(
@@ -91,7 +93,7 @@ def lines(turn: Turn) -> list[Told]:
     return found
 
 
-def said(turn: Turn, *, committed: bool, next_speaker: str) -> messages.Said:
+def said(turn: Turn, *, committed: bool, next_speaker: str, choices: tuple[str, ...] = ()) -> messages.Said:
     """The reply; effects that were not committed are left out of it."""
     return messages.Said(
         dialogue=turn.dialogue.id,
@@ -112,6 +114,7 @@ def said(turn: Turn, *, committed: bool, next_speaker: str) -> messages.Said:
         next_speaker=next_speaker,
         heard_by=turn.heard_by,
         interrupted=turn.interrupted,
+        choices=choices,
     )
 
 

@@ -25,6 +25,7 @@ from app.modules.dialogue.records import Record, Recorder
 from app.modules.dialogue.replaying import Replaying
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.speaking import Speaking
+from app.modules.dialogue.storytelling import Telling
 from app.modules.dialogue.turn import Turn
 from app.world.state import World, Worlds
 
@@ -63,6 +64,7 @@ class DialogueHandler:
         self._speaking = Speaking(
             settings, clock, sources.words, sources.authored, sources.barks, sources.asides, judging
         )
+        self._telling = Telling(settings, clock, sources.words, judging)
         speaking = self._speaking
         answers = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}
         rungs = [
@@ -214,7 +216,11 @@ class DialogueHandler:
         turn.ms_total = (self._clock.monotonic_s() - turn.started_s) * 1000.0
 
     async def _speak(self, turn: Turn) -> None:
-        """Run the ladder; a rung whose every sentence was cut counts as one that had nothing to say."""
+        """Tell the NPC's story, or run the ladder; a rung whose every sentence was cut had nothing to say."""
+        if turn.told is not None:
+            await self._telling.tell(turn, turn.told)
+            if turn.spoken:
+                return
         deadline = turn.call.deadline
         if turn.refusal:
             await self._speaking.refusal(turn, deadline)
@@ -267,7 +273,13 @@ class DialogueHandler:
         if turn.spoken:
             self._book.spoke(call.tenant, call.world, turn.scene.npc.id, turn.text, ai_generated=turn.by_model)
             self._sources.governor.said(call.tenant, call.world, turn.scene.npc.id, turn.text)
-        reply = effects.said(turn, committed=committed, next_speaker=self._next(turn.world, turn))
+        stories, npc, listener = self._sources.stories, turn.scene.npc.id, turn.scene.listener.id
+        reply = effects.said(
+            turn,
+            committed=committed,
+            next_speaker=self._next(turn.world, turn),
+            choices=stories.choices(turn.world, npc, listener) if stories is not None else (),
+        )
         explained = effects.explained(turn, reply)
         self._book.explain(call.tenant, call.world, explained)
         self._recorder.keep(turn, explained)

@@ -15,7 +15,7 @@ from app.modules.dialogue.turn import Turn
 from app.world.gate.acts import Proposed, check_proposal
 from app.world.gate.disguises import squeeze
 from app.world.gate.promises import promised
-from app.world.gate.revise import revise
+from app.world.gate.revise import Revision, revise
 from app.world.moderation import Moderation
 
 TELLING = frozenset({"ask_quest", "ask_place", "ask_person", "ask_time", "ask_weather", "ask_self", "trade", "bargain"})
@@ -83,15 +83,7 @@ class Judging:
         if not trusted and turn.world.entity(scene.listener.id) is None:
             turn.cut.append(Cut(what=sentence, reason="who it was for has gone"))
             return NOTHING
-        revised = revise(
-            turn.world,
-            scene.npc.id,
-            scene.listener.id,
-            sentence,
-            names=turn.names,
-            offered=turn.proposals,
-            trusted=trusted,
-        )
+        revised = self._revised(turn, sentence, trusted=trusted)
         text = "" if revised.stand_in and turn.stood_in else revised.text
         rated = self._moderation.judge(text)
         reason = revised.reason or ("" if rated.allowed else f"not for this rating: {rated.category}")
@@ -104,6 +96,27 @@ class Judging:
         turn.claims += [ClaimMade(text=one.text, subject=one.subject, source=one.source) for one in revised.claims]
         turn.stood_in = turn.stood_in or revised.stand_in
         return Allowed(text, by_model=not trusted and not revised.stand_in)
+
+    def authored(self, turn: Turn, text: str) -> None:
+        """Note the claims of a line that an author's story says; nothing of it is cut."""
+        claims = self._revised(turn, text, trusted=True).claims
+        turn.claims += [ClaimMade(text=one.text, subject=one.subject, source=one.source) for one in claims]
+
+    def fits(self, turn: Turn, text: str) -> bool:
+        """Whether a model's wording of an author's line may be said as it is."""
+        revised = self._revised(turn, text, trusted=False)
+        return revised.text == text and not self._against(turn, text, trusted=False)
+
+    def _revised(self, turn: Turn, sentence: str, *, trusted: bool) -> Revision:
+        return revise(
+            turn.world,
+            turn.scene.npc.id,
+            turn.scene.listener.id,
+            sentence,
+            names=turn.names,
+            offered=turn.proposals,
+            trusted=trusted,
+        )
 
     def _against(self, turn: Turn, sentence: str, *, trusted: bool) -> str:
         """Why a sentence may not be said in this line."""

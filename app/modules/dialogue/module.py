@@ -19,6 +19,8 @@ from app.modules.dialogue.composing import Sources
 from app.modules.dialogue.handler import RUNGS, DialogueHandler
 from app.modules.dialogue.records import Recorder
 from app.modules.dialogue.settings import Settings
+from app.modules.dialogue.stories import shelf
+from app.modules.dialogue.stories.told import Stories
 from app.world.loops import Governor
 from app.world.moderation import Moderation
 from app.world.state import Worlds
@@ -48,17 +50,25 @@ def build(
     `governor` is the one that the authored engine asks. Raises Invalid for a rating that nobody knows.
     """
     named = [rung for rung in rungs if rung in RUNGS and rung != "bark" and (rung != "words" or words is not None)]
+    lexicon = intents.load(language)
     sources = Sources(
         words=words,
         authored=authored,
         rungs=(*named, "bark"),
         prompts=prompts,
-        lexicon=intents.load(language),
+        lexicon=lexicon,
         barks=logic.load_barks(),
         asides=load_asides(),
         moderation=Moderation.load(settings.rating),
         governor=governor or Governor(),
         memory=memory,
+        stories=Stories(
+            shelf.load(settings.content_folder, settings.stories),
+            lexicon,
+            settings.stories,
+            day_s=settings.day_s,
+            day_start_share=settings.day_start_share,
+        ),
     )
     book = Book(settings, clock)
     recorder = Recorder(records)

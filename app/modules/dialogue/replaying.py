@@ -23,6 +23,7 @@ from app.modules.dialogue.messages import Cut, Explained, Replayed, Ruling
 from app.modules.dialogue.records import Record, Recorded
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.speaking import Speaking
+from app.modules.dialogue.storytelling import RUNG, Telling
 from app.modules.dialogue.turn import Turn
 from app.world.loops import LOOPING
 from app.world.state import World
@@ -47,6 +48,9 @@ class Replaying:
             speaking = Speaking(
                 self._settings, self._clock, Recorded(take), sources.authored, sources.barks, sources.asides, judging
             )
+            if take.rung == RUNG:
+                await Telling(self._settings, self._clock, None, judging).again(turn, take)
+                continue
             turn.refusal = take.text if take.rung == "refusal" else ""
             rungs = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}
             rung = rungs.get(take.rung, speaking.refusal)

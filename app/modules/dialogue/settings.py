@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from app.modules.dialogue.stories.limits import Limits
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Read from the profile's `[modules.dialogue]`."""
@@ -84,3 +86,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Share of the day that has passed at game second 0; a third is eight in the morning."""
     walk_cells: float = 60.0
     """Map cells that an NPC calls a short walk; three times as many are a long one."""
+    content_folder: str = ""
+    """A studio's folder with `stories/*.ink` and `stories/*.yarn`; empty, there are none."""
+    stories: Limits = Limits()

@@ -17,6 +17,7 @@ from app.core.words import Bill, Completion, Usage
 from app.modules.dialogue.book import Dialogue
 from app.modules.dialogue.context import Compiled
 from app.modules.dialogue.messages import ClaimMade, Cut, Proposal, Ruling, Spoken, Tokens
+from app.modules.dialogue.stories.told import Told
 from app.world.gate.names import Names
 from app.world.gate.secrets import SecretsView
 from app.world.gate.speech import Guard
@@ -59,6 +60,8 @@ class Turn:
     """The NPC's last filler, which must not come again; so must none where no player waits."""
     recalled: Sequence[Recollection] = ()
     pinned: Sequence[Recollection] = ()
+    told: Told | None = None
+    """What the NPC's story has to say to the line, if anything."""
     takes: list[Take] = field(default_factory=list)
     """What each rung that was tried has written."""
     spoken: list[str] = field(default_factory=list)

@@ -1,0 +1,115 @@
+"""An NPC with a story, in a dialogue: it tells, offers choices, waits through other talk, and its acts meet the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from app.core.words import Completion
+from app.modules.dialogue.settings import Settings
+from app.world.entities import Fact
+from app.world.events import EntityUpserted, FactAsserted, StoryMoved
+from app.world.state import World
+from tests.modules.dialogue.stories.test_told import happen
+from tests.modules.dialogue.village import Script, Stage, make_stage, make_world
+
+INK = """\
+Sit down, the road is long. # paraphrase # must: the road is long
+* [Ask for the axe]
+    ~ give_item("axe")
+    It is not for you.
+    -> DONE
+* [Ask about the old mill]
+    The sails stand still.
+    * * [Ask why] Nobody knows. -> END
++ {fact("p1", "debt") != ""} [Speak of the debt] {fact("p1", "debt")}. -> DONE
+"""
+
+
+def staged(folder: Path, *, words: Script | None = None, npc: str = "mira") -> Stage:
+    (folder / "stories").mkdir()
+    (folder / "stories" / "inn.ink").write_text(INK)
+    world = make_world()
+    attach(world, npc)
+    return make_stage(words=words, world=world, settings=Settings(content_folder=str(folder)))
+
+
+def attach(world: World, npc: str) -> None:
+    entity = world.npc(npc)
+    persona = msgspec.structs.replace(entity.persona, story="inn")
+    happen(world, EntityUpserted(entity=msgspec.structs.replace(entity, persona=persona)))
+
+
+async def test_the_story_is_told_and_what_the_player_types_moves_it(tmp_path: Path) -> None:
+    stage = staged(tmp_path)
+    dialogue = await stage.open("mira", "p1")
+    first = await stage.say(dialogue, "p1")
+    assert (first.rung, first.text) == ("story", "Sit down, the road is long.")
+    assert first.choices == ("Ask for the axe", "Ask about the old mill")
+    assert not first.ai_generated
+    aside = await stage.say(dialogue, "p1", "Where is the forge?")
+    assert aside.rung == "authored"
+    assert aside.choices == first.choices, "ordinary talk leaves the story where it is"
+    on = await stage.say(dialogue, "p1", "tell me about that old mill")
+    assert (on.rung, on.text, on.choices) == ("story", "The sails stand still.", ("Ask why",))
+    assert [chunk.text for chunk in stage.chunks][-1] == on.text
+    over = await stage.say(dialogue, "p1", "1")
+    assert (over.text, over.choices) == ("Nobody knows.", ())
+    assert (await stage.say(dialogue, "p1", "hello")).rung == "authored"
+
+
+async def test_an_act_of_a_story_meets_the_same_gate_as_any_other(tmp_path: Path) -> None:
+    stage = staged(tmp_path)
+    dialogue = await stage.open("mira", "p1")
+    await stage.say(dialogue, "p1")
+    said = await stage.say(dialogue, "p1", "1")
+    assert said.proposals == (), "Mira does not hold the axe"
+    assert stage.world.state.items["axe"].holder == "borin"
+
+
+async def test_a_model_may_word_a_line_only_around_what_must_be_said(tmp_path: Path) -> None:
+    def good(completion: Completion) -> str:
+        return "Rest a while, for the road is long." if "own words" in completion.parts[-1].text else "Well."
+
+    stage = staged(tmp_path, words=Script(good))
+    said = await stage.say(await stage.open("mira", "p1"), "p1")
+    assert said.text == "Rest a while, for the road is long."
+    assert said.ai_generated
+    assert said.tokens.output == 10
+    other = tmp_path / "other"
+    other.mkdir()
+    stage = staged(other, words=Script(lambda _: "Rest a while, the road is short."))
+    said = await stage.say(await stage.open("mira", "p1"), "p1")
+    assert (said.text, said.ai_generated) == ("Sit down, the road is long.", False)
+
+
+async def test_a_model_that_fails_costs_the_story_nothing(tmp_path: Path) -> None:
+    stage = staged(tmp_path, words=Script(lambda _: "Rest, the road is long.", fails_after=7))
+    said = await stage.say(await stage.open("mira", "p1"), "p1")
+    assert (said.rung, said.text) == ("story", "Sit down, the road is long.")
+
+
+async def test_what_one_player_may_hear_is_not_said_while_another_listens(tmp_path: Path) -> None:
+    stage = staged(tmp_path, npc="anna")
+    secret = Fact(subject="p1", predicate="debt", value="Robin owes eleven coins", known_by=("anna", "p1"))
+    happen(stage.world, FactAsserted(fact=secret))
+    alone = await stage.say(await stage.open("anna", "p1"), "p1", "")
+    together = staged_twin(stage)
+    both = await together.say(await together.open("anna", "p1", "p2"), "p1", "")
+    assert "Speak of the debt" not in both.choices
+    assert "Speak of the debt" not in alone.choices or "p2" not in alone.heard_by
+
+
+def staged_twin(stage: Stage) -> Stage:
+    """The same stage, on which nobody has said a thing yet."""
+    stage.world.state.stories.clear()
+    return stage
+
+
+async def test_a_line_of_a_story_can_be_explained_and_made_again(tmp_path: Path) -> None:
+    stage = staged(tmp_path)
+    said = await stage.say(await stage.open("mira", "p1"), "p1")
+    moved = [event.change for event in stage.journal.events if isinstance(event.change, StoryMoved)]
+    assert [(change.npc, change.player, change.story) for change in moved] == [("mira", "p1", "inn")]
+    assert said.explain_id
