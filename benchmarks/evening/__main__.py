@@ -8,9 +8,9 @@ PAGE = ROOT / "docs" / "explanation" / "tavern-evening.md"
 HEAD = """# An evening in the Copper Lantern
 
 Ten minutes of talk without a model, a key or a network: every line of an NPC below was written by the authored rung of
-a real server. Six NPCs, three players, rain, a small quest, and a purse that changes hands at five minutes. The players'
-lines are scripted (`benchmarks/evening/tavern.toml`), all else is what the server answered; this page is written by
-`cd benchmarks && python -m evening`.
+a real server. Six NPCs, three players, rain, a small quest, and a purse that changes hands at five minutes. What the
+players say is scripted (`benchmarks/evening/tavern.toml`), all else is what the server answered; this page is written
+by `cd benchmarks && python -m evening`.
 
 {spoken} lines of NPCs; {loops:.1%} of them repeat an earlier line of the same NPC (goal at most 1 %), distinct-2 is
 {distinct:.2f} (goal at least 0.60).

@@ -14,6 +14,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -29,9 +30,11 @@ from app.core.messages import Chunk, Reply, Request  # noqa: E402
 from app.core.module import Scope  # noqa: E402
 from app.core.profile import layers, load  # noqa: E402
 from app.modules.dialogue import messages  # noqa: E402
+from app.modules.quests.codec import record  # noqa: E402
+from app.modules.quests.messages import Certificate, Goal, Quest, Reward  # noqa: E402
 from app.modules.world import messages as world_messages  # noqa: E402
 from app.world.entities import Fact, Item, Location, Npc, Persona, Player  # noqa: E402
-from app.world.events import Happened, QuestRecorded, RelationChanged  # noqa: E402
+from app.world.events import Happened, RelationChanged  # noqa: E402
 from app.world.loops import overlap  # noqa: E402
 
 WORLD = "lantern"
@@ -95,7 +98,9 @@ class Stage:
 
     async def ask(self, request: Request) -> Reply:
         router = self.innkeeper.router
-        identity = Identity(tenant="local", actor="key:evening", scopes=Scope.PLAY | Scope.READ | Scope.WRITE, since_ms=0)
+        identity = Identity(
+            tenant="local", actor="key:evening", scopes=Scope.PLAY | Scope.READ | Scope.WRITE, since_ms=0
+        )
         return await router.dispatch(
             router.route(request.op), request, identity=identity, id="1", world=WORLD, send=_nowhere
         )
@@ -115,9 +120,14 @@ class Stage:
     def _write(self, id: str, text: str, table: str, to: str = "", rung: str = "") -> None:
         self.lines.append(
             Line(
-                at_s=self.clock.now_s - self.begun_s, who=self.cast[id], text=text, table=table,
-                npc=id in self.npcs, to=self.cast.get(to, ""), rung=rung,
-            )  # fmt: skip
+                at_s=self.clock.now_s - self.begun_s,
+                who=self.cast[id],
+                text=text,
+                table=table,
+                npc=id in self.npcs,
+                to=self.cast.get(to, ""),
+                rung=rung,
+            )
         )
 
 
@@ -151,7 +161,7 @@ def distinct_2(lines: Sequence[Line]) -> float:
     pairs: Counter[tuple[str, str]] = Counter()
     for line in lines:
         words = re.findall(r"[\w'’-]+", line.text.casefold())
-        pairs.update(zip(words, words[1:], strict=False))
+        pairs.update(pairwise(words))
     return len(pairs) / max(1, pairs.total())
 
 
@@ -161,7 +171,7 @@ def _script() -> dict[str, Any]:
 
 async def _play(folder: Path, script: dict[str, Any]) -> list[Line]:
     sources = layers(ROOT / "profiles", mode=1, file=None, environment={}, flags={"server.data_folder": str(folder)})
-    profile = msgspec.structs.replace(load(sources, MODULE_SETTINGS).profile)
+    profile = load(sources, MODULE_SETTINGS).profile
     clock = Ticking()
     innkeeper = await build(profile, clock=clock, log=_Silent())
     cast = {row["id"]: row["name"] for kind in ("npc", "player") for row in script[kind]}
@@ -228,11 +238,15 @@ async def _furnish(stage: Stage, script: dict[str, Any]) -> None:
     facts += [Fact(subject="world", predicate="weather", value=script["weather"])]
     await stage.ask(world_messages.Assert(facts=tuple(facts)))
     quest = script["quest"]
-    body = {
-        "giver": quest["giver"], "player": "", "title": quest["title"], "description": quest["description"],
-        "goals": [{"text": quest["goal"], "done": False}],
-    }  # fmt: skip
-    changes = [QuestRecorded(id=quest["id"], state="offered", body=msgspec.msgpack.encode(body))]
+    offered = Quest(
+        id=quest["id"], state="offered", giver=quest["giver"], player="", title=quest["title"],
+        description=quest["description"], level=1, goals=(Goal(deed=("found", "bell"), text=quest["goal"]),), steps=(),
+        reward=Reward(experience=10, coins=5, effort=1.0),
+        certificate=Certificate(
+            domain_version=1, checks=(), world_seq=0, seed=0, plan=(), plan_sha256="", rung="authored"
+        ),
+    )  # fmt: skip
+    changes = [record(offered)]
     felt = [RelationChanged(npc=row["npc"], other=row["other"], delta=row["value"]) for row in script["relation"]]
     await stage.innkeeper.journal.append("local", WORLD, [*changes, *felt])
 

@@ -7,7 +7,7 @@ said of late. The player's words choose among lines; they are never a source of 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping, Set
 from itertools import chain, islice
 
 import msgspec
@@ -27,7 +27,9 @@ from app.world.scene import Scene
 
 TRIES_MAX = 24
 """Ways to say a line that are looked at for one that is not stale."""
-_TELLING = frozenset({"ask_quest", "ask_place", "ask_person", "trade", "ask_time", "ask_weather", "bargain", "ask_self"})
+_TELLING = frozenset(
+    {"ask_quest", "ask_place", "ask_person", "trade", "ask_time", "ask_weather", "bargain", "ask_self"}
+)
 """Questions that want a fact: better told twice than not at all."""
 _TURNS = 4
 """Times that the grammar is drawn from anew."""
@@ -108,17 +110,19 @@ class Authored:
         """Ways to answer: the persona's own line that fits, the grammar, and what fits anything at last."""
         scene, heard = listen(scene, lines)
         slots = slots_of(scene, heard, lines, seed)
+        own = [text for each in self._own(scene, heard, lines, seed) if (text := filled(each, scene, slots))]
+        slots["own_line"] = tidy(own[0]) if own else ""
         tags = tags_of(scene, heard, slots, lines)
-        for own in self._own(scene, heard, lines, seed):
-            text = filled(own, scene, slots)
-            if text:
-                yield tidy(text)
-        symbol = f"chatter_{scene.topic or 'life'}" if scene.intent == "chatter" else scene.intent
+        symbol = symbol_of(scene, slots, tags)
+        if symbol not in _TELLING or not _knows(scene, heard):
+            yield from map(tidy, own)
         for turn in range(_TURNS):
             for text in lines.lines(symbol, tags, slots, stable_hash(seed, turn), heard.words):
                 yield tidy(text)
         if symbol not in _TELLING:
-            for text in lines.lines("unknown", tags, slots, seed, heard.words):
+            for text in lines.lines(
+                "chatter" if scene.intent == "chatter" else "unknown", tags, slots, seed, heard.words
+            ):
                 yield tidy(text)
 
     def _own(self, scene: Scene, heard: Heard, lines: grammar.Grammar, seed: int) -> Iterator[str]:
@@ -126,21 +130,38 @@ class Authored:
         if scene.intent != "chatter" and heard.text:
             yield from self._retrievals[lines.language].fitting(scene, heard.text)
         own = scene.persona.lines.get(scene.intent, ())
-        if own and not (scene.intent in _TELLING and _knows(scene)):
+        if own and not (scene.intent == "trade" and scene.wares):
             first = stable_hash(seed, "own") % len(own)
             yield from (*own[first:], *own[:first])
+
+
+def symbol_of(scene: Scene, slots: Mapping[str, str], tags: Set[str]) -> str:
+    """Where the grammar begins: the intent; among NPCs the topic, but news that was not told yet comes first."""
+    if scene.intent == "greet" and not scene.heard and "talked" in tags:
+        return "remark"
+    if scene.intent != "chatter":
+        return scene.intent
+    news = slots["news"].casefold()
+    if "told_news" in tags:
+        return "news_answer"
+    told = (*scene.stale, *(line.text for line in scene.lines))
+    if news and "answer" not in tags and not any(news in line.casefold() for line in told):
+        return "news_open"
+    return f"chatter_{scene.topic}" if scene.topic not in ("", "news") else "chatter_life"
 
 
 def tidy(text: str) -> str:
     """One line of speech: each sentence begins with a capital and ends with a stop, no space is doubled."""
     bare = " ".join(text.split())
     bare = _START.sub(lambda match: match.group().upper(), bare)
-    return bare if not bare or bare[-1] in ".!?…”\"»“" else f"{bare}."
+    return bare if not bare or bare[-1] in '.!?…”"»“' else f"{bare}."
 
 
-def _knows(scene: Scene) -> bool:
+def _knows(scene: Scene, heard: Heard) -> bool:
     """Whether the world itself has an answer: then it goes before a fixed line."""
-    return bool(scene.spot or scene.person or scene.quests or scene.wares or scene.intent in ("ask_time", "ask_weather"))
+    if scene.intent in ("trade", "bargain"):
+        return heard.ware is not None
+    return bool(scene.spot or scene.person or scene.quests) or scene.intent in ("ask_time", "ask_weather")
 
 
 def _opening(line: str) -> str:
@@ -163,4 +184,4 @@ def _json(action: str, arguments: dict[str, str]) -> str:
     return msgspec.json.encode({"act": action, "arguments": arguments}).decode()
 
 
-_START = re.compile(r"(?:^|(?<=[.!?] ))[^\W\d_]")
+_START = re.compile(r"(?:^|(?<=[^.][.!?] ))[\"“„]?[^\W\d_]")

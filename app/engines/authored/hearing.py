@@ -18,6 +18,8 @@ NAME_LETTERS_MIN = 3
 """A part of a name that short is looked for only within the whole name."""
 LINES_BACK_MAX = 6
 """Earlier lines in which a pronoun finds who or what it stands for."""
+FACT_FIT_MIN = 2
+"""A fact fits by a word of its subject, by one long word of its own, or by two short ones."""
 ROOT_LETTERS = 6
 """Words count as the same when so many first letters are."""
 
@@ -66,7 +68,7 @@ def listen(scene: Scene, grammar: Grammar) -> tuple[Scene, Heard]:
         and len(words) > 1
         and any(line.speaker == scene.listener.id and _bare(line.text) == bare for line in scene.lines),
         asked_back=bool(mine) and mine[-1].text.rstrip().endswith("?"),
-        named=found is not None,
+        named=scene.person is not None or scene.spot is not None,
     )
 
 
@@ -80,17 +82,18 @@ def roots_of(words: Iterable[str], grammar: Grammar) -> frozenset[str]:
     return frozenset(_root(word) for word in words if len(word) > 2 and word not in grammar.common)
 
 
-def named_in(text: str, someone: Someone | Spot) -> bool:
-    """Whether the text names the person or place: in full, or a person by the first name."""
+def named_in(text: str, someone: Someone | Spot, *, whole: bool) -> bool:
+    """Whether the text names the person or place in full, or else by a part: a first name, a place's last word."""
     name = someone.name.casefold()
     if not name:
         return False
     folded = f" {' '.join(_WORD.findall(text.casefold()))} "
-    if f" {' '.join(_WORD.findall(name))} " in folded:
-        return True
-    parts = name.split()
-    short = parts[0] if isinstance(someone, Someone) else parts[-1]
-    return len(parts) > 1 and len(short) >= NAME_LETTERS_MIN and f" {short} " in folded and short not in _TITLES
+    if whole:
+        return f" {' '.join(_WORD.findall(name))} " in folded
+    parts = [part for part in name.split() if part not in _TITLES and len(part) >= NAME_LETTERS_MIN]
+    if not parts or len(name.split()) < 2:
+        return False
+    return f" {parts[0] if isinstance(someone, Someone) else parts[-1]} " in folded
 
 
 def _root(word: str) -> str:
@@ -105,9 +108,9 @@ def _meant(
     if scene.person is not None or scene.spot is not None or not text:
         return None
     everyone: tuple[Someone | Spot, ...] = (*scene.present, *scene.people, *scene.places)
-    for one in everyone:
-        if one.id not in (scene.listener.id, scene.npc.id) and named_in(text, one):
-            return one
+    named = _named(text, everyone, scene)
+    if named is not None:
+        return named
     if scene.intent not in ("ask_person", "ask_place", "ask_why", "unknown") or before is None:
         return None
     kind = "person" if isinstance(before, Someone) else "place"
@@ -120,20 +123,33 @@ def _earlier(scene: Scene) -> Someone | Spot | None:
     for line in reversed(scene.lines[-LINES_BACK_MAX:]):
         if line.text == scene.heard:
             continue
-        for one in everyone:
-            if one.id not in (scene.listener.id, scene.npc.id) and named_in(line.text, one):
+        named = _named(line.text, everyone, scene)
+        if named is not None:
+            return named
+    return None
+
+
+def _named(text: str, everyone: tuple[Someone | Spot, ...], scene: Scene) -> Someone | Spot | None:
+    """The first who is named in full, else the first by a part of the name; neither the speaker nor the listener."""
+    others = [one for one in everyone if one.id not in (scene.listener.id, scene.npc.id)]
+    for whole in (True, False):
+        for one in others:
+            if named_in(text, one, whole=whole):
                 return one
     return None
 
 
 def _fact(scene: Scene, grammar: Grammar, roots: frozenset[str]) -> Known | None:
     """The fact or piece of lore that shares most of its words with what was said."""
-    best, most = None, 0
+    best, most = None, FACT_FIT_MIN - 1
     for fact in (*scene.known, *scene.lore):
-        about = roots_of(words_of(f"{fact.subject} {fact.predicate} {fact.value}"), grammar)
-        shared = len(about & roots)
-        if shared > most:
-            best, most = fact, shared
+        subject = roots_of(words_of(f"{fact.subject} {fact.predicate}"), grammar)
+        value = roots_of(words_of(fact.value), grammar)
+        fit = FACT_FIT_MIN * len(subject & roots) + sum(
+            FACT_FIT_MIN if len(root) >= ROOT_LETTERS - 1 else 1 for root in (value - subject) & roots
+        )
+        if fit > most:
+            best, most = fact, fit
     return best
 
 
@@ -141,7 +157,7 @@ def _bare(text: str) -> str:
     return " ".join(_WORD.findall(text.casefold()))
 
 
-
-
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
-_TITLES = frozenset({"old", "young", "the", "sir", "lady", "lord", "captain", "sergeant", "brother", "sister", "father"})
+_TITLES = frozenset(
+    {"old", "young", "the", "sir", "lady", "lord", "captain", "sergeant", "brother", "sister", "father"}
+)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from app.core.ids import stable_hash
 from app.engines.authored.grammar import Grammar
-from app.world.scene import Ware
+from app.world.scene import Scene, Ware
 
 WARES_TOLD_MAX = 3
 """Goods that are named in one breath."""
@@ -22,10 +24,16 @@ def wares_of(wares: tuple[Ware, ...], grammar: Grammar, seed: int) -> str:
 def ware_of(ware: Ware, grammar: Grammar) -> str:
     """One thing with its article and price."""
     name = with_article(ware.name, grammar) if ware.name[:1].islower() else ware.name
+    price = price_of(ware, grammar)
+    return f"{name} {grammar.terms['for']} {price}" if price else name
+
+
+def price_of(ware: Ware, grammar: Grammar) -> str:
+    """`one coin` or `12 coins`; empty for what has no price."""
     if ware.price <= 0.0:
-        return name
+        return ""
     price = grammar.terms["coins_one"] if ware.price == 1.0 else grammar.terms["coins_many"]
-    return f"{name} {price.format(count=f'{ware.price:g}')}"
+    return price.format(count=f"{ware.price:g}")
 
 
 def with_article(noun: str, grammar: Grammar) -> str:
@@ -56,3 +64,22 @@ def sentence_of(text: str) -> str:
 def clause_of(text: str) -> str:
     """The text without its full stop."""
     return text.strip().rstrip(".!… ")
+
+
+def persons_in(clause: str, scene: Scene, grammar: Grammar) -> str:
+    """A clause about what happened as the speaker says it to the listener: their names become `I` and `you`."""
+    terms = grammar.terms
+    clause = _renamed(clause, scene.listener.name, terms["you_subject"], terms["you_object"], terms["your"])
+    clause = _renamed(clause, scene.npc.name, terms["i_subject"], terms["i_object"], terms["my"])
+    for wrong, right in grammar.agreement.items():
+        clause = clause.replace(wrong, right)
+    return clause
+
+
+def _renamed(text: str, name: str, subject: str, other: str, own: str) -> str:
+    if not name or name not in text:
+        return text
+    bare = re.escape(name)
+    text = re.sub(rf"\b{bare}['’]s\b", own, text)
+    text = re.sub(rf"^{bare}(?= )", subject, text)
+    return re.sub(rf"\b{bare}\b", other, text)

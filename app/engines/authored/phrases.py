@@ -7,10 +7,19 @@ from collections.abc import Mapping
 from app.core.ids import stable_hash
 from app.engines.authored.grammar import Grammar
 from app.engines.authored.hearing import Heard
-from app.engines.authored.nouns import clause_of, place_of, sentence_of, ware_of, wares_of, with_article
+from app.engines.authored.nouns import (
+    clause_of,
+    persons_in,
+    place_of,
+    price_of,
+    sentence_of,
+    ware_of,
+    wares_of,
+    with_article,
+)
 from app.engines.authored.remembering import begins_as_said, promise, said_back, tell
 from app.world.gate.claims import sentences
-from app.world.scene import Known, News, QuestNote, Scene, Someone, Spot
+from app.world.scene import Known, Line, News, QuestNote, Scene, Someone, Spot
 
 QUEST_SENTENCES_MAX = 7
 """Sentences of a quest's description that are told in one line."""
@@ -35,7 +44,9 @@ def tags_of(scene: Scene, heard: Heard, slots: Mapping[str, str], grammar: Gramm
         "trader": bool(scene.wares) or scene.npc.role in grammar.groups["merchant"],
         "other_trader": scene.trader is not None and bool(scene.trader.place),
         "answer": _answers(scene), "again": heard.again, "asked_back": heard.asked_back,
-        "named": heard.named, "fact_heard": heard.fact is not None,
+        "named": heard.named, "fact_heard": heard.fact is not None and bool(slots["fact"]) and not heard.named,
+        "asked_name": bool(scene.asked) and scene.asked.title() in scene.heard, "spoke_up": not scene.heard,
+        "told_news": last is not None and last.speaker != scene.npc.id and _tells_news(last, scene),
         "question": bool(last is not None and last.speaker != scene.npc.id and last.text.rstrip().endswith("?")),
         "before_person": isinstance(heard.before, Someone), "before_place": isinstance(heard.before, Spot),
         "company": bool(scene.present), "alone": not scene.present, "whisper": scene.whisper,
@@ -75,16 +86,22 @@ def slots_of(scene: Scene, heard: Heard, grammar: Grammar, seed: int) -> dict[st
         "weather": scene.weather,
         "asked": scene.asked,
         "fact": _fact(scene, heard, grammar, seed),
-        "news": _news(scene.news[stable_hash(seed, "news") % len(scene.news)], grammar) if scene.news else "",
+        "news": news_of(scene.news[stable_hash(seed, "news") % len(scene.news)], scene, grammar) if scene.news else "",
         "wares": wares_of(scene.wares, grammar, seed),
         "ware": heard.ware.name if heard.ware is not None else "",
         "ware_told": ware_of(heard.ware, grammar) if heard.ware is not None else "",
+        "ware_price": price_of(heard.ware, grammar) if heard.ware is not None else "",
         "said_back": said_back(clause_of(scene.heard), grammar) if begins_as_said(scene.heard, grammar) else "",
         "promise": promise(scene, grammar),
     }
     memory = tell(scene, heard, grammar)
     if memory is not None:
-        slots |= {f"memory_{memory.kind}": memory.clause, "memory_by": memory.by, "memory_when": memory.when}
+        slots |= {
+            "memory": memory.clause,
+            f"memory_{memory.kind}": memory.clause,
+            "memory_by": memory.by,
+            "memory_when": memory.when,
+        }
     return slots | _others(scene, heard, grammar, seed) | _about_slots(scene, grammar) | _quest_slots(scene.quests)
 
 
@@ -118,6 +135,13 @@ def _answers(scene: Scene) -> bool:
     return last is not None and last.speaker != scene.npc.id and last.topic == scene.topic
 
 
+def _tells_news(line: Line, scene: Scene) -> bool:
+    """Whether the line names who or what the news is about, beside those two who talk."""
+    names = {name for news in scene.news for name in (news.actor, news.target, news.item) if name}
+    text = line.text.casefold()
+    return any(name.casefold() in text for name in names - {scene.npc.name, scene.listener.name})
+
+
 def _kinds(text: str, groups: Mapping[str, tuple[str, ...]]) -> set[str]:
     folded = text.casefold()
     return {f"is_{name}" for name, words in groups.items() if any(word in folded for word in words)}
@@ -132,7 +156,13 @@ def _about_tags(scene: Scene) -> set[str]:
         tags |= set() if scene.spot.open else {"spot_closed"}
     person = scene.person
     if person is not None:
-        tags |= {"person_self"} if person.id == scene.npc.id else {"person_you"} if person.id == scene.listener.id else {"person_other"}
+        tags |= (
+            {"person_self"}
+            if person.id == scene.npc.id
+            else {"person_you"}
+            if person.id == scene.listener.id
+            else {"person_other"}
+        )
         tags |= {"person_here"} if person.here else set()
         tags |= set() if person.alive else {"person_dead"}
         tags |= {"person_liked"} if person.relation >= 0.15 else set()
@@ -183,10 +213,10 @@ def _someone_else(scene: Scene, seed: int) -> Someone | None:
 
 
 def _fact(scene: Scene, heard: Heard, grammar: Grammar, seed: int) -> str:
-    """One fact as a sentence: about the person asked for, or that shares words with the question, or what people tell."""
-    about = scene.person.id if scene.person is not None else ""
+    """One fact as a sentence: about who was asked for, or of the words of the question, or what people tell."""
+    about = scene.person.id if scene.person is not None else scene.spot.id if scene.spot is not None else ""
     able = [fact for fact in scene.known if fact.subject_id == about] if about else []
-    if not able and heard.fact is not None:
+    if not able and heard.fact is not None and not about:
         able = [heard.fact]
     if not able and not about:
         able = [fact for fact in scene.known if fact.predicate in TOLD_OUTRIGHT]
@@ -203,10 +233,11 @@ def _fact_text(fact: Known, grammar: Grammar) -> str:
     )
 
 
-def _news(news: News, grammar: Grammar) -> str:
+def news_of(news: News, scene: Scene, grammar: Grammar) -> str:
     """A happening as a clause without its full stop, empty where this language has no words for it."""
     template = grammar.verbs.get(news.verb, "")
     named = {"actor": news.actor, "target": news.target, "item": news.item, "place": news.place}
     if any(f"{{{name}}}" in template and not value for name, value in named.items()):
         return ""
-    return template.format(**{name: place_of(value, grammar) if name == "place" else value for name, value in named.items()})
+    named["place"] = place_of(news.place, grammar)
+    return persons_in(template.format(**named), scene, grammar)

@@ -6,11 +6,11 @@ around the clause; that is the grammar's.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from app.engines.authored.grammar import Grammar
 from app.engines.authored.hearing import Heard, roots_of, words_of
+from app.engines.authored.nouns import persons_in
 from app.world.gate.claims import sentences
 from app.world.scene import Recalled, Scene
 
@@ -20,6 +20,10 @@ TOLD_IMPORTANCE_MIN = 0.4
 """What is told without being asked for is at least this important."""
 _ASKS = frozenset({"ask_memory", "ask_rumor", "ask_person", "story", "small_talk"})
 """Intents that memories answer even where they share no word with the question."""
+
+
+_KEPT = frozenset({"ask_memory", "goodbye"})
+"""Intents that look back at what was said in this very dialogue."""
 
 
 class Told(NamedTuple):
@@ -33,6 +37,11 @@ class Told(NamedTuple):
 
 def tell(scene: Scene, heard: Heard, grammar: Grammar) -> Told | None:
     """The best memory that fits now, was not told of late, and can be put into words."""
+    if scene.intent in _KEPT:
+        for line in reversed(scene.lines):
+            clause = _line(line.text, grammar) if line.speaker == scene.listener.id else ""
+            if clause and not _stale(clause, scene):
+                return Told("said", clause, "", "")
     for recalled in scene.recalled:
         told = _told(recalled, scene, grammar)
         if told is None or _stale(told.clause, scene):
@@ -40,6 +49,8 @@ def tell(scene: Scene, heard: Heard, grammar: Grammar) -> Told | None:
         fits = bool(roots_of(words_of(recalled.text), grammar) & heard.roots)
         if scene.person is not None and scene.person.name and scene.person.name in recalled.text:
             fits = True
+        if told.kind == "quote" and not fits and recalled.importance < TOLD_IMPORTANCE_MIN:
+            continue
         if fits or scene.intent in _ASKS or recalled.importance >= TOLD_IMPORTANCE_MIN:
             return told
     return None
@@ -48,7 +59,7 @@ def tell(scene: Scene, heard: Heard, grammar: Grammar) -> Told | None:
 def promise(scene: Scene, grammar: Grammar) -> str:
     """What the listener or the speaker bound itself to, as a clause; empty where nothing is pinned."""
     for pinned in scene.pinned:
-        clause = _line(pinned, grammar) if pinned.by_listener else ""
+        clause = _line(pinned.text, grammar) if pinned.by_listener else ""
         if clause and not _stale(clause, scene):
             return clause
     return ""
@@ -60,7 +71,7 @@ def _told(recalled: Recalled, scene: Scene, grammar: Grammar) -> Told | None:
         return None
     if recalled.kind == "line":
         if recalled.by_listener and not recalled.told_by:
-            clause = _line(recalled, grammar)
+            clause = _line(recalled.text, grammar)
             return Told("own", clause, "", when) if clause else _quoted(recalled, when, "words")
         return _quoted(recalled, when, "quote")
     clause = _clause(recalled.text, scene, grammar)
@@ -79,9 +90,9 @@ def _quoted(recalled: Recalled, when: str, kind: str) -> Told | None:
     return Told(kind, said.rstrip(".!"), recalled.speaker, when)
 
 
-def _line(recalled: Recalled, grammar: Grammar) -> str:
+def _line(text: str, grammar: Grammar) -> str:
     """The listener's own words said back: `I'm looking for my sister.` -> `you were looking for your sister`."""
-    for said in sentences(recalled.text):
+    for said in sentences(text):
         bare = said.rstrip(".!… ")
         if begins_as_said(said, grammar):
             return said_back(bare, grammar, past=True)
@@ -106,19 +117,7 @@ def _clause(text: str, scene: Scene, grammar: Grammar) -> str:
     first = next(iter(sentences(text)), "").rstrip(".!… ")
     if not first or len(first) > CLAUSE_CHARACTERS_MAX or first.endswith("?"):
         return ""
-    first = _renamed(first, scene.listener.name, grammar.terms["you_subject"], grammar.terms["you_object"])
-    first = _renamed(first, scene.npc.name, grammar.terms["i_subject"], grammar.terms["i_object"])
-    for wrong, right in _AGREEMENT:
-        first = first.replace(wrong, right)
-    return first
-
-
-def _renamed(text: str, name: str, subject: str, other: str) -> str:
-    if not name or re.search(rf"\b{re.escape(name)}['’]s\b", text):
-        return text
-    if text.startswith(f"{name} "):
-        text = f"{subject}{text[len(name) :]}"
-    return re.sub(rf"\b{re.escape(name)}\b", other, text)
+    return persons_in(first, scene, grammar)
 
 
 def _stale(clause: str, scene: Scene) -> bool:
@@ -133,6 +132,3 @@ def _when(days: float, grammar: Grammar) -> str:
         if days <= most:
             return grammar.terms[name]
     return grammar.terms["when_long"]
-
-
-_AGREEMENT = (("you was ", "you were "), ("you is ", "you are "), ("you has ", "you have "), ("I is ", "I am "))

@@ -12,6 +12,7 @@ import re
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,10 @@ FIT_MIN = 0.34
 """A line that fits less is not said in answer."""
 TOPIC_WEIGHT = 1.6
 """How much more the words of a line's topic count than its own."""
+TYPED_LETTERS_MIN = 4
+"""A shorter word is taken as it was typed..."""
+TYPED_ALIKE_MIN = 0.85
+"""...a longer one that is so much like a topic's, as difflib measures it, is meant to be that one."""
 WORDS_SHARE = 0.75
 """Of a line's fit: what common words make up; the rest is letters alike, which forgives typing errors."""
 
@@ -45,6 +50,8 @@ class _Shelf(NamedTuple):
     lines: tuple[Own, ...]
     rarity: Mapping[str, float]
     vectors: NDArray[np.float32]
+    topics: tuple[str, ...]
+    """The words of all topics."""
 
 
 class Retrieval:
@@ -64,6 +71,7 @@ class Retrieval:
         if not shelf.lines:
             return
         alike = shelf.vectors @ _vector(text)  # (lines,)
+        words = frozenset(_mended(word, shelf) for word in words)
         ranked = sorted(
             ((self._fit(own, words, shelf.rarity, float(alike[at])), at) for at, own in enumerate(shelf.lines)),
             key=lambda row: (-row[0], row[1]),
@@ -106,10 +114,19 @@ class Retrieval:
             if key not in _NOT_ANSWERS
             for text in texts
         ]
-        counts = Counter(word for row in rows for word in row.topic | row.words)
+        counts = Counter(word for _, words in {(row.key, row.topic | row.words) for row in rows} for word in words)
+        counts.update({word: 1 - counts[word] for row in rows for word in row.topic})
         rarity = {word: 1.0 / (1.0 + math.log(count)) for word, count in counts.items()}
         vectors = np.stack([_vector(f"{row.key.replace('_', ' ')} {row.text}") for row in rows]) if rows else _NONE
-        return _Shelf(tuple(rows), rarity, vectors)
+        return _Shelf(tuple(rows), rarity, vectors, tuple(sorted({word for row in rows for word in row.topic})))
+
+
+def _mended(word: str, shelf: _Shelf) -> str:
+    """The word, or the topic that it was likely meant to be."""
+    if word in shelf.rarity or len(word) < TYPED_LETTERS_MIN:
+        return word
+    able = [topic for topic in shelf.topics if topic[0] == word[0]]
+    return next(iter(get_close_matches(word, able, n=1, cutoff=TYPED_ALIKE_MIN)), word)
 
 
 def filled(text: str, scene: Scene, slots: Mapping[str, str]) -> str:
@@ -141,7 +158,7 @@ def _of_facts(name: str, scene: Scene) -> str:
 
 
 def _vector(text: str) -> NDArray[np.float32]:
-    """Hashed letter trigrams of length one.  # (BUCKETS,) float32"""
+    """Hashed letter trigrams, (BUCKETS,) float32 of length one."""
     vector = np.zeros(BUCKETS, np.float32)
     for word in words_of(text):
         padded = f"<{word}>"

@@ -56,11 +56,18 @@ def relation_delta(scene: Scene, kindness: float, talk_relation_max: float) -> f
 
     `kindness` is the sum so far in this dialogue: thanks repeated are worth nothing.
     """
-    felt, by_intent = scene.npc_feels(), {"thank": 0.02, "greet": 0.01, "goodbye": 0.01, "threaten": -0.05}
-    step = by_intent.get(scene.intent, 0.0) if scene.heard and not scene.listener_is_npc else 0.0
+    felt = scene.npc_feels()
+    step = _MANNERS.get(scene.intent, 0.0) if scene.heard and not scene.listener_is_npc else 0.0
     if step > 0.0:
         return min(step, max(0.0, 0.05 - kindness), max(0.0, talk_relation_max - felt))
     return max(step, min(0.0, -talk_relation_max - felt))
+
+
+_MANNERS = {
+    "thank": 0.02, "compliment": 0.02, "greet": 0.01, "goodbye": 0.01, "apologize": 0.01, "insult": -0.03,
+    "threaten": -0.05,
+}  # fmt: skip
+"""How far one line moves a feeling, by what it wants."""
 
 
 def emotion_of(scene: Scene) -> Emotion:
@@ -68,6 +75,8 @@ def emotion_of(scene: Scene) -> Emotion:
     felt = scene.npc_feels()
     if scene.intent == "threaten":
         return "afraid" if scene.need == "hurt" or scene.npc.role in ("villager", "farmer", "child") else "angry"
+    if scene.intent == "insult":
+        return "angry"
     if scene.topic == "news" and scene.news and scene.news[0].verb in ("killed", "died"):
         return "sad"
     if scene.need == "hurt":

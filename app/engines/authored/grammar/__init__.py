@@ -23,7 +23,7 @@ DEPTH_MAX = 8
 """How deep symbols may stand in symbols."""
 VOICE_WEIGHT = 5.0
 """How much likelier a line is that is written for the speaker's voice..."""
-HEARD_WEIGHT = 40.0
+HEARD_WEIGHT = 400.0
 """...and one that is written for a word that was just said."""
 
 
@@ -56,6 +56,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flip_begins: tuple[str, ...]
     pronouns: dict[str, tuple[str, ...]]
     common: frozenset[str]
+    agreement: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ class Grammar:
     """`person` and `place`: the words that stand for one named before."""
     common: frozenset[str]
     """Words that say nothing about what a line is about."""
+    agreement: Mapping[str, str]
+    """What a verb becomes once a name was made `you` or `I`."""
     flipping: re.Pattern[str] = field(repr=False)
 
     def lines(
@@ -168,6 +171,7 @@ def load(language: str) -> Grammar:
         flip_begins=file.flip_begins,
         pronouns={kind: frozenset(words) for kind, words in file.pronouns.items()},
         common=file.common,
+        agreement=file.agreement,
         flipping=re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})\b", re.IGNORECASE),
     )
 
