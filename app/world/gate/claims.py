@@ -95,10 +95,17 @@ def check_claims(
     index = names if names is not None else Names.of(world)
     claims: list[Claim] = []
     for sentence in sentences(text):
-        if sentence.rstrip().endswith("?") or _HYPOTHETICAL.search(sentence):
-            continue
-        claims.extend(_claims_in(_Saying(world, speaker, listener, sentence), index.find(sentence)))
+        claims.extend(claims_of(world, speaker, listener, sentence, index.find(sentence)))
     return tuple(claims)
+
+
+def claims_of(
+    world: World, npc: Npc, other: Npc | Player | None, sentence: str, mentions: list[Mention]
+) -> tuple[Claim, ...]:
+    """The same for one sentence whose names are found already."""
+    if not mentions or sentence.rstrip().endswith("?") or _HYPOTHETICAL.search(sentence):
+        return ()
+    return tuple(_claims_in(_Saying(world, npc, other, sentence), mentions))
 
 
 def sentences(text: str) -> list[str]:

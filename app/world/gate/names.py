@@ -17,8 +17,6 @@ from app.world.state import World
 
 NAME_WORDS_MAX = 5
 """Words of the longest name that is looked for."""
-INVENTED_LANGUAGES = ("en", "fr", "es")
-"""Languages in which a capital inside a sentence is the mark of a name."""
 
 
 class Mention(NamedTuple):
@@ -134,13 +132,8 @@ class Names:
         self._secrets.refresh(world, lambda text: " ".join(words(text)) in self._best)
         return SecretsView(self._secrets, world, npc, other)
 
-    def invented(self, world: World, text: str, mentions: Iterable[Mention], language: str) -> str:
-        """The first capitalized word inside a sentence that names nothing and that nobody of this world has used.
-
-        Empty in languages that write other words with capitals, such as German.
-        """
-        if language.partition("-")[0].lower() not in INVENTED_LANGUAGES:
-            return ""
+    def invented(self, world: World, text: str, mentions: Iterable[Mention]) -> str:
+        """The first capitalized word inside a sentence that names nothing and that nobody of this world has used."""
         spans = [(mention.start, mention.end) for mention in mentions]
         for match in _CAPITALIZED.finditer(text):
             word = match.group("word")
