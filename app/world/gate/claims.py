@@ -150,7 +150,12 @@ def _about_two(
     other = saying.world.entity(following.id)
     if isinstance(other, Location) and _BEING_AT.search(between):
         yield _where(saying, subject, other, (following.start, following.end))
-    elif isinstance(other, Item) and isinstance(subject, Npc | Player) and _HAVING.search(between):
+    elif (
+        isinstance(other, Item)
+        and isinstance(subject, Npc | Player)
+        and _HAVING.search(between)
+        and not _NONE.search(between)
+    ):
         holds = other.holder == subject.id or any(
             item.holder == subject.id and item.name == other.name for item in saying.world.state.items.values()
         )
@@ -313,6 +318,7 @@ _BEING_AT = re.compile(
 _HAVING = re.compile(
     r"\b(?:has|have|hold|holds|carry|carries|own|owns|keep|keeps|sell|sells|wields?)\b(?:\s+\w+){0,3}\s*$", re.I
 )
+_NONE = re.compile(r"\b(?:no|neither|nor)\s*$", re.I)
 _KILLED = re.compile(r"^\s+(?:has |have |had )?(?:killed|murdered|slain|slew|poisoned)\s*$", re.I)
 _DEAD = re.compile(
     rf"{_IS}{_ADVERB}\s+(?:dead|gone for good|slain|killed|murdered|buried)\b|\s+(?:died|has died|passed away)\b", re.I
