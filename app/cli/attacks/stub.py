@@ -24,6 +24,8 @@ KINDS: tuple[Kind, ...] = ("obey", "echo", "noise")
 HEAD_CHARACTERS = 2_200
 """How much of its prompt the echo gives away at once: a longer stream ends at the caller's token limit."""
 LINE_CHARACTERS_MAX = 4_500
+BROKEN_SHARE = 0.1
+"""Of the noise: answers with signs that no UTF-8 can hold."""
 
 _HEARD = re.compile(r"<player_speech[^>]*>\n(.*?)\n</player_speech>", re.S)
 _CALL = re.compile(r"\b([a-z]+_?[a-z]+)\s*[(:=]?\s*(\{[^{}]*\})")
@@ -114,7 +116,9 @@ def noise(messages: list[dict[str, Any]]) -> str:
             parts.append("".join(chr(draw.randrange(32)) for _ in range(draw.randrange(1, 6))))
         else:
             parts.append(draw.choice(_WORDS))
-    return draw.choice((" ", "", " ", "\n")).join(parts)[:LINE_CHARACTERS_MAX]
+    text = draw.choice((" ", "", " ", "\n")).join(parts)[:LINE_CHARACTERS_MAX]
+    whole = text.encode("utf-8", "ignore").decode()  # half a pair ends the stream at the adapter, so most have none
+    return text if draw.random() < BROKEN_SHARE else whole
 
 
 def friend(answers: Mapping[str, str]) -> Callable[[list[dict[str, Any]]], str]:

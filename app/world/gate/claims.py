@@ -95,10 +95,17 @@ def check_claims(
     index = names if names is not None else Names.of(world)
     claims: list[Claim] = []
     for sentence in sentences(text):
-        if sentence.rstrip().endswith("?") or _HYPOTHETICAL.search(sentence):
-            continue
-        claims.extend(_claims_in(_Saying(world, speaker, listener, sentence), index.find(sentence)))
+        claims.extend(claims_of(world, speaker, listener, sentence, index.find(sentence)))
     return tuple(claims)
+
+
+def claims_of(
+    world: World, npc: Npc, other: Npc | Player | None, sentence: str, mentions: list[Mention]
+) -> tuple[Claim, ...]:
+    """The same for one sentence whose names are found already."""
+    if not mentions or sentence.rstrip().endswith("?") or _HYPOTHETICAL.search(sentence):
+        return ()
+    return tuple(_claims_in(_Saying(world, npc, other, sentence), mentions))
 
 
 def sentences(text: str) -> list[str]:
@@ -143,7 +150,12 @@ def _about_two(
     other = saying.world.entity(following.id)
     if isinstance(other, Location) and _BEING_AT.search(between):
         yield _where(saying, subject, other, (following.start, following.end))
-    elif isinstance(other, Item) and isinstance(subject, Npc | Player) and _HAVING.search(between):
+    elif (
+        isinstance(other, Item)
+        and isinstance(subject, Npc | Player)
+        and _HAVING.search(between)
+        and not _NONE.search(between)
+    ):
         holds = other.holder == subject.id or any(
             item.holder == subject.id and item.name == other.name for item in saying.world.state.items.values()
         )
@@ -306,6 +318,7 @@ _BEING_AT = re.compile(
 _HAVING = re.compile(
     r"\b(?:has|have|hold|holds|carry|carries|own|owns|keep|keeps|sell|sells|wields?)\b(?:\s+\w+){0,3}\s*$", re.I
 )
+_NONE = re.compile(r"\b(?:no|neither|nor)\s*$", re.I)
 _KILLED = re.compile(r"^\s+(?:has |have |had )?(?:killed|murdered|slain|slew|poisoned)\s*$", re.I)
 _DEAD = re.compile(
     rf"{_IS}{_ADVERB}\s+(?:dead|gone for good|slain|killed|murdered|buried)\b|\s+(?:died|has died|passed away)\b", re.I

@@ -106,7 +106,7 @@ class Guard:
         self._runs: dict[int, set[str]] = {}
         self._steps: dict[int, set[str]] = {}
         for text in texts:
-            for length, run in runs_of(text, letters):
+            for length, run in (*runs_of(text, letters), *encoded_runs_of(text, letters)):
                 self._runs.setdefault(length, set()).add(run)
             for length, run in step_runs_of(text, letters):
                 self._steps.setdefault(length, set()).add(run)
@@ -131,16 +131,25 @@ def runs_of(text: str, letters: int) -> Iterable[tuple[int, str]]:
     length = min(letters, len(squeezed))
     if length < WORD_LETTERS_MIN:
         return
-    forms = [squeezed.translate(_LETTERS), squeezed.translate(_LEET)]
-    raw = text.encode()
-    forms += [squeeze(base64.b64encode(raw[skip:]).decode()).translate(_LETTERS) for skip in range(3)]
     words = text.split()
-    forms += [squeeze("".join(word[::-1] for word in words)).translate(_LETTERS)]
-    forms += [squeeze("".join(reversed(words))).translate(_LETTERS)]
-    for form in forms:
-        for each in (form, form[::-1]):
-            for run in _shingles(each, length):
-                yield length, run
+    forms = {
+        squeezed.translate(_LETTERS),
+        squeezed.translate(_LEET),
+        squeeze("".join(word[::-1] for word in words)).translate(_LETTERS),
+        squeeze("".join(reversed(words))).translate(_LETTERS),
+    }
+    for form in forms | {form[::-1] for form in forms}:
+        for run in _shingles(form, length):
+            yield length, run
+
+
+def encoded_runs_of(text: str, letters: int) -> Iterable[tuple[int, str]]:
+    """The same for a text in Base64, at each alignment."""
+    raw = text.encode()
+    for skip in range(3):
+        form = squeeze(base64.b64encode(raw[skip:]).decode()).translate(_LETTERS)
+        for run in _shingles(form, letters):
+            yield letters, run
 
 
 def step_runs_of(text: str, letters: int) -> Iterable[tuple[int, str]]:

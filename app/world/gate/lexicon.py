@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Set
 from functools import lru_cache
 from importlib import resources
 
@@ -41,6 +42,8 @@ class Lexicon(msgspec.Struct, frozen=True, kw_only=True):
     """...words for the one who is spoken to..."""
     pardon: frozenset[str]
     """...and words of bargaining, beside which giving is talk about a price."""
+    telling: frozenset[str]
+    """Words that tell the language: those that hardly a sentence does without, and those above."""
     capitals: frozenset[str]
     """Words that are written with a capital and name nobody."""
     lines: dict[str, tuple[str, ...]]
@@ -59,6 +62,7 @@ class _Talk(msgspec.Struct, forbid_unknown_fields=True):
     transfer: list[str]
     you: list[str]
     pardon: list[str]
+    common: list[str]
     capitals: list[str]
 
 
@@ -79,6 +83,13 @@ def lexicon_of(language: str) -> Lexicon:
     """The lexicon of a language tag such as `de` or `de-AT`; English where none ships."""
     known = lexicons()
     return known.get(language.partition("-")[0].lower(), known[FALLBACK])
+
+
+def language_of(words: Set[str], usual: str) -> str:
+    """The language that a sentence of these words is in: `usual`, unless another one has more of them."""
+    found = {language: len(words & each.telling) for language, each in lexicons().items()}
+    best = max(found, key=found.__getitem__)
+    return best if found[best] > found.get(usual.partition("-")[0].lower(), 0) else usual
 
 
 @lru_cache(1)
@@ -108,6 +119,7 @@ def _read(language: str) -> Lexicon:
         transfer=frozenset(talk.transfer),
         you=frozenset(talk.you),
         pardon=frozenset(talk.pardon),
+        telling=frozenset({*talk.common, *talk.you}).union(*(each.words for each in promises.values())),
         capitals=frozenset(talk.capitals),
         lines=file.lines,
     )

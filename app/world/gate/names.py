@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from app.world.entities import AnyEntity, Faction, Item, Location, Npc, Player
@@ -17,8 +18,6 @@ from app.world.state import World
 
 NAME_WORDS_MAX = 5
 """Words of the longest name that is looked for."""
-INVENTED_LANGUAGES = ("en", "fr", "es")
-"""Languages in which a capital inside a sentence is the mark of a name."""
 
 
 class Mention(NamedTuple):
@@ -134,13 +133,8 @@ class Names:
         self._secrets.refresh(world, lambda text: " ".join(words(text)) in self._best)
         return SecretsView(self._secrets, world, npc, other)
 
-    def invented(self, world: World, text: str, mentions: Iterable[Mention], language: str) -> str:
-        """The first capitalized word inside a sentence that names nothing and that nobody of this world has used.
-
-        Empty in languages that write other words with capitals, such as German.
-        """
-        if language.partition("-")[0].lower() not in INVENTED_LANGUAGES:
-            return ""
+    def invented(self, world: World, text: str, mentions: Iterable[Mention]) -> str:
+        """The first capitalized word inside a sentence that names nothing and that nobody of this world has used."""
         spans = [(mention.start, mention.end) for mention in mentions]
         for match in _CAPITALIZED.finditer(text):
             word = match.group("word")
@@ -162,7 +156,7 @@ class Names:
         if seq != world.state.seq:
             words = frozenset(_lore_words(world))
             self._lore = (world.state.seq, words)
-        return lower in words
+        return lower in words or _in_personas(world, word)
 
 
 def words(text: str) -> list[str]:
@@ -186,19 +180,27 @@ def _keys(entity: AnyEntity) -> Iterator[str]:
 
 
 def _capitalized(entity: AnyEntity) -> Iterator[str]:
-    """The words that this entity lets anybody use: its name, tags and trade, and the names in its persona."""
+    """The words that this entity lets anybody use: its name, tags and trade."""
     yield from words(entity.name)
     yield from words(" ".join(entity.tags))
     yield from words(" ".join(value for value in entity.attributes.values() if isinstance(value, str)))
     if isinstance(entity, Npc):
-        persona = entity.persona
-        texts = (persona.summary, persona.voice, *persona.goals, *persona.traits, *sum(persona.lines.values(), ()))
         yield from words(entity.archetype)
-        yield from (match.group().casefold() for text in texts for match in _CAPITAL_WORD.finditer(text))
     elif isinstance(entity, Item):
         yield from words(entity.item_kind)
     elif isinstance(entity, Location):
         yield from words(entity.map)
+
+
+def _in_personas(world: World, name: str) -> bool:
+    """Whether an author has written this name into anybody's persona."""
+    for npc in world.state.npcs.values():
+        persona = npc.persona
+        if name in persona.summary or name in persona.voice:
+            return True
+        if any(name in text for text in (*persona.goals, *persona.traits, *chain(*persona.lines.values()))):
+            return True
+    return False
 
 
 def _lore_words(world: World) -> Iterator[str]:
@@ -220,6 +222,5 @@ _TITLES = frozenset({
     "father", "mother", "master", "elder", "mayor",
 })  # fmt: skip
 _WORD = re.compile(r"[^\W_]+(?:[-’'](?!s\b)[^\W_]+)*")
-_CAPITAL_WORD = re.compile(r"\b[A-ZÀ-ÖØ-Þ][^\W\d_]+")
 _CAPITALIZED = re.compile(r"(?<=[\w,;)])[,;)]?\s+[\"'“‘«(]?(?P<word>[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+(?:[-’'][^\W\d_]+)*)")
 """A word with a capital that does not begin the sentence, a clause after a colon, or what is quoted after one."""

@@ -26,7 +26,7 @@ def promises_in(sentence: str) -> tuple[str, ...]:
     """The same with DONE apart."""
     text = plain(sentence)
     found = _promises(text)
-    if not found and (read := unleet(text)) != text:
+    if not found and _DIGIT.search(text) and (read := unleet(text)) != text:
         found = _promises(read)
     return found
 
@@ -53,14 +53,6 @@ def asks(text: str) -> bool:
     return False
 
 
-def language_of(sentence: str, usual: str) -> str:
-    """The language that a sentence of promises is in: `usual`, unless another one has more of its words in it."""
-    words = words_of(plain(sentence))
-    found = {language: len(words & (each.triggers | each.you | each.transfer)) for language, each in lexicons().items()}
-    best = max(found, key=found.__getitem__)
-    return best if found[best] > found.get(usual.partition("-")[0].lower(), 0) else usual
-
-
 def words_of(text: str) -> frozenset[str]:
     """The words of a plain text in lower case."""
     return frozenset(_WORD.findall(text.lower()))
@@ -81,3 +73,4 @@ def _promises(text: str) -> tuple[str, ...]:
 
 
 _WORD = re.compile(r"[^\W_]+")
+_DIGIT = re.compile(r"[A-Za-z]\d|\d[A-Za-z]")

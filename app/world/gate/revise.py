@@ -13,16 +13,18 @@ import msgspec
 
 from app.core.ids import stable_hash
 from app.world.entities import AnyEntity, Item, Npc, Player, Value
-from app.world.gate.claims import Claim, check_claims
+from app.world.gate.claims import Claim, check_claims, claims_of
 from app.world.gate.disguises import plain
-from app.world.gate.lexicon import lexicon_of
+from app.world.gate.lexicon import language_of, lexicon_of
 from app.world.gate.names import Mention, Names
-from app.world.gate.promises import DONE, NEVER, asks, language_of, promises_in, transfers
+from app.world.gate.promises import DONE, NEVER, asks, promises_in, transfers, words_of
 from app.world.scene import quest_head
 from app.world.state import World
 
 PASSES_MAX = 3
 """How often a mended sentence is looked at again before it is given up."""
+INVENTED_LANGUAGES = ("en", "fr", "es")
+"""Languages in which a capital inside a sentence is the mark of a name; German writes every noun with one."""
 
 
 class Offer(Protocol):
@@ -86,9 +88,13 @@ class _Case(msgspec.Struct, frozen=True):
     other: Npc | Player
     names: Names
 
+    def language(self, sentence: str) -> str:
+        """What the sentence is in: the persona's own language, unless its words say otherwise."""
+        return language_of(words_of(plain(sentence)), self.npc.persona.language)
+
     def instead(self, what: str, sentence: str, reason: str, *, name: str = "") -> Revision:
         """Another sentence in the place of this one, the same for the same sentence."""
-        lines = lexicon_of(language_of(sentence, self.npc.persona.language)).lines.get(what, ())
+        lines = lexicon_of(self.language(sentence)).lines.get(what, ())
         if not lines:
             return Revision(text="", reason=reason)
         line = lines[stable_hash(self.npc.id, sentence) % len(lines)]
@@ -149,9 +155,10 @@ def _names_quest(case: _Case, sentence: str) -> bool:
 
 def _true(case: _Case, sentence: str, mentions: list[Mention]) -> Revision:
     """The sentence with what is so in the place of what is not."""
-    text, reasons = sentence, []
+    text, found = sentence, mentions
+    reasons: list[str] = []
     for _ in range(PASSES_MAX):
-        claims = check_claims(case.world, case.npc.id, text, case.names, other=case.other.id)
+        claims = claims_of(case.world, case.npc, case.other, text, found)
         wrong = [claim for claim in claims if claim.verdict != "supported"]
         if not wrong:
             break
@@ -160,10 +167,9 @@ def _true(case: _Case, sentence: str, mentions: list[Mention]) -> Revision:
         mended = _mended(text, wrong)
         if mended == text:
             return _unsure(case, first, sentence, reasons[0])
-        text = mended
+        text, found = mended, case.names.find(mended)
     else:
         return _unsure(case, None, sentence, reasons[0])
-    found = mentions if text == sentence else case.names.find(text)
     if invented := _invented(case, text, found):
         return case.instead("unsure", sentence, f"nobody here has heard of {invented!r}")
     return Revision(text=text, claims=claims, reason="; ".join(reasons))
@@ -211,5 +217,7 @@ def _name(entity: AnyEntity) -> str:
 
 def _invented(case: _Case, text: str, mentions: list[Mention]) -> str:
     """A name that the sentence states something of and that this world does not have; denials may say any name."""
-    name = case.names.invented(case.world, text, mentions, case.npc.persona.language)
-    return name if name and not asks(plain(text)) else ""
+    name = case.names.invented(case.world, text, mentions)
+    if not name or case.language(text).partition("-")[0].lower() not in INVENTED_LANGUAGES:
+        return ""
+    return "" if asks(plain(text)) else name

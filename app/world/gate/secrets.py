@@ -12,10 +12,12 @@ from app.world.gate.acts import may_tell
 from app.world.gate.disguises import Letters, letters_of, runs_of, squeeze, step_runs_of
 from app.world.state import World
 
-SECRET_LETTERS = 24
-"""A run of so many letters of a private fact gives it away..."""
-SECRET_LETTERS_MIN = 12
-"""...a shorter fact as a whole, from so many letters on; what is shorter still is known by its claim alone."""
+RUNS = (24, 16, 12)
+"""A run of so many letters of a private fact gives it away: the longest that its text has room for.
+
+What is shorter than the shortest is anybody's word, and known by its claim alone.
+"""
+_Runs = dict[int, dict[str, set[str]]]
 
 
 class Secrets:
@@ -23,9 +25,8 @@ class Secrets:
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[Fact, ...]] = {}
-        self._runs: dict[str, set[str]] = {}
-        self._of: dict[str, set[str]] = {}
-        self._lengths: dict[int, int] = {}
+        self._letters: _Runs = {}
+        self._steps: _Runs = {}
         self._seq = -1
 
     def refresh(self, world: World, named: Callable[[str], bool]) -> None:
@@ -45,38 +46,27 @@ class Secrets:
 
     def found(self, forms: Letters, world: World, npc: Npc, other: Npc | Player) -> str:
         """The key of a private fact that a text gives away to someone who may not know it; empty for none."""
-        if not self._runs:
-            return ""
-        for length in self._lengths:
-            for form in (forms.letters, forms.leet, forms.steps):
-                for at in range(len(form) - length + 1):
-                    for key in self._runs.get(form[at : at + length], ()):
-                        if not _shared(world, npc, other, key):
-                            return key
+        for length, runs in self._letters.items():
+            for form in (forms.letters, forms.leet) if forms.leet != forms.letters else (forms.letters,):
+                if key := _hit(runs, form, length, world, npc, other):
+                    return key
+        for length, runs in self._steps.items():
+            if key := _hit(runs, forms.steps, length, world, npc, other):
+                return key
         return ""
 
     def _learn(self, key: str, versions: tuple[Fact, ...], named: Callable[[str], bool]) -> None:
         self._seen[key] = versions
-        runs: set[str] = set()
-        for fact in versions:
-            if fact.known_by and isinstance(fact.value, str) and not named(fact.value):
-                for length, run in _runs(fact.value):
-                    self._lengths[length] = self._lengths.get(length, 0) + (run not in runs)
-                    runs.add(run)
-        for run in runs:
-            self._runs.setdefault(run, set()).add(key)
-        self._of[key] = runs
+        for table, length, run in _runs(versions, named, self._letters, self._steps):
+            table.setdefault(length, {}).setdefault(run, set()).add(key)
 
     def _forget(self, key: str) -> None:
-        self._seen.pop(key)
-        for run in self._of.pop(key, ()):
-            holders = self._runs[run]
+        for table, length, run in _runs(self._seen.pop(key), lambda _: False, self._letters, self._steps):
+            runs = table.get(length, {})
+            holders = runs.get(run, set())
             holders.discard(key)
             if not holders:
-                del self._runs[run]
-            self._lengths[len(run)] -= 1
-            if not self._lengths[len(run)]:
-                del self._lengths[len(run)]
+                runs.pop(run, None)
 
 
 class SecretsView:
@@ -94,11 +84,27 @@ class SecretsView:
         return self._secrets.found(letters_of(squeeze(text)), self._world, self._npc, self._other)
 
 
-def _runs(value: str) -> Iterator[tuple[int, str]]:
-    if len(squeeze(value)) < SECRET_LETTERS_MIN:
-        return
-    yield from runs_of(value, SECRET_LETTERS)
-    yield from step_runs_of(value, SECRET_LETTERS)
+def _hit(runs: dict[str, set[str]], form: str, length: int, world: World, npc: Npc, other: Npc | Player) -> str:
+    """The key of a fact that a text holds a run of, and that the listener may not know."""
+    shingles = [form[at : at + length] for at in range(len(form) - length + 1)]
+    if runs.keys().isdisjoint(shingles):
+        return ""
+    keys = (key for run in shingles for key in runs.get(run, ()))
+    return next((key for key in keys if not _shared(world, npc, other, key)), "")
+
+
+def _runs(
+    versions: tuple[Fact, ...], named: Callable[[str], bool], letters: _Runs, steps: _Runs
+) -> Iterator[tuple[_Runs, int, str]]:
+    """(table, length, run) of every run that gives a private version of a fact away."""
+    for fact in versions:
+        if not fact.known_by or not isinstance(fact.value, str) or named(fact.value):
+            continue
+        room = len(squeeze(fact.value))
+        length = next((run for run in RUNS if run <= room), 0)
+        if length:
+            yield from ((letters, size, run) for size, run in runs_of(fact.value, length))
+            yield from ((steps, size, run) for size, run in step_runs_of(fact.value, length))
 
 
 def _shared(world: World, npc: Npc, other: Npc | Player, key: str) -> bool:

@@ -194,7 +194,7 @@ class Speech:
             return ""
         named = self._name.sub("", taken) if self._name else taken
         clean = clean_output(named)
-        if _ROLE.match(named) or _ROLE.match(clean) or _KEYED.match(named):
+        if _ROLE.match(named) or _ROLE.match(clean) or _KEYED.match(named) or _JSON.search(named):
             self._note(clean[:80], "speaks as the machine")
             return ""
         if kind := encoded(clean):
@@ -239,7 +239,7 @@ _SHOWN = {
 }
 """Letters and signs in fancy dress as what they are."""
 _SUSPECT = re.compile(
-    r"[<>\[\](){}*_`#~|@&\\]|//|www\.|(?:mailto|javascript|data|tel|file):|\w\.\w|(.)\1{5}|[.!?,]{5}", re.I
+    r"[<>\[\](){}*_`#~|@&%\\]|//|www\.|(?:mailto|javascript|data|tel|file):|\w\.\w|(.)\1{5}|[.!?,]{5}", re.I
 )
 """What plain printable ASCII has none of when there is nothing to clean."""
 _DELIMITERS = frozenset("<>[]`")
@@ -257,7 +257,9 @@ _ROLE = re.compile(
     re.I,
 )
 _KEYED = re.compile(r"^\s*[\"'][\w -]{1,40}[\"']\s*:")
+_JSON = re.compile(r"\"\w{1,40}\"\s*:")
 _MARKUP: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(?:%[0-9a-f]{2})+", re.I), ""),
     (re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});?", re.I), ""),
     (re.compile(r"!?\[([^\]]{0,300})\]\([^)]{0,300}\)"), r"\1"),
     (re.compile(r"(?:[a-z][a-z0-9+.-]{0,30}://|www\.|(?:javascript|mailto|data|tel|file|vbscript):)\S*", re.I), ""),
