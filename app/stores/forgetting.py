@@ -15,7 +15,7 @@ from sqlalchemy import Connection, LargeBinary, and_, delete, func, insert, lite
 from app.core.errors import Conflict
 from app.core.ids import new_id
 from app.core.messages import Change
-from app.stores import batches, repositories, tables
+from app.stores import batches, reports, repositories, tables
 from app.stores.checkpoints import drop_checkpoints
 from app.stores.replay import Progress
 from app.stores.sealing import change_of, keys_of, logged, sealed_row
@@ -117,6 +117,7 @@ def rewrite(
     table = tables.subject_keys
     connection.execute(delete(table).where(table.c.tenant == tenant, table.c.id.in_(keys)))
     vault.forget(keys)
+    changed += reports.erase(connection, tenant, world, change.subject)
     return changed + batches.erase(connection, tenant, world, change.subject)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_REVISION = "0011"
+SCHEMA_REVISION = "0013"
 """The newest Alembic revision; a fresh database is created from this metadata and stamped with it."""
 OLDEST_REVISION = "0001"
 """The oldest release, by its newest revision, whose code still works on this schema."""
@@ -417,4 +417,27 @@ batch_lines = Table(
     Column("outcome", LargeBinary),
     Index("batch_lines_batch", "tenant", "batch"),
     Index("batch_lines_player", "tenant", "world", "player"),
+)
+
+# What players report
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(26), primary_key=True),
+    Column("world", String(128), nullable=False),
+    Column("player", String(128), nullable=False),
+    Column("explain_id", String(128), nullable=False),
+    Column("npc", String(128), nullable=False),
+    Column("category", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("ai_generated", Boolean, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("settled_ms", BigInteger),
+    Column("settled_by", String(200), nullable=False),
+    Column("body", LargeBinary),
+    Column("note", LargeBinary),
+    UniqueConstraint("tenant", "world", "player", "explain_id", name="reports_line"),
+    Index("reports_state", "tenant", "state", "id"),
 )

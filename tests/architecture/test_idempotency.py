@@ -15,6 +15,7 @@ WITHOUT_KEY = {
     "behavior.decide": "decisions are not kept; the same tick gives the same answer",
     "dialogue.open": "dialogues live in RAM; one that nobody uses is dropped",
     "dialogue.close": "dialogues live in RAM",
+    "dialogue.report": "one player's report of one line is one report",
     "path.distance": "reads maps",
     "path.field": "fields live in memory; the same goals are the same field",
     "path.find": "reads maps; who walks where lives in memory",

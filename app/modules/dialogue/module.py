@@ -9,8 +9,9 @@ from app.core.ladder import Watcher
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.core.prompts import Prompts
+from app.core.reports import Reports
 from app.core.words import Words
-from app.modules.dialogue import intents, logic, messages
+from app.modules.dialogue import intents, logic, messages, reporting
 from app.modules.dialogue.book import Book
 from app.modules.dialogue.handler import RUNGS, DialogueHandler, Sources
 from app.modules.dialogue.settings import Settings
@@ -30,6 +31,7 @@ def build(
     words: Words | None,
     authored: Words,
     prompts: Prompts,
+    reports: Reports,
     rungs: tuple[str, ...] = RUNGS,
     language: str = "en",
 ) -> Module:
@@ -46,6 +48,9 @@ def build(
     book = Book(settings, clock)
     handler = DialogueHandler(settings, worlds, journal, clock, watcher, sources, book)
 
+    async def find(tenant: str, world: str, id: str) -> messages.Explained:
+        return book.explained(tenant, world, id)
+
     def describe(tenant: str, world: str, npc: str) -> dict[str, Any]:
         return _describe(book, tenant, world, npc)
 
@@ -59,6 +64,7 @@ def build(
             ),
             Handler(messages.Close, messages.Closed, handler.close, Scope.PLAY, settings.say_deadline_ms),
             Handler(messages.Explain, messages.Explained, handler.explain, Scope.READ, settings.say_deadline_ms),
+            reporting.handler_of(reports, worlds, find, clock, settings),
         ),
         react=book.observe,
         describe=describe,

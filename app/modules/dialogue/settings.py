@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from app.world.moderation import DEFAULT_RATING
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Read from the profile's `[modules.dialogue]`."""
@@ -50,5 +52,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Game seconds of one day, where the game asserts no `hour` of `world`."""
     day_start_share: float = 1.0 / 3.0
     """Share of the day that has passed at game second 0; a third is eight in the morning."""
+    rating: str = DEFAULT_RATING
+    """The age rating that what is said is held to, such as `pegi12` or `esrb_t`."""
+    reports_open_max: int = 10_000
+    """Players' reports of a tenant that may wait to be settled."""
     walk_cells: float = 60.0
     """Map cells that an NPC calls a short walk; three times as many are a long one."""

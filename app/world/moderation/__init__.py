@@ -18,7 +18,7 @@ from app.core.errors import Invalid, nearest
 from app.core.ids import stable_hash
 from app.world.moderation import classifier, folding, lexicon, private
 
-__all__ = ["DEFAULT_RATING", "Judged", "Moderation", "Pack", "ratings"]
+__all__ = ["DEFAULT_RATING", "Judged", "Moderation", "Pack", "looser", "ratings"]
 
 Action = Literal["allow", "soften", "refuse", "bar"]
 DEFAULT_RATING = "pegi12"
@@ -190,6 +190,12 @@ class Moderation:
 
 ALLOWED = Judged(True, "", "")
 _ANSWERS: Mapping[str, str] = {"self_harm": "care", "contact": "stranger", "personal_data": "stranger"}
+
+
+def looser(rating: str, than: str) -> bool:
+    """Whether a rating lets anything through that the other does not; raises Invalid for one that nobody knows."""
+    mine, other = Moderation.load(rating).pack.actions, Moderation.load(than).pack.actions
+    return any(_STRICTEST[action] < _STRICTEST[other[category]] for category, action in mine.items())
 
 
 class _PackRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
