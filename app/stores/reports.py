@@ -122,9 +122,7 @@ class DatabaseReports:
         return await self._database.run(tenant, lambda c: get(c, tenant, id))
 
     async def settle(self, tenant: str, id: str, *, note: str, actor: str, now_ms: int) -> Report:
-        return await self._database.run(
-            tenant, lambda c: settle(c, tenant, id, note=note, actor=actor, now_ms=now_ms)
-        )
+        return await self._database.run(tenant, lambda c: settle(c, tenant, id, note=note, actor=actor, now_ms=now_ms))
 
 
 def _names(report: Report, player: str) -> bool:
