@@ -13,6 +13,7 @@ from app.core.messages import Chunk
 from app.core.module import Call, Module
 from app.core.ports import EngineStatus
 from app.core.prompts import Prompts
+from app.core.reports import Reports
 from app.core.words import Completion, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines.authored import open_authored
 from app.modules.dialogue import messages
@@ -22,7 +23,7 @@ from app.world import reducers
 from app.world.entities import AnyEntity, Fact, Item, Location, Npc, Persona, Player
 from app.world.events import EntityUpserted, FactAsserted, QuestRecorded, RelationChanged
 from app.world.state import World, Worlds
-from tests.doubles import RamJournal, SilentLog
+from tests.doubles import RamJournal, RamReports, SilentLog
 from tests.prompts import registry
 
 TENANT, WORLD = "studio", "vale"
@@ -175,6 +176,7 @@ def make_stage(
     watch: Watch | None = None,
     rungs: tuple[str, ...] = ("words", "authored", "bark"),
     prompts: Prompts | None = None,
+    reports: Reports | None = None,
 ) -> Stage:
     """A dialogue module over the village; without `words` it runs offline."""
     worlds = Worlds()
@@ -190,6 +192,7 @@ def make_stage(
         watcher=watch or Watch(),
         words=words,
         prompts=prompts or registry(),
+        reports=reports or RamReports(),
         authored=authored or open_authored(),
         rungs=rungs,
     )
