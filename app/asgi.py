@@ -26,6 +26,7 @@ from app.edge.rest.http import error_handlers, refuse_options
 from app.edge.rest.me import MeRoutes
 from app.edge.rest.privacy import PrivacyRoutes
 from app.edge.rest.prompts import PromptRoutes
+from app.edge.rest.reports import ReportRoutes
 from app.edge.rest.resources import Resources
 from app.edge.rest.responses import ResponsesResource
 from app.edge.rest.settings import SettingsResource
@@ -148,6 +149,9 @@ def _handlers(innkeeper: Innkeeper) -> list[ControllerRouterHandler]:
         ).routes(),
         *ResponsesResource(innkeeper.kept, innkeeper.authority, innkeeper.router.limits, innkeeper.audit).routes(),
         *PromptRoutes(innkeeper.prompts, innkeeper.authority, innkeeper.router.limits).routes(),
+        *ReportRoutes(
+            innkeeper.reports, innkeeper.guardrails, innkeeper.tenants, innkeeper.authority, innkeeper.router.limits
+        ).routes(),
         *PrivacyRoutes(innkeeper.privacy, innkeeper.authority, innkeeper.router.limits).routes(),
         *health.routes(
             readiness=innkeeper.readiness,

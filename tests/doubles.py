@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from app.core.errors import Conflict
+import msgspec
+
+from app.core.errors import Conflict, NotFound
 from app.core.messages import Change, Event
+from app.core.reports import Report, State
 from app.world import reducers
 from app.world.state import World, Worlds
 
@@ -120,3 +123,38 @@ class NoAudit:
 
     async def write(self, tenant: str, actor: str, action: str, target: str, **details: str | int | bool) -> None:
         """Forget it."""
+
+
+@dataclass
+class RamReports:
+    """Reports without a database."""
+
+    kept: dict[tuple[str, str], Report] = field(default_factory=dict)
+
+    async def add(self, tenant: str, report: Report, *, open_max: int) -> Report:
+        """Keep it; the one of the same player and line where there is one."""
+        place = (report.world, report.player, report.explain_id)
+        for (owner, _), one in self.kept.items():
+            if owner == tenant and (one.world, one.player, one.explain_id) == place:
+                return one
+        self.kept[tenant, report.id] = report
+        return report
+
+    async def page(self, tenant: str, *, state: State | None, after: str, most: int) -> Sequence[Report]:
+        """Those of the tenant and the state, the oldest first."""
+        mine = sorted(id for owner, id in self.kept if owner == tenant and id > after)
+        found = [self.kept[tenant, id] for id in mine]
+        return [one for one in found if state in (None, one.state)][:most]
+
+    async def get(self, tenant: str, id: str) -> Report:
+        """One of them; raises NotFound."""
+        if (tenant, id) not in self.kept:
+            raise NotFound(f"no report {id!r}")
+        return self.kept[tenant, id]
+
+    async def settle(self, tenant: str, id: str, *, note: str, actor: str, now_ms: int) -> Report:
+        """Close one; raises NotFound."""
+        found = await self.get(tenant, id)
+        done = msgspec.structs.replace(found, state="settled", note=note, settled_by=actor, settled_ms=now_ms)
+        self.kept[tenant, id] = done
+        return done

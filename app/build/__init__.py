@@ -26,7 +26,9 @@ from app.build.sign_in import open_people
 from app.build.tenants import obey, open_tenants
 from app.build.words import open_words
 from app.control.audit import HOST
+from app.control.guardrails import statement
 from app.control.repeats import Repeats
+from app.control.reports import ReportDesk
 from app.core.clock import Clock, SystemClock
 from app.core.ports import Log
 from app.core.profile import Profile
@@ -40,6 +42,7 @@ from app.edge.sessions import Sessions
 from app.edge.visits import Visits
 from app.stores import failpoints, repositories
 from app.stores.checkpoints import Checkpoints
+from app.stores.classes import retentions
 from app.stores.database import open_database
 from app.stores.dialogue_records import DatabaseRecords
 from app.stores.embedded.limiter import EmbeddedLimiter
@@ -49,6 +52,7 @@ from app.stores.journal import WorldJournal
 from app.stores.memories import DatabaseMemories
 from app.stores.outlet import Outlet
 from app.stores.ownership import Ownership
+from app.stores.reports import DatabaseReports
 from app.stores.retention import Retention
 from app.stores.shared import open_shared
 from app.stores.tenancy import EVERY_TENANT
@@ -246,6 +250,7 @@ async def build(
     )
     records.start()
     closers.append(records.close)
+    reports = DatabaseReports(database)
     modules = build_modules(
         profile,
         engines,
@@ -261,6 +266,7 @@ async def build(
         records=records,
         governor=governor,
         remembered=DatabaseMemories(database),
+        reports=reports,
         log=log,
     )
     for module in modules:
@@ -376,5 +382,7 @@ async def build(
         privacy=privacy,
         kept=kept,
         prompts=prompts.desk,
+        reports=ReportDesk(reports, clock=clock, audit=audit),
+        guardrails=statement(profile, retentions(profile.privacy), root=root),
         closers=closers,
     )

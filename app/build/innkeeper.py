@@ -14,8 +14,10 @@ from app.build.responses import Kept
 from app.build.sign_in import People
 from app.control.audit import Trail
 from app.control.auth import Authority
+from app.control.guardrails import Guardrails
 from app.control.privacy import Privacy
 from app.control.prompts.desk import Desk
+from app.control.reports import ReportDesk
 from app.control.tenants import Tenants
 from app.core.batches import Batches
 from app.core.clock import Clock
@@ -79,6 +81,8 @@ class Innkeeper:
     privacy: Privacy
     kept: Kept
     prompts: Desk
+    reports: ReportDesk
+    guardrails: Guardrails
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     warming: asyncio.Task[None] | None = None
     warm: bool = False

@@ -17,6 +17,7 @@ from app.core.module import Module
 from app.core.ports import Log
 from app.core.profile import Profile
 from app.core.prompts import Prompts
+from app.core.reports import Reports
 from app.core.words import Words
 from app.modules.behavior import module as behavior_module
 from app.modules.behavior.recorder import open_recorder
@@ -64,6 +65,7 @@ def build_modules(
     records: LineRecords | None,
     governor: Governor,
     remembered: Kept,
+    reports: Reports,
     log: Log,
 ) -> tuple[Module, ...]:
     """Every module, over worlds in RAM and the engines that the profile opened."""
@@ -104,6 +106,7 @@ def build_modules(
             words=words,
             authored=authored,
             prompts=prompts,
+            reports=reports,
             rungs=profile.ladder["dialogue"],
             memory=minds,
             records=records,

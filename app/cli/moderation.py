@@ -46,8 +46,8 @@ def packs(rating: str) -> None:
 @click.argument("text")
 def judge(rating: str, mode: str, file: Path | None, assignments: tuple[str, ...], text: str) -> None:
     """Print what becomes of TEXT as JSON; exit code 1 where it is not said as it is."""
-    from app.cli.guardrails import rating_of
     from app.cli.options import load_profile
+    from app.control.guardrails import rating_of
     from app.world.moderation import Moderation
 
     chosen = rating or rating_of(load_profile(mode, file, assignments).profile)

@@ -83,6 +83,7 @@ class Privacy:
             "worlds": states,
             "events": events,
             "usage": msgspec.to_builtins(stored["usage"]),
+            "reports": msgspec.to_builtins(stored["reports"]),
             "memory": [each for each in memory if any(isinstance(value, list) and value for value in each.values())],
         }
 

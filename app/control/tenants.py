@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 
+from app.control.guardrails import rating_of
 from app.core.errors import Invalid, nearest
 from app.core.profile import Profile
 from app.core.quotas import Caps, Limits
 from app.core.tenants import Held, Rates, TenantSettings
 from app.engines.orchestration.sovereignty import places_of
+from app.world.moderation import looser
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,12 @@ class Offer:
     """Engine that writes -> where it is; None for one on this machine."""
     limits: Limits
     caps: Caps
+    rating: str
 
 
 def offer_of(profile: Profile) -> Offer:
     """What the profile lets a tenant choose from."""
-    return Offer(places_of(profile), profile.limits, profile.budgets.tenant)
+    return Offer(places_of(profile), profile.limits, profile.budgets.tenant, rating_of(profile))
 
 
 class Tenants:
@@ -102,6 +105,8 @@ def _require_offered(settings: TenantSettings, offer: Offer) -> None:
     for region in settings.regions:
         if region not in known:
             raise Invalid(f"settings: no engine is in region {region!r}", hint=nearest(region, known))
+    if settings.rating and looser(settings.rating, offer.rating):
+        raise Invalid(f"settings: rating {settings.rating!r} is looser than {offer.rating!r}", hint="choose a stricter")
     for part, most in (("rates", offer.limits), ("caps", offer.caps)):
         chosen = getattr(settings, part)
         for name in chosen.__struct_fields__:

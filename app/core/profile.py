@@ -204,6 +204,8 @@ class Privacy(Section, frozen=True, kw_only=True):
     """Records behind lines of dialogue older than this go."""
     keys_days_max: int
     """Revoked API keys older than this go."""
+    reports_days_max: int
+    """Players' reports older than this go."""
 
 
 class Telemetry(Section, frozen=True, kw_only=True):

@@ -45,6 +45,8 @@ class TenantSettings(Section, frozen=True, kw_only=True):
     """`strict` lets no model write: NPCs speak the author's lines alone."""
     safety_text: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
     """Added to every prompt of the tenant, with the trust of an author's text."""
+    rating: Annotated[str, msgspec.Meta(max_length=16)] = ""
+    """The age rating of what is said, no looser than the profile's own; empty is that."""
     keep_days: Annotated[int, msgspec.Meta(ge=0, le=3_650)] = 0
     """How long what may be erased is kept; 0 is the profile's own."""
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
+from app.control.guardrails import Guardrails
 from app.control.prompts.desk import Put
 from app.core.chain import Verdict
 from app.core.module import Scope
 from app.core.prompts import Label, Prompt
+from app.core.reports import Report
 from app.core.responses import Counts
 from app.core.tenants import TenantSettings
 from app.edge.doors import anthropic_shapes as anthropic
@@ -23,6 +25,7 @@ from app.edge.doors.evennia import GenerateAnswer, GenerateRequest
 from app.edge.rest import shapes
 from app.edge.rest import shapes_people as people
 from app.edge.rest import shapes_prompts as prompts
+from app.edge.rest import shapes_reports as reports
 
 SIGNED_IN = Scope(0)
 """Any credential that holds."""
@@ -262,6 +265,18 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "post", "/v1/keys/{prefix}/rotate", "Give an API key a new secret, shown once.", Scope.KEYS,
         body=people.Rotate, answer=people.KeyText,
+    ),
+    Resource(
+        "get", "/v1/reports", "List what players reported, after `after`, `limit` reports.", Scope.PRIVACY,
+        query=reports.ReportPage, answer=reports.ReportList,
+    ),
+    Resource("get", "/v1/reports/{report}", "Read one report.", Scope.PRIVACY, answer=Report),
+    Resource(
+        "post", "/v1/reports/{report}/settle", "Close a report with a note.", Scope.PRIVACY,
+        body=reports.Settling, answer=Report, statuses=(409,),
+    ),
+    Resource(
+        "get", "/v1/guardrails", "Read the statement about live-generated content.", Scope.READ, answer=Guardrails,
     ),
     Resource(
         "get", f"{_SUBJECT}/report", "Count what is held of a person, and for how long.", Scope.PRIVACY,

@@ -12,7 +12,7 @@ from app.core.profile import Privacy
 
 Class = Literal["public", "internal", "confidential", "personal"]
 Kept = Literal["clear", "sealed", "hashed", "wrapped"]
-Retention = Literal["log", "replaced", "account", "job", "line", "keys", "sign_in", "person", "audit"]
+Retention = Literal["log", "replaced", "account", "job", "line", "keys", "sign_in", "person", "audit", "report"]
 
 RETENTIONS: dict[Retention, str] = {
     "log": "as long as its world; what is personal goes with an erasure",
@@ -20,6 +20,7 @@ RETENTIONS: dict[Retention, str] = {
     "account": "as long as the tenant",
     "job": "privacy.records_days_max",
     "line": "privacy.lines_days_max, or until an erasure of a person that it is about",
+    "report": "privacy.reports_days_max, or until an erasure",
     "sign_in": "two days after its end",
     "person": "until the operator is removed",
     "audit": "audit.retention_days, 0 being for good",
@@ -203,6 +204,14 @@ COLUMNS: dict[str, dict[str, Held]] = {
         "body": Held("personal", "line", "sealed"),
     },
     "dialogue_record_persons": dict.fromkeys(("tenant", "world", "person", "id"), Held("internal", "line")),
+    "reports": {
+        **dict.fromkeys(
+            ("tenant", "id", "world", "player", "explain_id", "npc", "category", "state", "ai_generated", "made_ms"),
+            Held("internal", "report"),
+        ),
+        **dict.fromkeys(("settled_ms", "settled_by"), Held("internal", "report")),
+        **dict.fromkeys(("body", "note"), Held("personal", "report", "sealed")),
+    },
     "erasures": dict.fromkeys(
         ("tenant", "alias", "subject", "digest", "left_over", "requested_ms", "finished_ms"),
         Held("internal", "account"),
@@ -217,11 +226,8 @@ CLEAR: dict[str, str] = {
 
 def retentions(privacy: Privacy) -> dict[str, str]:
     """How long each kind of thing is kept, in words."""
-    days = {
-        "privacy.records_days_max": privacy.records_days_max,
-        "privacy.lines_days_max": privacy.lines_days_max,
-        "privacy.keys_days_max": privacy.keys_days_max,
-    }
+    names = ("records_days_max", "lines_days_max", "keys_days_max", "reports_days_max")
+    days = {f"privacy.{name}": getattr(privacy, name) for name in names}
     told: dict[str, str] = {}
     for name, text in RETENTIONS.items():
         for key, value in days.items():

@@ -36,6 +36,8 @@ FIELDS = (
     Field("operator_codes", "data", "digest"),
     Field("batch_lines", "request", "id"),
     Field("batch_lines", "outcome", "id"),
+    Field("reports", "body", "id"),
+    Field("reports", "note", "id"),
 )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, LargeBinary, and_, delete, func, insert, lite
 from app.core.errors import Conflict
 from app.core.ids import new_id
 from app.core.messages import Change
-from app.stores import batches, dialogue_records, memories, repositories, tables
+from app.stores import batches, dialogue_records, memories, reports, repositories, tables
 from app.stores.checkpoints import drop_checkpoints
 from app.stores.replay import Progress
 from app.stores.sealing import change_of, keys_of, logged, sealed_row
@@ -124,6 +124,7 @@ def rewrite(
     connection.execute(delete(table).where(table.c.tenant == tenant, table.c.id.in_(keys)))
     vault.forget(keys)
     changed += dialogue_records.erase(connection, tenant, world, change.subject)
+    changed += reports.erase(connection, tenant, world, change.subject)
     return changed + batches.erase(connection, tenant, world, change.subject)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, func, insert, select, update
 
 from app.core.clock import Clock
 from app.core.persons import Erasure
-from app.stores import forgetting, repositories, tables
+from app.stores import forgetting, reports, repositories, tables
 from app.stores.database import Database
 from app.stores.replay import Progress
 from app.stores.tenancy import EVERY_TENANT
@@ -36,6 +36,7 @@ SCRUBBED = (
     "erasures",
     "dialogue_records",
     "dialogue_record_persons",
+    "reports",
 )
 EXPORTED_EVENTS_MAX = 100_000
 
@@ -215,4 +216,5 @@ def _held(connection: Connection, tenant: str, subject: str) -> dict[str, Any]:
     ]
     table = tables.subject_keys
     query = select(func.count()).where(table.c.tenant == tenant, table.c.subject == subject)
-    return {"events": found, "usage": usage, "keys": int(connection.execute(query).scalar() or 0)}
+    told = reports.of_player(connection, tenant, subject)
+    return {"events": found, "usage": usage, "reports": told, "keys": int(connection.execute(query).scalar() or 0)}

@@ -10,7 +10,7 @@ from app.core.clock import Clock
 from app.core.errors import StoreDown
 from app.core.ports import Log
 from app.core.profile import Privacy
-from app.stores import batches, dialogue_records, repositories, tables, tenant_settings
+from app.stores import batches, dialogue_records, reports, repositories, tables, tenant_settings
 from app.stores.database import Database
 from app.stores.tenancy import EVERY_TENANT
 
@@ -26,14 +26,17 @@ def forget_old(connection: Connection, privacy: Privacy, now_ms: int) -> dict[st
         delete(keys).where(keys.c.revoked_ms < now_ms - privacy.keys_days_max * DAY_MS)
     ).rowcount
     own = {held.tenant: held.settings.keep_days for held in tenant_settings.all_held(connection)}
-    old = done = lines = 0
+    old = done = lines = told = 0
     for tenant in repositories.tenant_ids(connection):
         days = min(privacy.records_days_max, own.get(tenant) or privacy.records_days_max)
         old += _forget_calls(connection, tenant, now_ms - days * DAY_MS)
         done += batches.forget(connection, tenant, now_ms - days * DAY_MS)
         days = min(privacy.lines_days_max, own.get(tenant) or privacy.lines_days_max)
         lines += dialogue_records.forget(connection, tenant, now_ms - days * DAY_MS)
-    return {"api_keys": revoked, "idempotency": old, "batches": done, "dialogue_records": lines}
+        days = min(privacy.reports_days_max, own.get(tenant) or privacy.reports_days_max)
+        told += reports.forget(connection, tenant, now_ms - days * DAY_MS)
+    counts = {"idempotency": old, "batches": done, "dialogue_records": lines, "reports": told}
+    return {"api_keys": revoked, **counts}
 
 
 def _forget_calls(connection: Connection, tenant: str, since_ms: int) -> int:

@@ -450,3 +450,26 @@ batch_lines = Table(
     Index("batch_lines_batch", "tenant", "batch"),
     Index("batch_lines_player", "tenant", "world", "player"),
 )
+
+# What players report
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(26), primary_key=True),
+    Column("world", String(128), nullable=False),
+    Column("player", String(128), nullable=False),
+    Column("explain_id", String(128), nullable=False),
+    Column("npc", String(128), nullable=False),
+    Column("category", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("ai_generated", Boolean, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Column("settled_ms", BigInteger),
+    Column("settled_by", String(200), nullable=False),
+    Column("body", LargeBinary),
+    Column("note", LargeBinary),
+    UniqueConstraint("tenant", "world", "player", "explain_id", name="reports_line"),
+    Index("reports_state", "tenant", "state", "id"),
+)

@@ -22,6 +22,7 @@ from app.stores.tenancy import EVERY_TENANT
 _decoder = msgspec.json.Decoder(TenantSettings)
 _Signature = tuple[int, int]
 _OWN = (
+    tables.reports,
     tables.batch_lines,
     tables.batches,
     tables.dialogue_record_persons,

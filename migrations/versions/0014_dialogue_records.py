@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 phase = "expand"
 
 TABLES = ("dialogue_records", "dialogue_record_persons")

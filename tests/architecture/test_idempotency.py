@@ -20,6 +20,7 @@ WITHOUT_KEY = {
     "dialogue.interrupt": "cuts what is being spoken, and keeps nothing",
     "dialogue.bark": "a short line without an effect, which is not kept",
     "memory.reflect": "a conclusion takes the place of the one before",
+    "dialogue.report": "one player's report of one line is one report",
     "path.distance": "reads maps",
     "path.field": "fields live in memory; the same goals are the same field",
     "path.find": "reads maps; who walks where lives in memory",

@@ -29,7 +29,7 @@ async def test_old_records_go_and_the_log_stays(opened: Opener) -> None:
         await store.database.run(
             "brief", lambda c: tenant_settings.put(c, "brief", changed_ms=0, settings=settings) and None
         )
-        privacy = Privacy(records_days_max=30, lines_days_max=7, keys_days_max=30)
+        privacy = Privacy(records_days_max=30, lines_days_max=7, keys_days_max=30, reports_days_max=30)
         now_ms = time.time_ns() // 1_000_000
         gone = [
             (await store.database.run(EVERY_TENANT, lambda c, at=at: forget_old(c, privacy, at)))["idempotency"]

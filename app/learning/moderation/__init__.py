@@ -29,7 +29,7 @@ RATE = 0.05
 DECAY = 2e-4
 QUIET_SHARE = 0.001
 """Benign sentences of the examples that the thresholds may let through as something else."""
-MARGIN = 0.6
+MARGIN = 1.2
 """Added to each threshold, in logits: a false alarm spoils a scene, and the lexicon stands beside it."""
 _SLOT = re.compile(r"\{([^{}]*)\}")
 

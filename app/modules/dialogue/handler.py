@@ -183,16 +183,21 @@ class DialogueHandler:
         return messages.Closed(dialogue=request.dialogue, turns=turns)
 
     async def explain(self, call: Call, request: messages.Explain) -> messages.Explained:
-        known = self._book.explained(call.tenant, call.world, request.explain_id)
-        return known if known is not None else (await self._record(call, request.explain_id)).explained
+        return await self.line(call.tenant, call.world, request.explain_id)
 
     async def replay(self, call: Call, request: messages.Replay) -> messages.Replayed:
         world = self._worlds.get(call.tenant, call.world)
-        return await self._replaying.replay(call, world, await self._record(call, request.explain_id))
+        return await self._replaying.replay(
+            call, world, await self._record(call.tenant, call.world, request.explain_id)
+        )
 
-    async def _record(self, call: Call, id: str) -> Record:
-        """What is kept of a line; raises NotFound when it has gone, StoreDown."""
-        found = await self._recorder.find(call.tenant, call.world, id)
+    async def line(self, tenant: str, world: str, id: str) -> messages.Explained:
+        """Everything behind a line; raises NotFound when it has gone, StoreDown."""
+        known = self._book.explained(tenant, world, id)
+        return known if known is not None else (await self._record(tenant, world, id)).explained
+
+    async def _record(self, tenant: str, world: str, id: str) -> Record:
+        found = await self._recorder.find(tenant, world, id)
         if found is None:
             raise NotFound(f"no explained line {id!r}", hint="records go after privacy.lines_days_max")
         return found

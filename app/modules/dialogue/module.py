@@ -11,8 +11,9 @@ from app.core.memory import Memory
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.core.prompts import Prompts
+from app.core.reports import Reports
 from app.core.words import Words
-from app.modules.dialogue import intents, logic, messages
+from app.modules.dialogue import intents, logic, messages, reporting
 from app.modules.dialogue.asides import load_asides
 from app.modules.dialogue.book import Book
 from app.modules.dialogue.composing import Sources
@@ -39,6 +40,7 @@ def build(
     words: Words | None,
     authored: Words,
     prompts: Prompts,
+    reports: Reports,
     rungs: tuple[str, ...] = RUNGS,
     language: str = "en",
     memory: Memory | None = None,
@@ -96,6 +98,7 @@ def build(
             Handler(messages.Close, messages.Closed, handler.close, Scope.PLAY, limit_ms),
             Handler(messages.Explain, messages.Explained, handler.explain, Scope.READ, limit_ms),
             Handler(messages.Replay, messages.Replayed, handler.replay, Scope.READ, limit_ms),
+            reporting.handler_of(reports, worlds, handler.line, clock, settings),
         ),
         react=book.observe,
         describe=describe,

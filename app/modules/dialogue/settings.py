@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from app.modules.dialogue.stories.limits import Limits
+from app.world.moderation import DEFAULT_RATING
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,8 +69,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Lines of NPCs to NPCs that a model may write in a world in one game hour; past it they are authored."""
     npc_tokens_day_max: int = 200_000
     """Tokens, in and out, of the same in one UTC day."""
-    rating: str = "pegi12"
-    """The age rating that every line is held to, NPCs' and players'; see `manage.py moderation packs`."""
     proposals_max: int = 2
     """Acts that one line may propose."""
     proposal_cooldown_s: float = 60.0
@@ -84,6 +83,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Game seconds of one day, where the game asserts no `hour` of `world`."""
     day_start_share: float = 1.0 / 3.0
     """Share of the day that has passed at game second 0; a third is eight in the morning."""
+    rating: str = DEFAULT_RATING
+    """The age rating that every line is held to, NPCs' and players', such as `pegi12` or `esrb_t`."""
+    reports_open_max: int = 10_000
+    """Players' reports of a tenant that may wait to be settled."""
     walk_cells: float = 60.0
     """Map cells that an NPC calls a short walk; three times as many are a long one."""
     content_folder: str = ""

@@ -6,6 +6,7 @@ beside this file. It changes no world and keeps no text.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -18,7 +19,7 @@ from app.core.errors import Invalid, nearest
 from app.core.ids import stable_hash
 from app.world.moderation import classifier, folding, lexicon, private
 
-__all__ = ["DEFAULT_RATING", "Judged", "Moderation", "Pack", "ratings"]
+__all__ = ["DEFAULT_RATING", "Heard", "Judged", "Moderation", "Pack", "looser", "ratings"]
 
 Action = Literal["allow", "soften", "refuse", "bar"]
 DEFAULT_RATING = "pegi12"
@@ -26,6 +27,7 @@ KNOWN_WORDS_MAX = 32_768
 KNOWN_LETTERS_MAX = 16
 """Longer words, and those with a digit or an @, may be a person's own and are read anew each time."""
 SPELLED_LETTERS_MIN = 3
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+")
 _STRICTEST: Mapping[Action, int] = {"allow": 0, "soften": 1, "refuse": 2, "bar": 3}
 
 
@@ -40,6 +42,18 @@ class Judged(NamedTuple):
     category: str
     text: str
     barred: bool = False
+
+
+class Heard(NamedTuple):
+    """What is left of a player's words, and what the NPC says to them at once.
+
+    `text` is what may be understood, remembered and put into a prompt, empty where nothing may. `answer` is empty
+    where the talk goes on as ever.
+    """
+
+    text: str
+    answer: str
+    category: str
 
 
 class Pack(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,11 +132,33 @@ class Moderation:
 
     def judge(self, text: str) -> Judged:
         """What may become of a sentence, of an NPC or of a player."""
+        return self._judge(text, guess=True)
+
+    def hear(self, text: str, *, language: str = "en", seed: int = 0) -> Heard:
+        """What an NPC makes of all that a player typed at once, sentence by sentence and as a whole."""
+        sentences = _SENTENCE_END.split(text)
+        judged = [self._judge(sentence, guess=True) for sentence in sentences]
+        if len(sentences) > 1:
+            judged.append(self._judge(text, guess=False))
+        worst = max(judged, key=lambda one: _STRICTEST[self.pack.actions.get(one.category, "allow")])
+        if worst.allowed:
+            return Heard(text, "", worst.category)
+        said = zip(sentences, judged, strict=False)
+        mild = " ".join(sentence if one.allowed else one.text for sentence, one in said)
+        if self.pack.actions[worst.category] == "soften" and all(one.allowed or one.text for one in judged):
+            return Heard(mild, "", worst.category)
+        answer = self.answer(worst.category, language=language, seed=seed)
+        return Heard("" if worst.barred else mild, answer, worst.category)
+
+    def _judge(self, text: str, *, guess: bool) -> Judged:
         tokens = text.split()
         seen = [self._reader.see(token) for token in tokens]
         words = [word for one in seen for word in one.words]
         found = [find[0] for one in seen if one.finds for find in one.finds]
         found += self._beyond_words(text, words, seen)
+        if guess and words:
+            share = [share for one in seen for share in one.shares]
+            found += filter(None, [self._reader.classifier.find(words, share)])
         if not found:
             return ALLOWED
         category = max(found, key=self._weight)
@@ -142,7 +178,7 @@ class Moderation:
         return _STRICTEST[self.pack.actions.get(category, "bar")]
 
     def _beyond_words(self, text: str, words: list[str], seen: Sequence[Seen]) -> list[str]:
-        """What is found in phrases, in spelled-out words, in addresses and numbers, and by the classifier."""
+        """What is found in phrases, in spelled-out words, in addresses and numbers."""
         found: list[str] = []
         if any(one.cue for one in seen):
             found += self._reader.lexicon.phrases(words)
@@ -151,10 +187,6 @@ class Moderation:
             found += self._spelled(words)
         if private.is_private(text):
             found.append("personal_data")
-        if words:
-            shares = [share for one in seen for share in one.shares]
-            guess = self._reader.classifier.find(words, shares)
-            found += [guess] if guess else []
         return found
 
     def _spelled(self, words: Sequence[str]) -> list[str]:
@@ -190,6 +222,12 @@ class Moderation:
 
 ALLOWED = Judged(True, "", "")
 _ANSWERS: Mapping[str, str] = {"self_harm": "care", "contact": "stranger", "personal_data": "stranger"}
+
+
+def looser(rating: str, than: str) -> bool:
+    """Whether a rating lets anything through that the other does not; raises Invalid for one that nobody knows."""
+    mine, other = Moderation.load(rating).pack.actions, Moderation.load(than).pack.actions
+    return any(_STRICTEST[action] < _STRICTEST[other[category]] for category, action in mine.items())
 
 
 class _PackRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

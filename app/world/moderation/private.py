@@ -21,7 +21,7 @@ _MAIL_WORDS = re.compile(
 )
 _NUMBER = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,2}\d){6,18}(?![\w])")
 _ASKED = re.compile(
-    r"\b(?:call|phone|text|ring|cell|mobile|whatsapp|tel|telefon|handy|anrufen|ruf|numero|portable|llama|movil"
+    r"\b(?:call|phone|text|ring me|cell|mobile|whatsapp|tel|telefon|handy|anrufen|ruf|numero|portable|llama|movil"
     r"|number is|nummer ist)\b",
     re.IGNORECASE,
 )

@@ -15,6 +15,7 @@ from app.core.messages import Chunk
 from app.core.module import Call, Module
 from app.core.ports import EngineStatus
 from app.core.prompts import Prompts
+from app.core.reports import Reports
 from app.core.words import Completion, Usage, Words, WordsDelta, WordsEnd, WordsEvent, WordsStart
 from app.engines.authored import open_authored
 from app.modules.dialogue import messages
@@ -24,7 +25,7 @@ from app.world import reducers
 from app.world.entities import AnyEntity, Fact, Item, Location, Npc, Persona, Player
 from app.world.events import EntityUpserted, FactAsserted, QuestRecorded, RelationChanged
 from app.world.state import World, Worlds
-from tests.doubles import RamJournal, SilentLog
+from tests.doubles import RamJournal, RamReports, SilentLog
 from tests.prompts import registry
 
 TENANT, WORLD = "studio", "vale"
@@ -189,6 +190,7 @@ def make_stage(
     prompts: Prompts | None = None,
     memory: Memory | None = None,
     records: LineRecords | None = None,
+    reports: Reports | None = None,
 ) -> Stage:
     """A dialogue module over the village; without `words` it runs offline."""
     worlds = Worlds()
@@ -204,6 +206,7 @@ def make_stage(
         watcher=watch or Watch(),
         words=words,
         prompts=prompts or registry(),
+        reports=reports or RamReports(),
         authored=authored or open_authored(),
         rungs=rungs,
         memory=memory,

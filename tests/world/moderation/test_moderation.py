@@ -152,3 +152,20 @@ def test_words_are_read_as_they_look() -> None:
     assert folding.plain("Ѕhіt".casefold()) in ("shit", "ѕhit")
     assert folding.forms("f00l")[-1] == "fool"
     assert folding.parts("l'arme d'amour, don't") == ["l", "arme", "d", "amour", "don't"]
+
+
+def test_a_player_is_heard_whole_mildly_or_not_at_all() -> None:
+    assert TWELVE.hear("Hello there. Any work?") == ("Hello there. Any work?", "", "")
+    assert TWELVE.hear("Some asshole robbed me. Help!") == ("Some scoundrel robbed me. Help!", "", "profanity_strong")
+    refused = TWELVE.hear("Want some cocaine? It is good.")
+    assert refused.answer
+    assert refused.text == " It is good."
+    barred = TWELVE.hear("Nice day. My number is 555-123-4567.", language="de", seed=3)
+    assert barred == ("", TWELVE.answer("personal_data", language="de", seed=3), "personal_data")
+    assert TWELVE.hear("f. u. c. k. you").answer
+
+
+@given(st.text(max_size=300))
+def test_whatever_is_left_of_a_player_s_words_is_fit_to_be_kept(text: str) -> None:
+    heard = TWELVE.hear(text)
+    assert heard.answer or all(TWELVE.judge(part).allowed for part in [heard.text])
