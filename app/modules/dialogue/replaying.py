@@ -41,10 +41,12 @@ class Replaying:
         turn = self._turn(call, world, record)
         sources = self._sources
         for take in record.takes:
-            speaking = Speaking(
-                self._settings, self._clock, Recorded(take), sources.authored, sources.barks, sources.asides
-            )
-            rung = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}[take.rung]
+            recorded = Recorded(take)
+            author = (
+                sources.authored if take.rung == "authored" else recorded
+            )  # what else an author wrote is said again
+            speaking = Speaking(self._settings, self._clock, recorded, author, sources.barks, sources.asides)
+            rung = {"words": speaking.words, "bark": speaking.bark}.get(take.rung, speaking.authored)
             try:
                 await rung(turn, call.deadline)
             except Unavailable:
