@@ -40,7 +40,7 @@ def test_every_command_of_the_guide_works(tmp_path: Path) -> None:
     told = run.stdout
     version = (tmp_path / "mine.version").read_text().strip()
     assert re.search(r"^-.*one to three short sentences", told, re.M), "the difference is shown"
-    assert f"{NAME}@{version[:16]} passed: 3 of 3 by authored" in told
+    assert f"{NAME}@{version[:16]} passed: 4 of 4 by authored" in told
     assert f"{NAME}:production -> {version[:12]}\n" in told
     assert re.search(rf"production -> .*{version[:12]} 5%", told)
     assert f"{NAME}@{version[:16]} passed: 1 of 1 by authored" in told
