@@ -13,7 +13,7 @@ from typing import Any
 from tests.servers import Link, Server, connect, start
 from tests.standin import KEY, Standin
 
-LINE = "Come in, come in. You look cold and wet to the bone. The stew is hot tonight."
+LINE = "You came at last. You look cold and wet to the bone. The stew is hot tonight."
 SECRET = "my sister hides under the mill"
 
 INN = [
@@ -104,13 +104,13 @@ async def test_who_stands_near_overhears_and_who_stands_far_does_not(tmp_path: P
 
 async def test_a_line_is_cut_in_the_middle_and_its_cost_is_paid(tmp_path: Path) -> None:
     async with Standin(say=lambda _body: LINE, fault="stall") as standin:  # one line would be too long
-        standin.say = lambda _body: "Come in, come in. You look cold and wet."
+        standin.say = lambda _body: "You came at last. You look cold and wet."
         async with talking(tmp_path, ("openai", standin)) as (server, link):
             dialogue = await meet(link)
             id = await link.send("dialogue.say", {"dialogue": dialogue, "speaker": "ann", "text": "Hello"})
-            while "chunk" not in (frame := await link.receive()):
+            while "chunk" not in (frame := await link.receive()) or frame["chunk"]["filler"]:
                 pass
-            assert frame["chunk"]["text"] == "Come in, come in."
+            assert frame["chunk"]["text"] == "You came at last."
             cut = await link.send("dialogue.interrupt", {"dialogue": dialogue, "by": "ann"})
             replies: dict[str, Any] = {}
             while len(replies) < 2:
@@ -119,7 +119,7 @@ async def test_a_line_is_cut_in_the_middle_and_its_cost_is_paid(tmp_path: Path) 
                     replies[frame["id"]] = frame["data"]
             assert replies[cut]["interrupted"]
             said = replies[id]
-            assert (said["text"], said["interrupted"], said["rung"]) == ("Come in, come in.", True, "words")
+            assert (said["text"], said["interrupted"], said["rung"]) == ("You came at last.", True, "words")
             assert said["next_speaker"] == "ann"
             await asyncio.wait_for(standin.hung_up.wait(), 5.0)
             _, usage = await asyncio.to_thread(server.get, "/v1/usage?world=w")

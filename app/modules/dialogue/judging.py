@@ -132,8 +132,9 @@ class Judging:
         return _overheard(turn, sentence) or self._round(turn, sentence)
 
     def _round(self, turn: Turn, sentence: str) -> str:
-        """Why a sentence goes round in circles; what was asked for may be told again."""
-        if turn.scene.intent in TELLING:
+        """Why a sentence goes round in circles; what was asked for, and what was kept to be said again, does not."""
+        trace = turn.completion.trace
+        if turn.scene.intent in TELLING or (trace is not None and trace.cache == "hit"):
             return ""
         return self._loops.judge(turn.call.tenant, turn.call.world, turn.scene.npc.id, sentence)
 

@@ -144,7 +144,7 @@ async def test_every_fault_ends_with_a_line(fault: Fault) -> None:
 
 
 async def test_line_of_a_real_protocol_reaches_the_player() -> None:
-    line = "Come in, come in. You look cold."
+    line = "Step inside, friend. You look cold."
     async with Standin(say=lambda _body: line) as standin, stage_over(standin) as (stage, _):
         said = await stage.say(await stage.open("mira", "p1"), "p1", "Hello")
         assert (said.text, said.engine, said.rung) == (line, "openai", "words")
@@ -320,7 +320,8 @@ async def test_renamed_entity_is_found_by_its_new_name() -> None:
     events = await stage.journal.append(TENANT, WORLD, [EntityUpserted(entity=renamed)])
     assert stage.module.react is not None
     stage.module.react(stage.world, events[0])
-    assert "Red Anvil" in (await stage.say(dialogue, "p1", "Where is the Red Anvil?")).text
+    said = await stage.say(dialogue, "p1", "Where is the Red Anvil?")
+    assert any("Red Anvil" in part.text for part in (await explained(stage, said)).context[:-1])
 
 
 async def test_describe_shows_the_last_lines() -> None:

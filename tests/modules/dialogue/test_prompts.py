@@ -81,7 +81,8 @@ async def test_every_section_is_rendered_with_every_variable_that_it_may_use() -
         sections={name: msgspec.structs.replace(OWN.sections[name], text=text) for name, text in texts.items()},
     )
     assert not [one for one in lint(mine, LIMITS, contract=OWN) if one.level == "error"]
-    prompts, script = registry(), Script(lambda _completion: "A fine day.")
+    lines = iter(("A fine day.", "Rain by noon, I fear.", "What a week it was."))
+    prompts, script = registry(), Script(lambda _completion: next(lines))
     await prompts.learn([live(TENANT, {version_of(mine): 1}, mine)])
     stage = make_stage(words=script, prompts=prompts)
     dialogue, chatter = await stage.open("anna", "p1"), await stage.open("anna", "borin")
