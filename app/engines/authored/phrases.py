@@ -46,6 +46,8 @@ def tags_of(scene: Scene, heard: Heard, slots: Mapping[str, str], grammar: Gramm
         "answer": _answers(scene), "again": heard.again, "asked_back": heard.asked_back,
         "named": heard.named, "fact_heard": heard.fact is not None and bool(slots["fact"]) and not heard.named,
         "asked_name": bool(scene.asked) and scene.asked.title() in scene.heard, "spoke_up": not scene.heard,
+        "news_mine": _concerns(scene.news, scene.npc.name),
+        "news_yours": _concerns(scene.news, scene.listener.name),
         "told_news": last is not None and last.speaker != scene.npc.id and _tells_news(last, scene),
         "question": bool(last is not None and last.speaker != scene.npc.id and last.text.rstrip().endswith("?")),
         "before_person": isinstance(heard.before, Someone), "before_place": isinstance(heard.before, Spot),
@@ -133,6 +135,11 @@ def _answers(scene: Scene) -> bool:
     """Whether this line answers one of the same topic by somebody else."""
     last = scene.lines[-1] if scene.lines else None
     return last is not None and last.speaker != scene.npc.id and last.topic == scene.topic
+
+
+def _concerns(news: tuple[News, ...], name: str) -> bool:
+    """Whether somebody suffered what is told."""
+    return bool(name) and any(name in (one.target, *one.item.split("'")[:1]) for one in news)
 
 
 def _tells_news(line: Line, scene: Scene) -> bool:

@@ -117,6 +117,9 @@ def _clause(text: str, scene: Scene, grammar: Grammar) -> str:
     first = next(iter(sentences(text)), "").rstrip(".!… ")
     if not first or len(first) > CLAUSE_CHARACTERS_MAX or first.endswith("?"):
         return ""
+    word = first.split()[0]
+    if word.casefold() in (grammar.terms["article"], grammar.terms["article_vowel"], grammar.terms["the"]):
+        first = f"{word.casefold()}{first[len(word) :]}"
     return persons_in(first, scene, grammar)
 
 
