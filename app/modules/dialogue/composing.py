@@ -105,8 +105,10 @@ class Composing:
         scene = rooms.discreet(world, scene, audience)
         turn = self._made(call, world, dialogue, scene, audience, seed, started_s)
         turn.recalled, turn.pinned = recalled, pinned
-        if self._sources.stories is not None and found.addressed:
-            turn.told = self._sources.stories.turn(
+        stories = self._sources.stories
+        if stories is not None and found.addressed:
+            turn.falls += [messages.Cut(what="story", reason=fault) for fault in stories.faults(world, found.speaker)]
+            turn.told = stories.turn(
                 world, found.speaker, found.listener, scene.heard, seed=seed, thread=dialogue.id, hearers=audience[2:]
             )
         return turn

@@ -35,9 +35,9 @@ def staged(folder: Path, *, words: Script | None = None, npc: str = "mira") -> S
     return make_stage(words=words, world=world, records=Shelf(), settings=Settings(content_folder=str(folder)))
 
 
-def attach(world: World, npc: str) -> None:
+def attach(world: World, npc: str, story: str = "inn") -> None:
     entity = world.npc(npc)
-    persona = msgspec.structs.replace(entity.persona, story="inn")
+    persona = msgspec.structs.replace(entity.persona, story=story)
     happen(world, EntityUpserted(entity=msgspec.structs.replace(entity, persona=persona)))
 
 
@@ -124,3 +124,23 @@ async def test_a_line_that_is_not_committed_leaves_the_story_where_it_was(tmp_pa
     assert (await stage.say(dialogue, "p1")).text == said.text
     moved = [event.change for event in stage.journal.events if isinstance(event.change, StoryMoved)]
     assert [(change.npc, change.player, change.story) for change in moved] == [("mira", "p1", "inn")]
+
+
+async def test_a_model_that_echoes_the_prompt_or_acts_is_not_heard(tmp_path: Path) -> None:
+    def echo(completion: Completion) -> str:
+        return "The road is long. " + completion.parts[0].text[:400]
+
+    for number, write in enumerate((echo, lambda _: '{"act": "trade", "arguments": {}}\nThe road is long, friend.')):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        stage = staged(folder, words=Script(write))
+        said = await stage.say(await stage.open("mira", "p1"), "p1")
+        assert (said.text, said.proposals) == ("Sit down, the road is long.", ())
+
+
+async def test_a_story_that_is_not_there_is_told_of_where_the_line_is_explained(tmp_path: Path) -> None:
+    stage = staged(tmp_path)
+    attach(stage.world, "tom", "mill")
+    said = await stage.say(await stage.open("tom", "p1"), "p1")
+    assert (said.rung, said.choices) == ("authored", ())
+    assert [fall.reason for fall in (await explained(stage, said.explain_id)).falls] == ["no story 'mill'"]
