@@ -58,6 +58,7 @@ from app.stores.writer import Writer
 from app.telemetry.logs import open_log
 from app.telemetry.metrics import Metrics, RungWatch
 from app.telemetry.words import WordsMeter
+from app.world.loops import Governor
 from app.world.state import World, Worlds
 
 __all__ = ["MODULE_SETTINGS", "ROOT", "Innkeeper", "build"]
@@ -194,6 +195,7 @@ async def build(
     # Engines
     engines = Engines()
     budgets = NotingBudgets(shared.budgets, repeats)
+    governor = Governor()
     orchestrator, authored = open_words(
         profile,
         engines,
@@ -204,6 +206,7 @@ async def build(
         budgets=budgets,
         rules=tenants,
         meter=WordsMeter(log, metrics),
+        governor=governor,
     )
     if orchestrator is not None:
         prompts.registry.label_of = orchestrator.tasks.label_of
@@ -256,6 +259,7 @@ async def build(
         authored=authored,
         prompts=prompts.registry,
         records=records,
+        governor=governor,
         remembered=DatabaseMemories(database),
         log=log,
     )

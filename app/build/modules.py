@@ -32,6 +32,7 @@ from app.modules.world import module as world_module
 from app.modules.world.settings import Settings as WorldSettings
 from app.stores.journal import WorldJournal
 from app.telemetry.metrics import RungWatch
+from app.world.loops import Governor
 from app.world.state import Worlds
 
 MODULE_SETTINGS: Mapping[str, type[msgspec.Struct]] = {
@@ -58,6 +59,7 @@ def build_modules(
     authored: Words,
     prompts: Prompts,
     records: LineRecords | None,
+    governor: Governor,
     remembered: Kept,
     log: Log,
 ) -> tuple[Module, ...]:
@@ -102,6 +104,7 @@ def build_modules(
             rungs=profile.ladder["dialogue"],
             memory=minds,
             records=records,
+            governor=governor,
         ),
         quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),
         memory_module.build(

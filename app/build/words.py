@@ -22,6 +22,7 @@ from app.engines.orchestration.orchestrator import Orchestrator as WordsOrchestr
 from app.engines.orchestration.sovereignty import places_of
 from app.engines.orchestration.watch import Meter
 from app.telemetry.metrics import RungWatch
+from app.world.loops import Governor
 
 
 def open_words(
@@ -35,6 +36,7 @@ def open_words(
     budgets: Budgets,
     rules: Rules,
     meter: Meter,
+    governor: Governor | None = None,
 ) -> tuple[WordsOrchestrator | None, Words]:
     """The orchestrator over every engine that has a key or a file (None without any), and the authored engine.
 
@@ -43,7 +45,7 @@ def open_words(
     from app.engines.authored.engine import open_authored
 
     language = next((spec.language for spec in profile.engines.values() if isinstance(spec, Authored)), "en")
-    authored = engines.add(open_authored(language=language))
+    authored = engines.add(open_authored(language=language, governor=governor))
     chosen = profile.engines.get("words")
     if not isinstance(chosen, Orchestrator):
         return None, authored

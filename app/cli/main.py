@@ -39,6 +39,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "guardrails": ("app.cli.guardrails:guardrails", "Print the statement about live-generated content."),
     "reports": ("app.cli.reports:reports", "List and settle what players reported."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
+    "attack": ("app.cli.attack:attack", "Try hostile prompts against the truth gate, and count what gets through."),
     "prompts": ("app.cli.prompts:prompts", "Put, check, label and try the prompts of a tenant."),
     "stories": ("app.cli.stories:stories", "Check, play and import dialogue graphs in ink or Yarn."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),

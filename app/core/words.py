@@ -150,6 +150,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     parts: tuple[Part, ...] = ()
     turns: tuple[Turn, ...] = ()
+    parts_for: Mapping[str, tuple[Part, ...]] = {}
+    """The same context within another budget, by the engine that it is for."""
     output_tokens_max: int
     first_token_ms: float | None = None
     seed: int = 0
@@ -206,6 +208,12 @@ class WordsEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WordsEvent = WordsStart | WordsDelta | WordsToolDelta | WordsEnd
+
+
+def fitted(completion: Completion, engine: str) -> Completion:
+    """The request with the context that is meant for that engine."""
+    parts = completion.parts_for.get(engine)
+    return completion if parts is None else msgspec.structs.replace(completion, parts=parts, parts_for={})
 
 
 def unit_of(completion: Completion) -> str:

@@ -32,6 +32,11 @@ NEAR_WORDS_MIN = 5
 """Shorter lines are only compared as a whole."""
 
 
+SAME, NEAR, ROUND = "said before", "said before in other words", "going round among NPCs"
+LOOPING = frozenset({SAME, NEAR, ROUND})
+"""Every reason that `judge` gives."""
+
+
 class Voice(NamedTuple):
     """Who speaks."""
 
@@ -95,12 +100,12 @@ class Governor:
         line = _print(text)
         for before in self._said.get(Voice(tenant, world, npc), ()):
             if before.whole == line.whole:
-                return "said before"
+                return SAME
             if _near(before, line):
-                return "said before in other words"
+                return NEAR
         shared = self._shared.get((tenant, world))
         if shared is not None and shared.going_round(npc, line.phrases):
-            return "going round among NPCs"
+            return ROUND
         return ""
 
     def said(self, tenant: str, world: str, npc: str, text: str) -> None:

@@ -19,7 +19,7 @@ from app.core.ladder import Watcher
 from app.core.ports import EngineStatus
 from app.core.spending import Budgets
 from app.core.tenants import NoRules, Rules, may_write
-from app.core.words import Completion, Words, WordsEvent, unit_of
+from app.core.words import Completion, Words, WordsEvent, fitted, unit_of
 from app.engines.orchestration import router
 from app.engines.orchestration.attempt import Attempt
 from app.engines.orchestration.books import HEDGED, Books
@@ -202,7 +202,7 @@ class Orchestrator:
         """The next attempt, with room for its price; None when all were tried."""
         while run.queue and run.patience_ms() > 0.0:
             choice = run.queue.popleft()
-            asked = continued(varied(run.completion, choice.variant), run.said())
+            asked = continued(fitted(varied(run.completion, choice.variant), choice.member.name), run.said())
             try:
                 hold = await self._books.reserve(choice.member, asked)
             except OverBudget as error:

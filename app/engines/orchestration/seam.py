@@ -84,4 +84,6 @@ def instructed(completion: Completion, text: str) -> Completion:
         turns = (*completion.turns[:heads], rule, *completion.turns[heads:])
         return msgspec.structs.replace(completion, turns=turns)
     rule_part = Part(trust="system", text=text)
-    return msgspec.structs.replace(completion, parts=(*completion.parts[:1], rule_part, *completion.parts[1:]))
+    others = {engine: (*parts[:1], rule_part, *parts[1:]) for engine, parts in completion.parts_for.items()}
+    parts = (*completion.parts[:1], rule_part, *completion.parts[1:])
+    return msgspec.structs.replace(completion, parts=parts, parts_for=others)

@@ -30,6 +30,8 @@ from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.stories.told import Stories
 from app.modules.dialogue.turn import Turn
 from app.world.gate.speech import Guard, clean_input
+from app.world.loops import Governor
+from app.world.moderation import Moderation
 from app.world.scene import Scene
 from app.world.state import World
 
@@ -53,6 +55,8 @@ class Sources:
     lexicon: Lexicon
     barks: dict[str, tuple[str, ...]]
     asides: dict[str, Asides]
+    moderation: Moderation
+    governor: Governor
     memory: Memory | None = None
     stories: Stories | None = None
 
@@ -83,7 +87,8 @@ class Composing:
         if not world.npc(found.speaker).alive:
             raise Conflict(f"NPC {found.speaker!r} is dead", hint="close the dialogue")
         audience = rooms.audience(world, dialogue, found, self._settings, whisper=request.whisper)
-        talk = self._talk(call, world, dialogue, found, audience, clean_input(request.text), seed)
+        heard, refused = self._rated(clean_input(request.text))
+        talk = self._talk(call, world, dialogue, found, audience, heard, seed)
         recalled, pinned = await self._recall(call, world, dialogue, talk, audience)
         scene = scenes.compose(
             world,
@@ -106,12 +111,22 @@ class Composing:
         turn = self._made(call, world, dialogue, scene, audience, seed, started_s)
         turn.recalled, turn.pinned = recalled, pinned
         stories = self._sources.stories
-        if stories is not None and found.addressed:
+        if refused:
+            turn.cut.append(messages.Cut(what="what was heard", reason=f"not for this rating: {refused}"))
+            turn.refusal = self._sources.moderation.answer(refused, language=npc.persona.language, seed=seed)
+        elif stories is not None and found.addressed:
             turn.falls += [messages.Cut(what="story", reason=fault) for fault in stories.faults(world, found.speaker)]
             turn.told = stories.turn(
                 world, found.speaker, found.listener, scene.heard, seed=seed, thread=dialogue.id, hearers=audience[2:]
             )
         return turn
+
+    def _rated(self, heard: str) -> tuple[str, str]:
+        """(what of the words is kept, the category for which they are not answered)."""
+        judged = self._sources.moderation.judge(heard)
+        if judged.allowed or judged.text:
+            return judged.text if not judged.allowed else heard, ""
+        return "" if judged.barred else heard, judged.category
 
     def _talk(
         self,
@@ -152,17 +167,18 @@ class Composing:
         npc, listener = scene.npc.id, scene.listener.id
         player = "" if scene.listener_is_npc else listener
         chosen = self._sources.prompts.choose(call.tenant, logic.TASK, unit=f"{call.world}/{player or npc}")
-        compiled = compile_context(
-            scene,
-            chosen,
-            logic.open_acts(world, world.npc(npc), listener),
-            tokens_max=self._settings.context_tokens_max,
-            canary=logic.canary_of(call.tenant, call.world, npc),
-        )
+        acts = logic.open_acts(world, world.npc(npc), listener)
+        canary = logic.canary_of(call.tenant, call.world, npc)
+        compiled = compile_context(scene, chosen, acts, tokens_max=self._settings.context_tokens_max, canary=canary)
+        others = {
+            engine: compile_context(scene, chosen, acts, tokens_max=tokens, canary=canary).parts
+            for engine, tokens in self._settings.context_tokens.items()
+        }
         most, names = self._settings.output_tokens_max, self._book.names(world)
         completion = Completion(
             task=logic.TASK,
             parts=compiled.parts,
+            parts_for=others,
             output_tokens_max=min(chosen.prompt.output_tokens_max or most, most),
             sampling=chosen.prompt.sampling,
             prompt=chosen.version,

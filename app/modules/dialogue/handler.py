@@ -20,12 +20,12 @@ from app.modules.dialogue.bills import Bills, used
 from app.modules.dialogue.book import Book, Dialogue
 from app.modules.dialogue.chatter import Chatter
 from app.modules.dialogue.composing import Composing, Sources
-from app.modules.dialogue.judging import kept_proposals
+from app.modules.dialogue.judging import Judging, kept_proposals
 from app.modules.dialogue.records import Record, Recorder
 from app.modules.dialogue.replaying import Replaying
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.speaking import Speaking
-from app.modules.dialogue.telling import Telling
+from app.modules.dialogue.storytelling import Telling
 from app.modules.dialogue.turn import Turn
 from app.world.state import World, Worlds
 
@@ -60,8 +60,11 @@ class DialogueHandler:
         self._replaying = Replaying(settings, clock, sources, book)
         self._chatter = Chatter(settings, clock)
         self._composing = Composing(settings, clock, sources, book)
-        self._telling = Telling(settings, clock, sources.words)
-        self._speaking = Speaking(settings, clock, sources.words, sources.authored, sources.barks, sources.asides)
+        judging = Judging(settings, clock, sources.moderation, sources.governor)
+        self._speaking = Speaking(
+            settings, clock, sources.words, sources.authored, sources.barks, sources.asides, judging
+        )
+        self._telling = Telling(settings, clock, sources.words, judging)
         speaking = self._speaking
         answers = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}
         rungs = [
@@ -220,6 +223,9 @@ class DialogueHandler:
             if turn.spoken:
                 return
         deadline = turn.call.deadline
+        if turn.refusal:
+            await self._speaking.refusal(turn, deadline)
+            return
         hurried = deadline.left_ms() <= 2.0 * self._settings.reserve_ms
         taken = turn.compiled.tokens + turn.completion.output_tokens_max
         among_npcs = turn.scene.listener_is_npc and "words" in self._sources.rungs
@@ -267,6 +273,7 @@ class DialogueHandler:
         dialogue.turns += 1
         if turn.spoken:
             self._book.spoke(call.tenant, call.world, turn.scene.npc.id, turn.text, ai_generated=turn.by_model)
+            self._sources.governor.said(call.tenant, call.world, turn.scene.npc.id, turn.text)
         stories, npc, listener = self._sources.stories, turn.scene.npc.id, turn.scene.listener.id
         reply = effects.said(
             turn,

@@ -5,7 +5,7 @@ It notes on the turn what it let through and what it took out, and why. It does 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from app.core.clock import Clock
 from app.core.ids import new_id
@@ -16,7 +16,10 @@ from app.world.gate.acts import Proposed, check_proposal
 from app.world.gate.disguises import squeeze
 from app.world.gate.promises import promised
 from app.world.gate.revise import Revision, revise
+from app.world.moderation import Moderation
 
+TELLING = frozenset({"ask_quest", "ask_place", "ask_person", "ask_time", "ask_weather", "ask_self", "trade", "bargain"})
+"""Questions that want a fact: better told twice than not at all."""
 PARROT_LETTERS_MIN = 12
 """A model's sentence of so many letters that stands whole in the player's line is the player's, not the NPC's."""
 
@@ -31,12 +34,22 @@ class Allowed(NamedTuple):
 NOTHING = Allowed("", by_model=False)
 
 
+class Loops(Protocol):
+    """Hears whether an NPC goes round in circles."""
+
+    def judge(self, tenant: str, world: str, npc: str, text: str) -> str:
+        """Why a sentence would; empty where it is fresh."""
+        ...
+
+
 class Judging:
     """The gate, for the turns of one module."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, moderation: Moderation, loops: Loops) -> None:
         self._settings = settings
         self._clock = clock
+        self._moderation = moderation
+        self._loops = loops
 
     def act(self, turn: Turn, act: Proposed) -> None:
         """Judge one act and keep it as a proposal if it may be offered."""
@@ -72,9 +85,12 @@ class Judging:
             return NOTHING
         revised = self._revised(turn, sentence, trusted=trusted)
         text = "" if revised.stand_in and turn.stood_in else revised.text
+        rated = self._moderation.judge(text)
+        reason = revised.reason or ("" if rated.allowed else f"not for this rating: {rated.category}")
+        text = text if rated.allowed else rated.text
         against = self._against(turn, text, trusted=trusted) if text else ""
-        if revised.reason or against:
-            turn.cut.append(Cut(what=sentence, reason=revised.reason or against))
+        if reason or against:
+            turn.cut.append(Cut(what=sentence, reason=reason or against))
         if not text or against:
             return NOTHING
         turn.claims += [ClaimMade(text=one.text, subject=one.subject, source=one.source) for one in revised.claims]
@@ -89,7 +105,8 @@ class Judging:
     def fits(self, turn: Turn, text: str) -> bool:
         """Whether a model's wording of an author's line may be said as it is."""
         revised = self._revised(turn, text, trusted=False)
-        return revised.text == text and not self._against(turn, text, trusted=False)
+        rated = self._moderation.judge(text)
+        return revised.text == text and rated.allowed and not self._against(turn, text, trusted=False)
 
     def _revised(self, turn: Turn, sentence: str, *, trusted: bool) -> Revision:
         return revise(
@@ -113,7 +130,13 @@ class Judging:
             return ""
         if len(bare) >= PARROT_LETTERS_MIN and bare in squeeze(turn.scene.heard):
             return "repeats the player's words"
-        return _overheard(turn, sentence)
+        return _overheard(turn, sentence) or self._round(turn, sentence)
+
+    def _round(self, turn: Turn, sentence: str) -> str:
+        """Why a sentence goes round in circles; what was asked for may be told again."""
+        if turn.scene.intent in TELLING:
+            return ""
+        return self._loops.judge(turn.call.tenant, turn.call.world, turn.scene.npc.id, sentence)
 
 
 def _overheard(turn: Turn, sentence: str) -> str:

@@ -21,6 +21,8 @@ from app.modules.dialogue.records import Recorder
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.stories import shelf
 from app.modules.dialogue.stories.told import Stories
+from app.world.loops import Governor
+from app.world.moderation import Moderation
 from app.world.state import Worlds
 
 LINES_SHOWN_MAX = 6
@@ -41,8 +43,12 @@ def build(
     language: str = "en",
     memory: Memory | None = None,
     records: LineRecords | None = None,
+    governor: Governor | None = None,
 ) -> Module:
-    """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last."""
+    """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last.
+
+    `governor` is the one that the authored engine asks. Raises Invalid for a rating that nobody knows.
+    """
     named = [rung for rung in rungs if rung in RUNGS and rung != "bark" and (rung != "words" or words is not None)]
     lexicon = intents.load(language)
     sources = Sources(
@@ -53,6 +59,8 @@ def build(
         lexicon=lexicon,
         barks=logic.load_barks(),
         asides=load_asides(),
+        moderation=Moderation.load(settings.rating),
+        governor=governor or Governor(),
         memory=memory,
         stories=Stories(
             shelf.load(settings.content_folder, settings.stories),
@@ -73,6 +81,7 @@ def build(
     def forget(tenant: str, world: str, player: str) -> None:
         book.forget(tenant, world, player)
         recorder.forget(tenant, world)
+        sources.governor.forget(tenant, world)
 
     return Module(
         name="dialogue",

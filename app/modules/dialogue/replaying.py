@@ -18,12 +18,14 @@ from app.modules.dialogue import logic
 from app.modules.dialogue.book import Book, Dialogue
 from app.modules.dialogue.composing import Sources
 from app.modules.dialogue.context import Compiled
+from app.modules.dialogue.judging import Judging
 from app.modules.dialogue.messages import Cut, Explained, Replayed, Ruling
 from app.modules.dialogue.records import Record, Recorded
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.speaking import Speaking
-from app.modules.dialogue.telling import RUNG, Telling
+from app.modules.dialogue.storytelling import RUNG, Telling
 from app.modules.dialogue.turn import Turn
+from app.world.loops import LOOPING
 from app.world.state import World
 
 
@@ -41,14 +43,17 @@ class Replaying:
         world.npc(record.explained.npc)
         turn = self._turn(call, world, record)
         sources = self._sources
+        judging = Judging(self._settings, self._clock, sources.moderation, _Then(record.explained))
         for take in record.takes:
             speaking = Speaking(
-                self._settings, self._clock, Recorded(take), sources.authored, sources.barks, sources.asides
+                self._settings, self._clock, Recorded(take), sources.authored, sources.barks, sources.asides, judging
             )
             if take.rung == RUNG:
-                await Telling(self._settings, self._clock, None).again(turn, take)
+                await Telling(self._settings, self._clock, None, judging).again(turn, take)
                 continue
-            rung = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}[take.rung]
+            turn.refusal = take.text if take.rung == "refusal" else ""
+            rungs = {"words": speaking.words, "authored": speaking.authored, "bark": speaking.bark}
+            rung = rungs.get(take.rung, speaking.refusal)
             try:
                 await rung(turn, call.deadline)
             except Unavailable:
@@ -101,6 +106,16 @@ class Replaying:
             explain_id=then.explain_id,
             started_s=self._clock.monotonic_s(),
         )
+
+
+class _Then:
+    """Finds that to be going round in circles which did so then; what has been said since is no part of a line."""
+
+    def __init__(self, then: Explained) -> None:
+        self._reasons = {cut.what: cut.reason for cut in then.line_cut if cut.reason in LOOPING}
+
+    def judge(self, tenant: str, world: str, npc: str, text: str) -> str:
+        return self._reasons.get(text, "")
 
 
 def _differences(then: Explained, turn: Turn) -> list[str]:

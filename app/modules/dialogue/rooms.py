@@ -20,7 +20,7 @@ from app.modules.dialogue.settings import Settings
 from app.world.entities import Npc, Player
 from app.world.gate.acts import may_tell
 from app.world.gate.speech import clean_input
-from app.world.scene import Scene
+from app.world.scene import Known, Scene
 from app.world.state import World
 
 
@@ -185,19 +185,19 @@ def _map(world: World, location: str) -> str:
 
 
 def discreet(world: World, scene: Scene, hearers: Iterable[str]) -> Scene:
-    """The scene without the facts that another player who hears must not learn."""
+    """The scene without the facts and the lore that another player who hears must not learn."""
     npc, state = world.npc(scene.npc.id), world.state
     others = [id for id in hearers if id not in (scene.npc.id, scene.listener.id)]
     players = [state.players[id] for id in others if id in state.players]
-    known = scene.known
-    if players:
-        facts = ((told, world.fact(told.subject_id, told.predicate)) for told in known)
-        known = tuple(
-            told
-            for told, fact in facts
-            if fact is not None and all(may_tell(world, npc, player, fact) for player in players)
-        )
-    return msgspec.structs.replace(scene, known=known)
+    if not players:
+        return scene
+
+    def all_may_hear(told: Known) -> bool:
+        fact = world.fact(told.subject_id, told.predicate)
+        return fact is not None and all(may_tell(world, npc, player, fact) for player in players)
+
+    known, lore = (tuple(filter(all_may_hear, told)) for told in (scene.known, scene.lore))
+    return msgspec.structs.replace(scene, known=known, lore=lore)
 
 
 def tellable(world: World, recalled: Iterable[Recollection], hearers: Iterable[str]) -> tuple[Recollection, ...]:

@@ -19,27 +19,26 @@ from app.core.memory import Cue, Recollection
 from app.modules.dialogue.intents import Lexicon, Meaning
 from app.modules.dialogue.reminded import mood_of, recalled_of
 from app.modules.dialogue.settings import Settings
+from app.modules.dialogue.telling import WORLD, known_of
 from app.world.entities import Location, Npc, Player
-from app.world.gate.acts import may_know, may_tell, trades
+from app.world.gate.acts import may_know, trades
 from app.world.gate.claims import Names, direction
 from app.world.gate.speech import clean_input
-from app.world.scene import Known, Line, Need, News, PartOfDay, QuestNote, Reach, Scene, Someone, Spot, Ware, quest_head
+from app.world.lore import lore_for
+from app.world.scene import Line, Need, News, PartOfDay, QuestNote, Reach, Scene, Someone, Spot, Ware, quest_head
 from app.world.state import World
 
 PLACES_MAX = 16
 PEOPLE_MAX = 16
-FACTS_MAX = 24
 WARES_MAX = 12
 QUESTS_MAX = 4
 NEWS_MAX = 4
-ASKED_FACTS_MAX = 8
-"""Facts about what was asked for, beside those that are always at hand."""
 MEMORIES_MAX = 8
 CUE_PERSONS_MAX = 8
 CUE_LINES = 2
 """Last lines of a dialogue that a cue is made of, beside what was just said."""
-WORLD = "world"
-"""The subject of facts about the whole world, such as `weather` and `hour`."""
+LORE_LINES = 4
+"""Last lines that background is looked up for, with what was just said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,7 @@ def compose(
     meaning = _meaning(talk, lexicon, among_npcs=among_npcs)
     place, person, asked = _asked_about(world, npc, meaning, lexicon, names, talk.heard)
     ground = _ground(world, npc.location)
+    said = [*(line.text for line in talk.lines), talk.heard]
     spot = spot_of(world, npc, place, ground, settings) if place is not None else None
     about = {place.id} if place is not None else set()
     about |= {person.id} if person is not None else set()
@@ -105,7 +105,7 @@ def compose(
         part_of_day=part,
         weather=_fact_text(world, npc, npc.location, "weather") or _fact_text(world, npc, WORLD, "weather"),
         need=_need(npc),
-        known=_known(world, npc, other, about),
+        known=known_of(world, npc, other, about),
         quests=_quests(world, npc, other.id),
         wares=_wares(world, npc),
         trader=_trader(world, npc),
@@ -117,6 +117,14 @@ def compose(
         people=_people(world, npc),
         recalled=recalled_of(world, npc, other, recalled, settings),
         pinned=recalled_of(world, npc, other, pinned, settings),
+        lore=lore_for(
+            world,
+            npc,
+            said[-LORE_LINES:],
+            most=settings.lore_max,
+            characters_max=settings.lore_characters_max,
+            listener=other,
+        ),
     )
     scene = msgspec.structs.replace(scene, mood=mood_of(scene))
     return _with_topic(scene, talk.seed) if among_npcs else scene
@@ -335,43 +343,6 @@ def _need(npc: Npc) -> Need:
 _NEEDS: tuple[tuple[Need, str, bool], ...] = (
     ("hurt", "hp", True), ("hungry", "hunger", False), ("tired", "energy", True),
 )  # fmt: skip
-
-
-def _known(world: World, npc: Npc, other: Npc | Player, about: set[str]) -> tuple[Known, ...]:
-    """Facts that may be told to `other`: those about what was asked first, then about here and the two themselves.
-
-    Which of them are always at hand does not depend on what was asked.
-    """
-    close = {npc.id, npc.location, npc.work, npc.home, npc.faction, WORLD, other.id}
-    ranked: list[tuple[int, float, Known]] = []
-    for key, versions in world.state.facts.items():
-        subject, _, predicate = key.partition("\x1f")
-        if predicate in ("weather", "hour") or not versions:
-            continue
-        fact = world.fact(subject, predicate)
-        if fact is None or not may_tell(world, npc, other, fact):
-            continue
-        entity = world.entity(subject)
-        name = entity.name if entity is not None and entity.name else subject
-        rank = 0 if subject in close else 1
-        told = Known(
-            subject_id=subject,
-            subject=clean_input(name),
-            predicate=clean_input(predicate),
-            value=clean_input(_value(fact.value)),
-        )
-        ranked.append((rank, -fact.from_s, told))
-    ranked.sort(key=lambda row: (row[0], row[1], row[2].subject_id, row[2].predicate))
-    always = [known for _, _, known in ranked[:FACTS_MAX]]
-    beyond = [known for _, _, known in ranked[FACTS_MAX:] if known.subject_id in about][:ASKED_FACTS_MAX]
-    asked = [msgspec.structs.replace(known, asked=True) for known in beyond]
-    return tuple(sorted([*always, *asked], key=lambda known: known.subject_id not in about))
-
-
-def _value(value: str | float | bool) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float | int) else value
 
 
 def _quests(world: World, npc: Npc, player: str) -> tuple[QuestNote, ...]:

@@ -50,6 +50,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a rung rests."""
     context_tokens_max: int = 3_000
     """Tokens of compiled context on the words rung, estimated; about twelve kilobytes of English."""
+    context_tokens: dict[str, int] = {}
+    """The same for engines by name that take less or more, such as a small local model."""
+    lore_max: int = 4
+    """Entries of background in one context."""
+    lore_characters_max: int = 1_200
+    """Characters of those together."""
     output_tokens_max: int = 220
     """Tokens that a model may write for one line, its acts included."""
     line_characters_max: int = 900
@@ -62,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Lines of NPCs to NPCs that a model may write in a world in one game hour; past it they are authored."""
     npc_tokens_day_max: int = 200_000
     """Tokens, in and out, of the same in one UTC day."""
+    rating: str = "pegi12"
+    """The age rating that every line is held to, NPCs' and players'; see `manage.py moderation packs`."""
     proposals_max: int = 2
     """Acts that one line may propose."""
     proposal_cooldown_s: float = 60.0

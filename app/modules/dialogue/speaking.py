@@ -40,6 +40,7 @@ class Speaking:
         authored: Words,
         barks: Mapping[str, tuple[str, ...]],
         lines: Mapping[str, Asides],
+        judging: Judging,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -47,7 +48,7 @@ class Speaking:
         self._authored = authored
         self._barks = barks
         self._asides = lines
-        self._judging = Judging(settings, clock)
+        self._judging = judging
 
     async def words(self, turn: Turn, deadline: Deadline) -> None:
         """A model's line; raises Unavailable when it is silent too long, fails or is late."""
@@ -79,6 +80,12 @@ class Speaking:
         """One short line that needs nothing."""
         if not turn.spoken:
             await self.last_word(turn)
+
+    async def refusal(self, turn: Turn, deadline: Deadline) -> None:
+        """What an NPC says to words that it will not answer."""
+        turn.rung, turn.engine, turn.model = "authored", "moderation", ""
+        turn.takes.append(Take(rung="refusal", engine="moderation", text=turn.refusal, ended=True))
+        await self._say(turn, turn.refusal, by_model=False)
 
     async def last_word(self, turn: Turn) -> None:
         """Say a bark: the persona's own, else one of its language."""

@@ -1,158 +1,80 @@
-"""How an authored story speaks: its acts through the gate, its lines as written, or as their tags allow a model to.
+"""Which facts an NPC has at hand for a listener, as a scene holds them.
 
-A line is never lost: where a model fails, is late or leaves the bounds that the author set, it is said as written.
-It does not know how a story decides what comes next.
+Pure: reads the world, changes nothing. A fact that the listener must not learn takes nobody's place.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from contextlib import aclosing
+from collections.abc import Iterator
+from heapq import nsmallest
+from itertools import islice
 
 import msgspec
 
-from app.core.clock import Clock, Deadline
-from app.core.errors import Unavailable
-from app.core.words import Completion, Part, Usage, Words, WordsDelta, WordsEnd, WordsStart
-from app.modules.dialogue.judging import Judging
-from app.modules.dialogue.messages import Cut
-from app.modules.dialogue.settings import Settings
-from app.modules.dialogue.stories import saying
-from app.modules.dialogue.stories.model import Spoken
-from app.modules.dialogue.stories.told import Told
-from app.modules.dialogue.turn import Take, Turn
-from app.world.gate.acts import Proposed
-from app.world.gate.speech import Speech
+from app.world.entities import Npc, Player
+from app.world.gate.acts import may_tell
+from app.world.gate.speech import clean_input
+from app.world.lore import is_lore
+from app.world.scene import Known
+from app.world.state import World
 
-RUNG = "story"
-WORDS = "words"
-PARAPHRASE = "Say this one line in your own words and voice, with nothing added and no act: {line}"
-KEEP = " These words must stand in it as they are: {must}."
-FILL = "Write nothing but a few words for the gap in this line. Line: {line} Gap: {wish}."
-_act = msgspec.json.Decoder(Proposed)
+FACTS_MAX = 24
+ASKED_FACTS_MAX = 8
+"""Facts about what was asked for, beside those that are always at hand."""
+FACT_SPLIT = "\x1f"
+"""Between subject and predicate in the key of a fact."""
+WORLD = "world"
+"""The subject of facts about the whole world, such as `weather` and `hour`."""
 
 
-class Telling:
-    """Speaks what stories tell."""
+def known_of(world: World, npc: Npc, other: Npc | Player, about: set[str]) -> tuple[Known, ...]:
+    """Facts that may be told to `other`: those about what was asked first, then about here and the two themselves.
 
-    def __init__(self, settings: Settings, clock: Clock, words: Words | None) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._words = words
-        self._judging = Judging(settings, clock)
+    Which of them are always at hand does not depend on what was asked.
+    """
+    close = {npc.id, npc.location, npc.work, npc.home, npc.faction, WORLD, other.id}
+    ranked: list[tuple[bool, float, str]] = []
+    asked: list[tuple[bool, float, str]] = []
+    for key, versions in world.state.facts.items():
+        if versions and not is_lore(key):
+            subject = key.partition(FACT_SPLIT)[0]
+            row = (subject not in close, -versions[-1].from_s, key)
+            ranked.append(row)
+            if subject in about:
+                asked.append(row)
+    always = list(islice(_told(world, npc, other, ranked, FACTS_MAX), FACTS_MAX))
+    beyond = (one for one in _told(world, npc, other, asked, ASKED_FACTS_MAX) if one not in always)
+    found = [*always, *(msgspec.structs.replace(one, asked=True) for one in islice(beyond, ASKED_FACTS_MAX))]
+    return tuple(sorted(found, key=lambda known: known.subject_id not in about))
 
-    async def tell(self, turn: Turn, told: Told) -> None:
-        """Propose the acts and say the lines; leaves the rung as it was where the story only asks something."""
-        take = Take(rung=RUNG, engine=RUNG)
-        for act in told.acts:
-            take.text += msgspec.json.encode(act).decode() + "\n"
-            self._judging.act(turn, act)
-        turn.falls += [Cut(what=RUNG, reason=fault) for fault in told.faults]
-        for line in told.lines:
-            turn.rung = turn.engine = RUNG
-            text, by_model = await self._worded(turn, line)
-            named = f"{line.speaker}: {text}" if self._another(turn, line.speaker) else text
-            take.text += named + "\n"
-            await self._say(turn, named, by_model=by_model)
-        take.ended = True
-        if told.lines or told.acts:
-            turn.takes.append(take)
 
-    async def again(self, turn: Turn, take: Take) -> None:
-        """What `tell` said, from its record."""
-        for line in take.text.splitlines():
-            if line.startswith('{"action"'):
-                self._judging.act(turn, _act.decode(line))
-            else:
-                await self._say(turn, line, by_model=False)
-
-    @staticmethod
-    def _another(turn: Turn, speaker: str) -> bool:
-        """Whether a line is somebody else's than the NPC that tells the story."""
-        me = turn.scene.npc
-        return bool(speaker) and speaker.casefold() not in (me.name.casefold(), me.id.casefold(), "npc")
-
-    async def _say(self, turn: Turn, text: str, *, by_model: bool) -> None:
-        self._judging.authored(turn, text)
-        turn.spoken.append(text)
-        turn.by_model = turn.by_model or by_model
-        await turn.send(text, self._clock.monotonic_s(), ai_generated=by_model)
-
-    async def _worded(self, turn: Turn, line: Spoken) -> tuple[str, bool]:
-        """(the words of a line, whether a model chose any)."""
-        written, manner = saying.verbatim(line), saying.manner(line)
-        if self._words is None or manner.mode == "verbatim":
-            return written, False
-        if manner.mode == "fill":
-            drafts = {slot: await self._draft(turn, _gap(line, slot, wish)) for slot, wish in manner.slots.items()}
-            text = saying.filled(line, drafts)
-        else:
-            keep = KEEP.format(must=", ".join(manner.must)) if manner.must else ""
-            text = saying.paraphrased(line, await self._draft(turn, PARAPHRASE.format(line=written) + keep))
-        if text == written or not self._judging.fits(turn, text):
-            return written, False
-        return text, True
-
-    async def _draft(self, turn: Turn, wish: str) -> str:
-        """What a model makes of a wish; empty where it fails or is late."""
-        if any(fall.what == WORDS for fall in turn.falls):
-            return ""  # it has failed in this very line: nobody waits for it twice
-        limit_s = min(self._settings.first_token_ms / 1000.0, turn.call.deadline.left_s() / 2.0)
-        parts = (*turn.compiled.parts, Part(trust="system", text=wish))
-        completion = msgspec.structs.replace(turn.completion, parts=parts, keep=None)
-        try:
-            async with asyncio.timeout(limit_s):
-                text = await self._read(turn, completion, Deadline.after_ms(limit_s * 1000.0, self._clock))
-        except (Unavailable, TimeoutError) as error:
-            turn.falls.append(Cut(what=WORDS, reason=str(error) or "late"))
-            return ""
-        return self._clean(turn, text)
-
-    def _clean(self, turn: Turn, text: str) -> str:
-        """A draft as speech; empty where it echoes, tells a secret, acts or is no speech."""
-        speech = Speech(
-            guard=turn.guard,
-            canary=turn.compiled.canary,
-            name=turn.scene.npc.name,
-            sentence_characters_max=self._settings.sentence_characters_max,
-            private=turn.secrets,
+def _told(
+    world: World, npc: Npc, other: Npc | Player, ranked: list[tuple[bool, float, str]], most: int
+) -> Iterator[Known]:
+    """The facts among `ranked` that `npc` may tell, best first; a few are looked at before all are sorted."""
+    for _, _, key in _best(ranked, 2 * most):
+        subject, _, predicate = key.partition(FACT_SPLIT)
+        fact = world.fact(subject, predicate) if predicate not in ("weather", "hour") else None
+        if fact is None or not may_tell(world, npc, other, fact):
+            continue
+        entity = world.entity(subject)
+        name = entity.name if entity is not None and entity.name else subject
+        yield Known(
+            subject_id=subject,
+            subject=clean_input(name),
+            predicate=clean_input(predicate),
+            value=clean_input(_value(fact.value)),
         )
-        sentences = [*speech.feed(text), *speech.flush()]
-        turn.cut += [Cut(what=what, reason=reason) for what, reason in speech.cut]
-        return "" if speech.cut or speech.acts else " ".join(sentences)
-
-    async def _read(self, turn: Turn, completion: Completion, deadline: Deadline) -> str:
-        text = ""
-        if self._words is None:
-            return text
-        async with aclosing(self._words.stream(completion, deadline)) as events:
-            async for event in events:
-                match event:
-                    case WordsStart():
-                        turn.model = event.model
-                    case WordsDelta():
-                        text += event.text
-                        turn.model_wrote = True
-                    case WordsEnd():
-                        turn.usage = _sum(turn, event)
-        return text
 
 
-def _gap(line: Spoken, slot: str, wish: str) -> str:
-    otherwise: Mapping[str, str] = saying.manner(line).otherwise
-    words = line.text
-    for other, text in otherwise.items():
-        words = words.replace(f"%{other}%", "____" if other == slot else text)
-    return FILL.format(line=words, wish=wish)
+def _best(ranked: list[tuple[bool, float, str]], first: int) -> Iterator[tuple[bool, float, str]]:
+    """All of them in order; the `first` ones come without the cost of sorting the others."""
+    yield from nsmallest(first, ranked)
+    if len(ranked) > first:
+        yield from sorted(ranked)[first:]
 
 
-def _sum(turn: Turn, end: WordsEnd) -> Usage:
-    one, two = turn.usage, end.usage
-    return msgspec.structs.replace(
-        one,
-        tokens_in=one.tokens_in + two.tokens_in,
-        tokens_out=one.tokens_out + two.tokens_out,
-        cached_tokens_in=one.cached_tokens_in + two.cached_tokens_in,
-        cost_nano_usd=one.cost_nano_usd + two.cost_nano_usd,
-    )
+def _value(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float | int) else value

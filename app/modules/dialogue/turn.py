@@ -86,6 +86,8 @@ class Turn:
     broken: bool = False
     """Whether what was spoken ends in the middle of a sentence."""
     interrupted: bool = False
+    refusal: str = ""
+    """What is said to words that are not answered; empty for all others."""
     stood_in: bool = False
     """Whether a sentence of the gate's own has been spoken."""
     delta: float = 0.0

@@ -134,6 +134,9 @@ def runs_of(text: str, letters: int) -> Iterable[tuple[int, str]]:
     forms = [squeezed.translate(_LETTERS), squeezed.translate(_LEET)]
     raw = text.encode()
     forms += [squeeze(base64.b64encode(raw[skip:]).decode()).translate(_LETTERS) for skip in range(3)]
+    words = text.split()
+    forms += [squeeze("".join(word[::-1] for word in words)).translate(_LETTERS)]
+    forms += [squeeze("".join(reversed(words))).translate(_LETTERS)]
     for form in forms:
         for each in (form, form[::-1]):
             for run in _shingles(each, length):

@@ -14,7 +14,9 @@ from app.core.words import Part
 from app.modules.dialogue import intents, logic, scenes
 from app.modules.dialogue.context import Compiled, compile_context, cost_of, shared_tokens
 from app.modules.dialogue.settings import Settings
-from app.world.entities import Persona
+from app.world import reducers
+from app.world.entities import Fact, Persona
+from app.world.events import FactAsserted
 from app.world.gate.acts import Proposed
 from app.world.gate.claims import Names
 from app.world.scene import Known, Line, News, QuestNote, Recalled, Scene, Someone, Spot
@@ -224,3 +226,24 @@ def test_a_persona_that_is_too_long_is_reported_and_not_cut() -> None:
     compiled = compile_context(scene, PROMPT, (Proposed(action="trade"),), tokens_max=3_000, canary="c")
     assert compiled.over == compiled.tokens - 3_000 > 0
     assert text_of(compiled).count("y") >= 12_000
+
+
+def test_lore_is_in_the_prompt_when_it_is_spoken_of_and_its_listener_may_know_it() -> None:
+    world = make_world()
+    for subject, text, known_by in (
+        ("lore:oak", "The oak on the hill was planted by a king.", ()),
+        ("lore:vault", "Under the oak lies a vault.", ("mira", "p1")),
+    ):
+        for predicate, value in (("lore", text), ("keys", "oak")):
+            fact = Fact(subject=subject, predicate=predicate, value=value, known_by=known_by)
+            reducers._APPLIES[FactAsserted](world.state, FactAsserted(fact=fact))
+
+    def prompt(listener: str, heard: str) -> str:
+        talk = scenes.Talk("mira", listener, heard, "inn", (), (), (), 1)
+        scene = scenes.compose(world, talk, LEXICON, Names.of(world), Settings())
+        return text_of(compiled_of(scene, 3_000))
+
+    assert "planted by a king" not in prompt("p1", "What of the mill?")
+    assert "planted by a king" in prompt("p2", "What of the oak?")
+    assert "vault" not in prompt("p2", "What of the oak?")
+    assert "vault" in prompt("p1", "What of the oak?")

@@ -10,7 +10,10 @@ import pytest
 from app.core.dialogue_records import Sheet
 from app.core.errors import NotFound
 from app.core.memory import Cue, Recollection
+from app.core.words import fitted
 from app.modules.dialogue import messages
+from app.modules.dialogue.context import cost_of
+from app.modules.dialogue.settings import Settings
 from app.world import reducers
 from app.world.entities import Fact, Player
 from app.world.events import EntityRemoved, EntityUpserted, FactAsserted
@@ -181,3 +184,17 @@ async def test_a_persona_that_no_budget_holds_is_spoken_by_the_author_and_says_w
     assert (said.rung, script.asked) == ("authored", [])
     (fall,) = (await explained(stage, said.explain_id)).falls
     assert "tokens too long" in fall.reason
+
+
+async def test_an_engine_that_takes_less_is_given_less_of_the_same() -> None:
+    script = Script(lambda _completion: "A fine day.")
+    stage = make_stage(words=script, settings=Settings(context_tokens={"llama": 700}))
+    dialogue = await stage.open("mira", "p1")
+    for n in range(8):
+        await stage.say(dialogue, "p1", f"This is a rather long thing to say about the weather, number {n}.")
+    whole = script.asked[-1]
+    small = fitted(whole, "llama")
+    assert fitted(whole, "openai") is whole
+    assert small.parts[:2] == whole.parts[:2]
+    assert small.parts[-1] == whole.parts[-1]
+    assert sum(map(cost_of, small.parts)) <= 700 < sum(map(cost_of, whole.parts))
