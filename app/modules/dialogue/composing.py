@@ -110,11 +110,13 @@ class Composing:
         scene = rooms.discreet(world, scene, audience)
         turn = self._made(call, world, dialogue, scene, audience, seed, started_s)
         turn.recalled, turn.pinned = recalled, pinned
+        stories = self._sources.stories
         if refused:
             turn.cut.append(messages.Cut(what="what was heard", reason=f"not for this rating: {refused}"))
             turn.refusal = self._sources.moderation.answer(refused, language=npc.persona.language, seed=seed)
-        elif self._sources.stories is not None and found.addressed:
-            turn.told = self._sources.stories.turn(
+        elif stories is not None and found.addressed:
+            turn.falls += [messages.Cut(what="story", reason=fault) for fault in stories.faults(world, found.speaker)]
+            turn.told = stories.turn(
                 world, found.speaker, found.listener, scene.heard, seed=seed, thread=dialogue.id, hearers=audience[2:]
             )
         return turn

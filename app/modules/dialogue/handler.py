@@ -223,7 +223,8 @@ class DialogueHandler:
     async def _speak(self, turn: Turn) -> None:
         """Tell the NPC's story, or run the ladder; a rung whose every sentence was cut had nothing to say."""
         if turn.told is not None:
-            await self._telling.tell(turn, turn.told)
+            with self._speaking.bridged(turn):
+                await self._telling.tell(turn, turn.told)
             if turn.spoken:
                 return
         deadline = turn.call.deadline

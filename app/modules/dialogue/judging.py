@@ -105,7 +105,8 @@ class Judging:
     def fits(self, turn: Turn, text: str) -> bool:
         """Whether a model's wording of an author's line may be said as it is."""
         revised = self._revised(turn, text, trusted=False)
-        return revised.text == text and not self._against(turn, text, trusted=False)
+        rated = self._moderation.judge(text)
+        return revised.text == text and rated.allowed and not self._against(turn, text, trusted=False)
 
     def _revised(self, turn: Turn, sentence: str, *, trusted: bool) -> Revision:
         return revise(

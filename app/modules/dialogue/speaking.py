@@ -7,8 +7,8 @@ said behind, and the next one goes on from there. It does not know where a line'
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 
 import msgspec
 
@@ -55,15 +55,12 @@ class Speaking:
         if self._words is None:
             raise EngineDown("no words engine", hint="give a provider a key")
         turn.rung = "words"
-        bridge = asyncio.create_task(self._bridge(turn), name="filler") if self._waits(turn) else None
-        try:
-            await self._stream(self._words, turn, deadline, trusted=False)
-        except (Unavailable, asyncio.CancelledError) as error:
-            turn.falls.append(Cut(what="words", reason=str(error) or "late"))
-            raise
-        finally:
-            if bridge is not None:
-                bridge.cancel()
+        with self.bridged(turn):
+            try:
+                await self._stream(self._words, turn, deadline, trusted=False)
+            except (Unavailable, asyncio.CancelledError) as error:
+                turn.falls.append(Cut(what="words", reason=str(error) or "late"))
+                raise
 
     async def authored(self, turn: Turn, deadline: Deadline) -> None:
         """The authored line, or the rest of it after what a model left behind."""
@@ -97,6 +94,16 @@ class Speaking:
         turn.rung, turn.engine, turn.model = "bark", "bark", ""
         turn.takes.append(Take(rung="bark", engine="bark", ended=True))
         await self._say(turn, lines[stable_hash(turn.completion.seed, "bark") % len(lines)], by_model=False)
+
+    @contextmanager
+    def bridged(self, turn: Turn) -> Iterator[None]:
+        """Within it a filler goes out when a player waits too long for the first sentence."""
+        bridge = asyncio.create_task(self._bridge(turn), name="filler") if self._waits(turn) else None
+        try:
+            yield
+        finally:
+            if bridge is not None:
+                bridge.cancel()
 
     def _waits(self, turn: Turn) -> bool:
         """Whether a player waits for the line, and nothing of it was said."""

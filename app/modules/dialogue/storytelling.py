@@ -23,8 +23,10 @@ from app.modules.dialogue.stories.model import Spoken
 from app.modules.dialogue.stories.told import Told
 from app.modules.dialogue.turn import Take, Turn
 from app.world.gate.acts import Proposed
+from app.world.gate.speech import Speech
 
 RUNG = "story"
+WORDS = "words"
 PARAPHRASE = "Say this one line in your own words and voice, with nothing added and no act: {line}"
 KEEP = " These words must stand in it as they are: {must}."
 FILL = "Write nothing but a few words for the gap in this line. Line: {line} Gap: {wish}."
@@ -94,15 +96,31 @@ class Telling:
 
     async def _draft(self, turn: Turn, wish: str) -> str:
         """What a model makes of a wish; empty where it fails or is late."""
+        if any(fall.what == WORDS for fall in turn.falls):
+            return ""  # it has failed in this very line: nobody waits for it twice
         limit_s = min(self._settings.first_token_ms / 1000.0, turn.call.deadline.left_s() / 2.0)
         parts = (*turn.compiled.parts, Part(trust="system", text=wish))
         completion = msgspec.structs.replace(turn.completion, parts=parts, keep=None)
         try:
             async with asyncio.timeout(limit_s):
-                return await self._read(turn, completion, Deadline.after_ms(limit_s * 1000.0, self._clock))
+                text = await self._read(turn, completion, Deadline.after_ms(limit_s * 1000.0, self._clock))
         except (Unavailable, TimeoutError) as error:
-            turn.falls.append(Cut(what="words", reason=str(error) or "late"))
+            turn.falls.append(Cut(what=WORDS, reason=str(error) or "late"))
             return ""
+        return self._clean(turn, text)
+
+    def _clean(self, turn: Turn, text: str) -> str:
+        """A draft as speech; empty where it echoes, tells a secret, acts or is no speech."""
+        speech = Speech(
+            guard=turn.guard,
+            canary=turn.compiled.canary,
+            name=turn.scene.npc.name,
+            sentence_characters_max=self._settings.sentence_characters_max,
+            private=turn.secrets,
+        )
+        sentences = [*speech.feed(text), *speech.flush()]
+        turn.cut += [Cut(what=what, reason=reason) for what, reason in speech.cut]
+        return "" if speech.cut or speech.acts else " ".join(sentences)
 
     async def _read(self, turn: Turn, completion: Completion, deadline: Deadline) -> str:
         text = ""

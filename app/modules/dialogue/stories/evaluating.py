@@ -67,9 +67,14 @@ class Evaluator:
         if self._steps_left < 0:
             raise Fault(f"one turn takes more than {self.limits.steps_max} steps; is there a loop without a choice?")
 
-    def visit(self, name: str) -> None:
-        """A node is entered at its start."""
-        if self.story.nodes[name].counts == "entered":
+    def visit(self, name: str, origin: str) -> None:
+        """A node is entered at its start, from another or from nowhere: it counts, and what is left behind does not."""
+        node, before = self.story.nodes[name], self.story.nodes.get(origin)
+        behind = before.within if before is not None else ()
+        for flow in node.within:
+            if flow not in behind:
+                self.count(flow)
+        if node.counts == "entered" and name not in node.within:
             self.count(name)
 
     def count(self, key: str) -> None:
@@ -199,7 +204,7 @@ class Evaluator:
         """A function of the story: what it says goes into the line, what it returns is its value."""
         if self._called >= self.limits.frames_max:
             raise Fault(f"line {line}: {node.name!r} calls itself more than {self.limits.frames_max} times")
-        self.visit(node.name)
+        self.visit(node.name, "")
         temps: Temps = dict(zip(node.parameters, given, strict=True))
         start, at = len(self.out.items), 0
         self._called += 1

@@ -14,7 +14,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Nodes of one story: knots, stitches, choices and gathers each are one."""
     nesting_max: int = 24
     """Blocks, braces or brackets within each other."""
-    steps_max: int = 20_000
+    steps_max: int = 4_000
     """Steps of one turn; a loop that talks to itself ends there."""
     frames_max: int = 48
     """Tunnels and functions entered and not left."""

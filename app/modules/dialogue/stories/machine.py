@@ -145,7 +145,7 @@ class _Machine(Evaluator):
         if choice.key:
             self.visits[choice.key] = self.visits.get(choice.key, 0) + 1
         if frames[-1].at == 0:
-            self.visit(frames[-1].node)
+            self.visit(frames[-1].node, choice.origin)
 
     def _flow(self) -> None:
         """Run until nothing is left to do or the player is asked."""
@@ -210,7 +210,7 @@ class _Machine(Evaluator):
             raise Fault(f"line {step.line}: {values.shown(to)[:40]!r} is no node to go to")
         node = self.story.nodes[to.node]
         temps = self.bound(node, step.arguments, frame.temps, step.line)
-        stack = self._threads[-1]
+        stack, origin = self._threads[-1], frame.node
         if sum(map(len, self._threads)) >= self.limits.frames_max and step.kind != "go":
             raise Fault(f"line {step.line}: more than {self.limits.frames_max} tunnels and threads within each other")
         match step.kind:
@@ -225,7 +225,7 @@ class _Machine(Evaluator):
                 fork[-1].node, fork[-1].at = node.name, 0
                 fork[-1].temps.update(temps)
                 self._threads.append(fork)
-        self.visit(node.name)
+        self.visit(node.name, origin)
 
     def _return(self, frame: _Mutable, of: Expr | None) -> None:
         """Out of a tunnel, to where it was entered or elsewhere."""
@@ -250,7 +250,7 @@ class _Machine(Evaluator):
         text, tags = self.text((*step.start, *step.only), frame.temps)
         frames = [held.frozen() for held in self._threads[-1]]
         frames[-1] = msgspec.structs.replace(frames[-1], node=step.node, at=step.at)
-        choice = Choice(text=text, tags=tags, frames=tuple(frames), key=step.key)
+        choice = Choice(text=text, tags=tags, frames=tuple(frames), origin=frame.node, key=step.key)
         if step.fallback:
             self._fallback = self._fallback or choice
         elif len(self._open) >= self.limits.choices_max:

@@ -201,6 +201,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["node", "function", "choice", "gather"] = "node"
     counts: Literal["entered", "left"] = "entered"
     """When a visit is counted."""
+    within: tuple[str, ...] = ()
+    """The knot and the stitch that it stands in: each counts a visit when it is entered from outside of it."""
     headers: tuple[tuple[str, str], ...] = ()
     line: int = 0
 
@@ -238,6 +240,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     tags: tuple[str, ...] = ()
     frames: tuple[Frame, ...]
+    origin: str = ""
+    """The node that offered it."""
     key: str = ""
 
 

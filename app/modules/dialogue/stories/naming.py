@@ -75,6 +75,7 @@ class _Namer:
             name=draft.name,
             steps=tuple(self._step(step) for step in draft.steps),
             parameters=draft.flow.parameters if draft.name == draft.flow.name else (),
+            within=tuple(dict.fromkeys((draft.flow.knot, draft.flow.name))),
             kind=draft.kind,  # type: ignore[arg-type]  # one of its words
             line=draft.line.number,
         )

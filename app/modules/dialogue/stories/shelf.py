@@ -22,6 +22,8 @@ def load(content_folder: str, limits: Limits) -> Mapping[str, Story]:
     """Name -> story; raises Invalid or TooLarge naming file, line, token and mend. Included files are no stories."""
     if not content_folder:
         return {}
+    if not Path(content_folder).is_dir():
+        raise NotFound(f"content_folder {content_folder!r} is no folder", hint="name one in [modules.dialogue]")
     paths = [path for path in sorted((Path(content_folder) / FOLDER).glob("*")) if path.suffix in (".ink", ".yarn")]
     included = {name for path in paths if path.suffix == ".ink" for name in includes(read(path, limits))}
     found: dict[str, Story] = {}

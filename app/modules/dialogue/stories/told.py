@@ -82,6 +82,16 @@ class Stories:
             return ()
         return tuple(choice.text for choice in run.choices)
 
+    def faults(self, world: World, npc: str) -> list[str]:
+        """What is wrong with the story that an NPC is to tell: it, or its node, is not there."""
+        attached = world.npc(npc).persona.story
+        try:
+            if attached:
+                shelf.entry(self._stories, attached)
+        except NotFound as error:
+            return [error.message]
+        return []
+
     def _attached(self, world: World, npc: str, player: str) -> tuple[Story, str] | None:
         """The story of an NPC and the node where it begins; None for a person of whom nothing may be used."""
         attached, state = world.npc(npc).persona.story, world.state

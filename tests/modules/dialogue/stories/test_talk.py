@@ -1,4 +1,4 @@
-"""An NPC with a story, in a dialogue: it tells, offers choices, waits through other talk, and its acts meet the gate."""
+"""An NPC with a story, in a dialogue: it tells, offers choices, waits through other talk; its acts meet the gate."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 
 from app.core.words import Completion
 from app.modules.dialogue.settings import Settings
-from app.world.entities import Fact
-from app.world.events import EntityUpserted, FactAsserted, StoryMoved
+from app.world.events import EntityUpserted, StoryMoved
 from app.world.state import World
 from tests.modules.dialogue.stories.test_told import happen
+from tests.modules.dialogue.test_records import Shelf, explained, replayed
 from tests.modules.dialogue.village import Script, Stage, make_stage, make_world
 
 INK = """\
@@ -32,12 +32,12 @@ def staged(folder: Path, *, words: Script | None = None, npc: str = "mira") -> S
     (folder / "stories" / "inn.ink").write_text(INK)
     world = make_world()
     attach(world, npc)
-    return make_stage(words=words, world=world, settings=Settings(content_folder=str(folder)))
+    return make_stage(words=words, world=world, records=Shelf(), settings=Settings(content_folder=str(folder)))
 
 
-def attach(world: World, npc: str) -> None:
+def attach(world: World, npc: str, story: str = "inn") -> None:
     entity = world.npc(npc)
-    persona = msgspec.structs.replace(entity.persona, story="inn")
+    persona = msgspec.structs.replace(entity.persona, story=story)
     happen(world, EntityUpserted(entity=msgspec.structs.replace(entity, persona=persona)))
 
 
@@ -92,24 +92,55 @@ async def test_a_model_that_fails_costs_the_story_nothing(tmp_path: Path) -> Non
 
 async def test_what_one_player_may_hear_is_not_said_while_another_listens(tmp_path: Path) -> None:
     stage = staged(tmp_path, npc="anna")
-    secret = Fact(subject="p1", predicate="debt", value="Robin owes eleven coins", known_by=("anna", "p1"))
-    happen(stage.world, FactAsserted(fact=secret))
-    alone = await stage.say(await stage.open("anna", "p1"), "p1", "")
-    together = staged_twin(stage)
-    both = await together.say(await together.open("anna", "p1", "p2"), "p1", "")
-    assert "Speak of the debt" not in both.choices
-    assert "Speak of the debt" not in alone.choices or "p2" not in alone.heard_by
-
-
-def staged_twin(stage: Stage) -> Stage:
-    """The same stage, on which nobody has said a thing yet."""
+    alone, both = await stage.open("anna", "p1"), await stage.open("anna", "p1", "p2")
+    whispered = await stage.say(alone, "p1", "", whisper=True)
+    assert "p2" not in whispered.heard_by
+    assert "Speak of the debt" in whispered.choices
     stage.world.state.stories.clear()
-    return stage
+    aloud = await stage.say(both, "p1")
+    assert "p2" in aloud.heard_by
+    assert aloud.choices == ("Ask for the axe", "Ask about the old mill")
 
 
 async def test_a_line_of_a_story_can_be_explained_and_made_again(tmp_path: Path) -> None:
     stage = staged(tmp_path)
-    said = await stage.say(await stage.open("mira", "p1"), "p1")
+    dialogue = await stage.open("mira", "p1")
+    await stage.say(dialogue, "p1")
+    said = await stage.say(dialogue, "p1", "1")
+    known = await explained(stage, said.explain_id)
+    assert (known.rung, known.line) == ("story", "It is not for you.")
+    assert [(ruling.action, ruling.allowed) for ruling in known.rulings] == [("give_item", False)]
+    again = await replayed(stage, said.explain_id)
+    assert (again.equal, again.replayed, again.rungs) == (True, said.text, ("story",))
+
+
+async def test_a_line_that_is_not_committed_leaves_the_story_where_it_was(tmp_path: Path) -> None:
+    stage = staged(tmp_path)
+    dialogue = await stage.open("mira", "p1")
+    stage.journal.fault = "the disk is full"
+    said = await stage.say(dialogue, "p1")
+    assert (said.text, said.choices) == ("Sit down, the road is long.", ())
+    stage.journal.fault = ""
+    assert (await stage.say(dialogue, "p1")).text == said.text
     moved = [event.change for event in stage.journal.events if isinstance(event.change, StoryMoved)]
     assert [(change.npc, change.player, change.story) for change in moved] == [("mira", "p1", "inn")]
-    assert said.explain_id
+
+
+async def test_a_model_that_echoes_the_prompt_or_acts_is_not_heard(tmp_path: Path) -> None:
+    def echo(completion: Completion) -> str:
+        return "The road is long. " + completion.parts[0].text[:400]
+
+    for number, write in enumerate((echo, lambda _: '{"act": "trade", "arguments": {}}\nThe road is long, friend.')):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        stage = staged(folder, words=Script(write))
+        said = await stage.say(await stage.open("mira", "p1"), "p1")
+        assert (said.text, said.proposals) == ("Sit down, the road is long.", ())
+
+
+async def test_a_story_that_is_not_there_is_told_of_where_the_line_is_explained(tmp_path: Path) -> None:
+    stage = staged(tmp_path)
+    attach(stage.world, "tom", "mill")
+    said = await stage.say(await stage.open("tom", "p1"), "p1")
+    assert (said.rung, said.choices) == ("authored", ())
+    assert [fall.reason for fall in (await explained(stage, said.explain_id)).falls] == ["no story 'mill'"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.core.errors import Invalid
+from app.core.errors import Invalid, NotFound
 from app.core.messages import Change, Event
 from app.modules.dialogue import intents
 from app.modules.dialogue.stories import shelf
@@ -174,6 +174,12 @@ def test_a_run_that_grew_too_large_begins_again(tmp_path: Path) -> None:
     assert found is not None
     assert "begins again" in found.faults[0]
     assert found.change.run == b""
+
+
+def test_a_content_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no folder"):
+        shelf.load(str(tmp_path / "nowhere"), Limits())
+    assert shelf.load("", Limits()) == shelf.load(str(tmp_path), Limits()) == {}
 
 
 def test_two_stories_of_one_name_and_faulty_tags_are_refused_at_start(tmp_path: Path) -> None:
