@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hypothesis import settings
 
 EXTRAS = {
     "needs_torch": ("torch", "onnx", "onnxscript", "matplotlib"),
@@ -36,6 +37,9 @@ PROGRAMS = {
 
 _numbers = count()
 ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")  # times are measured in benchmarks, never here
 
 os.environ.setdefault("INNKEEPER_MASTER_KEY", base64.b64encode(b"a master key for tests: 32 bytes").decode())
 

@@ -55,7 +55,7 @@ def faults(migrations: Path) -> list[str]:
         found += [f"revision {script.revision!r}: {fault}" for fault in _faults_of(script)]
         oldest = getattr(script.module, "oldest", oldest)
     if oldest != OLDEST_REVISION:
-        found.append(f"app/stores/tables/metadata.py says that {OLDEST_REVISION!r} is supported, the history {oldest!r}")
+        found.append(f"tables/metadata.py says that {OLDEST_REVISION!r} is supported, the history {oldest!r}")
     return found
 
 

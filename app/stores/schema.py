@@ -64,7 +64,7 @@ def _at_head(connection: Connection, migrations: Path) -> Finding:
     head = ScriptDirectory(str(migrations)).get_current_head()
     found = current_revision(connection)
     if head != SCHEMA_REVISION:
-        return _bad("schema at head", f"app/stores/tables/metadata.py says {SCHEMA_REVISION!r}, migrations end at {head!r}")
+        return _bad("schema at head", f"tables/metadata.py says {SCHEMA_REVISION!r}, migrations end at {head!r}")
     if found != head:
         return _bad("schema at head", f"the database is at {found or 'nothing'!r}; run manage.py db upgrade")
     return _good("schema at head", head)

@@ -1,7 +1,6 @@
 """Other runtimes of the two languages tell the same stories: lines, tags and choices, along random walks.
 
-A check for development: it wants Node.js, and a folder whose node_modules hold `inkjs` and `@mnbroatch/bondage`, which
-the variable ORACLE_MODULES names. Without them it is left out.
+They are installed for these tests alone, where there is a package manager for them.
 """
 
 from __future__ import annotations
@@ -18,17 +17,26 @@ import pytest
 
 from tests.modules.dialogue.stories.playing import FIXTURES, Player, fixture
 
-MODULES = os.environ.get("ORACLE_MODULES", "")
+PACKAGES = ("inkjs@2", "@mnbroatch/bondage")
 WALKS = 60
-pytestmark = pytest.mark.skipif(
-    not shutil.which("node") or not (Path(MODULES) / "inkjs").is_dir(), reason="no Node.js, or no ORACLE_MODULES"
-)
+pytestmark = pytest.mark.needs_node
 
 
-def transcripts(program: str, file: str, walks: list[list[int]]) -> list[Any]:
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A node_modules folder that holds the other runtimes."""
+    folder = tmp_path_factory.mktemp("oracles")
+    npm = shutil.which("npm") or "npm"
+    command = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--prefix", str(folder), *PACKAGES]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return folder / "node_modules"
+
+
+def transcripts(modules: Path, program: str, file: str, walks: list[list[int]]) -> list[Any]:
     node = shutil.which("node") or "node"
     command = [node, str(Path(__file__).parent / program), str(FIXTURES / file), json.dumps(walks)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    environment = {**os.environ, "ORACLE_MODULES": str(modules)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=environment)
     told = json.loads(done.stdout)
     assert told["told"] == [], "the other runtime has nothing to complain of"
     found: list[Any] = told["transcripts"]
@@ -42,15 +50,15 @@ def walks_of(seed: int) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in FIXTURES.glob("*.ink") if path.name != "ledger.ink"))
-def test_ink_s_own_runtime_tells_the_same(file: str) -> None:
+def test_ink_s_own_runtime_tells_the_same(modules: Path, file: str) -> None:
     walks = walks_of(1)
-    for walk, theirs in zip(walks, transcripts("oracle.js", file, walks), strict=True):
+    for walk, theirs in zip(walks, transcripts(modules, "oracle.js", file, walks), strict=True):
         ours = Player(fixture(file)).walk(walk)
         assert ours == [([(text, tags) for text, tags in beat["lines"]], beat["choices"]) for beat in theirs]
 
 
-def test_another_runtime_of_yarn_tells_the_same() -> None:
+def test_another_runtime_of_yarn_tells_the_same(modules: Path) -> None:
     walks = walks_of(2)
-    for walk, theirs in zip(walks, transcripts("yarn_oracle.js", "ferry.yarn", walks), strict=True):
+    for walk, theirs in zip(walks, transcripts(modules, "yarn_oracle.js", "ferry.yarn", walks), strict=True):
         ours = [([text for text, _ in lines], choices) for lines, choices in Player(fixture("ferry.yarn")).walk(walk)]
         assert ours == [(beat["lines"], beat["choices"]) for beat in theirs]
