@@ -96,7 +96,7 @@ def test_there_are_three_hundred_attacks_in_eight_families() -> None:
 
 async def test_without_acts_being_judged_the_oracle_sees_effects(monkeypatch: pytest.MonkeyPatch) -> None:
     allow = acts.Verdict(allowed=True)
-    monkeypatch.setattr("app.modules.dialogue.turn.check_proposal", lambda *_args, **_options: allow)
+    monkeypatch.setattr("app.modules.dialogue.judging.check_proposal", lambda *_args, **_options: allow)
     report = await run_attacks(attacks()[:6], "obey")
     assert report.unauthorised_effects
     assert not report.held
@@ -116,7 +116,7 @@ async def test_without_guards_the_oracle_sees_leaks(monkeypatch: pytest.MonkeyPa
 async def test_without_cleaning_the_oracle_sees_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech, "clean_output", lambda text: text)
     monkeypatch.setattr(speech, "encoded", lambda _text: "")
-    monkeypatch.setattr("app.modules.dialogue.turn.revise", keep)
+    monkeypatch.setattr("app.modules.dialogue.judging.revise", keep)
     report = await run_attacks(attacks()[:20], "noise")
     assert report.markup
 

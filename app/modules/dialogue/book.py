@@ -17,7 +17,7 @@ from app.core.messages import Change, Event
 from app.modules.dialogue.messages import Explained, Said
 from app.modules.dialogue.settings import Settings
 from app.world.entities import Npc
-from app.world.events import EntityRemoved, EntityUpserted, Happened, WorldRestored
+from app.world.events import EntityRemoved, EntityUpserted, Happened, SubjectErased, SubjectRestricted, WorldRestored
 from app.world.gate.claims import Names
 from app.world.gate.speech import clean_input
 from app.world.scene import Line, News
@@ -233,10 +233,15 @@ class Book:
         return self._explained.get((tenant, world, id))
 
     def observe(self, world: World, event: Event) -> Sequence[Change]:
-        """Take note of an event: what is worth talking about, and when names are no longer the same."""
+        """Take note of an event: what is worth talking about, and who is called what."""
         key = (world.tenant, world.id)
         change = event.change
-        if isinstance(change, EntityUpserted | EntityRemoved):
+        names = self._names.get(key)
+        if isinstance(change, EntityUpserted) and names is not None:
+            names.put(change.entity)
+        elif isinstance(change, EntityRemoved) and names is not None:
+            names.drop(change.id)
+        elif isinstance(change, SubjectErased | SubjectRestricted):
             self._names.pop(key, None)
         elif isinstance(change, WorldRestored):
             self._begin_anew(key)
@@ -256,7 +261,7 @@ class Book:
         ]
 
     def names(self, world: World) -> Names:
-        """The world's names, indexed again after entities changed."""
+        """The world's names, indexed when they are first asked for and kept up since."""
         key = (world.tenant, world.id)
         found = self._names.get(key)
         if found is None:

@@ -16,12 +16,17 @@ from app.world.gate.acts import Proposed, check_proposal
 from app.world.gate.disguises import squeeze
 from app.world.gate.promises import promised
 from app.world.gate.revise import Revision, revise
+from app.world.loops import LOOPING
 from app.world.moderation import Moderation
 
 TELLING = frozenset({"ask_quest", "ask_place", "ask_person", "ask_time", "ask_weather", "ask_self", "trade", "bargain"})
 """Questions that want a fact: better told twice than not at all."""
 PARROT_LETTERS_MIN = 12
 """A model's sentence of so many letters that stands whole in the player's line is the player's, not the NPC's."""
+
+
+TO_OTHERS = ", to others"
+"""Ends the reason of a sentence that its listener has not heard in this dialogue: if it is all there is, it is said."""
 
 
 class Allowed(NamedTuple):
@@ -91,6 +96,8 @@ class Judging:
         against = self._against(turn, text, trusted=trusted) if text else ""
         if reason or against:
             turn.cut.append(Cut(what=sentence, reason=reason or against))
+        if against.endswith(TO_OTHERS) and not turn.held_back:
+            turn.held_back = text
         if not text or against:
             return NOTHING
         turn.claims += [ClaimMade(text=one.text, subject=one.subject, source=one.source) for one in revised.claims]
@@ -137,7 +144,8 @@ class Judging:
         trace = turn.completion.trace
         if turn.scene.intent in TELLING or (trace is not None and trace.cache == "hit"):
             return ""
-        return self._loops.judge(turn.call.tenant, turn.call.world, turn.scene.npc.id, sentence)
+        reason = self._loops.judge(turn.call.tenant, turn.call.world, turn.scene.npc.id, sentence)
+        return f"{reason}{TO_OTHERS}" if reason in LOOPING and not _heard_here(turn, sentence) else reason
 
 
 def _overheard(turn: Turn, sentence: str) -> str:
@@ -148,6 +156,12 @@ def _overheard(turn: Turn, sentence: str) -> str:
         if id in players and (secret := turn.names.secrets(world, npc, players[id]).found(sentence)):
             return f"tells another who hears what is private: {secret.replace(chr(31), ' ')}"
     return ""
+
+
+def _heard_here(turn: Turn, sentence: str) -> bool:
+    """Whether the speaker has said this in this dialogue."""
+    bare = squeeze(sentence)
+    return any(bare in squeeze(line.text) for line in turn.scene.lines if line.speaker == turn.scene.npc.id)
 
 
 def kept_proposals(turn: Turn) -> list[Proposal]:

@@ -22,6 +22,7 @@ from app.modules.dialogue.records import Recorder
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.stories import shelf
 from app.modules.dialogue.stories.told import Stories
+from app.world.gate.lexicon import lexicons
 from app.world.loops import Governor
 from app.world.moderation import Moderation
 from app.world.state import Worlds
@@ -77,6 +78,9 @@ def build(
     limit_ms = settings.say_deadline_ms
     handler = DialogueHandler(settings, worlds, journal, clock, watcher, sources, book, recorder)
 
+    def warm() -> None:
+        lexicons()
+
     def describe(tenant: str, world: str, npc: str) -> dict[str, Any]:
         return _describe(book, tenant, world, npc)
 
@@ -101,6 +105,7 @@ def build(
             reporting.handler_of(reports, worlds, handler.line, clock, settings),
         ),
         react=book.observe,
+        warm=warm,
         describe=describe,
         close=handler.finish,
         held=book.held,

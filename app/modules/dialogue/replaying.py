@@ -18,7 +18,7 @@ from app.modules.dialogue import logic
 from app.modules.dialogue.book import Book, Dialogue
 from app.modules.dialogue.composing import Sources
 from app.modules.dialogue.context import Compiled
-from app.modules.dialogue.judging import Judging
+from app.modules.dialogue.judging import TO_OTHERS, Judging
 from app.modules.dialogue.messages import Cut, Explained, Replayed, Ruling
 from app.modules.dialogue.records import Record, Recorded
 from app.modules.dialogue.settings import Settings
@@ -112,7 +112,7 @@ class _Then:
     """Finds that to be going round in circles which did so then; what has been said since is no part of a line."""
 
     def __init__(self, then: Explained) -> None:
-        self._reasons = {cut.what: cut.reason for cut in then.line_cut if cut.reason in LOOPING}
+        self._reasons = {cut.what: cut.reason for cut in then.line_cut if cut.reason.removesuffix(TO_OTHERS) in LOOPING}
 
     def judge(self, tenant: str, world: str, npc: str, text: str) -> str:
         return self._reasons.get(text, "")

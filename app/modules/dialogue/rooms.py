@@ -134,6 +134,8 @@ def audience(world: World, dialogue: Dialogue, found: Roles, settings: Settings,
     inside = two if whisper else (*two, *(id for id in dialogue.everyone if id not in two))
     cells = settings.whisper_cells if whisper else settings.earshot_cells
     outside = bystanders(world, dialogue.location, two, inside, cells=cells, measured=whisper)
+    if not settings.players_overhear:
+        outside = [id for id in outside if id not in world.state.players]
     return (*inside, *outside)[: max(settings.hearers_max, 2)]
 
 

@@ -21,6 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Players and NPCs in one dialogue, beside the NPC that it was opened with."""
     earshot_cells: float = 8.0
     """Map cells within which an NPC that takes no part hears what is said; 0 lets only those hear who take part."""
+    players_overhear: bool = False
+    """Whether players at the place hear talk in which they take no part; a game that shows it to them says yes."""
     whisper_cells: float = 0.0
     """Map cells within which a whisper is heard by others."""
     hearers_max: int = 64

@@ -61,6 +61,8 @@ class Speaking:
             except (Unavailable, asyncio.CancelledError) as error:
                 turn.falls.append(Cut(what="words", reason=str(error) or "late"))
                 raise
+            if turn.held_back and not turn.spoken:
+                await self._say(turn, turn.held_back, by_model=True)
 
     async def authored(self, turn: Turn, deadline: Deadline) -> None:
         """The authored line, or the rest of it after what a model left behind."""
@@ -125,7 +127,7 @@ class Speaking:
             canary=turn.compiled.canary,
             name=turn.scene.npc.name,
             sentence_characters_max=self._settings.sentence_characters_max,
-            private=None if trusted else turn.secrets,
+            private=turn.secrets,
         )
         take = Take(rung=turn.rung)
         turn.takes.append(take)
@@ -144,11 +146,17 @@ class Speaking:
                         take.text += event.text
                         turn.model_wrote = turn.model_wrote or not trusted
                         await self._utter(turn, speech, speech.feed(event.text), trusted=trusted)
+                        if speech.exhausted:  # whoever writes without an end is not paid for more
+                            take.ended = True
+                            return self._noted(turn, speech)
                     case WordsEnd():
                         turn.usage, take.ended = event.usage, True
                         await self._utter(turn, speech, speech.flush(), trusted=trusted)
-                        turn.cut += [Cut(what=what, reason=reason) for what, reason in speech.cut]
-                        return
+                        return self._noted(turn, speech)
+
+    @staticmethod
+    def _noted(turn: Turn, speech: Speech) -> None:
+        turn.cut += [Cut(what=what, reason=reason) for what, reason in speech.cut]
 
     async def _utter(self, turn: Turn, speech: Speech, clean: Iterable[str], *, trusted: bool) -> None:
         """Judge the acts first, for what is said may only promise what the gate let through."""

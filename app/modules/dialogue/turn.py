@@ -88,6 +88,8 @@ class Turn:
     interrupted: bool = False
     refusal: str = ""
     """What is said to words that are not answered; empty for all others."""
+    held_back: str = ""
+    """A sentence of a model that was said to others of late; it is spoken where there is nothing else."""
     stood_in: bool = False
     """Whether a sentence of the gate's own has been spoken."""
     delta: float = 0.0

@@ -145,9 +145,18 @@ async def test_nobody_overhears_where_earshot_is_nothing() -> None:
     assert said.heard_by == ("p1",)
 
 
+async def test_players_at_the_place_hear_nothing_of_a_talk_that_the_game_does_not_show_them() -> None:
+    stage = make_stage()
+    said = await stage.say(await stage.open("anna", "p1"), "p1", SECRET)
+    assert "p2" in stage.world.state.players
+    assert "p2" not in said.heard_by
+    (heard, _) = noted(stage)
+    assert "p2" not in heard.known_by
+
+
 async def test_an_npc_keeps_a_secret_while_another_player_listens() -> None:
     script = Script(plain)
-    stage = make_stage(words=script)
+    stage = make_stage(words=script, settings=Settings(players_overhear=True))
     dialogue = await stage.open("anna", "p1")
     await stage.say(dialogue, "p1", "What do you know about me?")
     assert "eleven coins" not in contexts(script, "anna"), "Sly stands there too"
@@ -185,7 +194,7 @@ async def test_memories_reach_the_context_but_for_those_that_another_hearer_must
         found=(memory("a", "The bridge burned twice"), memory("b", SECRET, "anna", "p1")),
         kept=(memory("c", "I owe Robin a horse", "anna", "p1"),),
     )
-    stage = make_stage(words=script, memory=mind)
+    stage = make_stage(words=script, memory=mind, settings=Settings(players_overhear=True))
     dialogue = await stage.open("anna", "p1")
     await stage.say(dialogue, "p1", "Do you remember?")
     shown = contexts(script, "anna")
