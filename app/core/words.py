@@ -120,6 +120,8 @@ class Trace:
     """Where the words were sent; empty for this machine."""
     falls: list[str] = field(default_factory=list)
     """Why each engine that was tried before did not finish."""
+    turned_down: list[str] = field(default_factory=list)
+    """Ways to say it that were not taken since they had gone round of late."""
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):

@@ -127,6 +127,10 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it was the listener who said or did it..."""
     by_me: bool = False
     """...or the speaker itself."""
+    to_me: bool = False
+    """Whether it was said to the speaker, and not only overheard."""
+    topic: str = ""
+    """What a line wanted, as an intent; what else a memory is about."""
     place: str = ""
     told_by: str = ""
     days_ago: float = 0.0
@@ -169,6 +173,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     lines_before: int = 0
     """Lines of this dialogue before the first of `lines`."""
     said: tuple[str, ...] = ()
+    turned_down: tuple[str, ...] | None = None
+    """Of a scene that is played again: what had gone round too often then; None, whoever writes asks now."""
     stale: tuple[str, ...] = ()
     places: tuple[Spot, ...] = ()
     people: tuple[Someone, ...] = ()

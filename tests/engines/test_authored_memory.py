@@ -46,7 +46,7 @@ def test_the_players_words_are_said_back_to_them(said: str, back: str) -> None:
 
 
 def test_what_the_player_told_is_remembered_as_theirs() -> None:
-    told = Recalled(id="m", text="I'm looking for my sister.", kind="line", by_listener=True, days_ago=1.0)
+    told = Recalled(id="m", text="I'm looking for my sister.", kind="line", by_listener=True, to_me=True, days_ago=1.0)
     found = lines(recalled=(told,))
     assert all("you were looking for your sister" in line for line in found), found
     assert any("yesterday" in line for line in found)
@@ -60,7 +60,7 @@ def test_hearsay_says_who_told_it_and_deeds_say_you() -> None:
 
 
 def test_what_was_told_of_late_is_not_told_again() -> None:
-    told = Recalled(id="m", text="I'm looking for my sister.", kind="line", by_listener=True)
+    told = Recalled(id="m", text="I'm looking for my sister.", kind="line", by_listener=True, to_me=True)
     stale = ("You told me you were looking for your sister.",)
     assert not any("sister" in line for line in lines(recalled=(told,), stale=stale))
 

@@ -7,7 +7,7 @@ said of late. The player's words choose among lines; they are never a source of 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping, Set
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Set
 from itertools import chain, islice
 
 import msgspec
@@ -80,13 +80,28 @@ class Authored:
         act = _act(scene)
         if act:
             yield WordsDelta(text=f"{act}\n")
-        voice = Voice(completion.tenant, completion.world, completion.npc or scene.npc.id)
-        for sentence in sentences(self.line(scene, completion.seed, voice=voice)):
+        turned_down = completion.trace.turned_down if completion.trace is not None else []
+        goes_round = self._rounds(scene, completion, turned_down)
+        for sentence in sentences(self.line(scene, completion.seed, goes_round)):
             if sentence not in scene.said:
                 yield WordsDelta(text=f"{sentence} ")
         yield WordsEnd(reason="stop", usage=Usage())
 
-    def line(self, scene: Scene, seed: int, *, voice: Voice | None = None) -> str:
+    def _rounds(self, scene: Scene, completion: Completion, turned_down: list[str]) -> Callable[[str], bool]:
+        """Whether a way to say it goes round in circles now, or did when the scene was played first."""
+        voice = Voice(completion.tenant, completion.world, completion.npc or scene.npc.id)
+
+        def goes_round(text: str) -> bool:
+            if scene.turned_down is not None:
+                return text in scene.turned_down
+            if self._governor is None or not self._governor.judge(*voice, text):
+                return False
+            turned_down.append(text)
+            return True
+
+        return goes_round
+
+    def line(self, scene: Scene, seed: int, goes_round: Callable[[str], bool] = lambda _text: False) -> str:
         """The line itself: the first draw that is fresh, else the one that repeats least."""
         lines = self._grammar_of(scene)
         stale = set(chain.from_iterable(sentences(line) for line in (*scene.stale, *scene.said)))
@@ -95,8 +110,8 @@ class Authored:
         for text in islice(self._candidates(scene, lines, seed), TRIES_MAX):
             again = float(sum(2 for sentence in sentences(text) if sentence in stale))
             again += 0.5 if _opening(text) in openings else 0.0
-            if again < least and self._governor is not None and voice is not None:
-                again += 1.0 if self._governor.judge(voice.tenant, voice.world, voice.npc, text) else 0.0
+            if again < least:
+                again += 1.0 if goes_round(text) else 0.0
             if again == 0.0:
                 return text
             if again < least:

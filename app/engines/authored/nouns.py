@@ -47,6 +47,14 @@ def with_article(noun: str, grammar: Grammar) -> str:
     return " ".join((article, *words) if article else words)
 
 
+def thing_of(name: str, grammar: Grammar) -> str:
+    """A thing that was spoken of: `the rusty sword`, but `Dawnbringer` and `Isolde's purse`."""
+    if not name[:1].islower() or not grammar.terms["article"]:
+        return name
+    has = name.split()[0] in (grammar.terms["article"], grammar.terms["article_vowel"], grammar.terms["the"], "some")
+    return name if has else f"{grammar.terms['the']} {name}"
+
+
 def place_of(name: str, grammar: Grammar) -> str:
     """A place's name as it stands in a sentence: with an article where its last word is a common noun."""
     words = name.casefold().split()

@@ -13,6 +13,7 @@ from app.engines.authored.nouns import (
     place_of,
     price_of,
     sentence_of,
+    thing_of,
     ware_of,
     wares_of,
     with_article,
@@ -247,4 +248,5 @@ def news_of(news: News, scene: Scene, grammar: Grammar) -> str:
     if any(f"{{{name}}}" in template and not value for name, value in named.items()):
         return ""
     named["place"] = place_of(news.place, grammar)
+    named["item"] = thing_of(news.item, grammar)
     return persons_in(template.format(**named), scene, grammar)

@@ -22,6 +22,8 @@ _ASKS = frozenset({"ask_memory", "ask_rumor", "ask_person", "story", "small_talk
 """Intents that memories answer even where they share no word with the question."""
 
 
+_UNQUOTED = frozenset({"request", "threaten", "insult", "unknown", "flirt", "greet", "goodbye", "thank", "yes", "no"})
+"""What was said with these intents is not said back: it was a demand, an affront, or nothing to remember."""
 _KEPT = frozenset({"ask_memory", "goodbye"})
 """Intents that look back at what was said in this very dialogue."""
 
@@ -47,8 +49,10 @@ def tell(scene: Scene, heard: Heard, grammar: Grammar) -> Told | None:
         if told is None or _stale(told.clause, scene):
             continue
         fits = bool(roots_of(words_of(recalled.text), grammar) & heard.roots)
-        if scene.person is not None and scene.person.name and scene.person.name in recalled.text:
-            fits = True
+        if scene.person is not None and scene.person.name:
+            fits = scene.person.name in (recalled.speaker, *recalled.others) or scene.person.name in recalled.text
+            if not fits and scene.intent in ("ask_memory", "ask_person"):
+                continue  # asked of somebody, whoever else comes to mind is no answer
         if told.kind == "quote" and not fits and recalled.importance < TOLD_IMPORTANCE_MIN:
             continue
         if fits or scene.intent in _ASKS or recalled.importance >= TOLD_IMPORTANCE_MIN:
@@ -67,9 +71,11 @@ def promise(scene: Scene, grammar: Grammar) -> str:
 
 def _told(recalled: Recalled, scene: Scene, grammar: Grammar) -> Told | None:
     when = _when(recalled.days_ago, grammar)
-    if recalled.kind == "derived" or recalled.by_me:
+    if recalled.kind == "derived" or recalled.by_me or recalled.topic == "met":
         return None
     if recalled.kind == "line":
+        if recalled.topic in _UNQUOTED or (recalled.by_listener and not recalled.to_me):
+            return None
         if recalled.by_listener and not recalled.told_by:
             clause = _line(recalled.text, grammar)
             return Told("own", clause, "", when) if clause else _quoted(recalled, when, "words")

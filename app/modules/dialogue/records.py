@@ -64,7 +64,7 @@ class Recorder:
         proposed = {proposal.action for proposal in kept}
         record = Record(
             explained=explained,
-            scene=turn.scene,
+            scene=msgspec.structs.replace(turn.scene, turned_down=_turned_down(turn)),
             takes=tuple(turn.takes),
             offers={action: at for action, at in turn.offers.items() if action not in proposed},
             proposals=tuple(proposal.id for proposal in kept),
@@ -82,6 +82,11 @@ class Recorder:
         """Keep nothing of what waits for that world."""
         if self._records is not None:
             self._records.forget(tenant, world)
+
+
+def _turned_down(turn: Turn) -> tuple[str, ...]:
+    trace = turn.completion.trace
+    return tuple(trace.turned_down) if trace is not None else ()
 
 
 def persons_of(turn: Turn) -> set[str]:

@@ -198,3 +198,16 @@ async def test_an_engine_that_takes_less_is_given_less_of_the_same() -> None:
     assert small.parts[:2] == whole.parts[:2]
     assert small.parts[-1] == whole.parts[-1]
     assert sum(map(cost_of, small.parts)) <= 700 < sum(map(cost_of, whole.parts))
+
+
+async def test_an_authored_line_is_made_again_after_much_else_was_said() -> None:
+    """What has gone round since then is no part of a line that was written before."""
+    stage = make_stage(records=Shelf())
+    said = []
+    for _ in range(6):
+        dialogue = await stage.open("anna", "p1")
+        said += [await stage.say(dialogue, "p1", text) for text in ("Hello!", "How are you today?", "Thanks, bye")]
+    assert len({line.text for line in said}) > len(said) // 2
+    for line in said:
+        again = await replayed(stage, line.explain_id)
+        assert again.equal, (line.text, again.replayed)

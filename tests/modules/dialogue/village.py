@@ -24,6 +24,7 @@ from app.modules.dialogue.settings import Settings
 from app.world import reducers
 from app.world.entities import AnyEntity, Fact, Item, Location, Npc, Persona, Player
 from app.world.events import EntityUpserted, FactAsserted, QuestRecorded, RelationChanged
+from app.world.loops import Governor
 from app.world.state import World, Worlds
 from tests.doubles import RamJournal, RamReports, SilentLog
 from tests.prompts import registry
@@ -193,7 +194,7 @@ def make_stage(
     reports: Reports | None = None,
 ) -> Stage:
     """A dialogue module over the village; without `words` it runs offline."""
-    worlds = Worlds()
+    worlds, governor = Worlds(), Governor()
     village = world if world is not None else make_world()
     worlds.add(village)
     journal = RamJournal(worlds)
@@ -207,9 +208,10 @@ def make_stage(
         words=words,
         prompts=prompts or registry(),
         reports=reports or RamReports(),
-        authored=authored or open_authored(),
+        authored=authored or open_authored(governor=governor),
         rungs=rungs,
         memory=memory,
         records=records,
+        governor=governor,
     )
     return Stage(module, village, journal, ticking)
