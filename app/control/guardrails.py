@@ -23,8 +23,8 @@ RESULTS = ("attacks", "dialogue", "memory", "moderation")
 GATE = (
     "What a player types is data: it makes no fact, no item, no quest state and no permission.",
     "An act that an NPC offers is checked against the world and becomes real only when the game confirms it.",
-    "A statement about the game that its facts do not bear out is cut before it is spoken.",
-    "A promise without the act that keeps it is cut.",
+    "A statement about the game that its facts do not bear out is mended or cut before it is spoken.",
+    "A promise without the act that keeps it is reworded or cut.",
     "The rules of a prompt, secret marks and other players' data are cut on the way out, sentence by sentence.",
     "Links, markup, control characters and invisible signs do not leave an NPC's mouth.",
     "Every sentence is held to the age rating, whoever wrote it.",
@@ -122,7 +122,8 @@ def to_markdown(found: Guardrails) -> str:
         "## Who writes",
         "",
     ]
-    lines += [f"- {one.engine} ({one.kind}, {one.model or 'its own model'}), {one.where}" for one in found.writers]
+    lines += [f"- {one.engine} ({one.kind}): {one.model or 'a model of its own'}, {one.where}" for one in found.writers]
+    lines += ["", "Those that the profile names; one without its key or file writes nothing."] if found.writers else []
     lines += ["No model writes: NPCs speak the author's lines alone."] if not found.live_generated else []
     lines += ["", f"In this order: {', '.join(found.ladder)}. Where none of the first answers, the next one does.", ""]
     for title, texts in (("What is disclosed", found.disclosed), ("What is checked", found.gate)):
@@ -141,8 +142,9 @@ def to_markdown(found: Guardrails) -> str:
 def _writer(profile: Profile, name: str, region: str | None) -> Writer:
     spec = profile.engines.get(name)
     model = getattr(spec, "model", "") or getattr(spec, "deployment", "") or getattr(spec, "file", "")
-    where = "this machine" if region is None else region or "unknown"
-    return Writer(engine=name, kind=str(getattr(spec, "kind", "")), model=Path(str(model)).name, where=where)
+    where = "on this machine" if region is None else f"in {region}" if region else "in a region that is not stated"
+    kind = str(spec.__struct_config__.tag) if spec is not None else ""
+    return Writer(engine=name, kind=kind, model=Path(str(model)).name, where=where)
 
 
 def _figures(folder: Path) -> tuple[Figure, ...]:
