@@ -20,8 +20,6 @@ from app.core.errors import Broken
 
 MAGIC = b"IKMOD1\n"
 NGRAMS = (3, 4, 5)
-MARGIN = 1.0
-"""How far above its threshold a score must lie: short talk of inns and roads scatters around it."""
 Scores = tuple[float, ...]
 
 
@@ -63,7 +61,7 @@ class Classifier:
         totals = self.totals(words, shares)
         margins = [total - least for total, least in zip(totals, self.head.thresholds, strict=True)]
         best = max(range(len(margins)), key=margins.__getitem__)
-        return self.head.categories[best] if margins[best] > MARGIN else ""
+        return self.head.categories[best] if margins[best] > 0.0 else ""
 
     def totals(self, words: Sequence[str], shares: Sequence[Scores]) -> list[float]:
         """The score of each category."""
