@@ -3,7 +3,7 @@
 Logistic regression on hashed pieces of words, each category against the rest, with numpy alone; the same seed gives
 the same file. It learns from examples.toml, ordinary.toml and the product's own lines, from which the thresholds are
 chosen by cross-validation too. It is measured on held_out.toml, whose lines those who wrote the examples have read, and
-on unseen.toml, which is blind.
+on unseen.toml and unseen_found.toml, which are blind.
 """
 
 from __future__ import annotations
@@ -27,22 +27,28 @@ from app.world.moderation.classifier import Classifier, Head, pack, pair_hash, u
 
 F32 = NDArray[np.float32]
 SEED = 20
-BUCKETS = 1 << 13
+BUCKETS = 1 << 14
 LINES_MAX = 32
 """Sentences made of one line of the examples."""
 STEPS = 300
 RATE = 0.05
-DECAY = 2e-4
+DECAY = 5e-4
 FOLDS = 5
 QUIET_SHARE = 0.0005
 """Ordinary sentences that a threshold may let through as something else, each scored by weights that never met it."""
-QUIET_ALWAYS = frozenset(("self_harm",))
-"""Categories whose threshold lets none through: an ordinary line must never be answered with care."""
-BLIND = "unseen.toml"
-"""Ordinary talk on which nothing was tuned."""
+CARE_SHARE = 0.00025
+"""The same for self-harm: an ordinary line must not be answered with care."""
+BLIND, BLIND_FOUND = "unseen.toml", "unseen_found.toml"
+"""Ordinary talk, and what must be found, on which nothing was tuned."""
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _MARKS = re.compile(r"^\[[^\]]*\]\s*|#\w+#")
-_STAND_INS: Mapping[str, str] = {"you": "friend", "me": "Mira", "here": "the village", "person": "Borin", "place": "the forge"}
+_STAND_INS: Mapping[str, str] = {
+    "you": "friend",
+    "me": "Mira",
+    "here": "the village",
+    "person": "Borin",
+    "place": "the forge",
+}
 
 
 class Row(NamedTuple):
@@ -52,8 +58,11 @@ class Row(NamedTuple):
     precision: float
     recall: float
     caught: float
-    """The share that the lexicon and the classifier that ships find together, by whatever name."""
+    """The share that the lexicon and this classifier find together, by whatever name."""
     cases: int
+    blind: float
+    """The same share of sentences on which nothing was tuned."""
+    blind_cases: int
 
 
 class Quiet(NamedTuple):
@@ -90,7 +99,7 @@ def words_of(text: str) -> list[str]:
 
 
 def product_lines() -> tuple[str, ...]:
-    """What the product itself says and expects to hear: its grammar, short lines and intents, as a player meets them."""
+    """What the product itself says and expects to hear: its grammar, short lines and intents, as one meets them."""
     found: list[str] = []
     for language in grammar.languages():
         for file in sorted(grammar.files(language)):
@@ -104,7 +113,7 @@ def product_lines() -> tuple[str, ...]:
     found += [line for lines in barks.values() for line in lines]
     intents = tomllib.loads((dialogue / "intents" / "en.toml").read_text(encoding="utf-8"))
     found += [phrase for intent in intents["intent"] for phrase in intent.get("phrases", ())]
-    return tuple(dict.fromkeys(filter(None, map(_plainly, found))))
+    return tuple(dict.fromkeys(filter(words_of, map(_plainly, found))))
 
 
 def train() -> bytes:
@@ -117,8 +126,8 @@ def train() -> bytes:
     made += [(len(taught) + at, "benign", text) for at, text in enumerate(product_lines())]
     bags = Bags.of([_buckets(words_of(text)) for _, _, text in made])
     labels = np.array([[name == category for category in categories] for _, name, _ in made], np.float32)
-    folds = np.array([crc32(f"{SEED} {line}".encode()) % FOLDS for line, _, _ in made])
-    thresholds = _thresholds(bags, labels, folds, categories)
+    lines = np.array([line for line, _, _ in made])
+    thresholds = _thresholds(bags, labels, lines, categories)
     small, scales, biases = _small(*_fit(bags, labels))
     head = Head(
         categories=categories,
@@ -130,19 +139,26 @@ def train() -> bytes:
     return pack(head, small.tobytes())
 
 
-def _thresholds(bags: Bags, labels: F32, folds: NDArray[np.int64], categories: tuple[str, ...]) -> F32:
+def _thresholds(bags: Bags, labels: F32, lines: NDArray[np.int64], categories: tuple[str, ...]) -> F32:
     """(categories,): each so high that ordinary sentences pass, scored by weights that never met their line."""
     scores = np.zeros_like(labels)
+    folds = np.array([crc32(f"{SEED} {line}".encode()) % FOLDS for line in lines])
     for fold in range(FOLDS):
         out = folds == fold
         small, scales, biases = _small(*_fit(bags.rows(~out), labels[~out]))
         scores[out] = bags.rows(out).times((small * scales).astype(np.float32)) + biases
-    benign = scores[labels.sum(axis=1) == 0]
-    least = [np.quantile(benign[:, at], 1.0 - QUIET_SHARE) for at in range(len(categories))]
-    most = benign.max(axis=0)
-    return np.array(
-        [max(most[at] if name in QUIET_ALWAYS else least[at], 0.0) for at, name in enumerate(categories)], np.float32
-    )
+    ordinary = labels.sum(axis=1) == 0
+    shares = [CARE_SHARE if name == "self_harm" else QUIET_SHARE for name in categories]
+    weights = 1.0 / np.bincount(lines)[lines][ordinary]  # every line counts once, however many sentences it makes
+    least = [_quantile(scores[ordinary, at], weights, 1.0 - share) for at, share in enumerate(shares)]
+    return np.maximum(np.array(least, np.float32), 0.0)
+
+
+def _quantile(values: F32, weights: NDArray[np.float64], share: float) -> float:
+    """The least value with `share` of the weight at or below it."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order][np.searchsorted(reached, share)])
 
 
 def _small(weights: F32, biases: F32) -> tuple[NDArray[np.int8], F32, F32]:
@@ -152,32 +168,41 @@ def _small(weights: F32, biases: F32) -> tuple[NDArray[np.int8], F32, F32]:
 
 
 def measure(data: bytes) -> Report:
-    """How well the classifier in `data`, alone, tells the held-out sentences apart."""
+    """How well the classifier in `data` tells the held-out sentences apart, alone and with the lexicon."""
     model = unpack(data)
-    cases = [(name, _guess(model, text)) for name, lines in sentences("held_out.toml").items() for text in lines]
-    whole, rows = Moderation.load(), []
-    caught = [
-        (name, not whole.judge(text).allowed) for name, lines in sentences("held_out.toml").items() for text in lines
-    ]
+    held, blind = sentences("held_out.toml"), sentences(BLIND_FOUND)
+    cases = [(name, _guess(model, text)) for name, lines in held.items() for text in lines]
+    rows = []
     for category in model.head.categories:
         right = sum(name == guess == category for name, guess in cases)
         guessed = sum(guess == category for _, guess in cases)
-        known = sum(name == category for name, _ in cases)
-        found = sum(name == category and seen for name, seen in caught)
-        rows.append(Row(category, right / max(guessed, 1), right / max(known, 1), found / max(known, 1), known))
+        known, unseen = held[category], blind[category]
+        caught, blindly = _found(model, known), _found(model, unseen)
+        rows.append(
+            Row(
+                category,
+                precision=right / max(guessed, 1),
+                recall=right / len(known),
+                caught=caught / len(known),
+                cases=len(known),
+                blind=blindly / len(unseen),
+                blind_cases=len(unseen),
+            )
+        )
     benign = [guess for name, guess in cases if name == "benign"]
-    unseen = tuple(line for lines in sentences(BLIND).values() for line in lines)
+    ordinary = tuple(line for lines in sentences(BLIND).values() for line in lines)
+    own = product_lines()
     quiet = (
-        _quiet("unseen ordinary talk", unseen, model, blind=True),
-        _quiet("the product's own lines", product_lines(), model, blind=False),
+        Quiet("unseen ordinary talk", blind=True, alarms=_found(model, ordinary), lines=len(ordinary)),
+        Quiet("the product's own lines", blind=False, alarms=_found(model, own), lines=len(own)),
     )
     return Report(tuple(rows), sum(map(bool, benign)), len(benign), quiet)
 
 
-def _quiet(name: str, lines: Sequence[str], model: Classifier, *, blind: bool) -> Quiet:
+def _found(model: Classifier, lines: Sequence[str]) -> int:
+    """How many of the lines the lexicon under the rating that is the default, or the classifier, does not let be."""
     whole = Moderation.load()
-    alarms = sum(bool(_guess(model, line)) or not whole.judge(line, guess=False).allowed for line in lines)
-    return Quiet(name, blind, alarms, len(lines))
+    return sum(bool(_guess(model, line)) or not whole.judge(line, guess=False).allowed for line in lines)
 
 
 def _guess(model: Classifier, text: str) -> str:

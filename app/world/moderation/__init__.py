@@ -168,7 +168,9 @@ class Moderation:
         action = self.pack.actions.get(category, "bar")
         if action == "allow":
             return Judged(True, category, "")
-        return Judged(False, category, self._softened(tokens, seen, guess=guess) if action == "soften" else "", action == "bar")
+        return Judged(
+            False, category, self._softened(tokens, seen, guess=guess) if action == "soften" else "", action == "bar"
+        )
 
     def answer(self, category: str, *, language: str = "en", seed: int = 0) -> str:
         """What an NPC says to a player whose words it will not answer, in character and without repeating them."""
