@@ -206,8 +206,7 @@ def _found(model: Classifier, lines: Sequence[str]) -> int:
 
 
 def _guess(model: Classifier, text: str) -> str:
-    words = words_of(text)
-    return model.find(words, [model.word(word) for word in words])
+    return model.find([model.word(word) for word in words_of(text)])
 
 
 def _made(line: str, draw: random.Random) -> list[str]:

@@ -70,7 +70,7 @@ class Seen(NamedTuple):
     """What a piece of text between white space holds, whatever the rating."""
 
     words: tuple[str, ...]
-    shares: tuple[classifier.Scores, ...]
+    coded: tuple[classifier.Word, ...]
     finds: tuple[tuple[str, str, str], ...]
     """(category, the part that is of it, what may stand in its place or empty)."""
     cue: bool
@@ -109,8 +109,8 @@ class Reader:
             joined = self.lexicon.words.get("".join(words))
             if joined is not None and joined.category not in ("violence", "alcohol", "drugs"):
                 finds.append((joined.category, token, ""))
-        shares = tuple(map(self.classifier.word, words))
-        return Seen(tuple(words), shares, tuple(finds), any(word in self.lexicon.cues for word in words))
+        coded = tuple(map(self.classifier.word, words))
+        return Seen(tuple(words), coded, tuple(finds), any(word in self.lexicon.cues for word in words))
 
 
 @cache
@@ -160,8 +160,8 @@ class Moderation:
         found = [find[0] for one in seen if one.finds for find in one.finds]
         found += self._beyond_words(text, words, seen)
         if guess and words:
-            share = [share for one in seen for share in one.shares]
-            found += filter(None, [self._reader.classifier.find(words, share)])
+            coded = [word for one in seen for word in one.coded]
+            found += filter(None, [self._reader.classifier.find(coded)])
         if not found:
             return ALLOWED
         category = max(found, key=self._weight)
