@@ -116,14 +116,27 @@ def product_lines() -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(words_of, map(_plainly, found))))
 
 
-def train() -> bytes:
-    """The file of the classifier."""
+def lessons() -> list[tuple[int, str, str]]:
+    """(line, category, sentence) of everything that is taught, without what is measured on, however it came in."""
     draw = random.Random(SEED)  # noqa: S311  # sentences are drawn, not secrets
     taught = [(name, line) for name, lines in sentences("examples.toml").items() for line in lines]
     taught += [("benign", line) for lines in sentences("ordinary.toml").values() for line in lines]
-    categories = tuple(dict.fromkeys(name for name, _ in taught if name != "benign"))
     made = [(at, name, text) for at, (name, line) in enumerate(taught) for text in _made(line, draw)]
     made += [(len(taught) + at, "benign", text) for at, text in enumerate(product_lines())]
+    kept_out = {tuple(words_of(line)) for line in measured()}
+    return [each for each in made if tuple(words_of(each[2])) not in kept_out]
+
+
+def measured() -> tuple[str, ...]:
+    """Every sentence of the files that the classifier is measured on."""
+    files = ("held_out.toml", BLIND, BLIND_FOUND)
+    return tuple(text for name in files for lines in sentences(name).values() for text in lines)
+
+
+def train() -> bytes:
+    """The file of the classifier."""
+    made = lessons()
+    categories = tuple(dict.fromkeys(name for _, name, _ in made if name != "benign"))
     bags = Bags.of([_buckets(words_of(text)) for _, _, text in made])
     labels = np.array([[name == category for category in categories] for _, name, _ in made], np.float32)
     lines = np.array([line for line, _, _ in made])
