@@ -267,6 +267,7 @@ async def build(
         governor=governor,
         remembered=DatabaseMemories(database),
         reports=reports,
+        rules=tenants,
         log=log,
     )
     for module in modules:

@@ -18,6 +18,7 @@ from app.core.ports import Log
 from app.core.profile import Profile
 from app.core.prompts import Prompts
 from app.core.reports import Reports
+from app.core.tenants import Rules
 from app.core.words import Words
 from app.modules.behavior import module as behavior_module
 from app.modules.behavior.recorder import open_recorder
@@ -66,6 +67,7 @@ def build_modules(
     governor: Governor,
     remembered: Kept,
     reports: Reports,
+    rules: Rules,
     log: Log,
 ) -> tuple[Module, ...]:
     """Every module, over worlds in RAM and the engines that the profile opened."""
@@ -111,6 +113,7 @@ def build_modules(
             memory=minds,
             records=records,
             governor=governor,
+            rules=rules,
         ),
         quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),
         memory_module.build(

@@ -15,8 +15,10 @@ from app.core.errors import Invalid
 FAILED = 1
 WEIGHTS = Path(__file__).resolve().parents[1] / "world" / "moderation" / "classifier.bin"
 PRECISION_MIN = 0.95
-RECALL_MIN = 0.75
+CAUGHT_MIN = 0.85
 ALARMS_MAX_SHARE = 0.01
+QUIET_MAX_SHARE = 0.003
+"""Of ordinary talk that nobody tuned on, and of the product's own lines none."""
 
 
 @click.group()
@@ -65,16 +67,21 @@ def test(as_json: bool) -> None:
     report = measure(WEIGHTS.read_bytes())
     if as_json:
         told = {"rows": [row._asdict() for row in report.rows], "alarms": report.alarms, "benign": report.benign}
+        told["quiet"] = [quiet._asdict() for quiet in report.quiet]
         click.echo(msgspec.json.encode(told).decode())
     else:
         for row in report.rows:
             click.echo(
                 f"{row.category:12} precision {row.precision:.2f}  recall {row.recall:.2f}  "
-                f"caught {row.caught:.2f}  of {row.cases}"
+                f"caught {row.caught:.2f}  of {row.cases};  blind: caught {row.blind:.2f}  of {row.blind_cases}"
             )
-        click.echo(f"false alarms {report.alarms} of {report.benign}")
-    good = all(row.precision >= PRECISION_MIN and row.recall >= RECALL_MIN for row in report.rows)
-    sys.exit(0 if good and report.alarms <= ALARMS_MAX_SHARE * report.benign else FAILED)
+        click.echo(f"false alarms {report.alarms} of {report.benign}, held out")
+        for quiet in report.quiet:
+            click.echo(f"false alarms {quiet.alarms} of {quiet.lines}, {quiet.name}{', blind' if quiet.blind else ''}")
+        click.echo("caught and the last two count the lexicon too; who wrote the examples knew the held-out sentences")
+    good = all(row.precision >= PRECISION_MIN and row.caught >= CAUGHT_MIN for row in report.rows)
+    quiet_enough = all(quiet.alarms <= (QUIET_MAX_SHARE * quiet.lines if quiet.blind else 0) for quiet in report.quiet)
+    sys.exit(0 if good and quiet_enough and report.alarms <= ALARMS_MAX_SHARE * report.benign else FAILED)
 
 
 @moderation.command()

@@ -13,7 +13,7 @@ players say is scripted (`benchmarks/evening/tavern.toml`), all else is what the
 by `cd benchmarks && python -m evening`.
 
 {spoken} lines of NPCs; {loops:.1%} of them repeat an earlier line of the same NPC (goal at most 1 %), distinct-2 is
-{distinct:.2f} (goal at least 0.60). The classifier of the age rating is left out of the play; its words are not.
+{distinct:.2f} (goal at least 0.60).
 
 """
 

@@ -116,3 +116,34 @@ def test_a_tenant_may_choose_a_stricter_rating_and_no_looser_one(server: Server)
         changed = json.dumps({**settings, "rating": wrong}).encode()
         assert server.request("PUT", "/v1/settings", changed)[0] == 400
     assert server.request("PUT", "/v1/settings", json.dumps(settings).encode())[0] == 200
+
+
+def test_a_tenant_s_stricter_rating_holds_for_players_and_npcs(server: Server, world: str) -> None:
+    bawdy = "They tore down the old brothel by the docks."
+    mara = {"type": "npc", "id": "mara", "name": "Mara", "location": "tavern", "persona": {"lines": {"bark": [bawdy]}}}
+    assert server.post("/v1/world/upsert", {"world": world, "entities": [mara]})[0] == 200
+    settings = server.get("/v1/settings")[1]
+    settings = settings.get("settings", settings)
+    assert met(server, world) == (bawdy, "")
+    strict = json.dumps({**settings, "rating": "pegi7"}).encode()
+    assert server.request("PUT", "/v1/settings", strict)[0] == 200
+    try:
+        barked, refused = met(server, world)
+    finally:
+        assert server.request("PUT", "/v1/settings", json.dumps(settings).encode())[0] == 200
+    assert barked != bawdy
+    assert refused == "not for this rating: suggestive"
+    assert met(server, world)[1] == ""
+
+
+def met(server: Server, world: str) -> tuple[str, str]:
+    """(the NPC's bark, why it would not hear a player who asks for a brothel, empty where it does)."""
+    status, barked = server.post("/v1/dialogue/bark", {"world": world, "npc": "mara"})
+    assert status == 200, barked
+    status, opened = server.post("/v1/dialogue/open", {"world": world, "npc": "mara", "participants": ["p1"]})
+    assert status == 200, opened
+    line = {"world": world, "dialogue": opened["dialogue"], "speaker": "p1", "text": "Is there a brothel here?"}
+    said = server.post("/v1/dialogue/say", line)[1]
+    status, why = server.post("/v1/dialogue/explain", {"world": world, "explain_id": said["explain_id"]})
+    assert status == 200, why
+    return barked["text"], next((cut["reason"] for cut in why["line_cut"] if cut["what"] == "what was heard"), "")

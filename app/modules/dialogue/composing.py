@@ -25,13 +25,14 @@ from app.modules.dialogue.asides import Asides
 from app.modules.dialogue.book import Book, Dialogue
 from app.modules.dialogue.context import compile_context
 from app.modules.dialogue.intents import Lexicon
+from app.modules.dialogue.judging import UNRATED
 from app.modules.dialogue.keeping import keep_of
+from app.modules.dialogue.rated import Ratings
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.stories.told import Stories
 from app.modules.dialogue.turn import Turn
 from app.world.gate.speech import Guard, clean_input
 from app.world.loops import Governor
-from app.world.moderation import Moderation
 from app.world.scene import Scene
 from app.world.state import World
 
@@ -55,7 +56,7 @@ class Sources:
     lexicon: Lexicon
     barks: dict[str, tuple[str, ...]]
     asides: dict[str, Asides]
-    moderation: Moderation
+    ratings: Ratings
     governor: Governor
     memory: Memory | None = None
     stories: Stories | None = None
@@ -87,8 +88,10 @@ class Composing:
         if not world.npc(found.speaker).alive:
             raise Conflict(f"NPC {found.speaker!r} is dead", hint="close the dialogue")
         audience = rooms.audience(world, dialogue, found, self._settings, whisper=request.whisper)
-        heard, refused = self._rated(clean_input(request.text))
-        talk = self._talk(call, world, dialogue, found, audience, heard, seed)
+        judged = self._sources.ratings.of(call.tenant).hear(
+            clean_input(request.text), language=world.npc(found.speaker).persona.language, seed=seed
+        )
+        talk = self._talk(call, world, dialogue, found, audience, judged.text, seed)
         recalled, pinned = await self._recall(call, world, dialogue, talk, audience)
         scene = scenes.compose(
             world,
@@ -111,22 +114,15 @@ class Composing:
         turn = self._made(call, world, dialogue, scene, audience, seed, started_s)
         turn.recalled, turn.pinned = recalled, pinned
         stories = self._sources.stories
-        if refused:
-            turn.cut.append(messages.Cut(what="what was heard", reason=f"not for this rating: {refused}"))
-            turn.refusal = self._sources.moderation.answer(refused, language=npc.persona.language, seed=seed)
+        if judged.answer:
+            turn.cut.append(messages.Cut(what="what was heard", reason=f"{UNRATED}: {judged.category}"))
+            turn.refusal = judged.answer
         elif stories is not None and found.addressed:
             turn.falls += [messages.Cut(what="story", reason=fault) for fault in stories.faults(world, found.speaker)]
             turn.told = stories.turn(
                 world, found.speaker, found.listener, scene.heard, seed=seed, thread=dialogue.id, hearers=audience[2:]
             )
         return turn
-
-    def _rated(self, heard: str) -> tuple[str, str]:
-        """(what of the words is kept, the category for which they are not answered)."""
-        judged = self._sources.moderation.judge(heard)
-        if judged.allowed or judged.text:
-            return judged.text if not judged.allowed else heard, ""
-        return "" if judged.barred else heard, judged.category
 
     def _talk(
         self,

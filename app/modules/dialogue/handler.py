@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
+
+import msgspec
 
 from app.core.clock import Clock
 from app.core.errors import Conflict, NotFound, Refused, StoreDown, Unavailable, nearest
@@ -27,6 +30,7 @@ from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.speaking import Speaking
 from app.modules.dialogue.storytelling import Telling
 from app.modules.dialogue.turn import Turn
+from app.world.entities import Npc
 from app.world.state import World, Worlds
 
 RUNGS = ("words", "authored", "bark")
@@ -60,7 +64,7 @@ class DialogueHandler:
         self._replaying = Replaying(settings, clock, sources, book)
         self._chatter = Chatter(settings, clock)
         self._composing = Composing(settings, clock, sources, book)
-        judging = Judging(settings, clock, sources.moderation, sources.governor)
+        judging = Judging(settings, clock, sources.ratings, sources.governor)
         self._speaking = Speaking(
             settings, clock, sources.words, sources.authored, sources.barks, sources.asides, judging
         )
@@ -173,10 +177,18 @@ class DialogueHandler:
         words = [word for word in (request.event, request.topic) if word]
         seed = stable_hash(call.tenant, call.world, npc.id, world.state.seq, self._book.barks)
         line = asides.bark(self._sources.asides, npc.persona, words, names, said, seed)
+        line = self._fit(call.tenant, npc, line, names, seed)
         self._book.bark(call.tenant, call.world, line.text, *where)
         near = rooms.bystanders(world, npc.location, (npc.id,), (npc.id,), cells=self._settings.earshot_cells)
         heard_by = tuple(near[: self._settings.hearers_max])
         return messages.Barked(npc=npc.id, text=line.text, event=line.event, heard_by=heard_by)
+
+    def _fit(self, tenant: str, npc: Npc, line: asides.Barked, names: Mapping[str, str], seed: int) -> asides.Barked:
+        """A bark as the tenant's rating lets it be said; else a shipped one for any event."""
+        rated = self._sources.ratings.of(tenant).judge(line.text, guess=False)
+        if rated.allowed or rated.text:
+            return line if rated.allowed else line._replace(text=rated.text)
+        return asides.bark(self._sources.asides, msgspec.structs.replace(npc.persona, lines={}), (), names, (), seed)
 
     async def close(self, call: Call, request: messages.Close) -> messages.Closed:
         turns = self._book.close(call.tenant, call.world, request.dialogue)

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from app.core.clock import Clock
 from app.core.ids import new_id
 from app.modules.dialogue.messages import ClaimMade, Cut, Proposal, Ruling
+from app.modules.dialogue.rated import Ratings
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.turn import Turn
 from app.world.gate.acts import Proposed, check_proposal
@@ -17,10 +18,10 @@ from app.world.gate.disguises import squeeze
 from app.world.gate.promises import promised
 from app.world.gate.revise import Revision, revise
 from app.world.loops import LOOPING
-from app.world.moderation import Moderation
 
 TELLING = frozenset({"ask_quest", "ask_place", "ask_person", "ask_time", "ask_weather", "ask_self", "trade", "bargain"})
 """Questions that want a fact: better told twice than not at all."""
+UNRATED = "not for this rating"
 PARROT_LETTERS_MIN = 12
 """A model's sentence of so many letters that stands whole in the player's line is the player's, not the NPC's."""
 
@@ -50,10 +51,10 @@ class Loops(Protocol):
 class Judging:
     """The gate, for the turns of one module."""
 
-    def __init__(self, settings: Settings, clock: Clock, moderation: Moderation, loops: Loops) -> None:
+    def __init__(self, settings: Settings, clock: Clock, ratings: Ratings, loops: Loops) -> None:
         self._settings = settings
         self._clock = clock
-        self._moderation = moderation
+        self._ratings = ratings
         self._loops = loops
 
     def act(self, turn: Turn, act: Proposed) -> None:
@@ -82,6 +83,7 @@ class Judging:
     def sentence(self, turn: Turn, sentence: str, *, trusted: bool) -> Allowed:
         """What may be said of a sentence; `trusted` text is the author's, of which no claim is doubted.
 
+        The age rating judges an author's text by its words, phrases and personal data alone: no classifier guesses.
         Notes on the turn the claims of what may be said, and what was cut or mended, and why.
         """
         scene = turn.scene
@@ -90,8 +92,8 @@ class Judging:
             return NOTHING
         revised = self._revised(turn, sentence, trusted=trusted)
         text = "" if revised.stand_in and turn.stood_in else revised.text
-        rated = self._moderation.judge(text)
-        reason = revised.reason or ("" if rated.allowed else f"not for this rating: {rated.category}")
+        rated = self._ratings.of(turn.call.tenant).judge(text, guess=not trusted)
+        reason = revised.reason or ("" if rated.allowed else f"{UNRATED}: {rated.category}")
         text = text if rated.allowed else rated.text
         against = self._against(turn, text, trusted=trusted) if text else ""
         if reason or against:
@@ -104,15 +106,28 @@ class Judging:
         turn.stood_in = turn.stood_in or revised.stand_in
         return Allowed(text, by_model=not trusted and not revised.stand_in)
 
-    def authored(self, turn: Turn, text: str) -> None:
-        """Note the claims of a line that an author's story says; nothing of it is cut."""
+    def told(self, turn: Turn, text: str) -> str:
+        """What may be said of a line of an author's story, milder where its words are not for the rating; notes both.
+
+        Empty where it has no milder form. Its claims are noted, and none is cut.
+        """
+        text = self.rated(turn, text)
         claims = self._revised(turn, text, trusted=True).claims
         turn.claims += [ClaimMade(text=one.text, subject=one.subject, source=one.source) for one in claims]
+        return text
+
+    def rated(self, turn: Turn, text: str) -> str:
+        """An author's text as the rating lets it be said, empty where it does not; notes on the turn what was cut."""
+        rated = self._ratings.of(turn.call.tenant).judge(text, guess=False)
+        if rated.allowed:
+            return text
+        turn.cut.append(Cut(what=text, reason=f"{UNRATED}: {rated.category}"))
+        return rated.text
 
     def fits(self, turn: Turn, text: str) -> bool:
         """Whether a model's wording of an author's line may be said as it is."""
         revised = self._revised(turn, text, trusted=False)
-        rated = self._moderation.judge(text)
+        rated = self._ratings.of(turn.call.tenant).judge(text)
         return revised.text == text and rated.allowed and not self._against(turn, text, trusted=False)
 
     def _revised(self, turn: Turn, sentence: str, *, trusted: bool) -> Revision:

@@ -12,19 +12,20 @@ from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.core.prompts import Prompts
 from app.core.reports import Reports
+from app.core.tenants import Rules
 from app.core.words import Words
 from app.modules.dialogue import intents, logic, messages, reporting
 from app.modules.dialogue.asides import load_asides
 from app.modules.dialogue.book import Book
 from app.modules.dialogue.composing import Sources
 from app.modules.dialogue.handler import RUNGS, DialogueHandler
+from app.modules.dialogue.rated import Ratings
 from app.modules.dialogue.records import Recorder
 from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.stories import shelf
 from app.modules.dialogue.stories.told import Stories
 from app.world.gate.lexicon import lexicons
 from app.world.loops import Governor
-from app.world.moderation import Moderation
 from app.world.state import Worlds
 
 LINES_SHOWN_MAX = 6
@@ -47,6 +48,7 @@ def build(
     memory: Memory | None = None,
     records: LineRecords | None = None,
     governor: Governor | None = None,
+    rules: Rules | None = None,
 ) -> Module:
     """The module over its ports; rungs keep their order, `words` needs an engine, `bark` is always last.
 
@@ -62,7 +64,7 @@ def build(
         lexicon=lexicon,
         barks=logic.load_barks(),
         asides=load_asides(),
-        moderation=Moderation.load(settings.rating),
+        ratings=Ratings(settings.rating, rules),
         governor=governor or Governor(),
         memory=memory,
         stories=Stories(

@@ -43,7 +43,7 @@ class Replaying:
         world.npc(record.explained.npc)
         turn = self._turn(call, world, record)
         sources = self._sources
-        judging = Judging(self._settings, self._clock, sources.moderation, _Then(record.explained))
+        judging = Judging(self._settings, self._clock, sources.ratings, _Then(record.explained))
         for take in record.takes:
             speaking = Speaking(
                 self._settings, self._clock, Recorded(take), sources.authored, sources.barks, sources.asides, judging

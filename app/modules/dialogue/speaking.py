@@ -95,7 +95,9 @@ class Speaking:
         lines = persona.lines.get("bark") or self._barks.get(persona.language) or self._barks["en"]
         turn.rung, turn.engine, turn.model = "bark", "bark", ""
         turn.takes.append(Take(rung="bark", engine="bark", ended=True))
-        await self._say(turn, lines[stable_hash(turn.completion.seed, "bark") % len(lines)], by_model=False)
+        line = self._judging.rated(turn, lines[stable_hash(turn.completion.seed, "bark") % len(lines)])
+        shipped = self._barks.get(persona.language) or self._barks["en"]
+        await self._say(turn, line or shipped[stable_hash(turn.completion.seed, "bark") % len(shipped)], by_model=False)
 
     @contextmanager
     def bridged(self, turn: Turn) -> Iterator[None]:
@@ -116,6 +118,7 @@ class Speaking:
         waited_s = self._clock.monotonic_s() - turn.started_s
         await asyncio.sleep(max(0.0, self._settings.filler_after_ms / 1000.0 - waited_s))
         line = asides.filler(self._asides, turn.scene.persona, turn.filler_before, turn.completion.seed)
+        line = self._judging.rated(turn, line)
         if line and not turn.sent:
             turn.filler = line
             await turn.send(line, self._clock.monotonic_s(), ai_generated=False, filler=True)

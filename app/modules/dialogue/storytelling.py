@@ -74,7 +74,9 @@ class Telling:
         return bool(speaker) and speaker.casefold() not in (me.name.casefold(), me.id.casefold(), "npc")
 
     async def _say(self, turn: Turn, text: str, *, by_model: bool) -> None:
-        self._judging.authored(turn, text)
+        text = self._judging.told(turn, text)
+        if not text:
+            return
         turn.spoken.append(text)
         turn.by_model = turn.by_model or by_model
         await turn.send(text, self._clock.monotonic_s(), ai_generated=by_model)

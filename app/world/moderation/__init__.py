@@ -70,7 +70,7 @@ class Seen(NamedTuple):
     """What a piece of text between white space holds, whatever the rating."""
 
     words: tuple[str, ...]
-    shares: tuple[classifier.Scores, ...]
+    coded: tuple[classifier.Word, ...]
     finds: tuple[tuple[str, str, str], ...]
     """(category, the part that is of it, what may stand in its place or empty)."""
     cue: bool
@@ -109,8 +109,8 @@ class Reader:
             joined = self.lexicon.words.get("".join(words))
             if joined is not None and joined.category not in ("violence", "alcohol", "drugs"):
                 finds.append((joined.category, token, ""))
-        shares = tuple(map(self.classifier.word, words))
-        return Seen(tuple(words), shares, tuple(finds), any(word in self.lexicon.cues for word in words))
+        coded = tuple(map(self.classifier.word, words))
+        return Seen(tuple(words), coded, tuple(finds), any(word in self.lexicon.cues for word in words))
 
 
 @cache
@@ -130,9 +130,12 @@ class Moderation:
         """The moderation of a rating, such as `pegi12` or `esrb_t`; raises Invalid for one that nobody knows."""
         return _moderation(rating)
 
-    def judge(self, text: str) -> Judged:
-        """What may become of a sentence, of an NPC or of a player."""
-        return self._judge(text, guess=True)
+    def judge(self, text: str, *, guess: bool = True) -> Judged:
+        """What may become of a sentence, of an NPC or of a player.
+
+        Without `guess` only words, phrases and personal data count, and no classifier: so an author's text is judged.
+        """
+        return self._judge(text, guess=guess)
 
     def hear(self, text: str, *, language: str = "en", seed: int = 0) -> Heard:
         """What an NPC makes of all that a player typed at once, sentence by sentence and as a whole."""
@@ -157,15 +160,17 @@ class Moderation:
         found = [find[0] for one in seen if one.finds for find in one.finds]
         found += self._beyond_words(text, words, seen)
         if guess and words:
-            share = [share for one in seen for share in one.shares]
-            found += filter(None, [self._reader.classifier.find(words, share)])
+            coded = [word for one in seen for word in one.coded]
+            found += filter(None, [self._reader.classifier.find(coded)])
         if not found:
             return ALLOWED
         category = max(found, key=self._weight)
         action = self.pack.actions.get(category, "bar")
         if action == "allow":
             return Judged(True, category, "")
-        return Judged(False, category, self._softened(tokens, seen) if action == "soften" else "", action == "bar")
+        return Judged(
+            False, category, self._softened(tokens, seen, guess=guess) if action == "soften" else "", action == "bar"
+        )
 
     def answer(self, category: str, *, language: str = "en", seed: int = 0) -> str:
         """What an NPC says to a player whose words it will not answer, in character and without repeating them."""
@@ -201,7 +206,7 @@ class Moderation:
             if (find := known.get(run[start:end])) is not None
         ]
 
-    def _softened(self, tokens: Sequence[str], seen: Sequence[Seen]) -> str:
+    def _softened(self, tokens: Sequence[str], seen: Sequence[Seen], *, guess: bool) -> str:
         """The sentence with milder words; empty where one has none, or what is wrong lies not in its words."""
         out: list[str] = []
         changed = False
@@ -217,7 +222,7 @@ class Moderation:
                     out[-1] = out[-1][0] + ("n" if soft[0] in "aeiou" else "")
             out.append(token)
         text = " ".join(out)
-        return text if changed and self.judge(text).allowed else ""
+        return text if changed and self.judge(text, guess=guess).allowed else ""
 
 
 ALLOWED = Judged(True, "", "")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from itertools import pairwise
+from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -20,9 +21,15 @@ from app.core.errors import Broken
 
 MAGIC = b"IKMOD1\n"
 NGRAMS = (3, 4, 5)
-MARGIN = 1.0
-"""How far above its threshold a score must lie: short talk of inns and roads scatters around it."""
 Scores = tuple[float, ...]
+
+
+class Word(NamedTuple):
+    """A folded word as the model meets it: its letters, the hash of it as a left neighbor, and what it adds."""
+
+    letters: bytes
+    left: int
+    share: Scores
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,26 +57,23 @@ class Classifier:
         ]
         self._mask = head.buckets - 1
 
-    def word(self, word: str) -> Scores:
-        """What a word adds to each category's score."""
-        return self._sum(word_hashes(word))
+    def word(self, word: str) -> Word:
+        """A folded word, with what it adds to each category's score."""
+        return Word(word.encode(), crc32(f"{word} ".encode()), self._sum(word_hashes(word)))
 
-    def pair(self, left: str, right: str) -> Scores:
-        """What two neighbors add."""
-        return self._rows[pair_hash(left, right) & self._mask]
-
-    def find(self, words: Sequence[str], shares: Sequence[Scores]) -> str:
-        """The category that folded words are most clearly of, empty for none; `shares` are what each word adds."""
-        totals = self.totals(words, shares)
+    def find(self, words: Sequence[Word]) -> str:
+        """The category that words, at least one, are most clearly of, empty for none."""
+        totals = self.totals(words)
         margins = [total - least for total, least in zip(totals, self.head.thresholds, strict=True)]
         best = max(range(len(margins)), key=margins.__getitem__)
-        return self.head.categories[best] if margins[best] > MARGIN else ""
+        return self.head.categories[best] if margins[best] > 0.0 else ""
 
-    def totals(self, words: Sequence[str], shares: Sequence[Scores]) -> list[float]:
-        """The score of each category."""
+    def totals(self, words: Sequence[Word]) -> list[float]:
+        """The score of each category; `pair_hash` of neighbors is the hash of the right one, begun with the left."""
         rows, mask = self._rows, self._mask
-        added = [*shares, *(rows[crc32(f"{a} {b}".encode()) & mask] for a, b in pairwise(words))]
-        return [bias + sum(column) for bias, column in zip(self.head.biases, zip(*added, strict=True), strict=True)]
+        added = [self.head.biases, *[word.share for word in words]]
+        added += [rows[crc32(right.letters, left.left) & mask] for left, right in pairwise(words)]
+        return list(map(sum, zip(*added, strict=True)))
 
     def _sum(self, hashes: Sequence[int]) -> Scores:
         rows = [self._rows[hash_ & self._mask] for hash_ in hashes]

@@ -22,7 +22,7 @@ from tests.modules.dialogue.test_bills import Paid
 from tests.modules.dialogue.village import Script, Stage, Watch, make_stage, make_world, quest
 from tests.standin import Fault, Standin
 
-LINE = "There you are at last. You look cold and wet to the bone. The stew is hot."
+LINE = "Come in, come in. You look cold and wet to the bone. The stew is hot."
 FILLERS = load_asides()["en"].filler
 
 
@@ -58,15 +58,15 @@ async def test_an_interrupted_line_ends_at_its_last_whole_sentence_and_the_rest_
     stage = make_stage(words=script)
     dialogue = await stage.open("mira", "p1")
     said = await cut(stage, script, dialogue, "Hello")
-    assert (said.text, said.interrupted, said.next_speaker) == ("There you are at last.", True, "p1")
+    assert (said.text, said.interrupted, said.next_speaker) == ("Come in, come in.", True, "p1")
     assert " ".join(chunk.text for chunk in stage.chunks) == said.text
     assert script.closed == 1, "the engine's stream is closed"
     remembered = [event.change.text for event in stage.journal.events if isinstance(event.change, MemoryNoted)]
-    assert remembered == ["Hello", "There you are at last."]
+    assert remembered == ["Hello", "Come in, come in."]
     script.says = 1_000
     await stage.say(dialogue, "p1", "You were saying?")
     shown = " ".join(part.text for part in script.asked[-1].parts)
-    assert "There you are at last." in shown
+    assert "Come in, come in." in shown
     assert "You look cold" not in shown
     explained = await stage.ask(messages.Explain(explain_id=said.explain_id))
     assert isinstance(explained, messages.Explained)
@@ -100,7 +100,7 @@ async def test_what_an_interrupted_line_has_cost_is_billed() -> None:
     words = Orchestrator([script], clock=SystemClock(), watcher=Watch())
     stage = make_stage(words=words)
     said = await cut(stage, script, await stage.open("mira", "p1"), "Hello")
-    assert said.text == "There you are at last."
+    assert said.text == "Come in, come in."
     (cost,) = [event.change for event in stage.journal.events if isinstance(event.change, WordsUsed)]
     assert (cost.cost_nano_usd, cost.estimated) == (1_200, True)
 

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import Broken, Invalid
-from app.learning.moderation import measure
+from app.learning.moderation import measure, product_lines
+from app.modules.dialogue.asides import load_asides
+from app.modules.dialogue.logic import load_barks
 from app.world.moderation import Moderation, classifier, folding, ratings
 
 HERE = Path(__file__).parent
@@ -125,9 +127,44 @@ def test_the_classifier_finds_what_it_was_not_taught() -> None:
     for row in report.rows:
         assert row.cases >= 20
         assert row.precision >= 0.95, row
-        assert row.recall >= 0.75, row
-        assert row.caught >= 0.8, row
+        assert row.caught >= 0.85, row
+        assert row.blind_cases >= 20
     assert report.alarms == 0
+    unseen, own = report.quiet
+    assert (unseen.blind, own.blind) == (True, False)
+    assert unseen.lines >= 300
+    assert unseen.alarms <= 0.003 * unseen.lines
+    assert (own.alarms, own.lines > 2_000) == (0, True)
+
+
+def test_ordinary_words_are_never_answered_with_care() -> None:
+    lines = [
+        "Out of my way.",
+        "Isolde, are you all right?",
+        "dragons are real right?",
+        "Come in, come in.",
+        "Do you remember?",
+    ]
+    assert [line for line in (*lines, *product_lines()) if TWELVE.hear(line).answer] == []
+    for line in ("I want to kill myself.", "Life is not worth living."):
+        assert TWELVE.hear(line).category == "self_harm"
+
+
+def test_an_author_s_text_is_judged_by_its_words_alone() -> None:
+    guessed = "Bend over the bed and lift your skirt so I can take you."
+    assert not TWELVE.judge(guessed).allowed
+    assert TWELVE.judge(guessed, guess=False).allowed
+    assert TWELVE.judge("What a shit day.", guess=False) == (False, "profanity_strong", "What a muck day.", False)
+    assert TWELVE.judge("Call 555-123-4567.", guess=False).barred
+
+
+def test_short_lines_that_ship_have_a_form_for_every_rating() -> None:
+    for rating in ratings():
+        for spoken in load_asides().values():
+            for line in (*spoken.filler, *spoken.bark["any"]):
+                assert Moderation.load(rating).judge(line, guess=False).allowed
+        for barks in load_barks().values():
+            assert all(Moderation.load(rating).judge(line, guess=False).allowed for line in barks)
 
 
 @given(st.text(max_size=1_000))

@@ -145,6 +145,12 @@ def languages() -> list[str]:
     return sorted(entry.name for entry in resources.files(__name__).iterdir() if (entry / "words.toml").is_file())
 
 
+def files(language: str) -> list[str]:
+    """The texts of the files of a language that is shipped."""
+    folder = resources.files(__name__).joinpath(language)
+    return [entry.read_text(encoding="utf-8") for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)]
+
+
 def load(language: str) -> Grammar:
     """The grammar of a language such as `en`; raises Invalid when none is shipped or one is at fault."""
     known = languages()
