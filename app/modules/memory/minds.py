@@ -16,6 +16,7 @@ import msgspec
 from app.core.memory import Cue, Kept, Recollection
 from app.core.messages import Change, Event
 from app.modules.memory import logic
+from app.modules.memory.embedding import Embedder
 from app.modules.memory.gossip import Gossip
 from app.modules.memory.holding import Holding
 from app.modules.memory.index import Words
@@ -42,8 +43,16 @@ class _Reading:
 class Minds:
     """What every NPC remembers, for whoever asks in this process."""
 
-    def __init__(self, settings: Settings, worlds: Worlds, kept: Kept, meanings: Words | None = None) -> None:
-        """`meanings` is what words mean; without it only the same words are found."""
+    def __init__(
+        self,
+        settings: Settings,
+        worlds: Worlds,
+        kept: Kept,
+        meanings: Words | None = None,
+        embedder: Embedder | None = None,
+    ) -> None:
+        """`meanings` is what words mean; without it only the same words are found. `embedder` is closed elsewhere."""
+        self._embedder = embedder
         self._settings = settings
         self._meanings = meanings
         self._worlds = worlds
@@ -56,15 +65,16 @@ class Minds:
     async def recall(self, tenant: str, world: str, npc: str, cue: Cue) -> tuple[Recollection, ...]:
         """Implements Memory."""
         owned = self._worlds.get(tenant, world)
+        meant = await self._embedder.cue(cue.text) if self._embedder and cue.text else None
         held = self.ready(owned, owned.npc(npc)) or await self.read(owned, npc)
         state = owned.state
         most = min(cue.most, self._settings.recalled_max)
         spare = most * (SPARE if state.withheld else 1)
-        ranked = held.mind.rank(cue, now_s=state.game_s, day_s=self._settings.day_s, most=spare)
+        ranked = held.mind.rank(cue, now_s=state.game_s, day_s=self._settings.day_s, most=spare, meant=meant)
         faction = logic.faction_of(state, cue.listener)
         if faction and faction in held.ears:
             theirs = msgspec.structs.replace(cue, listener=faction)
-            more = held.mind.rank(theirs, now_s=state.game_s, day_s=self._settings.day_s, most=spare)
+            more = held.mind.rank(theirs, now_s=state.game_s, day_s=self._settings.day_s, most=spare, meant=meant)
             ranked = logic.merged(ranked, more)
         return logic.usable(state, ranked)[:most]
 
@@ -194,11 +204,15 @@ class Minds:
                 before = len(held.memories)
                 held.take(event)
                 self._memories += len(held.memories) - before
+                if self._embedder and isinstance(event.change, MemoryNoted):
+                    self._embedder.want(held, (event.change.id,))
 
     def _keep(self, place: _Place, held: Holding) -> None:
         self._let_go(place)
         self._held[place] = held
         self._memories += len(held.memories)
+        if self._embedder:
+            self._embedder.want(held, held.memories)
         while len(self._held) > 1 and (
             len(self._held) > self._settings.minds_max or self._memories > self._settings.memories_max
         ):

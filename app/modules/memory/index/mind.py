@@ -16,6 +16,7 @@ import numpy as np
 from app.core.memory import Cue, Recollection
 from app.modules.memory.index.columns import F32, I32, Columns, Flags, Postings
 from app.modules.memory.index.cues import Marks, asks, marks, spans
+from app.modules.memory.index.embedded import Embedded, Meant, fused
 from app.modules.memory.index.scoring import Scores
 from app.modules.memory.index.settings import Ranking
 from app.modules.memory.index.vectors import Words
@@ -45,6 +46,7 @@ class Mind:
         self._ranking = ranking or Ranking()
         self._words = words
         self._shares = shares(self._ranking.before, self._ranking.after)
+        self.embedded = Embedded()
         self._clear()
 
     def _clear(self) -> None:
@@ -114,14 +116,37 @@ class Mind:
             row = self._by_id.pop(id, None)
             if row is not None:
                 self._memories[row] = None
+                self.embedded.drop(id)
                 self._columns["alive"][row] = False
         if self._columns.rows > 2 * len(self._by_id) + _SLACK_ROWS:
             kept = [memory for memory in self._memories if memory is not None]
             self._clear()
             for memory in kept:
                 self.add(memory)
+            self.embedded.renumber(self._by_id)
 
-    def rank(self, cue: Cue, *, now_s: float, day_s: float, most: int) -> list[Recollection]:
+    def embed(self, id: str, meant: Meant) -> None:
+        """Keep what a memory means as a whole; one that is gone is passed over."""
+        row = self._by_id.get(id)
+        if row is not None:
+            self.embedded.put(id, row, meant)
+
+    def rank(
+        self, cue: Cue, *, now_s: float, day_s: float, most: int, meant: Meant | None = None
+    ) -> list[Recollection]:
+        """The memories that fit the cue best, best first; by `meant` as well, where it says what the cue means."""
+        if meant is None:
+            return self._by_words(cue, now_s=now_s, day_s=day_s, most=most)
+        ranking, depth = self._ranking, max(most, self._ranking.fused_max)
+        said = self._by_words(cue, now_s=now_s, day_s=day_s, most=depth)
+        seen = self._seen(cue.listener, now_s)
+        near = self.embedded.nearest(
+            meant, seen, self._left_out(seen, cue), likeness_min=ranking.likeness_min, most=depth
+        )
+        alike = [(self._told(row, 0.0, {}), likeness) for row, likeness in near]
+        return fused(said, alike, constant=ranking.fused_constant, most=most)
+
+    def _by_words(self, cue: Cue, *, now_s: float, day_s: float, most: int) -> list[Recollection]:
         """The memories that fit the cue best, best first, with `score` and `why`; none without any tie to it.
 
         `now_s` and `day_s` are in game seconds. `why` has what `words`, `ids`, `dates`, `speaker` and `meaning` gave
