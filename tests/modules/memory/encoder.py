@@ -12,6 +12,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 MEANINGS = (
     ("physician", "doctor", "healer", "##er"), ("ill", "sick", "poorly"), ("sword", "blade"), ("harbor", "port"),
     ("king", "ruler"), ("bread", "loaf"), ("wolf", "wolves"), ("gold", "silver"),
+    ("veshna", "tormil"),
 )  # fmt: skip
 """Words of one line mean the same; nothing else means anything."""
 VOCABULARY = (*SPECIAL, *(word for line in MEANINGS for word in line))

@@ -13,6 +13,7 @@ from app.core.module import Call, Module
 from app.core.prompts import Prompts
 from app.core.words import Words
 from app.modules.memory import module
+from app.modules.memory.embedding import Embedder
 from app.modules.memory.messages import Job, Reflect, Reflected
 from app.modules.memory.minds import Minds
 from app.modules.memory.settings import Settings
@@ -80,6 +81,8 @@ class Log:
 class Hall:
     """Greta, Tom and Bert stand in the inn, far Fay at the mill; Ash and Bo are players."""
 
+    embedder: Embedder | None = None
+
     def __init__(self, settings: Settings | None = None, words: Words | None = None) -> None:
         self.worlds = Worlds()
         self.world = World("t", "w")
@@ -91,7 +94,7 @@ class Hall:
 
     def restart(self) -> None:
         """What a new process has: nothing in RAM but the worlds."""
-        self.minds = Minds(self.settings, self.worlds, self.log)
+        self.minds = Minds(self.settings, self.worlds, self.log, embedder=self.embedder)
         prompts: Prompts = registry()
         self.module = module.build(
             settings=self.settings, worlds=self.worlds, journal=self.log, clock=CLOCK, minds=self.minds,
