@@ -30,7 +30,7 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     most: int = 8
 
 
-class Recollection(msgspec.Struct, frozen=True, kw_only=True):
+class Recollection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One memory of an NPC, as it was written down.
 
     `source` is `server_fact`, `witnessed`, `own_claim`, `derived`, or `told_by`, where `told_by` says by whom.

@@ -7,7 +7,7 @@ is ever here.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.core.memory import Recollection
@@ -56,15 +56,23 @@ class Gossip:
             if ring is not None:
                 self._keep(ring, lambda memory: memory.id not in change.ids)
 
-    def fill(self, world: World, npc: str, memories: Iterable[Recollection], met: set[str]) -> None:
-        """Make an NPC's ring anew from what was read of it; `met` is shared and grows."""
+    def ring(self, met: set[str]) -> Ring:
+        """An empty ring, nobody's yet; `met` is shared and grows."""
+        return Ring(deque(maxlen=self._settings.recent_max), met=met)
+
+    def learn(self, ring: Ring, event: Event, memories: Mapping[str, Recollection]) -> None:
+        """Take up an event of a ring's NPC, of whose `memories` those count that are still there."""
+        change = event.change
+        if isinstance(change, MemoryNoted) and change.id in memories:
+            self._note(ring, memories[change.id])
+        elif isinstance(change, MemoryForgotten):
+            self._keep(ring, lambda memory: memory.id not in change.ids)
+
+    def put(self, world: World, npc: str, ring: Ring) -> None:
+        """Make a ring the NPC's, in place of what it has."""
         self._keep_step(world)
-        place = (world.tenant, world.id, npc)
-        self._rings.pop(place, None)
-        ring = self._ring(world, npc)
-        for memory in sorted(memories, key=lambda memory: memory.seq):
-            self._note(ring, memory)
-        ring.met = met
+        self._rings[world.tenant, world.id, npc] = ring
+        self._bound(world, npc)
 
     def forget(self, tenant: str, world: str, person: str = "") -> None:
         """Let go of what is of a person, or of all in a world."""
@@ -134,10 +142,13 @@ class Gossip:
         ring = self._rings.get(place)
         if ring is None:
             ring = self._rings[place] = Ring(deque(maxlen=self._settings.recent_max))
-            if len(self._rings) > self._settings.npcs_max:
-                self._rings.popitem(last=False)
-        self._rings.move_to_end(place)
+        self._bound(world, npc)
         return ring
+
+    def _bound(self, world: World, npc: str) -> None:
+        self._rings.move_to_end((world.tenant, world.id, npc))
+        if len(self._rings) > self._settings.npcs_max:
+            self._rings.popitem(last=False)
 
     def _note(self, ring: Ring, memory: Recollection) -> None:
         root = logic.root_of(memory)

@@ -15,8 +15,9 @@ import msgspec
 
 from app.core.memory import Cue, Kept, Recollection
 from app.core.messages import Change, Event
+from app.core.threads import resting
 from app.modules.memory import logic
-from app.modules.memory.gossip import Gossip
+from app.modules.memory.gossip import Gossip, Ring
 from app.modules.memory.holding import Holding
 from app.modules.memory.index import Words
 from app.modules.memory.settings import Settings
@@ -25,6 +26,8 @@ from app.world.events import MemoryForgotten, MemoryNoted
 from app.world.state import State, World, Worlds, belongs
 
 _Place = tuple[str, str, str]
+FILL_AT_ONCE = 16
+"""Memories that are taken up before others get their turn."""
 SPARE = 2
 """How many times over memories are ranked while some may not be used."""
 
@@ -51,6 +54,7 @@ class Minds:
         self._held: OrderedDict[_Place, Holding] = OrderedDict()
         self._reading: dict[_Place, _Reading] = {}
         self._memories = 0
+        self._readers = asyncio.Semaphore(settings.reading_max)
         self._gossip = Gossip(settings.gossip)
 
     async def recall(self, tenant: str, world: str, npc: str, cue: Cue) -> tuple[Recollection, ...]:
@@ -107,30 +111,47 @@ class Minds:
         return await asyncio.shield(reading.task)
 
     async def _read(self, place: _Place, reading: _Reading) -> Holding:
-        tenant, world, npc = place
+        npc, world = place[2], reading.world
         try:
-            while True:
-                reading.late.clear()
-                reading.stale = False
-                state, who = reading.world.state, reading.world.npc(npc)
-                held = Holding(
-                    self._settings, npc=npc, faction=who.faction, since_seq=state.since_seq, meanings=self._meanings
-                )
-                events = await self._kept.of(tenant, world, held.holders)
-                seen = events[-1].seq if events else 0
-                await _fill(held, [event for event in events if belongs(state, event.seq)])
-                if not reading.stale and held.since_seq == state.since_seq:
-                    break
-            for event in reading.late:
-                if event.seq > seen and belongs(state, event.seq):
-                    held.take(event)
+            async with self._readers:
+                held, ring = await self._built(place, reading)
             if self._reading.get(place) is reading:  # else the world has moved, and another is read
                 self._keep(place, held)
-                self._gossip.fill(reading.world, npc, held.memories.values(), held.met)
+                self._gossip.put(world, npc, ring)
         finally:
             if self._reading.get(place) is reading:
                 del self._reading[place]
         return held
+
+    async def _built(self, place: _Place, reading: _Reading) -> tuple[Holding, Ring]:
+        """What the log has of an NPC, and what came meanwhile. What is being built is nobody else's: a thread does."""
+        tenant, world, npc = place
+        while True:
+            reading.late.clear()
+            reading.stale = False
+            state, who = reading.world.state, reading.world.npc(npc)
+            held = Holding(
+                self._settings, npc=npc, faction=who.faction, since_seq=state.since_seq, meanings=self._meanings
+            )
+            ring = self._gossip.ring(held.met)
+            events = await self._kept.of(tenant, world, held.holders)
+            seen = 0
+            while events:
+                await asyncio.to_thread(self._fill, held, ring, state, events)
+                seen = max(seen, events[-1].seq)
+                if len(reading.late) <= FILL_AT_ONCE:
+                    break
+                events = [event for event in reading.late if event.seq > seen]
+                reading.late.clear()
+            if not reading.stale and held.since_seq == state.since_seq:
+                self._fill(held, ring, state, [event for event in reading.late if event.seq > seen], rest=False)
+                return held, ring
+
+    def _fill(self, held: Holding, ring: Ring, state: State, events: Sequence[Event], *, rest: bool = True) -> None:
+        for event in resting(events, FILL_AT_ONCE) if rest else events:
+            if belongs(state, event.seq):
+                held.take(event)
+                self._gossip.learn(ring, event, held.memories)
 
     def observe(self, world: World, events: Sequence[Event]) -> None:
         """Follow what was committed; without events the world has come from another process."""
@@ -215,14 +236,3 @@ class Minds:
         for place, reading in self._reading.items():
             if place[:2] == (tenant, world):
                 reading.stale = True
-
-
-FILL_AT_ONCE = 4
-"""Memories that are taken up before others get their turn."""
-
-
-async def _fill(held: Holding, events: Sequence[Event]) -> None:
-    for at, event in enumerate(events, 1):
-        held.take(event)
-        if at % FILL_AT_ONCE == 0:
-            await asyncio.sleep(0)

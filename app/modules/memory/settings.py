@@ -61,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """NPCs whose memories are in RAM; whoever was asked last longest ago is let go."""
     memories_max: int = 300_000
     """Memories of all of them together."""
+    reading_max: int = 2
+    """NPCs whose memories are read at the same time; more wait."""
     mind_memories_max: int = 20_000
     """Memories of one NPC in RAM; the log has them all."""
     half_life_days: float = 30.0
