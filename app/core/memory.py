@@ -81,6 +81,10 @@ class Memory(Protocol):
         """What the NPC must keep in mind whenever it speaks to `listener`: promises, standing orders; newest first."""
         ...
 
+    def prepare(self, tenant: str, world: str, npcs: Sequence[str]) -> None:
+        """Begin to read what these remember, for whoever asks soon; never waits, and ids of others are passed over."""
+        ...
+
 
 class Kept(Protocol):
     """Where memories are written down: the log, and for each holder the places in it."""

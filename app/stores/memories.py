@@ -118,8 +118,10 @@ def _page(
 ) -> tuple[Sequence[int], Sequence[Any]]:
     """(the next places in the log, what stands there)."""
     log, table = tables.events, tables.minds
-    places = select(table.c.seq).distinct().where(
-        table.c.tenant == tenant, table.c.world == world, table.c.holder.in_(holders), table.c.seq > after_seq
+    places = (
+        select(table.c.seq)
+        .distinct()
+        .where(table.c.tenant == tenant, table.c.world == world, table.c.holder.in_(holders), table.c.seq > after_seq)
     )
     seqs = connection.execute(places.order_by(table.c.seq).limit(READ_ROWS)).scalars().all()
     query = logged().where(log.c.tenant == tenant, log.c.world == world, log.c.seq.in_(seqs))

@@ -78,6 +78,14 @@ class Minds:
         held = self.ready(owned, owned.npc(npc)) or await self.read(owned, npc)
         return self.pinned_of(owned.state, held, listener)
 
+    def prepare(self, tenant: str, world: str, npcs: Sequence[str]) -> None:
+        """Implements Memory."""
+        owned = self._worlds.get(tenant, world)
+        for id in npcs:
+            npc = owned.state.npcs.get(id)
+            if npc is not None and self.ready(owned, npc) is None and len(self._reading) < self._settings.waiting_max:
+                self._begin(owned, id)
+
     def pinned_of(self, state: State, held: Holding, listener: str) -> tuple[Recollection, ...]:
         """What the holder always has in mind toward the listener, newest first."""
         found = [
@@ -102,13 +110,17 @@ class Minds:
 
     async def read(self, world: World, npc: str) -> Holding:
         """The NPC's memories from the log; whoever asks meanwhile waits for the same. Raises StoreDown."""
+        return await asyncio.shield(self._begin(world, npc))
+
+    def _begin(self, world: World, npc: str) -> asyncio.Task[Holding]:
         place = (world.tenant, world.id, npc)
         reading = self._reading.get(place)
         if reading is None or reading.world is not world:
             reading = self._reading[place] = _Reading(world)
             reading.task = asyncio.create_task(self._read(place, reading), name=f"mind {npc}")
+            reading.task.add_done_callback(_heard)
         assert reading.task is not None  # noqa: S101  # set at once
-        return await asyncio.shield(reading.task)
+        return reading.task
 
     async def _read(self, place: _Place, reading: _Reading) -> Holding:
         npc, world = place[2], reading.world
@@ -236,3 +248,9 @@ class Minds:
         for place, reading in self._reading.items():
             if place[:2] == (tenant, world):
                 reading.stale = True
+
+
+def _heard(task: asyncio.Task[Holding]) -> None:
+    """Take note of how a reading ended for which nobody waits; who needs it reads again."""
+    if not task.cancelled():
+        task.exception()
