@@ -38,8 +38,8 @@ class Gossip:
     def __init__(self, settings: GossipSettings) -> None:
         self._settings = settings
         self._rings: OrderedDict[_Place, Ring] = OrderedDict()
-        self._since: dict[tuple[str, str], int] = {}
-        """World -> the turning back after which its rings were begun."""
+        self._since: dict[tuple[str, str], tuple[int, int]] = {}
+        """World -> the taking by this process, and the turning back, after which its rings were begun."""
         self._places = Places()
 
     def take(self, world: World, event: Event) -> None:
@@ -103,10 +103,10 @@ class Gossip:
 
     def _keep_step(self, world: World) -> None:
         """Nobody has heard what was never said: a world that was turned back begins anew."""
-        since_seq = world.state.since_seq
-        if self._since.get((world.tenant, world.id), 0) != since_seq:
+        since = (world.fence, world.state.since_seq)
+        if self._since.get((world.tenant, world.id)) != since:
             self.forget(world.tenant, world.id)
-            self._since[world.tenant, world.id] = since_seq
+            self._since[world.tenant, world.id] = since
 
     def _told(self, world: World, teller: str, listener: str) -> list[Change]:
         if teller == listener or not (_lives(world, teller) and _lives(world, listener)):

@@ -102,7 +102,7 @@ class Minds:
         held = self._held.get(place)
         if held is None:
             return None
-        if held.since_seq != world.state.since_seq or held.faction != npc.faction:
+        if (held.fence, held.since_seq, held.faction) != (world.fence, world.state.since_seq, npc.faction):
             self._let_go(place)
             return None
         self._held.move_to_end(place)
@@ -143,8 +143,9 @@ class Minds:
             reading.stale = False
             state, who = reading.world.state, reading.world.npc(npc)
             held = Holding(
-                self._settings, npc=npc, faction=who.faction, since_seq=state.since_seq, meanings=self._meanings
-            )
+                self._settings, npc=npc, faction=who.faction, fence=reading.world.fence, since_seq=state.since_seq,
+                meanings=self._meanings,
+            )  # fmt: skip
             ring = self._gossip.ring(held.met)
             events = await self._kept.of(tenant, world, held.holders)
             seen = 0
