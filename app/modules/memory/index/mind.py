@@ -238,25 +238,28 @@ class Mind:
 
         One who asks of themselves names themselves.
         """
-        column = self._columns["speaker"][seen.rows]
         names: set[str] = set()
         flags = np.zeros(len(self._speakers), np.bool_)
         for word in words:
             for number in self._names.get(word, ()):
                 flags[number] = True
+        own = cue.listener in self._speakers and cue.listener != "" and asks(cue.text, words).own
+        if not own and not flags.any():
+            return names, np.zeros(seen.rows.shape[0], np.bool_)
+        column = self._columns["speaker"][seen.rows]
         named: Flags = flags[column]
         speaking = np.zeros(len(self._speakers), np.bool_)
         speaking[column[named]] = True
         for word in words:
             if any(speaking[number] for number in self._names.get(word, ())):
                 names.update(terms((word,)))
-        if cue.listener and cue.listener in self._speakers and asks(cue.text, words).own:
+        if own:
             flags[self._speakers[cue.listener]] = True
             named = flags[column]
         return names, named
 
     def _left_out(self, seen: View, cue: Cue) -> Flags:
-        out: Flags = self._columns["pinned"][seen.rows].copy()
+        out: Flags = self._columns["pinned"][seen.rows]
         if cue.but_thread and cue.but_thread in self._threads:
             out |= self._columns["thread"][seen.rows] == self._threads[cue.but_thread]
         return out
