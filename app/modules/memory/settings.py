@@ -76,6 +76,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """NPCs whose memories are in RAM; whoever was asked last longest ago is let go."""
     memories_max: int = 300_000
     """Memories of all of them together."""
+    reading_max: int = 2
+    """NPCs whose memories are read at the same time; more wait."""
+    waiting_max: int = 64
+    """NPCs that are being read or wait, from which on none is read before it is asked."""
     mind_memories_max: int = 20_000
     """Memories of one NPC in RAM; the log has them all."""
     half_life_days: float = 30.0

@@ -70,6 +70,9 @@ def test_vectors_outlive_the_writing_anew_of_a_mind_and_go_with_their_memory() -
         mind.embed(str(at), meant(*np.eye(7)[at % 7]))
     mind.remove([str(at) for at in range(300) if at not in (4, 290)])
     assert len(mind.embedded) == 2
+    for _ in range(200):  # a mind may write itself anew bit by bit, with each thing that happens to it
+        mind.remove(("never there",))
+        assert recalled(mind, "x", meant(*np.eye(7)[4])) == ["4"]
     assert recalled(mind, "x", meant(*np.eye(7)[4])) == ["4"]
     assert recalled(mind, "x", meant(*np.eye(7)[3])) == ["290"]
     mind.add(note("4", "another"))
