@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from app.build import meanings
+from app.build.embedder import open_embedder
 from app.build.engines import Engines, open_network, open_on_gpu
 from app.core.clock import Clock
 from app.core.dialogue_records import LineRecords
@@ -73,7 +74,9 @@ def build_modules(
     """Every module, over worlds in RAM and the engines that the profile opened."""
     policy = open_network("policy", profile, engines, root=root)
     settings = profile.modules
-    minds = Minds(settings["memory"], worlds, remembered, _meanings(root, log))
+    remembering = settings["memory"]
+    embedder = open_embedder(profile, engines, remembering.embedding, root=root, clock=clock, log=log)
+    minds = Minds(remembering, worlds, remembered, _meanings(root, log), embedder)
     return (
         world_module.build(settings=settings["world"], worlds=worlds, journal=journal, maker=journal),
         behavior_module.build(

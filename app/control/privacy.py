@@ -84,6 +84,7 @@ class Privacy:
             "events": events,
             "usage": msgspec.to_builtins(stored["usage"]),
             "reports": msgspec.to_builtins(stored["reports"]),
+            "lines": stored["lines"],
             "memory": [each for each in memory if any(isinstance(value, list) and value for value in each.values())],
         }
 

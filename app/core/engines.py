@@ -14,9 +14,14 @@ class Engine(Section, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Onnx(Engine, frozen=True, kw_only=True, tag="onnx"):
-    """A network of models/catalog.toml on ONNX Runtime, on the first provider that works."""
+    """A network on ONNX Runtime, on the first provider that works: one of models/catalog.toml, or a file of yours."""
 
-    model: str
+    model: str = ""
+    """Its id in the catalog."""
+    file: str = ""
+    """Instead of `model`, a file relative to the working directory; without either the engine is left out."""
+    tokenizer: str = ""
+    """For a network that reads text: its vocab.txt or tokenizer.json, relative to the working directory."""
     providers: tuple[str, ...] = ("cpu",)
     batch_rows_max: int = 1024
     """Rows of one run; a larger request runs in chunks of that many."""

@@ -30,7 +30,7 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     most: int = 8
 
 
-class Recollection(msgspec.Struct, frozen=True, kw_only=True):
+class Recollection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One memory of an NPC, as it was written down.
 
     `source` is `server_fact`, `witnessed`, `own_claim`, `derived`, or `told_by`, where `told_by` says by whom.
@@ -79,6 +79,10 @@ class Memory(Protocol):
 
     async def pinned(self, tenant: str, world: str, npc: str, listener: str) -> tuple[Recollection, ...]:
         """What the NPC must keep in mind whenever it speaks to `listener`: promises, standing orders; newest first."""
+        ...
+
+    def prepare(self, tenant: str, world: str, npcs: Sequence[str]) -> None:
+        """Begin to read what these remember, for whoever asks soon; never waits, and ids of others are passed over."""
         ...
 
 

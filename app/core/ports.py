@@ -67,7 +67,8 @@ class Network(Engine, Protocol):
     def metadata(self) -> Mapping[str, str]:
         """The own metadata, such as the schema fingerprint, of the model file that answers what comes now.
 
-        `sha256` is the file's hash and `runtime` what runs it, with its version, where the engine has a file.
+        `sha256` is the file's hash and `runtime` what runs it, with its version, where the engine has a file;
+        `inputs` names what it takes, with commas between.
         """
         ...
 

@@ -73,6 +73,11 @@ class _Waiting:
     answer: asyncio.Future[Arrays]
     came_s: float
 
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """What one row is, of each array: texts of other lengths are no company."""
+        return [array.shape[1:] for array in self.inputs.values()]
+
 
 class _Run:
     """Requests that run together, and the chunks of them that nobody has taken yet."""
@@ -278,7 +283,8 @@ class Batcher:
 
     def _joins(self, group: list[_Waiting], rows: int) -> bool:
         following, model = self._waiting[0], group[0].model
-        return following.model is model and rows + following.rows <= self._limit(model)
+        fits = following.model is model and rows + following.rows <= self._limit(model)
+        return fits and following.shapes == group[0].shapes
 
     def _launch(self, loop: asyncio.AbstractEventLoop, group: list[_Waiting]) -> None:
         rows, model = sum(item.rows for item in group), group[0].model

@@ -11,7 +11,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, delete, insert, select
 
@@ -71,6 +71,16 @@ def get(connection: Connection, tenant: str, world: str, id: str) -> bytes | Non
         return None
     packed = vault_of(connection).open(tenant, TABLE, "body", id, bytes(found))
     return zlib.decompressobj().decompress(packed, BODY_BYTES_MAX)
+
+
+def of_person(connection: Connection, tenant: str, person: str, most: int) -> list[dict[str, Any]]:
+    """World, id and time of the records that are about a person, the newest `most`; `dialogue.explain` shows each."""
+    table, persons = tables.dialogue_records, tables.dialogue_record_persons
+    of = and_(persons.c.tenant == table.c.tenant, persons.c.id == table.c.id)
+    query = select(table.c.world, table.c.id, table.c.wall_ms).join(persons, of)
+    query = query.where(persons.c.tenant == tenant, persons.c.person == person)
+    rows = connection.execute(query.order_by(table.c.wall_ms.desc(), table.c.id).limit(most))
+    return [{"world": row.world, "explain_id": row.id, "wall_ms": row.wall_ms} for row in rows]
 
 
 def erase(connection: Connection, tenant: str, world: str, person: str) -> int:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, select
 
 from app.core.messages import Change, Event
+from app.core.threads import resting
 from app.stores import repositories, tables
 from app.stores.bulk import Row, insert_rows
 from app.stores.database import Database
@@ -25,6 +27,10 @@ from app.stores.vault import Vault
 from app.world.events import MemoryForgotten, MemoryNoted
 
 PAGE_ROWS = 1_000
+READ_ROWS = 250
+"""Events that are read at once."""
+ROWS_AT_ONCE = 32
+"""Of these, opened before others get their turn."""
 FAULTS_SHOWN_MAX = 8
 
 
@@ -50,15 +56,14 @@ class DatabaseMemories:
         """The holders' events in order, page by page; what concerns somebody who is being erased is left out."""
         gone = await self._database.run(tenant, lambda c: _erased(c, tenant))
         found: list[Event] = []
+        after_seq = 0
         while True:
-            after_seq = found[-1].seq if found else 0
-            rows = await self._database.run(
-                tenant,
-                lambda c, after_seq=after_seq: _page(c, tenant, world, holders, after_seq),  # type: ignore[misc]  # bound at once
-            )
-            found += await asyncio.to_thread(_events, rows, self._database.vault)
-            if len(rows) < PAGE_ROWS:
-                return [event for event in found if not _concerns(event.change, gone)]
+            seqs, rows = await self._database.run(tenant, partial(_page, tenant=tenant, world=world, holders=holders,
+                                                                  after_seq=after_seq))  # fmt: skip
+            if not seqs:
+                return found
+            after_seq = seqs[-1]
+            found += await asyncio.to_thread(_events, rows, self._database.vault, gone)
 
 
 class MindsProjection:
@@ -108,17 +113,24 @@ def _given(connection: Connection, tenant: str, world: str, last_seq: int, told:
     told(last_seq % STEP_EVENTS)
 
 
-def _page(connection: Connection, tenant: str, world: str, holders: Sequence[str], after_seq: int) -> Sequence[Any]:
+def _page(
+    connection: Connection, *, tenant: str, world: str, holders: Sequence[str], after_seq: int
+) -> tuple[Sequence[int], Sequence[Any]]:
+    """(the next places in the log, what stands there)."""
     log, table = tables.events, tables.minds
-    places = select(table.c.seq).where(
-        table.c.tenant == tenant, table.c.world == world, table.c.holder.in_(holders), table.c.seq > after_seq
+    places = (
+        select(table.c.seq)
+        .distinct()
+        .where(table.c.tenant == tenant, table.c.world == world, table.c.holder.in_(holders), table.c.seq > after_seq)
     )
-    query = logged().where(log.c.tenant == tenant, log.c.world == world, log.c.seq.in_(places))
-    return connection.execute(query.order_by(log.c.seq).limit(PAGE_ROWS)).all()
+    seqs = connection.execute(places.order_by(table.c.seq).limit(READ_ROWS)).scalars().all()
+    query = logged().where(log.c.tenant == tenant, log.c.world == world, log.c.seq.in_(seqs))
+    return seqs, connection.execute(query.order_by(log.c.seq)).all()
 
 
-def _events(rows: Sequence[Any], vault: Vault) -> list[Event]:
-    return [repositories.event_of(row, vault) for row in rows]
+def _events(rows: Sequence[Any], vault: Vault, gone: set[str]) -> list[Event]:
+    events = [repositories.event_of(row, vault) for row in resting(rows, ROWS_AT_ONCE)]
+    return [event for event in events if not _concerns(event.change, gone)]
 
 
 def _erased(connection: Connection, tenant: str) -> set[str]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, func, insert, select, update
 
 from app.core.clock import Clock
 from app.core.persons import Erasure
-from app.stores import forgetting, reports, repositories, tables
+from app.stores import dialogue_records, forgetting, reports, repositories, tables
 from app.stores.database import Database
 from app.stores.replay import Progress
 from app.stores.tenancy import EVERY_TENANT
@@ -39,6 +39,7 @@ SCRUBBED = (
     "reports",
 )
 EXPORTED_EVENTS_MAX = 100_000
+EXPORTED_LINES_MAX = 100_000
 
 
 class DatabasePersons:
@@ -197,7 +198,7 @@ def _erasure(row: Any) -> Erasure:
 
 
 def _held(connection: Connection, tenant: str, subject: str) -> dict[str, Any]:
-    """Events, keys and usage of the person, world by world; an event with personal content of others only names it."""
+    """Events, keys, usage, reports and records of lines of the person, world by world; an event with personal content of others only names it."""
     vault, found = vault_of(connection), []
     for world in forgetting.worlds_of(connection, tenant, subject):
         keys = forgetting.key_ids(connection, tenant, world, subject, 1 << 62)
@@ -217,4 +218,6 @@ def _held(connection: Connection, tenant: str, subject: str) -> dict[str, Any]:
     table = tables.subject_keys
     query = select(func.count()).where(table.c.tenant == tenant, table.c.subject == subject)
     told = reports.of_player(connection, tenant, subject)
-    return {"events": found, "usage": usage, "reports": told, "keys": int(connection.execute(query).scalar() or 0)}
+    lines = dialogue_records.of_person(connection, tenant, subject, EXPORTED_LINES_MAX)
+    keys_held = int(connection.execute(query).scalar() or 0)
+    return {"events": found, "usage": usage, "reports": told, "lines": lines, "keys": keys_held}

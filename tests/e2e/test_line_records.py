@@ -56,6 +56,9 @@ def test_lines_are_explained_and_made_again_after_a_restart_until_their_person_i
             again = post(server, "/v1/dialogue/replay", explain_id=id)
             assert (again["equal"], again["differs"]) == (True, [])
         assert not files_with(tmp_path, SECRET.encode()), "sealed from the first"
+        status, told = server.get("/v1/privacy/subjects/ann/export")
+        assert status == 200
+        assert sorted(line["explain_id"] for line in told["lines"]) == sorted(hers), "an export lists what is of her"
         status, erasing = server.post("/v1/privacy/subjects/ann/erase", {})
         assert status == 202, erasing
         for _ in range(400):

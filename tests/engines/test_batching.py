@@ -80,6 +80,20 @@ async def test_what_waits_is_joined_and_everyone_gets_their_own_rows() -> None:
     await on.close()
 
 
+async def test_requests_whose_rows_have_another_shape_are_no_company() -> None:
+    work = Work()
+    work.gate.clear()
+    on = batcher(work)
+    widths = (1, 3, 3, 2)
+    asked = [asyncio.create_task(on.run({"x": np.full((2, width), width, np.float32)}, soon())) for width in widths]
+    await asyncio.sleep(0.02)
+    work.gate.set()
+    for width, answer in zip(widths, await asyncio.gather(*asked), strict=True):
+        assert answer["y"].tolist() == [[2.0 * width] * width] * 2
+    assert work.rows == [2, 4, 2]
+    await on.close()
+
+
 async def test_a_request_larger_than_a_batch_runs_in_chunks() -> None:
     work = Work()
     on = batcher(work, queue_rows_max=100)

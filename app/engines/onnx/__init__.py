@@ -142,6 +142,7 @@ class _Loader:
 
         metadata |= {"sha256": entry.sha256, "runtime": f"onnxruntime {onnxruntime.__version__}"}
         metadata |= {"state": str(state[0])} if state else {}
+        metadata["inputs"] = ",".join(put.name for put in entry.inputs)
         model = Model(runner.compute, cost, inline=opened.provider == "cpu")
         return Loaded(entry, opened, runner, metadata, model)
 

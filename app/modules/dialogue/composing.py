@@ -79,6 +79,11 @@ class Composing:
             task.cancel()
         await asyncio.gather(*self._recalls, return_exceptions=True)
 
+    def prepare(self, dialogue: Dialogue) -> None:
+        """Have ready what those who take part remember."""
+        if self._sources.memory is not None:
+            self._sources.memory.prepare(dialogue.tenant, dialogue.world, dialogue.everyone)
+
     async def turn(
         self, call: Call, world: World, dialogue: Dialogue, request: messages.Say, *, started_s: float
     ) -> Turn:

@@ -111,6 +111,7 @@ class DialogueHandler:
             lines=deque(maxlen=self._settings.turns_kept_max),
         )
         self._book.open(dialogue)
+        self._composing.prepare(dialogue)
         return _opened(dialogue)
 
     async def join(self, call: Call, request: messages.Join) -> messages.Opened:
@@ -120,6 +121,7 @@ class DialogueHandler:
             participants = (*dialogue.participants, request.participant)
             rooms.require_seats(world, world.npc(dialogue.npc), participants, self._settings)
             dialogue.participants = participants
+            self._composing.prepare(dialogue)
         return _opened(dialogue)
 
     async def leave(self, call: Call, request: messages.Leave) -> messages.Opened:

@@ -7,7 +7,7 @@ is ever here.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.core.memory import Recollection
@@ -38,8 +38,8 @@ class Gossip:
     def __init__(self, settings: GossipSettings) -> None:
         self._settings = settings
         self._rings: OrderedDict[_Place, Ring] = OrderedDict()
-        self._since: dict[tuple[str, str], int] = {}
-        """World -> the turning back after which its rings were begun."""
+        self._since: dict[tuple[str, str], tuple[int, int]] = {}
+        """World -> the taking by this process, and the turning back, after which its rings were begun."""
         self._places = Places()
 
     def take(self, world: World, event: Event) -> None:
@@ -56,15 +56,23 @@ class Gossip:
             if ring is not None:
                 self._keep(ring, lambda memory: memory.id not in change.ids)
 
-    def fill(self, world: World, npc: str, memories: Iterable[Recollection], met: set[str]) -> None:
-        """Make an NPC's ring anew from what was read of it; `met` is shared and grows."""
+    def ring(self, met: set[str]) -> Ring:
+        """An empty ring, nobody's yet; `met` is shared and grows."""
+        return Ring(deque(maxlen=self._settings.recent_max), met=met)
+
+    def learn(self, ring: Ring, event: Event, memories: Mapping[str, Recollection]) -> None:
+        """Take up an event of a ring's NPC, of whose `memories` those count that are still there."""
+        change = event.change
+        if isinstance(change, MemoryNoted) and change.id in memories:
+            self._note(ring, memories[change.id])
+        elif isinstance(change, MemoryForgotten):
+            self._keep(ring, lambda memory: memory.id not in change.ids)
+
+    def put(self, world: World, npc: str, ring: Ring) -> None:
+        """Make a ring the NPC's, in place of what it has."""
         self._keep_step(world)
-        place = (world.tenant, world.id, npc)
-        self._rings.pop(place, None)
-        ring = self._ring(world, npc)
-        for memory in sorted(memories, key=lambda memory: memory.seq):
-            self._note(ring, memory)
-        ring.met = met
+        self._rings[world.tenant, world.id, npc] = ring
+        self._bound(world, npc)
 
     def forget(self, tenant: str, world: str, person: str = "") -> None:
         """Let go of what is of a person, or of all in a world."""
@@ -95,10 +103,10 @@ class Gossip:
 
     def _keep_step(self, world: World) -> None:
         """Nobody has heard what was never said: a world that was turned back begins anew."""
-        since_seq = world.state.since_seq
-        if self._since.get((world.tenant, world.id), 0) != since_seq:
+        since = (world.fence, world.state.since_seq)
+        if self._since.get((world.tenant, world.id)) != since:
             self.forget(world.tenant, world.id)
-            self._since[world.tenant, world.id] = since_seq
+            self._since[world.tenant, world.id] = since
 
     def _told(self, world: World, teller: str, listener: str) -> list[Change]:
         if teller == listener or not (_lives(world, teller) and _lives(world, listener)):
@@ -134,10 +142,13 @@ class Gossip:
         ring = self._rings.get(place)
         if ring is None:
             ring = self._rings[place] = Ring(deque(maxlen=self._settings.recent_max))
-            if len(self._rings) > self._settings.npcs_max:
-                self._rings.popitem(last=False)
-        self._rings.move_to_end(place)
+        self._bound(world, npc)
         return ring
+
+    def _bound(self, world: World, npc: str) -> None:
+        self._rings.move_to_end((world.tenant, world.id, npc))
+        if len(self._rings) > self._settings.npcs_max:
+            self._rings.popitem(last=False)
 
     def _note(self, ring: Ring, memory: Recollection) -> None:
         root = logic.root_of(memory)

@@ -20,10 +20,12 @@ class Holding:
     """The memories of one NPC and of its faction. Not for several threads at once."""
 
     def __init__(
-        self, settings: Settings, *, npc: str, faction: str, since_seq: int, meanings: Words | None = None
+        self, settings: Settings, *, npc: str, faction: str, fence: int, since_seq: int, meanings: Words | None = None
     ) -> None:
         self.npc = npc
         self.faction = faction
+        self.fence = fence
+        """The taking of its world by this process after which it was read; another may have written since."""
         self.since_seq = since_seq
         """The turning back of its world after which it was read."""
         self.mind = Mind(settings.ranking, meanings)

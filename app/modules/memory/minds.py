@@ -15,8 +15,10 @@ import msgspec
 
 from app.core.memory import Cue, Kept, Recollection
 from app.core.messages import Change, Event
+from app.core.threads import resting
 from app.modules.memory import logic
-from app.modules.memory.gossip import Gossip
+from app.modules.memory.embedding import Embedder
+from app.modules.memory.gossip import Gossip, Ring
 from app.modules.memory.holding import Holding
 from app.modules.memory.index import Words
 from app.modules.memory.settings import Settings
@@ -25,6 +27,8 @@ from app.world.events import MemoryForgotten, MemoryNoted
 from app.world.state import State, World, Worlds, belongs
 
 _Place = tuple[str, str, str]
+FILL_AT_ONCE = 16
+"""Memories that are taken up before others get their turn."""
 SPARE = 2
 """How many times over memories are ranked while some may not be used."""
 
@@ -42,8 +46,16 @@ class _Reading:
 class Minds:
     """What every NPC remembers, for whoever asks in this process."""
 
-    def __init__(self, settings: Settings, worlds: Worlds, kept: Kept, meanings: Words | None = None) -> None:
-        """`meanings` is what words mean; without it only the same words are found."""
+    def __init__(
+        self,
+        settings: Settings,
+        worlds: Worlds,
+        kept: Kept,
+        meanings: Words | None = None,
+        embedder: Embedder | None = None,
+    ) -> None:
+        """`meanings` is what words mean; without it only the same words are found. `embedder` is closed elsewhere."""
+        self._embedder = embedder
         self._settings = settings
         self._meanings = meanings
         self._worlds = worlds
@@ -51,20 +63,22 @@ class Minds:
         self._held: OrderedDict[_Place, Holding] = OrderedDict()
         self._reading: dict[_Place, _Reading] = {}
         self._memories = 0
+        self._readers = asyncio.Semaphore(settings.reading_max)
         self._gossip = Gossip(settings.gossip)
 
     async def recall(self, tenant: str, world: str, npc: str, cue: Cue) -> tuple[Recollection, ...]:
         """Implements Memory."""
         owned = self._worlds.get(tenant, world)
+        meant = await self._embedder.cue(cue.text) if self._embedder and cue.text else None
         held = self.ready(owned, owned.npc(npc)) or await self.read(owned, npc)
         state = owned.state
         most = min(cue.most, self._settings.recalled_max)
         spare = most * (SPARE if state.withheld else 1)
-        ranked = held.mind.rank(cue, now_s=state.game_s, day_s=self._settings.day_s, most=spare)
+        ranked = held.mind.rank(cue, now_s=state.game_s, day_s=self._settings.day_s, most=spare, meant=meant)
         faction = logic.faction_of(state, cue.listener)
         if faction and faction in held.ears:
             theirs = msgspec.structs.replace(cue, listener=faction)
-            more = held.mind.rank(theirs, now_s=state.game_s, day_s=self._settings.day_s, most=spare)
+            more = held.mind.rank(theirs, now_s=state.game_s, day_s=self._settings.day_s, most=spare, meant=meant)
             ranked = logic.merged(ranked, more)
         return logic.usable(state, ranked)[:most]
 
@@ -73,6 +87,14 @@ class Minds:
         owned = self._worlds.get(tenant, world)
         held = self.ready(owned, owned.npc(npc)) or await self.read(owned, npc)
         return self.pinned_of(owned.state, held, listener)
+
+    def prepare(self, tenant: str, world: str, npcs: Sequence[str]) -> None:
+        """Implements Memory."""
+        owned = self._worlds.get(tenant, world)
+        for id in npcs:
+            npc = owned.state.npcs.get(id)
+            if npc is not None and self.ready(owned, npc) is None and len(self._reading) < self._settings.waiting_max:
+                self._begin(owned, id)
 
     def pinned_of(self, state: State, held: Holding, listener: str) -> tuple[Recollection, ...]:
         """What the holder always has in mind toward the listener, newest first."""
@@ -90,7 +112,7 @@ class Minds:
         held = self._held.get(place)
         if held is None:
             return None
-        if held.since_seq != world.state.since_seq or held.faction != npc.faction:
+        if (held.fence, held.since_seq, held.faction) != (world.fence, world.state.since_seq, npc.faction):
             self._let_go(place)
             return None
         self._held.move_to_end(place)
@@ -98,39 +120,61 @@ class Minds:
 
     async def read(self, world: World, npc: str) -> Holding:
         """The NPC's memories from the log; whoever asks meanwhile waits for the same. Raises StoreDown."""
+        return await asyncio.shield(self._begin(world, npc))
+
+    def _begin(self, world: World, npc: str) -> asyncio.Task[Holding]:
         place = (world.tenant, world.id, npc)
         reading = self._reading.get(place)
         if reading is None or reading.world is not world:
             reading = self._reading[place] = _Reading(world)
             reading.task = asyncio.create_task(self._read(place, reading), name=f"mind {npc}")
+            reading.task.add_done_callback(_heard)
         assert reading.task is not None  # noqa: S101  # set at once
-        return await asyncio.shield(reading.task)
+        return reading.task
 
     async def _read(self, place: _Place, reading: _Reading) -> Holding:
-        tenant, world, npc = place
+        npc, world = place[2], reading.world
         try:
-            while True:
-                reading.late.clear()
-                reading.stale = False
-                state, who = reading.world.state, reading.world.npc(npc)
-                held = Holding(
-                    self._settings, npc=npc, faction=who.faction, since_seq=state.since_seq, meanings=self._meanings
-                )
-                events = await self._kept.of(tenant, world, held.holders)
-                seen = events[-1].seq if events else 0
-                await _fill(held, [event for event in events if belongs(state, event.seq)])
-                if not reading.stale and held.since_seq == state.since_seq:
-                    break
-            for event in reading.late:
-                if event.seq > seen and belongs(state, event.seq):
-                    held.take(event)
+            async with self._readers:
+                held, ring = await self._built(place, reading)
             if self._reading.get(place) is reading:  # else the world has moved, and another is read
                 self._keep(place, held)
-                self._gossip.fill(reading.world, npc, held.memories.values(), held.met)
+                self._gossip.put(world, npc, ring)
         finally:
             if self._reading.get(place) is reading:
                 del self._reading[place]
         return held
+
+    async def _built(self, place: _Place, reading: _Reading) -> tuple[Holding, Ring]:
+        """What the log has of an NPC, and what came meanwhile. What is being built is nobody else's: a thread does."""
+        tenant, world, npc = place
+        while True:
+            reading.late.clear()
+            reading.stale = False
+            state, who = reading.world.state, reading.world.npc(npc)
+            held = Holding(
+                self._settings, npc=npc, faction=who.faction, fence=reading.world.fence, since_seq=state.since_seq,
+                meanings=self._meanings,
+            )  # fmt: skip
+            ring = self._gossip.ring(held.met)
+            events = await self._kept.of(tenant, world, held.holders)
+            seen = 0
+            while events:
+                await asyncio.to_thread(self._fill, held, ring, state, events)
+                seen = max(seen, events[-1].seq)
+                if len(reading.late) <= FILL_AT_ONCE:
+                    break
+                events = [event for event in reading.late if event.seq > seen]
+                reading.late.clear()
+            if not reading.stale and held.since_seq == state.since_seq:
+                self._fill(held, ring, state, [event for event in reading.late if event.seq > seen], rest=False)
+                return held, ring
+
+    def _fill(self, held: Holding, ring: Ring, state: State, events: Sequence[Event], *, rest: bool = True) -> None:
+        for event in resting(events, FILL_AT_ONCE) if rest else events:
+            if belongs(state, event.seq):
+                held.take(event)
+                self._gossip.learn(ring, event, held.memories)
 
     def observe(self, world: World, events: Sequence[Event]) -> None:
         """Follow what was committed; without events the world has come from another process."""
@@ -194,11 +238,15 @@ class Minds:
                 before = len(held.memories)
                 held.take(event)
                 self._memories += len(held.memories) - before
+                if self._embedder and isinstance(event.change, MemoryNoted):
+                    self._embedder.want(held, (event.change.id,))
 
     def _keep(self, place: _Place, held: Holding) -> None:
         self._let_go(place)
         self._held[place] = held
         self._memories += len(held.memories)
+        if self._embedder:
+            self._embedder.want(held, held.memories)
         while len(self._held) > 1 and (
             len(self._held) > self._settings.minds_max or self._memories > self._settings.memories_max
         ):
@@ -217,12 +265,7 @@ class Minds:
                 reading.stale = True
 
 
-FILL_AT_ONCE = 4
-"""Memories that are taken up before others get their turn."""
-
-
-async def _fill(held: Holding, events: Sequence[Event]) -> None:
-    for at, event in enumerate(events, 1):
-        held.take(event)
-        if at % FILL_AT_ONCE == 0:
-            await asyncio.sleep(0)
+def _heard(task: asyncio.Task[Holding]) -> None:
+    """Take note of how a reading ended for which nobody waits; who needs it reads again."""
+    if not task.cancelled():
+        task.exception()

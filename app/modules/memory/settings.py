@@ -50,6 +50,21 @@ class ReflectionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """What a conclusion weighs."""
 
 
+class EmbeddingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the engine table `embedder`, where it names a network, gives memories and cues their vectors."""
+
+    cue_ms: int = 30
+    """How long a cue's vector is waited for; without it memories are ranked by words alone."""
+    batch_ms: int = 10
+    """About how long a run over memories takes, since a cue waits behind it."""
+    batch_rows_max: int = 16
+    """Memories of one run."""
+    tokens_max: Annotated[int, msgspec.Meta(ge=2, le=8_192)] = 128
+    """Tokens of a text that are read; no more than the network was made for."""
+    retry_ms: int = 5_000
+    """How long a run over memories may take in all, and how long it rests after a failure."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much NPCs remember, and how long messages may take."""
 
@@ -61,6 +76,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """NPCs whose memories are in RAM; whoever was asked last longest ago is let go."""
     memories_max: int = 300_000
     """Memories of all of them together."""
+    reading_max: int = 2
+    """NPCs whose memories are read at the same time; more wait."""
+    waiting_max: int = 64
+    """NPCs that are being read or wait, from which on none is read before it is asked."""
     mind_memories_max: int = 20_000
     """Memories of one NPC in RAM; the log has them all."""
     half_life_days: float = 30.0
@@ -74,3 +93,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ranking: Ranking = Ranking()
     gossip: GossipSettings = GossipSettings()
     reflection: ReflectionSettings = ReflectionSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()

@@ -183,6 +183,9 @@ class Remembered:
     async def pinned(self, tenant: str, world: str, npc: str, listener: str) -> tuple[Recollection, ...]:
         return tuple(self.kept)
 
+    def prepare(self, tenant: str, world: str, npcs: Sequence[str]) -> None:
+        """It is always ready."""
+
 
 def memory(id: str, text: str, *known_by: str) -> Recollection:
     return Recollection(id=id, seq=1, text=text, source="witnessed", known_by=known_by)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -51,6 +51,9 @@ class Mind:
 
     async def pinned(self, tenant: str, world: str, npc: str, listener: str) -> tuple[Recollection, ...]:
         return ()
+
+    def prepare(self, tenant: str, world: str, npcs: Sequence[str]) -> None:
+        """It is always ready."""
 
 
 def change(world: World, *changes: EntityUpserted | FactAsserted | EntityRemoved) -> None:

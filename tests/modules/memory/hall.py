@@ -13,6 +13,8 @@ from app.core.module import Call, Module
 from app.core.prompts import Prompts
 from app.core.words import Words
 from app.modules.memory import module
+from app.modules.memory.embedding import Embedder
+from app.modules.memory.index import Words as Meanings
 from app.modules.memory.messages import Job, Reflect, Reflected
 from app.modules.memory.minds import Minds
 from app.modules.memory.settings import Settings
@@ -80,18 +82,23 @@ class Log:
 class Hall:
     """Greta, Tom and Bert stand in the inn, far Fay at the mill; Ash and Bo are players."""
 
-    def __init__(self, settings: Settings | None = None, words: Words | None = None) -> None:
+    embedder: Embedder | None = None
+
+    def __init__(
+        self, settings: Settings | None = None, words: Words | None = None, meanings: Meanings | None = None
+    ) -> None:
         self.worlds = Worlds()
         self.world = World("t", "w")
         self.worlds.add(self.world)
         self.log = Log(self.worlds)
         self.settings = settings or Settings()
         self.words = words
+        self.meanings = meanings
         self.restart()
 
     def restart(self) -> None:
         """What a new process has: nothing in RAM but the worlds."""
-        self.minds = Minds(self.settings, self.worlds, self.log)
+        self.minds = Minds(self.settings, self.worlds, self.log, self.meanings, self.embedder)
         prompts: Prompts = registry()
         self.module = module.build(
             settings=self.settings, worlds=self.worlds, journal=self.log, clock=CLOCK, minds=self.minds,

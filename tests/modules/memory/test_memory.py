@@ -322,3 +322,27 @@ async def test_export_and_forget_of_a_person_in_ram(hall: Hall) -> None:
 def test_bounds_are_in_the_messages() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"npc":"g","text":""}', type=Note)
+
+
+async def test_what_was_made_ready_is_there_without_another_read(hall: Hall) -> None:
+    await hall.ask(Note(npc="greta", text="The silver axe lies in the cellar."))
+    hall.restart()
+    hall.minds.prepare("t", "w", ("greta", "ash", "nobody"))
+    assert await texts(hall, "greta", "axe") == ["The silver axe lies in the cellar."]
+    hall.minds.prepare("t", "w", ("greta",))
+    assert hall.log.reads == 1, "who is no NPC is passed over, and whoever asks meanwhile waits for the same"
+
+
+async def test_what_comes_while_a_mind_is_read_is_in_it_once(hall: Hall) -> None:
+    for number in range(40):
+        await hall.ask(Note(npc="greta", text=f"The axe number{number} is sharp."))
+    hall.restart()
+    asked = asyncio.create_task(texts(hall, "greta", "axe"))
+    for number in range(40, 80):
+        await hall.ask(Note(npc="greta", text=f"The axe number{number} is sharp."))
+        await asyncio.sleep(0)
+    await asked
+    assert sorted(await texts(hall, "greta", "axe")) == sorted(
+        f"The axe number{number} is sharp." for number in range(80)
+    )
+    assert hall.log.reads == 1

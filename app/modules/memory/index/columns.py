@@ -17,6 +17,8 @@ F64 = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _FIRST = 64
+_SMALL, _LARGE = 4_096, 65_536
+"""Rows after which a column gets room for many: zeroes that nobody wrote yet take no memory, a late move takes time."""
 
 
 class Columns:
@@ -34,7 +36,7 @@ class Columns:
         for name, value in values.items():
             column = self._arrays[name]
             if row == column.shape[0]:
-                column = self._arrays[name] = np.concatenate((column, np.zeros_like(column)))
+                column = self._arrays[name] = _grown(column)
             column[row] = value
         self.rows += 1
         return row
@@ -42,6 +44,13 @@ class Columns:
     def __getitem__(self, name: str) -> NDArray[Any]:
         """(rows,) or (rows, width) of the column; writing into it writes the column."""
         return self._arrays[name][: self.rows]
+
+
+def _grown(column: NDArray[Any]) -> NDArray[Any]:
+    rows = column.shape[0]
+    found = np.zeros((_LARGE if rows == _SMALL else 2 * rows, *column.shape[1:]), column.dtype)
+    found[:rows] = column
+    return found
 
 
 class Postings:
@@ -67,3 +76,8 @@ class Postings:
         if found is None:
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
         return np.array(found[0], np.int32), np.array(found[1], np.float32)
+
+    def shrink(self, most: int) -> None:
+        """Let go of up to `most` terms, of a table that is not read any more."""
+        for _ in range(min(most, len(self._by_term))):
+            self._by_term.popitem()

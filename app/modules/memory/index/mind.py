@@ -16,6 +16,7 @@ import numpy as np
 from app.core.memory import Cue, Recollection
 from app.modules.memory.index.columns import F32, I32, Columns, Flags, Postings
 from app.modules.memory.index.cues import Marks, asks, marks, spans
+from app.modules.memory.index.embedded import Embedded, Meant, fused
 from app.modules.memory.index.scoring import Scores
 from app.modules.memory.index.settings import Ranking
 from app.modules.memory.index.vectors import Words
@@ -24,7 +25,9 @@ from app.modules.memory.index.words import terms, tokens
 
 _NEVER = float("inf")
 _SLACK_ROWS = 64
-"""Rows of forgotten memories that are kept at most, beside as many as there are memories."""
+"""Rows of forgotten memories, beside as many as there are memories, from which on all is written anew."""
+_MOVED_AT_ONCE, _PASSED_AT_ONCE, _LET_GO_AT_ONCE = 4, 512, 64
+"""With each change: memories that are written anew, rows passed over on the way, and terms of the old table let go."""
 
 
 class _Kept(NamedTuple):
@@ -45,9 +48,13 @@ class Mind:
         self._ranking = ranking or Ranking()
         self._words = words
         self._shares = shares(self._ranking.before, self._ranking.after)
-        self._clear()
-
-    def _clear(self) -> None:
+        self.embedded = Embedded()
+        self._next: Mind | None = None
+        """This mind without the rows of forgotten memories, as far as it is written."""
+        self._moved = 0
+        """The rows that are in it or forgotten."""
+        self._old = Postings()
+        """What such a writing has left, let go bit by bit."""
         self._memories: list[Recollection | None] = []
         self._by_id: dict[str, int] = {}
         self._audiences = Audiences()
@@ -72,9 +79,13 @@ class Mind:
 
     def add(self, memory: Recollection) -> None:
         """Remember; a memory of the same id gives way."""
-        self._views.clear()
         if memory.id in self._by_id:
             self.remove((memory.id,))
+        self._add(memory)
+        self._tidy()
+
+    def _add(self, memory: Recollection) -> None:
+        self._views.clear()
         said = tokens(memory.text)
         found = Counter(terms((*said, *tokens(memory.topic))))
         meaning = {"meaning": self._words.sentence(found)} if self._words else {}
@@ -109,19 +120,61 @@ class Mind:
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget, at once and without a trace; ids that are not there are passed over."""
+        gone = list(ids)
+        self._drop(gone)
+        if self._next is not None:
+            self._next._drop(gone)
+        self._tidy()
+
+    def _drop(self, ids: Iterable[str]) -> None:
         self._views.clear()
         for id in ids:
             row = self._by_id.pop(id, None)
             if row is not None:
                 self._memories[row] = None
+                self.embedded.drop(id)
                 self._columns["alive"][row] = False
-        if self._columns.rows > 2 * len(self._by_id) + _SLACK_ROWS:
-            kept = [memory for memory in self._memories if memory is not None]
-            self._clear()
-            for memory in kept:
-                self.add(memory)
 
-    def rank(self, cue: Cue, *, now_s: float, day_s: float, most: int) -> list[Recollection]:
+    def _tidy(self) -> None:
+        """Write a few memories anew where too many rows are of forgotten ones, so that nobody waits for all of them."""
+        self._old.shrink(_LET_GO_AT_ONCE)
+        if self._next is None:
+            if self._columns.rows <= 2 * len(self._by_id) + _SLACK_ROWS:
+                return
+            self._next, self._moved = Mind(self._ranking, self._words), 0
+        moved, until = 0, min(self._moved + _PASSED_AT_ONCE, len(self._memories))
+        while self._moved < until and moved < _MOVED_AT_ONCE:
+            memory = self._memories[self._moved]
+            self._moved += 1
+            if memory is not None:
+                self._next._add(memory)
+                moved += 1
+        if self._moved == len(self._memories):
+            vars(self).update(vars(self._next) | {"_old": self._postings, "embedded": self.embedded})
+            self.embedded.renumber(self._by_id)
+
+    def embed(self, id: str, meant: Meant) -> None:
+        """Keep what a memory means as a whole; one that is gone is passed over."""
+        row = self._by_id.get(id)
+        if row is not None:
+            self.embedded.put(id, row, meant)
+
+    def rank(
+        self, cue: Cue, *, now_s: float, day_s: float, most: int, meant: Meant | None = None
+    ) -> list[Recollection]:
+        """The memories that fit the cue best, best first; by `meant` as well, where it says what the cue means."""
+        if meant is None:
+            return self._by_words(cue, now_s=now_s, day_s=day_s, most=most)
+        ranking, depth = self._ranking, max(most, self._ranking.fused_max)
+        said = self._by_words(cue, now_s=now_s, day_s=day_s, most=depth)
+        seen = self._seen(cue.listener, now_s)
+        near = self.embedded.nearest(
+            meant, seen, self._left_out(seen, cue), likeness_min=ranking.likeness_min, most=depth
+        )
+        alike = [(self._told(row, 0.0, {}), likeness) for row, likeness in near]
+        return fused(said, alike, constant=ranking.fused_constant, most=most)
+
+    def _by_words(self, cue: Cue, *, now_s: float, day_s: float, most: int) -> list[Recollection]:
         """The memories that fit the cue best, best first, with `score` and `why`; none without any tie to it.
 
         `now_s` and `day_s` are in game seconds. `why` has what `words`, `ids`, `dates`, `speaker` and `meaning` gave
@@ -210,25 +263,28 @@ class Mind:
 
         One who asks of themselves names themselves.
         """
-        column = self._columns["speaker"][seen.rows]
         names: set[str] = set()
         flags = np.zeros(len(self._speakers), np.bool_)
         for word in words:
             for number in self._names.get(word, ()):
                 flags[number] = True
+        own = cue.listener in self._speakers and cue.listener != "" and asks(cue.text, words).own
+        if not own and not flags.any():
+            return names, np.zeros(seen.rows.shape[0], np.bool_)
+        column = self._columns["speaker"][seen.rows]
         named: Flags = flags[column]
         speaking = np.zeros(len(self._speakers), np.bool_)
         speaking[column[named]] = True
         for word in words:
             if any(speaking[number] for number in self._names.get(word, ())):
                 names.update(terms((word,)))
-        if cue.listener and cue.listener in self._speakers and asks(cue.text, words).own:
+        if own:
             flags[self._speakers[cue.listener]] = True
             named = flags[column]
         return names, named
 
     def _left_out(self, seen: View, cue: Cue) -> Flags:
-        out: Flags = self._columns["pinned"][seen.rows].copy()
+        out: Flags = self._columns["pinned"][seen.rows]
         if cue.but_thread and cue.but_thread in self._threads:
             out |= self._columns["thread"][seen.rows] == self._threads[cue.but_thread]
         return out

@@ -56,3 +56,9 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Game days after which freshness has halved."""
     importance_share: float = 0.05
     """The most that importance adds to a score, as a share of it."""
+    fused_constant: float = 60.0
+    """Of reciprocal rank fusion, where memories are embedded: the larger, the less the first ranks count."""
+    fused_max: int = 100
+    """Memories of each of the two rankings that are fused."""
+    likeness_min: float = 0.3
+    """The cosine of an embedded memory and cue below which they have nothing to do with each other."""

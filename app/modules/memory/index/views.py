@@ -101,11 +101,11 @@ def view(order: I32, allowed: Flags, threads: I32, lengths: F32, shares: Shares)
     places = np.full(allowed.shape[0], -1, np.int32)
     places[rows] = np.arange(count, dtype=np.int32)
     threads = threads[rows]
+    together = {apart: threads[apart:] == threads[:-apart] for apart in {abs(distance) for distance, _ in shares}}
     steps = []
     for distance, share in shares:
         if share > 0.0 and abs(distance) < count:
-            apart = abs(distance)
-            steps.append((distance, (threads[apart:] == threads[:-apart]).astype(np.float32) * np.float32(share)))
+            steps.append((distance, together[abs(distance)] * np.float32(share)))
     own = lengths[rows]
     mean = float(own.sum(dtype=np.float64)) / max(count, 1) * (1.0 + sum(share for _, share in shares))
     found = View(rows, places, own, tuple(steps))
