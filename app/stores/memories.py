@@ -127,7 +127,7 @@ def _given(connection: Connection, tenant: str, world: str, last_seq: int, told:
 
 
 def _page(
-    connection: Connection, *, tenant: str, world: str, holders: Sequence[str], after_seq: int
+    connection: Connection, tenant: str, world: str, holders: Sequence[str], after_seq: int
 ) -> tuple[Sequence[int], Sequence[Any]]:
     """(the next places in the log, what stands there)."""
     log, table = tables.events, tables.minds
