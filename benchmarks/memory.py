@@ -6,11 +6,11 @@ The conversations are made (benchmarks/conversations), with questions of which i
 the peer is plain BM25 over every turn joined with two neighbors on each side, in the same run. Weights were found on
 other seeds (docs/decisions/0040). `recall_p95_ms` is one NPC that holds all 100,000 memories of a world and hears of
 something new before every recall, so that nothing kept from the recall before helps. `write_mean_us` is the index of
-that NPC alone. `write_p99_ms` is a whole `memory.note` in the process, from the handler to the index, over a log in
-RAM, for an NPC that holds some thousands; it leaves the commit out. `ack_p99_ms` is the same note as a client sees it: over
-HTTP to a real server that answers after the commit to its SQLite file. `leaks` are memories told to somebody who must
-not know them, in 1,000 random worlds of whispers, rumors, factions and conclusions that are lived through the messages
-of the module (--quick: 100); the oracle is that of tests/modules/memory/evenings.py.
+that NPC alone. `write_p99_ms` is a whole `memory.note` in the process, from the handler to the index, over a log
+in RAM, for an NPC that holds some thousands; it leaves the commit out. `ack_p99_ms` is the same note as a client sees
+it: over HTTP to a real server that answers after the commit to its SQLite file. `leaks` are memories told to somebody
+who must not know them, in 1,000 random worlds of whispers, rumors, factions and conclusions that are lived through the
+messages of the module (--quick: 100); the oracle is that of tests/modules/memory/evenings.py.
 """
 
 from __future__ import annotations

@@ -92,3 +92,7 @@ class Kept(Protocol):
     async def of(self, tenant: str, world: str, holders: Sequence[str]) -> Sequence[Event]:
         """What these holders have ever noted and forgotten, in the order of the log; raises StoreDown."""
         ...
+
+    async def newest(self, tenant: str, world: str, most: int) -> Sequence[Event]:
+        """What anybody noted and forgot in the newest `most` events of the log, in order; raises StoreDown."""
+        ...

@@ -65,6 +65,19 @@ class DatabaseMemories:
             after_seq = seqs[-1]
             found += await asyncio.to_thread(_events, rows, self._database.vault, gone)
 
+    async def newest(self, tenant: str, world: str, most: int) -> Sequence[Event]:
+        """What anybody noted and forgot at the end of the log; of persons who are being erased, nothing."""
+        gone = await self._database.run(tenant, lambda c: _erased(c, tenant))
+        last_seq = await self._database.run(tenant, lambda c: repositories.newest_seq(c, tenant, world))
+        found: list[Event] = []
+        for after_seq in range(max(0, last_seq - most), last_seq, READ_ROWS):
+            rows = await self._database.run(
+                tenant, partial(repositories.event_rows, tenant=tenant, world=world, after_seq=after_seq,
+                                rows_max=min(READ_ROWS, last_seq - after_seq))
+            )  # fmt: skip
+            found += await asyncio.to_thread(_events, rows, self._database.vault, gone)
+        return [event for event in found if holders_of(event.change)]
+
 
 class MindsProjection:
     """Which holder remembers which event."""
@@ -114,7 +127,7 @@ def _given(connection: Connection, tenant: str, world: str, last_seq: int, told:
 
 
 def _page(
-    connection: Connection, *, tenant: str, world: str, holders: Sequence[str], after_seq: int
+    connection: Connection, tenant: str, world: str, holders: Sequence[str], after_seq: int
 ) -> tuple[Sequence[int], Sequence[Any]]:
     """(the next places in the log, what stands there)."""
     log, table = tables.events, tables.minds

@@ -198,7 +198,7 @@ def _erasure(row: Any) -> Erasure:
 
 
 def _held(connection: Connection, tenant: str, subject: str) -> dict[str, Any]:
-    """Events, keys, usage, reports and records of lines of the person, world by world; an event with personal content of others only names it."""
+    """Events, keys, usage, reports and lines of the person; an event with personal content of others only names it."""
     vault, found = vault_of(connection), []
     for world in forgetting.worlds_of(connection, tenant, subject):
         keys = forgetting.key_ids(connection, tenant, world, subject, 1 << 62)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from app.stores import repositories, tables
-from app.stores.memories import DatabaseMemories, MindsProjection
+from app.stores.memories import READ_ROWS, DatabaseMemories, MindsProjection
 from app.stores.replay import Replayed
 from app.stores.tenancy import EVERY_TENANT
 from app.world.entities import Npc, Player
@@ -76,6 +76,27 @@ async def test_a_holder_has_what_it_noted_and_forgot_in_order(opened: Opener) ->
         assert len(await texts(store, "mara", "otto")) == 6, "an event of two holders comes once"
         assert await texts(store, "nobody") == []
         assert await DatabaseMemories(store.database).of("other", "w", ("mara",)) == []
+
+
+async def test_the_end_of_the_log_says_what_was_noted_of_late(opened: Opener) -> None:
+    async with opened() as store:
+        await fill(store)
+        kept = DatabaseMemories(store.database)
+        newest = await kept.newest("t", "w", 3)
+        assert [getattr(event.change, "id", "forgot") for event in newest] == ["m5", "m6", "forgot"]
+        whole = await kept.newest("t", "w", 1_000)
+        assert [event.seq for event in whole] == [event.seq for event in await kept.of("t", "w", ("mara", "otto"))]
+        assert await kept.newest("t", "elsewhere", 10) == []
+
+
+async def test_a_mind_of_several_pages_is_read_whole(opened: Opener) -> None:
+    async with opened() as store:
+        await fill(store)
+        more = [noted(f"n{number}", f"number {number}", holders=("otto", "mara")) for number in range(READ_ROWS + 30)]
+        for at in range(0, len(more), 100):
+            await store.journal.append("t", "w", more[at : at + 100])
+        found = await texts(store, "otto", "mara")
+        assert found[-len(more) :] == [memory.text for memory in more]
 
 
 async def test_acknowledged_memories_are_there_after_a_restart(opened: Opener) -> None:

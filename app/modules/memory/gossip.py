@@ -7,7 +7,7 @@ is ever here.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.core.memory import Recollection
@@ -17,7 +17,7 @@ from app.modules.memory.places import Places
 from app.modules.memory.settings import GossipSettings
 from app.world.events import Happened, MemoryForgotten, MemoryNoted
 from app.world.memories import happening_noted
-from app.world.state import World
+from app.world.state import State, World, belongs
 
 _Place = tuple[str, str, str]
 
@@ -73,6 +73,37 @@ class Gossip:
         self._keep_step(world)
         self._rings[world.tenant, world.id, npc] = ring
         self._bound(world, npc)
+
+    def rings_of(self, state: State, events: Iterable[Event]) -> dict[str, Ring]:
+        """The rings of NPCs as these events of a world make them, nobody's yet."""
+        rings: dict[str, Ring] = {}
+        for event in events:
+            change = event.change
+            if not belongs(state, event.seq):
+                continue
+            if isinstance(change, MemoryNoted) and change.text:
+                memory = logic.recollection(event)
+                for holder in change.holders:
+                    if holder in state.npcs and (holder in rings or len(rings) < self._settings.npcs_max):
+                        ring = rings.setdefault(holder, Ring(deque(maxlen=self._settings.recent_max)))
+                        self._note(ring, memory)
+            elif isinstance(change, MemoryForgotten) and change.holder in rings:
+                self._keep(rings[change.holder], lambda memory, ids=change.ids: memory.id not in ids)  # type: ignore[misc]  # bound at once
+        return rings
+
+    def begin(self, world: World, rings: Mapping[str, Ring]) -> None:
+        """Put what was before under what has come since; an NPC whose memories were read meanwhile has all of it."""
+        self._keep_step(world)
+        for npc, ring in rings.items():
+            since = self._rings.get((world.tenant, world.id, npc))
+            if since is not None and since.met is not None:
+                continue
+            for root in since.heard if since is not None else ():
+                ring.heard.pop(root, None)
+                ring.heard[root] = None
+            there = {memory.id for memory in ring.recent}
+            ring.recent.extend(memory for memory in (since.recent if since else ()) if memory.id not in there)
+            self.put(world, npc, ring)
 
     def forget(self, tenant: str, world: str, person: str = "") -> None:
         """Let go of what is of a person, or of all in a world."""

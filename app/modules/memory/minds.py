@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from app.core.errors import Unavailable
 from app.core.memory import Cue, Kept, Recollection
 from app.core.messages import Change, Event
 from app.core.threads import resting
@@ -63,6 +64,9 @@ class Minds:
         self._held: OrderedDict[_Place, Holding] = OrderedDict()
         self._reading: dict[_Place, _Reading] = {}
         self._memories = 0
+        self._opened: dict[tuple[str, str], int] = {}
+        """World -> the taking of it by this process after which its newest memories were asked for."""
+        self._openings: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._readers = asyncio.Semaphore(settings.reading_max)
         self._gossip = Gossip(settings.gossip)
 
@@ -182,6 +186,7 @@ class Minds:
             self._drop_all(world.tenant, world.id)
             self._gossip.forget(world.tenant, world.id)
             return
+        self._open(world)
         for event in events:
             change = event.change
             if isinstance(change, MemoryNoted | MemoryForgotten) and belongs(world.state, event.seq):
@@ -197,6 +202,9 @@ class Minds:
         """Let go of everything that may be of a person; what is still in the log is read again."""
         self._drop_all(tenant, world)
         self._gossip.forget(tenant, world, person)
+        opening = self._openings.get((tenant, world))
+        if opening is not None:
+            opening.cancel()
 
     def held(self, tenant: str, world: str, player: str) -> dict[str, Any]:
         """What a person said that is in RAM, each once."""
@@ -218,10 +226,32 @@ class Minds:
 
     async def close(self) -> None:
         """End what is being read."""
-        tasks = [reading.task for reading in self._reading.values() if reading.task is not None]
+        tasks: list[asyncio.Task[Any]] = [*self._openings.values()]
+        tasks += [reading.task for reading in self._reading.values() if reading.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _open(self, world: World) -> None:
+        """Learn what is told in a world that this process has just taken, once, beside what it does."""
+        place = (world.tenant, world.id)
+        if self._opened.get(place) != world.fence and self._settings.gossip.newest_max:
+            self._opened[place] = world.fence
+            self._openings[place] = asyncio.create_task(self._newest(world), name=f"gossip {world.id}")
+
+    async def _newest(self, world: World) -> None:
+        state, since_seq = world.state, world.state.since_seq
+        task = asyncio.current_task()
+        try:
+            events = await self._kept.newest(world.tenant, world.id, self._settings.gossip.newest_max)
+            rings = await asyncio.to_thread(self._gossip.rings_of, state, resting(events, FILL_AT_ONCE))
+            if state.since_seq == since_seq and self._opened.get((world.tenant, world.id)) == world.fence:
+                self._gossip.begin(world, rings)
+        except Unavailable:
+            pass  # an NPC that is asked learns its own
+        finally:
+            if self._openings.get((world.tenant, world.id)) is task:
+                del self._openings[world.tenant, world.id]
 
     def _take(self, world: World, event: Event, holders: Sequence[str]) -> None:
         factions = [holder for holder in holders if holder in world.state.factions]

@@ -27,6 +27,8 @@ class GossipSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Pieces of gossip that one NPC has at the tip of its tongue."""
     heard_max: int = 256
     """Memories that one NPC is known to have, so that they are not told it again."""
+    newest_max: int = 2_000
+    """Events at the end of a log from which NPCs know what to tell, as long as they were not asked; 0 reads none."""
     npcs_max: int = 20_000
     """NPCs whose gossip is at hand; whoever was silent longest is let go."""
 

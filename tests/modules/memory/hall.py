@@ -78,6 +78,9 @@ class Log:
         self.reads += 1
         return [event for event in self.events if not set(holders).isdisjoint(holders_of(event.change))]
 
+    async def newest(self, tenant: str, world: str, most: int) -> Sequence[Event]:
+        return [event for event in self.events[-most:] if holders_of(event.change)]
+
 
 class Hall:
     """Greta, Tom and Bert stand in the inn, far Fay at the mill; Ash and Bo are players."""

@@ -346,3 +346,19 @@ async def test_what_comes_while_a_mind_is_read_is_in_it_once(hall: Hall) -> None
         f"The axe number{number} is sharp." for number in range(80)
     )
     assert hall.log.reads == 1
+
+
+async def test_after_a_restart_gossip_goes_on_and_nobody_is_told_what_they_saw(hall: Hall) -> None:
+    await hall.ask(Note(npc="greta", text="The mill burned down.", importance=0.9, known_by=()))
+    await hall.post(EntityUpserted(entity=Item(id="ring", name="the ring", holder="ash")))
+    await hall.post(Happened(verb="stole", actor="bo", target="greta", item="ring", location="inn"))
+    hall.restart()
+    await hall.post(Happened(verb="talked", actor="ash", target="bo"))
+    for _ in range(200):
+        if not hall.minds._openings:
+            break
+        await asyncio.sleep(0.005)
+    await hall.talk("greta", "tom")
+    assert "The mill burned down." in await texts(hall, "tom", "mill")
+    stolen = await texts(hall, "tom", "stole the ring")
+    assert len([text for text in stolen if "stole" in text]) == 1, "Tom stood there"
