@@ -136,8 +136,8 @@ class Evening:
             told = await self.hall.ask(Tell(npc=teller, to=to, ids=(id,)))
         except Exception:  # whatever is refused changes nothing
             return
-        ears = self.oracle.ears[word]
-        if teller not in self.oracle.knows[word] or (ears is not None and to not in ears):
+        ears, knows = self.oracle.ears[word], self.oracle.knows[word]
+        if teller not in knows or (ears is not None and to not in ears | knows):
             self.leaks.append(f"{teller} told {to} {word}")
         self.oracle.told(word, to)
         self.ids |= dict.fromkeys(told.ids, word)
