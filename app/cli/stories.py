@@ -177,5 +177,6 @@ def import_(files: tuple[Path, ...], content: Path) -> None:
     shelf.load(str(content), limits)
     for path in files:
         click.echo(
-            f"{path.name}: attach it by persona.story = {path.stem!r}; a running server reads it at its next start"
+            f"{path.name}: attach it by the NPC's attribute story = {path.stem!r};"
+            " a running server reads it at its next start"
         )

@@ -28,7 +28,7 @@ FIELDS: dict[str, dict[str, Class]] = {
         **_ENTITY,
         **_internal("archetype", "faction", "location", "home", "work", "alive", "level", "persona"),
     },
-    "Persona": _internal("summary", "voice", "traits", "goals", "lines", "language", "story"),
+    "Persona": _internal("summary", "voice", "traits", "goals", "lines", "language"),
     "Player": {
         **_internal("id", "faction", "location", "alive", "level"),
         **_personal("name", "tags", "attributes"),

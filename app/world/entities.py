@@ -38,8 +38,6 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     lines: dict[str, tuple[Text, ...]] = {}
     """Authored lines by intent, such as `greet` or `goodbye`."""
     language: Name = "en"
-    story: Name = ""
-    """The authored dialogue graph that it tells, `NAME` or `NAME.NODE`."""
 
 
 class Npc(Entity, frozen=True, kw_only=True, tag="npc", tag_field="type"):

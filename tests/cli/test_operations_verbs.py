@@ -56,8 +56,10 @@ def test_events_are_exported_and_replayed(run: Run, tmp_path: Path) -> None:
     checked = run("events", "replay", "--check")
     assert checked.exit_code == 0
     assert "equal" in checked.output
-    (replayed,) = json.loads(run("events", "replay", "--json").output)
-    assert (replayed["seq"], replayed["faults"]) == (3, [])
+    replayed = {row["projection"]: row for row in json.loads(run("events", "replay", "--json").output)}
+    assert replayed.keys() == {"state", "minds"}
+    for row in replayed.values():
+        assert (row["seq"], row["faults"]) == (3, [])
 
 
 @pytest.mark.usefixtures("filled")

@@ -15,7 +15,7 @@ import msgspec
 from app.control.prompts.bundled import load_bundled, to_toml
 from app.core.prompts import Prompt
 from tests.control.prompts.test_registry import reworded
-from tests.edge.test_tenants import meet, say, studio, verb
+from tests.edge.test_tenants import LINES, meet, say, studio, verb
 from tests.servers import ROOT, Server, connect
 from tests.standin import KEY, Standin
 
@@ -117,7 +117,7 @@ async def test_a_line_is_written_from_the_version_of_its_own_tenant(tmp_path: Pa
 
     def speak(body: Any) -> str:
         sent.append(json.dumps(body))
-        return "The fire is warm tonight."
+        return LINES[len(sent) % len(LINES)]
 
     word = "Always mention the weather."
     async with (

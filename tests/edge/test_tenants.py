@@ -19,7 +19,13 @@ from websockets import ConnectionClosed
 from tests.servers import ROOT, Link, Server, connect, start
 from tests.standin import KEY, Standin
 
-WORDS = "The fire is warm tonight."
+LINES = (
+    "The fire is warm tonight.", "Mind the step by the door.", "There is soup if you are hungry.",
+    "Somebody left a glove here.", "I was about to sweep the floor.", "The cat has had its supper.",
+    "Rain again, by the sound of it.", "Hang your cloak wherever you like.", "My sister sends her best.",
+    "A fine pair of boots, those.", "Barrels came up from the river today.", "You look well rested.",
+)  # fmt: skip
+"""What the stand-in says in turn: an NPC that repeats itself is cut short."""
 RULE = "Never speak of dragons in this house."
 
 
@@ -74,7 +80,7 @@ async def test_what_one_tenant_sets_rules_its_own_lines_and_nobody_else_s(tmp_pa
 
     def speak(body: Any) -> str:
         prompts.append(json.dumps(body))
-        return WORDS
+        return LINES[len(prompts) % len(LINES)]
 
     async with Standin(say=speak) as standin, studio(tmp_path, standin) as (mine, other):
         async with connect(mine, world="w") as link, connect(other, world="w") as beside:
@@ -109,7 +115,7 @@ async def test_what_one_tenant_sets_rules_its_own_lines_and_nobody_else_s(tmp_pa
 
 async def test_settings_that_are_wrong_are_named(tmp_path: Path) -> None:
     more = ("--set=budgets.tenant.day_tokens_max=1000",)
-    async with Standin(say=lambda _body: WORDS) as standin, studio(tmp_path, standin, *more) as (mine, _):
+    async with Standin(say=lambda _body: LINES[0]) as standin, studio(tmp_path, standin, *more) as (mine, _):
         for settings, said, hint in (
             ({"engine": ["openai"]}, "engine is unknown", "'engines'"),
             ({"caps": {"day_tokens": 1}}, "caps.day_tokens is unknown", "'day_tokens_max'"),
@@ -127,7 +133,7 @@ async def test_settings_that_are_wrong_are_named(tmp_path: Path) -> None:
 
 
 async def test_a_suspended_tenant_is_refused_everywhere_and_its_sockets_close(tmp_path: Path) -> None:
-    async with Standin(say=lambda _body: WORDS) as standin, studio(tmp_path, standin) as (mine, other):
+    async with Standin(say=lambda _body: LINES[0]) as standin, studio(tmp_path, standin) as (mine, other):
         async with connect(mine, world="w") as link, connect(other, world="w") as beside:
             await asyncio.to_thread(verb, tmp_path, "tenant", "suspend", "other")
             began_s = time.monotonic()

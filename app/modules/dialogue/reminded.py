@@ -23,6 +23,8 @@ MEEK = frozenset({"villager", "farmer", "child"})
 _FELT: dict[str, Mood] = {
     "happy": "cheerful", "sad": "grim", "angry": "angry", "afraid": "afraid",
 }  # fmt: skip
+IDLE = frozenset({"greet", "goodbye", "thank", "yes", "no", "small_talk"})
+"""Lines that say nothing; they are remembered, and come to nobody's mind when somebody says good morning again."""
 MOVING = 0.5
 """Importance times strength from which a memory sets the mood."""
 
@@ -30,8 +32,9 @@ MOVING = 0.5
 def recalled_of(
     world: World, npc: Npc, other: Npc | Player, found: Iterable[Recollection], settings: Settings
 ) -> tuple[Recalled, ...]:
-    """Memories as a scene holds them, in their order; one that the listener must not learn of is left out."""
-    return tuple(_recalled(world, npc, other, each, settings) for each in found if _may_hear(other, each))
+    """Memories as a scene holds them, in their order, without idle talk and what the listener must not learn of."""
+    told = [each for each in found if _may_hear(other, each) and not (each.speaker and each.topic in IDLE)]
+    return tuple(_recalled(world, npc, other, each, settings) for each in told)
 
 
 def mood_of(scene: Scene) -> Mood:

@@ -29,7 +29,8 @@ def test_what_a_server_saved_equals_the_log(tmp_path: Path, history: str) -> Non
     checked = replay(tmp_path, "--check", "--json", history=history)
     assert checked.exit_code == 0, checked.output
     found = {one["projection"]: one for one in json.loads(checked.output)}
-    assert found.keys() == {"state", "features.people"}
+    assert found.keys() == {"state", "minds", "features.people"}
+    assert found.pop("minds")["faults"] == [], "nobody has anything to remember"
     assert {(one["seq"], one["saved_seq"], tuple(one["faults"])) for one in found.values()} == {(7, 7, ())}
 
 

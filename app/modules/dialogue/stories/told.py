@@ -16,9 +16,19 @@ from app.modules.dialogue.stories import machine, matching, saying, shelf
 from app.modules.dialogue.stories.limits import Limits
 from app.modules.dialogue.stories.model import Beat, Run, Spoken, Story, encoder, runs
 from app.modules.dialogue.stories.view import WorldView
+from app.world.entities import Npc
 from app.world.events import StoryMoved
 from app.world.gate.acts import Proposed
 from app.world.state import World, pair
+
+ATTRIBUTE = "story"
+"""The attribute of an NPC that names its story, `NAME` or `NAME.NODE`."""
+
+
+def attached_to(npc: Npc) -> str:
+    """The story that an NPC is to tell; empty for none."""
+    named = npc.attributes.get(ATTRIBUTE, "")
+    return named if isinstance(named, str) else ""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +94,7 @@ class Stories:
 
     def faults(self, world: World, npc: str) -> list[str]:
         """What is wrong with the story that an NPC is to tell: it, or its node, is not there."""
-        attached = world.npc(npc).persona.story
+        attached = attached_to(world.npc(npc))
         try:
             if attached:
                 shelf.entry(self._stories, attached)
@@ -94,7 +104,7 @@ class Stories:
 
     def _attached(self, world: World, npc: str, player: str) -> tuple[Story, str] | None:
         """The story of an NPC and the node where it begins; None for a person of whom nothing may be used."""
-        attached, state = world.npc(npc).persona.story, world.state
+        attached, state = attached_to(world.npc(npc)), world.state
         if not attached or player not in state.players or player in state.withheld:
             return None
         try:

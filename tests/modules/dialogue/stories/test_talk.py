@@ -37,8 +37,7 @@ def staged(folder: Path, *, words: Script | None = None, npc: str = "mira") -> S
 
 def attach(world: World, npc: str, story: str = "inn") -> None:
     entity = world.npc(npc)
-    persona = msgspec.structs.replace(entity.persona, story=story)
-    happen(world, EntityUpserted(entity=msgspec.structs.replace(entity, persona=persona)))
+    happen(world, EntityUpserted(entity=msgspec.structs.replace(entity, attributes={"story": story})))
 
 
 async def test_the_story_is_told_and_what_the_player_types_moves_it(tmp_path: Path) -> None:

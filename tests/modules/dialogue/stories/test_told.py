@@ -14,7 +14,7 @@ from app.modules.dialogue.stories import shelf
 from app.modules.dialogue.stories.limits import Limits
 from app.modules.dialogue.stories.told import Stories, Told
 from app.world import reducers
-from app.world.entities import Fact, Item, Npc, Persona, Player
+from app.world.entities import Fact, Item, Npc, Player
 from app.world.events import EntityUpserted, FactAsserted, RelationChanged
 from app.world.state import State, World
 
@@ -39,7 +39,7 @@ Nobody goes there. # paraphrase # must: nobody goes
 def world_of(story: str = "tavern") -> World:
     world = World("studio", "vale")
     for entity in (
-        Npc(id="anna", name="Anna", location="inn", persona=Persona(story=story)),
+        Npc(id="anna", name="Anna", location="inn", attributes={"story": story}),
         Npc(id="tom", name="Tom"),
         Player(id="p1", name="Robin", location="inn"),
         Player(id="p2", name="Sly", location="inn"),
