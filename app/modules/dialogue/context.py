@@ -101,21 +101,23 @@ class _Draft:
     rules: Part = field(init=False)
     persona: Part = field(init=False)
     spoken: Part = field(init=False)
+    steady: int = field(init=False)
+    """Tokens of rules, persona, and the empty world, which are the same from line to line..."""
     fixed: int = field(init=False)
-    """Tokens of rules, persona, and the empty sections; the same from line to line."""
+    """...and with the empty present, which is not."""
 
     def __post_init__(self) -> None:
         self.variables = rows.variables_of(self.scene, self.canary)
         self.rules = self.chosen.part("rules", self.variables)
         self.persona = self.chosen.part("persona", self.variables)
         self.spoken = self._spoken()
-        bare = (self.rules, self.persona, self._world({}), self._now({}))
-        self.fixed = sum(map(cost_of, bare))
+        self.steady = sum(map(cost_of, (self.rules, self.persona, self._world({}))))
+        self.fixed = self.steady + cost_of(self._now({}))
 
     def within(self, tokens_max: int) -> Compiled:
         scene, cut, kept = self.scene, list[Cut](), dict[str, list[str]]()
         left = tokens_max - self.fixed - cost_of(self.spoken)
-        state = min(left, int((tokens_max - self.fixed) * STATE_SHARE))
+        state = min(left, int((tokens_max - self.steady) * STATE_SHARE))
         unused = _fit_all(rows.state_rows(scene, self.acts), state, kept, cut)
         left = _fit_all(rows.pinned_rows(scene), left - (state - unused), kept, cut)
         lines, left = _fit_lines(scene, left, cut)

@@ -37,6 +37,10 @@ MEMORIES_MAX = 8
 CUE_PERSONS_MAX = 8
 CUE_LINES = 2
 """Last lines of a dialogue that a cue is made of, beside what was just said."""
+CUE_WORDS_MIN = 3
+"""Words that tell something, without which what was just said is no cue by itself..."""
+CUE_LETTERS_MIN = 4
+"""...and the letters of such a word."""
 LORE_LINES = 4
 """Last lines that background is looked up for, with what was just said."""
 
@@ -142,14 +146,16 @@ def cue_of(
     thread: str = "",
     most: int = MEMORIES_MAX,
 ) -> Cue:
-    """What this moment reminds `speaker` of: what was just said, the last lines, who and where, the quests between.
+    """What this moment reminds `speaker` of: what was just said, who and where, the quests between.
 
-    `thread` is the dialogue that goes on, whose own lines are at hand. Raises NotFound when the speaker is gone.
+    Where that was too little to be reminded by (`And then?`), the last lines count too. `thread` is the dialogue that
+    goes on, whose own lines are at hand. Raises NotFound when the speaker is gone.
     """
     npc = world.npc(speaker)
-    words = [line.text for line in lines[-CUE_LINES:]]
+    telling = sum(len(word) >= CUE_LETTERS_MIN for word in heard.split())
+    before = [line.text for line in lines[-CUE_LINES:]] if telling < CUE_WORDS_MIN else []
     return Cue(
-        text=" ".join([*words, heard] if heard else words),
+        text=" ".join([*before, heard] if heard else before),
         listener=listener,
         participants=tuple(dict.fromkeys((listener, *present)))[:CUE_PERSONS_MAX],
         place=location or npc.location,
