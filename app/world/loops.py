@@ -13,6 +13,8 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 LINES_OF_ONE_MAX = 24
 """Last lines of an NPC that the next one is compared with."""
 NPCS_MAX = 20_000
@@ -168,12 +170,9 @@ def _signature(grams: frozenset[int]) -> int:
     """64 signs of the sum of the grams' signed vectors."""
     if not grams:
         return 0
-    half = len(grams) / 2.0
-    bits = 0
-    for bit in range(64):
-        if sum(gram >> bit & 1 for gram in grams) > half:
-            bits |= 1 << bit
-    return bits
+    rows = np.fromiter(grams, np.dtype("<u8"), len(grams)).view(np.uint8).reshape(-1, 8)  # (grams, 8) bytes
+    counts = np.unpackbits(rows, axis=1, bitorder="little").sum(axis=0, dtype=np.int64)  # (64,)
+    return int.from_bytes(np.packbits(2 * counts > len(grams), bitorder="little").tobytes(), "little")
 
 
 def _hash(text: str) -> int:
