@@ -24,7 +24,7 @@ from app.world.state import World
 TEXT_MAX = 2_000
 """Characters that a memory's text may have in the log; longer is cut at the end."""
 TOPIC_MAX = 200
-HOLDERS_MAX = 64
+HOLDERS_MAX = 16
 """NPCs that remember one happening; those concerned come first."""
 LINE = 0.2
 """What a line weighs that carries no feeling, promises nothing and names nothing."""
@@ -74,6 +74,8 @@ _RULES: Mapping[Verb, _Rule] = {
 }  # fmt: skip
 """What is remembered of what happens. A verb that is not here passes without a trace."""
 
+REMEMBERED: frozenset[Verb] = frozenset({*_RULES, "talked"})
+"""Verbs of which anything may be remembered."""
 _FIRST_MEETING = _Rule(0.5, "neutral", ("{actor} and {target} met for the first time{at}.",))
 
 _QUESTS: Mapping[str, tuple[float, str, str]] = {

@@ -15,9 +15,12 @@ from app.core.messages import Change, Event
 from app.modules.memory import logic
 from app.modules.memory.places import Places
 from app.modules.memory.settings import GossipSettings
-from app.world.events import Happened, MemoryForgotten, MemoryNoted
-from app.world.memories import happening_noted
+from app.world.events import EntityUpserted, Happened, MemoryForgotten, MemoryNoted, QuestRecorded
+from app.world.memories import REMEMBERED, happening_noted
 from app.world.state import State, World, belongs
+
+_MOVING = (Happened, QuestRecorded, EntityUpserted)
+"""What somebody may remember, or stand elsewhere by."""
 
 _Place = tuple[str, str, str]
 
@@ -119,14 +122,18 @@ class Gossip:
 
     def react(self, world: World, event: Event) -> Sequence[Change]:
         """What the NPCs concerned remember of an event, and what two who talk tell each other."""
+        change = event.change
+        if not isinstance(change, _MOVING):
+            return ()
         self._keep_step(world)
         self._places.follow(world, event)
+        if isinstance(change, EntityUpserted) or (isinstance(change, Happened) and change.verb not in REMEMBERED):
+            return ()
         strangers = self._strangers(world, event)
         noted = happening_noted(world, event, strangers=strangers, standing=self._places.standing)
         changes: list[Change] = []
         if noted is not None and not self._knows(world, noted):
             changes.append(noted)
-        change = event.change
         if self._settings.enabled and isinstance(change, Happened) and change.verb == "talked":
             changes += self._told(world, change.actor, change.target)
             changes += self._told(world, change.target, change.actor)

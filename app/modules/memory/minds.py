@@ -254,6 +254,8 @@ class Minds:
                 del self._openings[world.tenant, world.id]
 
     def _take(self, world: World, event: Event, holders: Sequence[str]) -> None:
+        if not (self._held or self._reading):
+            return
         factions = [holder for holder in holders if holder in world.state.factions]
         heads = dict.fromkeys(holders)
         if factions:
