@@ -6,13 +6,13 @@ import asyncio
 import json
 from pathlib import Path
 
-from tests.edge.test_tenants import WORDS, meet, put, say, studio, verb
+from tests.edge.test_tenants import LINES, meet, put, say, studio, verb
 from tests.servers import connect
 from tests.standin import Standin
 
 
 async def test_a_restricted_world_is_never_heard_of_outside(tmp_path: Path) -> None:
-    async with Standin(say=lambda _body: WORDS) as standin:  # noqa: SIM117  # one line would be too long
+    async with Standin(say=lambda _body: LINES[0]) as standin:  # noqa: SIM117  # one line would be too long
         async with studio(tmp_path, standin) as (mine, other), connect(mine, world="vault") as link:
             assert (await asyncio.to_thread(put, mine, restricted_worlds=["vault"]))[0] == 200
             dialogue = await meet(link)
@@ -35,7 +35,7 @@ async def test_a_restricted_world_is_never_heard_of_outside(tmp_path: Path) -> N
 
 
 async def test_where_the_words_went_stands_in_the_log_and_the_metrics_tell_of_calls(tmp_path: Path) -> None:
-    async with Standin(say=lambda _body: WORDS) as standin:  # noqa: SIM117  # one line would be too long
+    async with Standin(say=lambda _body: LINES[0]) as standin:  # noqa: SIM117  # one line would be too long
         async with studio(tmp_path, standin) as (mine, _), connect(mine, world="vale") as link:
             assert (await say(link, await meet(link)))["engine"] == "openai"
             await asyncio.to_thread(verb, tmp_path, "events", "export", "--out", str(tmp_path / "log.jsonl"))
