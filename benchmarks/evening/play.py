@@ -24,17 +24,17 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from app.build import MODULE_SETTINGS, Innkeeper, build  # noqa: E402 - the checkout comes first on the path
-from app.control.auth import Identity  # noqa: E402
-from app.core.messages import Chunk, Reply, Request  # noqa: E402
-from app.core.module import Scope  # noqa: E402
-from app.core.profile import layers, load  # noqa: E402
-from app.modules.dialogue import messages  # noqa: E402
-from app.modules.quests.codec import record  # noqa: E402
-from app.modules.quests.messages import Certificate, Goal, Quest, Reward  # noqa: E402
-from app.modules.world import messages as world_messages  # noqa: E402
-from app.world.entities import Fact, Item, Location, Npc, Persona, Player  # noqa: E402
-from app.world.events import Happened, RelationChanged  # noqa: E402
-from app.world.loops import overlap  # noqa: E402
+from app.control.auth import Identity  # noqa: E402 - as above
+from app.core.messages import Chunk, Reply, Request  # noqa: E402 - as above
+from app.core.module import Scope  # noqa: E402 - as above
+from app.core.profile import layers, load  # noqa: E402 - as above
+from app.modules.dialogue import messages  # noqa: E402 - as above
+from app.modules.quests.codec import record  # noqa: E402 - as above
+from app.modules.quests.messages import Certificate, Goal, Quest, Reward  # noqa: E402 - as above
+from app.modules.world import messages as world_messages  # noqa: E402 - as above
+from app.world.entities import Fact, Item, Location, Npc, Persona, Player  # noqa: E402 - as above
+from app.world.events import Happened, RelationChanged  # noqa: E402 - as above
+from app.world.loops import overlap  # noqa: E402 - as above
 
 WORLD = "lantern"
 FOLLOW_UPS_MAX = 1

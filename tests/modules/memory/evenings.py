@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from app.core.errors import Error
 from app.core.memory import Cue
 from app.modules.memory.messages import Forget, Note, Tell
 from app.world.entities import Item
@@ -134,7 +135,7 @@ class Evening:
         word = self.ids[id]
         try:
             told = await self.hall.ask(Tell(npc=teller, to=to, ids=(id,)))
-        except Exception:  # whatever is refused changes nothing
+        except Error:  # whatever is refused changes nothing
             return
         ears, knows = self.oracle.ears[word], self.oracle.knows[word]
         if teller not in knows or (ears is not None and to not in ears | knows):

@@ -138,7 +138,7 @@ class Hall:
         """The job of a reflection, when it is over."""
         job = await self.ask(Reflect(npc=npc, **more))  # type: ignore[arg-type]  # fields of Reflect
         await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == f"reflect {npc}"))
-        return await self.ask(Job(job=job.job))  # type: ignore[no-any-return]
+        return await self.ask(Job(job=job.job))
 
     async def close(self) -> None:
         assert self.module.close is not None
