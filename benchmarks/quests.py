@@ -17,14 +17,14 @@ import report
 from app.core.errors import Conflict
 from app.core.messages import Event
 from app.modules.quests import logic
-from app.modules.quests.casting import load_strategies
-from app.modules.quests.domain import load_vocabulary
-from app.modules.quests.facts import View
-from app.modules.quests.generator import Library, Wish, generate
+from app.modules.quests.generation.casting import load_strategies
+from app.modules.quests.generation.generator import Library, Wish, generate
 from app.modules.quests.messages import Draft, DraftStep, Quest
-from app.modules.quests.prose import load_grammar
+from app.modules.quests.planning.domain import load_vocabulary
+from app.modules.quests.planning.facts import View
+from app.modules.quests.prose.writer import load_grammar
 from app.modules.quests.settings import Settings
-from app.modules.quests.verify import examine
+from app.modules.quests.verification.verify import examine
 from app.world import reducers
 from app.world.entities import Item, Location, Npc, Player
 from app.world.state import World

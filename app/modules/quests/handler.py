@@ -17,12 +17,12 @@ from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.quests import logic, messages
 from app.modules.quests.codec import push_of, record
-from app.modules.quests.facts import View
-from app.modules.quests.generator import Library, Wish, generate, quest_id
+from app.modules.quests.generation.generator import Library, Wish, generate, quest_id
 from app.modules.quests.index import Book, Books
 from app.modules.quests.messages import Quest, QuestReply, QuestUpdated
+from app.modules.quests.planning.facts import View
 from app.modules.quests.settings import Settings
-from app.modules.quests.verify import authored, examine
+from app.modules.quests.verification.verify import authored, examine
 from app.world.events import Happened, QuestRecorded
 from app.world.state import World, Worlds
 

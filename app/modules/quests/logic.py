@@ -12,15 +12,15 @@ import msgspec
 
 from app.core.errors import Conflict
 from app.core.messages import Change
-from app.modules.quests.certify import Question, certificate, holds_still, prove, steps_of, texts_of
 from app.modules.quests.codec import LIVE
-from app.modules.quests.domain import Fact, Vocabulary, deeds_of, ground
-from app.modules.quests.facts import Hero, View, foes, hero_of
-from app.modules.quests.generator import Library
+from app.modules.quests.generation.generator import Library
+from app.modules.quests.lifecycle.recast import parts, recast, substitutes, with_what_is_held
 from app.modules.quests.messages import Goal, Quest, QuestState, Step
-from app.modules.quests.planner import Outcome, Plan, Unsolvable
-from app.modules.quests.prose import Writer
-from app.modules.quests.recast import parts, recast, substitutes, with_what_is_held
+from app.modules.quests.planning.domain import Fact, Vocabulary, deeds_of, ground
+from app.modules.quests.planning.facts import Hero, View, foes, hero_of
+from app.modules.quests.planning.planner import Outcome, Plan, Unsolvable
+from app.modules.quests.prose.writer import Writer
+from app.modules.quests.verification.certify import Question, certificate, holds_still, prove, steps_of, texts_of
 from app.world.entities import Item, Location, Npc
 from app.world.events import EntityRemoved, EntityUpserted, Happened
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.modules.quests import messages
-from app.modules.quests.casting import load_strategies
-from app.modules.quests.domain import load_vocabulary
-from app.modules.quests.generator import Library
+from app.modules.quests.generation.casting import load_strategies
+from app.modules.quests.generation.generator import Library
 from app.modules.quests.handler import QuestHandler
-from app.modules.quests.prose import load_grammar
+from app.modules.quests.planning.domain import load_vocabulary
+from app.modules.quests.prose.writer import load_grammar
 from app.modules.quests.settings import Settings
 from app.world.state import Worlds
 

@@ -13,13 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import Conflict, Invalid, NotFound
-from app.modules.quests.casting import load_strategies
 from app.modules.quests.codec import read, record
-from app.modules.quests.domain import load_vocabulary
-from app.modules.quests.facts import View
-from app.modules.quests.generator import Library, Wish, generate
+from app.modules.quests.generation.casting import load_strategies
+from app.modules.quests.generation.generator import Library, Wish, generate
 from app.modules.quests.messages import Generate, Quest
-from app.modules.quests.prose import load_grammar
+from app.modules.quests.planning.domain import load_vocabulary
+from app.modules.quests.planning.facts import View
+from app.modules.quests.prose.writer import load_grammar
 from app.modules.quests.settings import Settings
 from app.world.entities import Npc
 from app.world.state import World

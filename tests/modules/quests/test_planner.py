@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from app.modules.quests.domain import EventSpec, Fact, Pattern, Schema, deeds_of, ground, load_vocabulary
-from app.modules.quests.grounding import Problem
-from app.modules.quests.planner import Plan, Unknown, Unsolvable, replays, solve
+from app.modules.quests.planning.domain import EventSpec, Fact, Pattern, Schema, deeds_of, ground, load_vocabulary
+from app.modules.quests.planning.grounding import Problem
+from app.modules.quests.planning.planner import Plan, Unknown, Unsolvable, replays, solve
 
 OBJECTS = ("a", "b", "c")
 

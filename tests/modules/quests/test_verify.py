@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.modules.quests.casting import load_strategies
-from app.modules.quests.domain import load_vocabulary
-from app.modules.quests.facts import View
-from app.modules.quests.generator import Library
+from app.modules.quests.generation.casting import load_strategies
+from app.modules.quests.generation.generator import Library
 from app.modules.quests.messages import Draft, Verdict, Verify
-from app.modules.quests.prose import load_grammar
+from app.modules.quests.planning.domain import load_vocabulary
+from app.modules.quests.planning.facts import View
+from app.modules.quests.prose.writer import load_grammar
 from app.modules.quests.settings import Settings
-from app.modules.quests.verify import examine
+from app.modules.quests.verification.verify import examine
 from app.world.entities import Item, Location, Npc
 from app.world.state import World
 from tests.modules.quests.stage import Stage

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from app.modules.quests.domain import Fact, Pattern, Schema, ground
+from app.modules.quests.planning.domain import Fact, Pattern, Schema, ground
 
 
 @dataclass(frozen=True, slots=True)

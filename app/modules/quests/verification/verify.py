@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from app.core.errors import nearest
-from app.modules.quests.certify import (
+from app.modules.quests.generation.generator import Library
+from app.modules.quests.messages import Certificate, Draft, DraftStep, Quest, Step, Verdict
+from app.modules.quests.planning.domain import PLAYER, Fact, Schema, Vocabulary
+from app.modules.quests.planning.facts import View, foes, hero_of
+from app.modules.quests.planning.grounding import Problem
+from app.modules.quests.planning.missing import missing_facts
+from app.modules.quests.planning.planner import Plan, Unknown, Unsolvable
+from app.modules.quests.prose.writer import Writer
+from app.modules.quests.verification.certify import (
     Question,
     assumptions_of,
     certificate,
@@ -19,14 +27,6 @@ from app.modules.quests.certify import (
     reward,
     steps_of,
 )
-from app.modules.quests.domain import PLAYER, Fact, Schema, Vocabulary
-from app.modules.quests.facts import View, foes, hero_of
-from app.modules.quests.generator import Library
-from app.modules.quests.grounding import Problem
-from app.modules.quests.messages import Certificate, Draft, DraftStep, Quest, Step, Verdict
-from app.modules.quests.missing import missing_facts
-from app.modules.quests.planner import Plan, Unknown, Unsolvable
-from app.modules.quests.prose import Writer
 
 FIELDS = ("target", "item", "location", "topic")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.modules.quests.domain import Fact, Pattern, Schema, ground
-from app.modules.quests.grounding import Known, Problem, fresh, grounded, unified
+from app.modules.quests.planning.domain import Fact, Pattern, Schema, ground
+from app.modules.quests.planning.grounding import Known, Problem, fresh, grounded, unified
 
 OWN = frozenset({"here", "has", "knows", "step", "tidings"})
 """Facts of the player and of the domain itself: no world can assert them, they are only reached."""

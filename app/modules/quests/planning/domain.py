@@ -137,7 +137,7 @@ def _waiting(schema: Schema, goals: Sequence[Fact]) -> Iterator[Schema]:
 
 def data(name: str) -> bytes:
     """A file of this module's data folder."""
-    return (files(__package__) / "data" / name).read_bytes()
+    return (files("app.modules.quests") / "data" / name).read_bytes()
 
 
 def load_vocabulary() -> Vocabulary:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.ids import stable_hash
-from app.modules.quests.casting import Stage, Strategy, StrategyFile, castings, goals_of
-from app.modules.quests.certify import Proof, Question, certificate, goals_shown, prove, reward, steps_of
-from app.modules.quests.domain import Vocabulary
-from app.modules.quests.facts import Hero, View, hero_of
+from app.modules.quests.generation.casting import Stage, Strategy, StrategyFile, castings, goals_of
 from app.modules.quests.messages import Quest
-from app.modules.quests.planner import Plan
-from app.modules.quests.prose import Grammar, Writer
+from app.modules.quests.planning.domain import Vocabulary
+from app.modules.quests.planning.facts import Hero, View, hero_of
+from app.modules.quests.planning.planner import Plan
+from app.modules.quests.prose.writer import Grammar, Writer
+from app.modules.quests.verification.certify import Proof, Question, certificate, goals_shown, prove, reward, steps_of
 
 RESERVED = frozenset({"kill", "steal", "spy", "escort"})
 """Actions that a plan may use only where the strategy asks for them: they harm, or drag people about."""

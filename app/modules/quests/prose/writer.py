@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from app.core.ids import stable_hash
-from app.modules.quests.domain import Schema, data, own_news
-from app.modules.quests.facts import View
+from app.modules.quests.planning.domain import Schema, data, own_news
+from app.modules.quests.planning.facts import View
 
 Lines = tuple[str, ...]
 

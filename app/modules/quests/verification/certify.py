@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from app.core.errors import Broken
-from app.modules.quests.domain import Fact, Schema, Vocabulary, ground
-from app.modules.quests.facts import Hero, View, compiled, focus
-from app.modules.quests.grounding import Operator, Problem
 from app.modules.quests.messages import Certificate, Goal, Reward, Step
-from app.modules.quests.planner import Outcome, Plan, Unknown, replays, solve
-from app.modules.quests.prose import Writer
+from app.modules.quests.planning.domain import Fact, Schema, Vocabulary, ground
+from app.modules.quests.planning.facts import Hero, View, compiled, focus
+from app.modules.quests.planning.grounding import Operator, Problem
+from app.modules.quests.planning.planner import Outcome, Plan, Unknown, replays, solve
+from app.modules.quests.prose.writer import Writer
 from app.modules.quests.settings import Settings
 
 

@@ -17,8 +17,8 @@ import msgspec
 
 from app.core.errors import Broken, nearest
 from app.core.ids import stable_hash
-from app.modules.quests.domain import Fact, data, own_news, seen_news, slain_news
-from app.modules.quests.facts import Hero, View
+from app.modules.quests.planning.domain import Fact, data, own_news, seen_news, slain_news
+from app.modules.quests.planning.facts import Hero, View
 
 RoleType = Literal["npc", "item", "place", "topic", "skill"]
 RungName = Literal["strategy", "simple", "template"]

@@ -11,8 +11,8 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.modules.quests.domain import Fact, Schema, ground
-from app.modules.quests.grounding import Operator, Problem, Task, grounded
+from app.modules.quests.planning.domain import Fact, Schema, ground
+from app.modules.quests.planning.grounding import Operator, Problem, Task, grounded
 
 OPERATORS_SEEN_MAX = 3_000_000
 """Grounded actions looked at in one search: a bound of a few seconds for tasks with thousands of actions."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import msgspec
 
-from app.modules.quests.certify import common_kind
-from app.modules.quests.domain import Fact
-from app.modules.quests.facts import View
 from app.modules.quests.messages import Goal, Quest
+from app.modules.quests.planning.domain import Fact
+from app.modules.quests.planning.facts import View
+from app.modules.quests.verification.certify import common_kind
 
 IN_HAND = frozenset({"delivered", "used"})
 """Deeds that need no more than the item in hand, however the player came by it."""

@@ -14,8 +14,8 @@ from functools import cached_property
 
 import msgspec
 
-from app.modules.quests.domain import Fact, Schema, knowledge_of, own_news, seen_news, slain_news
-from app.modules.quests.grounding import Problem
+from app.modules.quests.planning.domain import Fact, Schema, knowledge_of, own_news, seen_news, slain_news
+from app.modules.quests.planning.grounding import Problem
 from app.modules.quests.settings import Settings
 from app.world import entities
 from app.world.state import State

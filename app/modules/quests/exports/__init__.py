@@ -1,0 +1,1 @@
+"""Quests as files of other tools, and back."""

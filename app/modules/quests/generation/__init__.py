@@ -1,0 +1,1 @@
+"""Making quests: motives, strategies, casts, balance."""

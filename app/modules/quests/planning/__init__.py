@@ -1,0 +1,1 @@
+"""Classical planning over a world: vocabulary, facts, grounding, search."""

@@ -1,0 +1,1 @@
+"""The words of quests, in several languages, and the check that they name only what is bound."""

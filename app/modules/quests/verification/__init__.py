@@ -1,0 +1,1 @@
+"""Verdicts and certificates: whether a quest can be completed, and the proof."""
