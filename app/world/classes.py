@@ -54,7 +54,7 @@ FIELDS: dict[str, dict[str, Class]] = {
     "ProposalOffered": {**_internal("id", "npc", "player", "action"), **_personal("arguments")},
     "ProposalSettled": {**_internal("id", "accepted"), **_personal("reason")},
     "RelationChanged": _internal("npc", "other", "delta"),
-    "QuestRecorded": {**_internal("id", "state"), **_personal("body")},
+    "QuestRecorded": {**_internal("id", "state", "party"), **_personal("body")},
     "IntentSet": _internal("npc", "intent", "target", "until_s", "source"),
     "ScheduleSet": _internal("npc", "schedule"),
     "BrainAssigned": _internal("npc", "brain"),

@@ -47,6 +47,7 @@ class ObstaclesChanged(Change, frozen=True, kw_only=True, tag="obstacles.changed
 Verb = Literal[
     "moved", "took", "gave", "dropped", "traded", "killed", "died", "destroyed", "talked", "learned",
     "used", "crafted", "unlocked", "explored", "defended", "escorted", "trained", "stole", "attacked", "confirmed",
+    "captured", "rescued",
 ]  # fmt: skip
 
 
@@ -92,12 +93,17 @@ class RelationChanged(Change, frozen=True, kw_only=True, tag="relation.changed")
     delta: float
 
 
-class QuestRecorded(Change, frozen=True, kw_only=True, tag="quest.recorded"):
-    """A quest in its present state, as the quests module wrote it; `body` is its own msgpack."""
+class QuestRecorded(Change, frozen=True, kw_only=True, omit_defaults=True, tag="quest.recorded"):
+    """A quest in its present state, as the quests module wrote it; `body` is its own msgpack.
+
+    `party` are those who share it, in order of joining; the body speaks of them by their place, so that it holds no
+    other person's name than that of the player under whose key it is sealed.
+    """
 
     id: Id
     state: Name
     body: bytes
+    party: tuple[str, ...] = ()
 
 
 Source = Literal["author", "quest", "planner", "schedule"]

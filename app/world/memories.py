@@ -67,6 +67,8 @@ _RULES: Mapping[Verb, _Rule] = {
     "destroyed": _Rule(0.6, "angry", ("{actor} destroyed {item}{at}.", "{actor} destroyed {target}{at}.")),
     "gave": _Rule(0.55, "happy", ("{actor} gave {item} to {target}{at}.", "{actor} made a gift to {target}{at}.")),
     "escorted": _Rule(0.5, "happy", ("{actor} brought {target} safely{to_place}.",)),
+    "captured": _Rule(0.7, "surprised", ("{actor} captured {target}{at}.",)),
+    "rescued": _Rule(0.7, "happy", ("{actor} rescued {target}{at}.",)),
     "unlocked": _Rule(0.4, "surprised", ("{actor} opened {place}.", "{actor} unlocked {item}{at}.")),
     "crafted": _Rule(0.3, "neutral", ("{actor} made {item}{at}.",)),
     "traded": _Rule(0.3, "neutral", ("{actor} traded {item} to {target}{at}.", "{actor} traded with {target}{at}.")),
@@ -83,6 +85,8 @@ _QUESTS: Mapping[str, tuple[float, str, str]] = {
     "completed": (0.8, "happy", "{player} completed the quest “{title}”."),
     "failed": (0.7, "sad", "{player} failed the quest “{title}”."),
     "abandoned": (0.6, "angry", "{player} abandoned the quest “{title}”."),
+    "expired": (0.5, "sad", "{player} came too late for the quest “{title}”."),
+    "compensated": (0.6, "sad", "{player} could not finish the quest “{title}” through no fault of their own."),
 }
 """State of a quest -> what its giver remembers: importance, feeling, words."""
 

@@ -33,6 +33,7 @@ def push_of(change: QuestRecorded) -> QuestUpdated:
         giver=quest.giver,
         title=quest.title,
         state=quest.state,
+        ai_generated=quest.ai_generated,
         goals_done=sum(goal.done for goal in quest.goals),
         goals=len(quest.goals),
         reason=quest.reason,

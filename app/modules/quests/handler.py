@@ -67,7 +67,7 @@ class QuestHandler:
         """Offer a hand-written quest; raises Invalid without a player, Conflict when it is not verified."""
         call.deadline.check("offering a quest")
         draft = request.quest
-        if not draft.player:
+        if draft is None or not draft.player:
             raise Invalid("the quest names no player", hint="set quest.player to whom it is offered")
         world = self._worlds.get(call.tenant, call.world)
         if before := await self._before(call, world, request):
@@ -138,9 +138,9 @@ class QuestHandler:
             if request.giver and quest.giver != request.giver:
                 continue
             if len(page) == request.limit:
-                return messages.Listed(quests=tuple(page), next=page[-1].id)
+                return _listed(page, next=page[-1].id)
             page.append(quest)
-        return messages.Listed(quests=tuple(page))
+        return _listed(page)
 
     def react(self, world: World, event: Event) -> Sequence[Change]:
         """The quests that an event moves on, completes, reroutes or makes impossible."""
@@ -221,7 +221,8 @@ class QuestHandler:
         return world, self._books.of(world).quest(id)
 
     def _shown(self, world: World, id: str) -> QuestReply:
-        return QuestReply(quest=self._books.of(world).quest(id), seq=world.state.seq)
+        quest = self._books.of(world).quest(id)
+        return QuestReply(quest=quest, seq=world.state.seq, ai_generated=quest.ai_generated)
 
     async def _before(self, call: Call, world: World, request: messages.Generate | messages.Offer) -> QuestReply | None:
         """What the request made when it was sent before with its key; raises Conflict when that was another one."""
@@ -241,6 +242,11 @@ class QuestHandler:
     async def _recorded(self, call: Call, world: World, quest: Quest) -> QuestReply:
         await self._journal.append(call.tenant, world.id, [record(quest)])
         return self._shown(world, quest.id)
+
+
+def _listed(page: Sequence[Quest], next: str = "") -> messages.Listed:
+    written = any(quest.ai_generated for quest in page)
+    return messages.Listed(quests=tuple(page), ai_generated=written, next=next)
 
 
 def _mend(found: messages.Verdict) -> str:

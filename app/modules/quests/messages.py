@@ -1,8 +1,4 @@
-"""The messages of the quests module, and the quest itself as clients see it and as it is stored.
-
-Steps carry the very event that completes them: a game server posts it with `world.event` and the
-quest moves on. Nothing here decides; texts were already written when a quest was frozen.
-"""
+"""The messages of the quests module; what a quest is stands in `quest.py`, what a studio hands in in `draft.py`."""
 
 from __future__ import annotations
 
@@ -10,96 +6,50 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from app.core.messages import Message, Push, Reply, Request
-from app.world.entities import Id, Name, Text
-from app.world.events import Happened
+from app.core.messages import Message, ModelText, Push, Reply, Request
+from app.modules.quests.draft import (
+    Draft,
+    DraftBranch,
+    DraftFailure,
+    DraftReward,
+    DraftStep,
+    Level,
+    Members,
+    Names,
+    OptionalId,
+    Seconds,
+)
+from app.modules.quests.quest import (
+    Branch,
+    BranchProof,
+    Certificate,
+    Credit,
+    Failure,
+    Goal,
+    Harm,
+    Knockout,
+    Payout,
+    Quest,
+    QuestState,
+    QuestText,
+    Repair,
+    Reward,
+    Scope,
+    Share,
+    Step,
+)
+from app.world.entities import Id, Name
 
-QuestState = Literal["offered", "active", "completed", "failed", "abandoned"]
-Level = Annotated[int, msgspec.Meta(ge=0, le=1_000)]
+__all__ = [
+    "Branch", "BranchProof", "Certificate", "Credit", "Draft", "DraftBranch", "DraftFailure", "DraftReward",
+    "DraftStep",
+    "Failure", "Goal", "Harm", "Knockout", "Message", "Payout", "Quest", "QuestState", "QuestText", "Repair", "Reward",
+    "Scope", "Share", "Step",
+]  # fmt: skip
+
 Seed = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=32)]
-OptionalId = Annotated[str, msgspec.Meta(max_length=128)]
 Key = Annotated[str, msgspec.Meta(max_length=128)]
-
-
-class Goal(Message, frozen=True, kw_only=True):
-    """What must have happened: `deed` is a predicate and its arguments, such as delivered(sword, smith).
-
-    `item_kind`, where set, lets any item of that kind stand in for the one named.
-    """
-
-    deed: tuple[str, ...]
-    item_kind: str = ""
-    text: str
-    done: bool = False
-
-
-class Step(Message, frozen=True, kw_only=True):
-    """One action of the plan; posting `event` to `world.event` completes it, in any order.
-
-    A step with `goal` set is needed; the others are the shortest known way there and may be skipped.
-    """
-
-    id: str
-    action: str
-    text: str
-    event: Happened
-    deed: tuple[str, ...]
-    goal: bool
-    done: bool = False
-
-
-class Reward(Message, frozen=True, kw_only=True):
-    """What the giver promises; the game pays it out when the quest is completed."""
-
-    experience: int
-    coins: int
-    effort: float
-    """Sum of the plan's step costs, on which the reward rests."""
-
-
-class Certificate(Message, frozen=True, kw_only=True):
-    """Why the quest can be completed: the plan, replayed from the world at `world_seq`.
-
-    `plan_sha256` is the hash of the domain version, the plan and the goals; `assumptions` are what
-    the world does not say and the proof takes for granted.
-    """
-
-    domain_version: int
-    checks: tuple[str, ...]
-    world_seq: int
-    seed: int
-    plan: tuple[tuple[str, ...], ...]
-    plan_sha256: str
-    assumptions: tuple[str, ...] = ()
-    rung: str = ""
-    """Which way it was made: `strategy`, `simple`, `template` or `authored`."""
-    tries: int = 1
-
-
-class Quest(Message, frozen=True, kw_only=True):
-    """A quest in its present state; `roles` gives the entity bound to each part of the story."""
-
-    id: str
-    state: QuestState
-    giver: str
-    player: str
-    title: str
-    description: str
-    text_ids: tuple[str, ...] = ()
-    motive: str = ""
-    strategy: str = ""
-    level: int
-    forbid: tuple[str, ...] = ()
-    roles: dict[str, str] = msgspec.field(default_factory=dict)
-    goals: tuple[Goal, ...]
-    steps: tuple[Step, ...]
-    reward: Reward
-    certificate: Certificate
-    reason: str = ""
-    """Why it failed or was abandoned, in words that the giver can say."""
-    replanned: int = 0
-    """How often the way changed because the world did."""
+Party = Annotated[tuple[Id, ...], msgspec.Meta(max_length=64)]
 
 
 class Generate(Request, frozen=True, kw_only=True):
@@ -118,6 +68,20 @@ class Generate(Request, frozen=True, kw_only=True):
     level: Level = 0
     motive: Name = ""
     forbid: Names = ()
+    language: Name = ""
+    """Of the texts, such as `en` or `de`; empty means the giver's own where there is a grammar for it."""
+    scope: Scope = "solo"
+    members: Party = ()
+    """The others of a party; they join by being named."""
+    guild: OptionalId = ""
+    members_max: Members = 1
+    credit: Credit = "contributors"
+    share: Share = "each"
+    last_s: Seconds | None = None
+    """Game seconds from its offer until it expires."""
+    repeat_s: Seconds | None = None
+    words: bool = False
+    """Whether a model may word the texts, where the server has one; what it writes is checked like a grammar's."""
     key: Key = ""
 
 
@@ -126,33 +90,8 @@ class QuestReply(Reply, frozen=True, kw_only=True):
 
     quest: Quest
     seq: int
-
-
-class DraftStep(Message, frozen=True, kw_only=True):
-    """One step of a hand-written quest: an action of the vocabulary and what it is done to.
-
-    Only the fields that the action takes are read; `after` names steps that must come first.
-    """
-
-    id: Id
-    action: Name
-    target: OptionalId = ""
-    item: OptionalId = ""
-    location: OptionalId = ""
-    topic: Name = ""
-    after: Annotated[tuple[Id, ...], msgspec.Meta(max_length=64)] = ()
-
-
-class Draft(Message, frozen=True, kw_only=True):
-    """A studio's own quest. Without `player` it is proved for a newcomer who stands before the giver."""
-
-    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    description: Text = ""
-    giver: Id
-    player: OptionalId = ""
-    level: Level = 0
-    steps: Annotated[tuple[DraftStep, ...], msgspec.Meta(min_length=1, max_length=64)]
-    forbid: Names = ()
+    ai_generated: bool
+    """Whether a model wrote any of its texts."""
 
 
 class Verify(Request, frozen=True, kw_only=True):
@@ -166,9 +105,11 @@ class Verify(Request, frozen=True, kw_only=True):
 class Verdict(Reply, frozen=True, kw_only=True):
     """`rejected` is a proof that no way exists; `unknown` means that the search gave up, nothing more.
 
-    `check` is where it stopped (V0 types, V1 references and order, V2 plan), `unreachable` the first
-    steps that cannot be done, `missing` a smallest set of facts that would mend the first of them,
-    `nearest` the closest known id for each unknown one.
+    `check` is where it stopped (V0 types, V1 references and order, V2 plan, V3 branches, V4 soft locks, V5 robustness,
+    V6 parties, V7 other quests and reward), or the last that passed. `unreachable` are the first steps that cannot be
+    done, `missing` a smallest set of facts that would mend the first of them, `nearest` the closest known id for each
+    unknown one, `variant` the steps that can be done all the same: the nearest quest that would be verified.
+    `warnings` name what is no proof of a fault but deserves a look.
     """
 
     verdict: Literal["verified", "verified_with_assumptions", "rejected", "unknown"]
@@ -177,6 +118,8 @@ class Verdict(Reply, frozen=True, kw_only=True):
     unreachable: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     nearest: dict[str, str] = msgspec.field(default_factory=dict)
+    variant: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     certificate: Certificate | None = None
 
@@ -186,7 +129,10 @@ class Offer(Request, frozen=True, kw_only=True):
 
     op: ClassVar[str] = "quests.offer"
 
-    quest: Draft
+    quest: Draft | None = None
+    kept: OptionalId = ""
+    """Instead of a quest: the id of one that was kept; `player` is then to whom it is offered."""
+    player: OptionalId = ""
     key: Key = ""
 
 
@@ -204,6 +150,45 @@ class Abandon(Request, frozen=True, kw_only=True):
     op: ClassVar[str] = "quests.abandon"
 
     quest: Id
+
+
+class Join(Request, frozen=True, kw_only=True):
+    """A player takes part in a quest of a party, a guild or the server; joining again changes nothing."""
+
+    op: ClassVar[str] = "quests.join"
+
+    quest: Id
+    player: Id
+
+
+class Leave(Request, frozen=True, kw_only=True):
+    """A member goes; the leader's place falls to the next. What it did still counts for the others."""
+
+    op: ClassVar[str] = "quests.leave"
+
+    quest: Id
+    player: Id
+
+
+class Keep(Request, frozen=True, kw_only=True):
+    """Keep a hand-written quest in the world: as `verified`, or as `draft` where it is not.
+
+    `quests.offer` can then name it, the prerequisites of others find it, and later quests are checked against it.
+    """
+
+    op: ClassVar[str] = "quests.keep"
+
+    quest: Draft
+    key: Key = ""
+
+
+class Kept(Reply, frozen=True, kw_only=True):
+    """The quest as it was kept, and why."""
+
+    quest: str
+    state: QuestState
+    verdict: Verdict
+    seq: int
 
 
 class Get(Request, frozen=True, kw_only=True):
@@ -230,6 +215,7 @@ class Listed(Reply, frozen=True, kw_only=True):
     """Quests; `next` is the `after` of the next page, empty at the end."""
 
     quests: tuple[Quest, ...]
+    ai_generated: bool
     next: str = ""
 
 
@@ -241,7 +227,8 @@ class QuestUpdated(Push, frozen=True, kw_only=True):
     quest: str
     player: str
     giver: str
-    title: str
+    title: ModelText
+    ai_generated: bool
     state: QuestState
     goals_done: int
     goals: int
@@ -249,3 +236,9 @@ class QuestUpdated(Push, frozen=True, kw_only=True):
     next_step: Step | None = None
     reward: Reward | None = None
     """Set when the quest is completed: what the game now pays out."""
+    scope: Scope = "solo"
+    members: tuple[str, ...] = ()
+    payouts: tuple[Payout, ...] = ()
+    """Who is to be paid what, when it is completed or compensated; each once, by its id."""
+    repair: Repair | None = None
+    """Set when the world changed and the quest with it."""

@@ -23,7 +23,10 @@ from app.world.events import Verb
 VIEWS = Path(__file__).parent / "views"
 PANES_MAX = 64
 EVERY_VERB = "happened"
-QUEST_STATES = ("offered", "active", "completed", "failed", "abandoned")
+QUEST_STATES = (
+    "draft", "verified", "offered", "active", "suspended", "repaired", "completed", "failed", "expired", "compensated",
+    "abandoned",
+)  # fmt: skip
 KEYS = frozenset({*get_args(Verb), EVERY_VERB, "relation", *(f"quest.{state}" for state in QUEST_STATES)})
 """What a feature may be made of."""
 
