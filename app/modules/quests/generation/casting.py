@@ -1,4 +1,4 @@
-"""Casting: which entities of a world play the parts of a way.
+"""Casting: which entities of a world play the parts of a plot.
 
 It proposes; whether the quest can be completed is proved afterwards. Choice is by seeded hash, so the same seed
 casts the same entities in any process. Likelier are those who can be replaced, who are new to the player, and who
@@ -14,8 +14,9 @@ from functools import cached_property
 from types import MappingProxyType
 
 from app.core.ids import stable_hash
+from app.modules.quests.generation.balance import price
 from app.modules.quests.generation.history import Memory
-from app.modules.quests.generation.strategies import GIVER, Role, StrategyFile, Way
+from app.modules.quests.generation.strategies import GIVER, Plot, Role, StrategyFile
 from app.modules.quests.generation.strategies import load_strategies as _load
 from app.modules.quests.planning.facts import Hero, View
 
@@ -32,13 +33,18 @@ def load_strategies() -> StrategyFile:
 
 @dataclass
 class Stage:
-    """Where a casting takes place. `reach` are the places the player can walk to, `taken` entities in use."""
+    """Where a casting takes place.
+
+    `level` is the quest's, `budget` a typical reward of it in coins; `reach` are the places the player can walk to,
+    `taken` entities in use, `memory` what the player did lately.
+    """
 
     view: View
     hero: Hero
     giver: str
     seed: int
     level: int
+    budget: float
     reach: Mapping[str, int]
     taken: frozenset[str]
     memory: Memory
@@ -82,11 +88,13 @@ class Stage:
         return counts
 
     def liking(self, id: str) -> float:
-        """How gladly `id` is cast: more with stand-ins, less when it was in the player's last quests or off its level."""
+        """How gladly `id` is cast: more with stand-ins, less when it was in the last quests or is off the level."""
         view = self.view
         weight = self.memory.part(id)
         if id in view.items:
             item = view.items[id]
+            if item.holder in view.npcs:
+                weight /= 1.0 + price(item, view.settings) / self.budget
             return weight * (1 + self._stand_ins("item", item.item_kind if "unique" not in item.tags else ""))
         if id in view.npcs:
             npc = view.npcs[id]
@@ -95,6 +103,11 @@ class Stage:
             off = abs(npc.level - self.level) if view.hostile(npc, self.hero.entity) else 0
             return weight * (1 + others) / (1 + off)
         return weight
+
+    def captive_of(self, faction: str) -> Iterator[str]:
+        """The members of a faction that are held captive."""
+        npcs = self.view.npcs.values()
+        return (npc.id for npc in npcs if npc.faction == faction and npc.alive and "captive" in npc.tags)
 
     def _stand_ins(self, table: str, kind: str) -> int:
         return min(STAND_INS_MAX, self._alike.get((table, kind), 1) - 1) if kind else 0
@@ -107,16 +120,18 @@ Bond = Callable[[Stage, Cast, str, str], bool]
 """(stage, roles so far, candidate, the condition's own argument) -> whether it may play the part beside them."""
 
 
-def castings(stage: Stage, way: Way, *, bindings_max: int, candidates_max: int, kept: Cast | None = None) -> Iterator[dict[str, str]]:
+def castings(
+    stage: Stage, plot: Plot, *, bindings_max: int, candidates_max: int, kept: Cast | None = None
+) -> Iterator[dict[str, str]]:
     """Up to `bindings_max` different casts, in seeded order; each entity plays one part.
 
     Roles named in `kept` are played by whom it says, where they still fit. At most `candidates_max` entities are
-    looked at for each cast, so that a way that nobody fits is left soon.
+    looked at for each cast, so that a plot that nobody fits is left soon.
     """
     seen: list[dict[str, str]] = []
     for number in range(bindings_max):
-        search = _Search(stage, way, number, candidates_max, kept or {})
-        cast = search.filled({GIVER: stage.giver}, way.roles)
+        search = _Search(stage, plot, number, candidates_max, kept or {})
+        cast = search.filled({GIVER: stage.giver}, plot.roles)
         if cast is None:
             return
         if cast not in seen:
@@ -129,7 +144,7 @@ class _Search:
     """One depth-first casting; `left` is how many more entities it looks at."""
 
     stage: Stage
-    way: Way
+    plot: Plot
     number: int
     left: int
     kept: Cast
@@ -153,12 +168,10 @@ class _Search:
         bonds = [(BONDS[word], term) for word, _, term in map(_parted, role.conditions) if word in BONDS]
         used = () if "of_giver" in role.conditions else cast.values()
         pool = stage.pool(role) if role.type in PLACED else _words(stage, cast, role.type)
-        fitting = [
-            id for id in pool if id not in used and all(bond(stage, cast, id, term) for bond, term in bonds)
-        ]
+        fitting = [id for id in pool if id not in used and all(bond(stage, cast, id, term) for bond, term in bonds)]
         if self.kept.get(role.name) in fitting:
             return [self.kept[role.name]]
-        salt = stable_hash(stage.seed, self.way.strategy.id, role.name, self.number)
+        salt = stable_hash(stage.seed, self.plot.strategy.id, role.name, self.number)
         return sorted(fitting, key=lambda id: (turn(stable_hash(salt, id), stage.liking(id)), id))
 
 
@@ -244,6 +257,7 @@ CONDITIONS: Mapping[str, Condition] = MappingProxyType(
         "friend": _friend,
         "foe": _foe,
         "captive": _captive,
+        "talking": lambda stage, id: stage.view.friendly(stage.view.npcs[id], stage.hero.entity),
         "elsewhere": lambda stage, id: stage.place(id) != stage.place(stage.giver),
         "lying": _lying,
         "sold": _sold,
@@ -271,7 +285,8 @@ BONDS: Mapping[str, Bond] = MappingProxyType(
         "holding": lambda stage, cast, id, role: stage.view.items[cast[role]].holder == id,
         "place_of": lambda stage, cast, id, role: stage.place(cast[role]) == id,
         "told_by": lambda stage, cast, id, role: id in stage.view.told_by.get(cast[role], ()),
+        "telling": lambda stage, cast, id, role: id in stage.view.tellers.get(cast[role], ()),
         "taught_by": lambda stage, cast, id, role: id in stage.view.skills_of(stage.view.npcs[cast[role]]),
     }
 )
-"""Conditions that tie a role to one cast before it. Together with `CONDITIONS` the closed set of what a role may have."""
+"""Conditions that tie a role to one cast before it. With `CONDITIONS` the closed set of what a role may have."""

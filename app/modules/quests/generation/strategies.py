@@ -1,7 +1,7 @@
-"""Motives, strategies and methods, and the ways that come of them: a task network worked out once, when it is read.
+"""Motives, strategies and methods, and the plots that come of them: a task network worked out once, when it is read.
 
 A strategy's goals are deeds or tasks. Methods say how a task is done: by further roles, deeds and tasks. Each
-choice of methods, down to `DEPTH_MAX`, is a way: roles and deeds alone. It knows the data, nothing of worlds.
+choice of methods, down to `DEPTH_MAX`, is a plot: roles and deeds alone. It knows the data, nothing of worlds.
 Sources: Doran and Parberry 2011 (motives, strategies, compound quests), Erol, Hendler and Nau 1994 (task networks).
 """
 
@@ -34,10 +34,10 @@ RESERVED = frozenset(HARMS.values())
 """Actions that a plan may use only where its goals ask for them: they harm, or drag people about."""
 DEPTH_MAX = 3
 """Tasks inside tasks."""
-WAYS_MAX = 48
+PLOTS_MAX = 48
 """Ways of one strategy, in the order of the file."""
 COMPOUND_WEIGHT = 0.5
-"""What is left of a way's chance for each task inside another that it works out."""
+"""What is left of a plot's chance for each task inside another that it works out."""
 GIVER = "giver"
 
 
@@ -86,7 +86,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Plot:
     """A strategy worked out: who takes part and what must have happened, in order.
 
     `methods` are those chosen, `needs` the reserved actions that its deeds take.
@@ -113,76 +113,78 @@ class Way:
 
 @dataclass(frozen=True)
 class StrategyFile:
-    """The whole file, and every way of each strategy."""
+    """The whole file, and every plot of each strategy."""
 
     motives: Mapping[str, Motive]
     strategy: tuple[Strategy, ...]
     methods: tuple[Method, ...] = field(repr=False)
 
     @cached_property
-    def ways(self) -> Mapping[str, tuple[Way, ...]]:
-        """Strategy id -> its ways, those without forbidden needs only."""
-        return {strategy.id: tuple(self._ways(strategy)) for strategy in self.strategy}
+    def plots(self) -> Mapping[str, tuple[Plot, ...]]:
+        """Strategy id -> its plots, those without forbidden needs only."""
+        return {strategy.id: tuple(self._plots(strategy)) for strategy in self.strategy}
 
-    def _ways(self, strategy: Strategy) -> Iterator[Way]:
-        start = Way(strategy=strategy, roles=strategy.roles, deeds=())
+    def _plots(self, strategy: Strategy) -> Iterator[Plot]:
+        start = Plot(strategy=strategy, roles=strategy.roles, deeds=())
         allowed = frozenset(strategy.needs)
-        every = (way for way in _worked_out(start, strategy.goals, self.methods, 0) if way.needs <= allowed)
-        return islice(every, WAYS_MAX)
+        every = (plot for plot in _worked_out(start, strategy.goals, self.methods, 0) if plot.needs <= allowed)
+        return islice(every, PLOTS_MAX)
 
 
 def load_strategies(conditions: Collection[str]) -> StrategyFile:
-    """Read and check the shipped strategies, whose roles may have these conditions; raises Broken naming the one at fault."""
+    """Read and check the shipped strategies, whose roles may have these conditions; raises Broken at a fault."""
     found = msgspec.convert(tomllib.loads(data("strategies.toml").decode()), _File)
     for strategy in found.strategy:
         if strategy.rung == "strategy" and strategy.motive not in found.motives:
             raise Broken(f"strategy {strategy.id!r} serves no known motive: {strategy.motive!r}")
     file = StrategyFile(motives=found.motives, strategy=found.strategy, methods=found.method)
-    for id, ways in file.ways.items():
-        if not ways:
-            raise Broken(f"strategy {id!r} has no way", hint="its needs must allow what one of its tasks' methods asks for")
-        for condition in (word for way in ways for role in way.roles for word in role.conditions):
+    for id, plots in file.plots.items():
+        if not plots:
+            raise Broken(
+                f"strategy {id!r} has no plot", hint="its needs must allow what one of its tasks' methods asks for"
+            )
+        for condition in (word for plot in plots for role in plot.roles for word in role.conditions):
             word = condition.split()[0]
             if word not in conditions:
                 raise Broken(f"strategy {id!r} has a condition {word!r}", hint=nearest(word, conditions))
     return file
 
 
-def _worked_out(way: Way, goals: Sequence[str], methods: Sequence[Method], depth: int) -> Iterator[Way]:
-    """Every way that goes on from `way` with these deeds and tasks."""
+def _worked_out(plot: Plot, goals: Sequence[str], methods: Sequence[Method], depth: int) -> Iterator[Plot]:
+    """Every plot that goes on from `plot` with these deeds and tasks."""
     if not goals:
-        yield way
+        yield plot
         return
     head, rest = goals[0], goals[1:]
     task, *terms = head.split()
     fitting = [method for method in methods if method.task == task]
     if not fitting:
-        longer = replace(way, deeds=(*way.deeds, head))
+        longer = replace(plot, deeds=(*plot.deeds, head))
         yield from _worked_out(longer, rest, methods, depth)
         return
     if depth >= DEPTH_MAX:
         return
     for method in fitting:
-        begun, inner = _begun(way, method, terms, depth)
+        begun, inner = _begun(plot, method, terms, depth)
         for done in _worked_out(begun, inner, methods, depth + 1):
             yield from _worked_out(done, rest, methods, depth)
 
 
-def _begun(way: Way, method: Method, terms: Sequence[str], depth: int) -> tuple[Way, tuple[str, ...]]:
-    """The way with a method chosen: its roles under names of their own, and what it asks for in those names."""
+def _begun(plot: Plot, method: Method, terms: Sequence[str], depth: int) -> tuple[Plot, tuple[str, ...]]:
+    """The plot with a method chosen: its roles under names of their own, and what it asks for in those names."""
     names = dict(zip(method.takes, terms, strict=True))
-    taken = {role.name for role in way.roles} | {GIVER}
+    taken = {role.name for role in plot.roles} | {GIVER}
     for role in method.roles:
         names[role.name] = next(name for name in _numbered(role.name) if name not in taken)
         taken.add(names[role.name])
     further = {names[taking]: conditions for taking, conditions in method.when.items()}
-    roles = [_stricter(role, further.get(role.name, ()), names) for role in way.roles]
+    roles = [_stricter(role, further.get(role.name, ()), names) for role in plot.roles]
     roles += [Role(names[role.name], role.type, _renamed(role.conditions, names)) for role in method.roles]
     chosen = replace(
-        way,
+        plot,
         roles=tuple(roles),
-        methods=(*way.methods, method.id),
-        weight=way.weight * method.weight * (COMPOUND_WEIGHT if depth else 1.0),
+        methods=(*plot.methods, method.id),
+        weight=plot.weight * method.weight * (COMPOUND_WEIGHT if depth else 1.0),
     )
     return chosen, tuple(_renamed(method.goals, names))
 
