@@ -35,7 +35,7 @@ def load_strategies() -> StrategyFile:
 class Stage:
     """Where a casting takes place.
 
-    `level` is the quest's, `budget` a typical reward of it in coins; `reach` are the places the player can walk to,
+    `level` is the quest's, `budget` a typical reward of it in coins; `reach` are the places the player can come to,
     `taken` entities in use, `memory` what the player did lately.
     """
 
@@ -45,7 +45,7 @@ class Stage:
     seed: int
     level: int
     budget: float
-    reach: Mapping[str, int]
+    reach: frozenset[str]
     taken: frozenset[str]
     memory: Memory
     _pools: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
@@ -62,8 +62,7 @@ class Stage:
 
     def near(self, id: str) -> bool:
         """Whether the player can get there, perhaps with a key."""
-        place = self.place(id)
-        return place in self.reach or place in self.view.keys_of
+        return self.place(id) in self.reach
 
     def pool(self, role: Role) -> list[str]:
         """Who meets those conditions of a role that do not depend on the rest of the cast."""
@@ -73,9 +72,13 @@ class Stage:
             tests = [CONDITIONS[word] for word in words]
             shared = not GUARDED_WORDS.isdisjoint(words)
             every = _universe(self.view, role.type)
-            free = every if shared else (id for id in every if id not in self.taken and id not in self.memory.handed)
+            free = every if shared else [id for id in every if id not in self.taken and not self._done_with(id)]
             self._pools[key] = [id for id in free if all(test(self, id) for test in tests) and self.near(id)]
         return self._pools[key]
+
+    def _done_with(self, id: str) -> bool:
+        """Whether the player was paid for handing it over, so that it cannot go round and be paid for again."""
+        return id in self.memory.handed and id in self.view.items and not self.view.respawns(self.view.items[id])
 
     @cached_property
     def _alike(self) -> Mapping[tuple[str, str], int]:
@@ -111,6 +114,35 @@ class Stage:
 
     def _stand_ins(self, table: str, kind: str) -> int:
         return min(STAND_INS_MAX, self._alike.get((table, kind), 1) - 1) if kind else 0
+
+
+def reach_of(view: View, hero: Hero) -> frozenset[str]:
+    """The places the player can come to without harming anyone: through open ones, and with keys found on the way."""
+    reached: set[str] = set()
+    queue = [hero.place] if hero.place else []
+    barred: dict[str, None] = {}
+    while queue:
+        for place in queue:
+            reached.add(place)
+            for near in view.locations[place].connects:
+                if near in view.locations and near not in reached and view.admits(near, hero.level):
+                    barred[near] = None
+        queue = [place for place in barred if place not in reached and _opened(view, hero, place, reached)]
+    return frozenset(reached)
+
+
+def _opened(view: View, hero: Hero, place: str, reached: set[str]) -> bool:
+    """Whether a place is open, or one of its keys lies, is sold or is had where the player has been."""
+    if view.locations[place].open:
+        return True
+    for key in view.keys_of.get(place, ()):
+        item = view.items[key]
+        seller = view.npcs.get(item.holder)
+        if item.holder in reached or item.holder == hero.id:
+            return True
+        if seller is not None and seller.alive and view.sells(seller, item) and view.place_of(seller) in reached:
+            return True
+    return False
 
 
 Cast = Mapping[str, str]

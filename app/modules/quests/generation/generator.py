@@ -15,7 +15,7 @@ from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.ids import stable_hash
 from app.modules.quests.generation import balance
 from app.modules.quests.generation.branches import branches, renamed
-from app.modules.quests.generation.casting import PLACED, Stage, castings, turn
+from app.modules.quests.generation.casting import PLACED, Stage, castings, reach_of, turn
 from app.modules.quests.generation.history import Memory, Past
 from app.modules.quests.generation.motives import motive_weights
 from app.modules.quests.generation.proving import Course, course
@@ -136,7 +136,7 @@ def _stage(library: Library, view: View, wish: Wish) -> Stage:
         seed=wish.seed,
         level=level,
         budget=balance.budget(level, view.settings),
-        reach=view.walk(hero.place, hero.level) if hero.place else {},
+        reach=reach_of(view, hero),
         taken=wish.taken | {wish.giver, wish.player, *wish.members},
         memory=Memory(wish.history),
     )
