@@ -57,17 +57,6 @@ def test_more_effort_never_pays_less(low: float, more: float, level: int, spent:
     assert less.experience == dearer.experience
 
 
-@given(one=st.tuples(efforts, amounts), other=st.tuples(efforts, amounts), level=levels, studio=STUDIOS)
-def test_coins_follow_the_effort_that_a_reward_names(
-    one: tuple[float, float], other: tuple[float, float], level: int, studio: Settings
-) -> None:
-    less, greater = sorted(
-        (balance.reward(effort, level, studio, spent=spent) for effort, spent in (one, other)),
-        key=lambda reward: reward.effort,
-    )
-    assert less.effort == greater.effort or less.coins <= greater.coins
-
-
 @given(effort=efforts, level=levels, spent=amounts, studio=STUDIOS)
 def test_whoever_hands_over_what_was_bought_loses_nothing(
     effort: float, level: int, spent: float, studio: Settings

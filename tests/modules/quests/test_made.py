@@ -60,7 +60,7 @@ def hamlet() -> World:
         ("apple4", "apple"),
         ("jewel", "jewel"),
     ):
-        state.items[id] = Item(id=id, item_kind=kind, holder="mill", value=1.0)
+        state.items[id] = Item(id=id, item_kind=kind, holder="mill", value=1.0, tags=("wild",))
     state.players["hero"] = Player(id="hero", location="square")
     return world
 
