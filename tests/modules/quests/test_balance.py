@@ -27,7 +27,7 @@ efforts = st.floats(0.1, 200.0)
 levels = st.integers(1, 60)
 PLAIN = Settings()
 OWN = Settings(reward_points=("1=20", "10=90", "8=120", "40=900"))
-STUDIOS = st.sampled_from([PLAIN, OWN, Settings(coins_per_effort=7.5, reward_spread=0.3)])
+STUDIOS = st.sampled_from([PLAIN, OWN, Settings(coins_per_effort=7.5, reward_deviation_share=0.3)])
 
 
 @given(pairs=st.lists(st.tuples(st.integers(1, 8), st.floats(0.1, 100.0)), min_size=1, max_size=24))

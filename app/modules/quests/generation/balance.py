@@ -177,7 +177,7 @@ def reward(
     no more an hour than `repeat_coins_per_hour_max` above what is spent.
     """
     typical, most = _typical().at(level), budget(level, settings)
-    share = min(math.pow(effort / typical, _exponent(settings.reward_spread)), settings.reward_over_budget_max)
+    share = min(math.pow(effort / typical, _exponent(settings.reward_deviation_share)), settings.reward_over_budget_max)
     work, points = most * share, typical * share * _growth(level, settings) * settings.experience_per_effort
     if repeat_s is not None and work > (hourly := settings.repeat_coins_per_hour_max * repeat_s / HOUR_S):
         work, points = hourly, points * hourly / work
