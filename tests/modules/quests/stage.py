@@ -11,6 +11,7 @@ from app.core.clock import Deadline
 from app.core.messages import Change, Chunk, Event, Reply, Request
 from app.core.module import Call, Module
 from app.modules.quests.codec import read
+from app.modules.quests.lifecycle.states import PLAYED
 from app.modules.quests.messages import Accept, Generate, Quest, QuestReply
 from app.modules.quests.module import build
 from app.modules.quests.settings import Settings
@@ -96,7 +97,7 @@ class Stage:
         for _ in range(60):
             present = self.now(quest.id)
             step = next((step for step in present.steps if not step.done), None)
-            if present.state != "active" or step is None:
+            if present.state not in PLAYED or step is None:
                 return present
             await self.post(*hero.do(step))
         raise AssertionError("the quest never ends")
@@ -105,13 +106,13 @@ class Stage:
         """As `play`, but before each of the first steps the player has a whim, someone dies or a rival is faster."""
         hero = Hero(self.world, quest.player)
         for turn in range(60):
-            if turn < 8 and self.now(quest.id).state == "active":
+            if turn < 8 and self.now(quest.id).state in PLAYED:
                 event = chance.choice([*hero.whims(), *self._mishaps()])
                 hero.learn(event)
                 await self.post(event)
             present = self.now(quest.id)
             step = next((step for step in present.steps if not step.done), None)
-            if present.state != "active" or step is None:
+            if present.state not in PLAYED or step is None:
                 return present
             await self.post(*hero.do(step))
         raise AssertionError("the quest never ends")
