@@ -214,6 +214,9 @@ class QuestHandler:
             book.note(change.id, world.state.game_s)  # a new way may depend on others, whose events must find it
             return ()
         found = logic.followed(self._library, book, View(world.state, self._brief), change)
+        if not book.opened:  # whoever looked for their ways before may have been interrupted
+            book.opened = True
+            found.later |= book.resting
         self.mending.ask(world, found.later)
         return [record(quest) for quest in found.changed.values()]
 

@@ -55,6 +55,8 @@ class Book:
         self.records = records
         self.resting: dict[str, None] = {}
         """Quests that wait for the world."""
+        self.opened = False
+        """Whether those that waited when this book was made have been looked at."""
         self._vocabulary = vocabulary
         self._known: dict[str, None] = {}
         self._by_holder: dict[Holder, dict[str, None]] = {}

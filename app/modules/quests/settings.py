@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recheck_operators_max: int = 400
     """Grounded actions of one look for a way while an event is applied."""
 
-    recheck_proofs_max: int = 4
+    recheck_proofs_max: int = 3
     """Looks for a way while one event is applied, for all quests together; the others are left to a worker."""
 
     repair_proofs_max: int = 40

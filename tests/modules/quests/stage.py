@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ class ReactingJournal(RamJournal):
         queue = deque(self.module.react(self.worlds.get(tenant, world), events[0]))
         queue.extend(changes[1:])
         while queue:
-            await self.append(tenant, world, [queue.popleft()])
+            await self.append(tenant, world, [queue.popleft()], game_s=game_s)
         return events
 
 
@@ -84,8 +85,15 @@ class Stage:
         offered = await self.quest(Generate(giver=giver, player="hero", seed=seed, **more))  # type: ignore[arg-type]  # fields by name
         return await self.quest(Accept(quest=offered.id))
 
-    async def post(self, *changes: Change) -> None:
-        await self.journal.append(self.world.tenant, self.world.id, changes)
+    async def post(self, *changes: Change, game_s: float | None = None) -> None:
+        """Tell what happened, and wait until all that follows from it is recorded."""
+        await self.journal.append(self.world.tenant, self.world.id, changes, game_s=game_s)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Return when no worker looks for a way any more."""
+        while tasks := [task for task in asyncio.all_tasks() if task.get_name().startswith("mend quests")]:
+            await asyncio.gather(*tasks)
 
     def now(self, quest: str) -> Quest:
         """The quest as the world holds it."""
