@@ -91,3 +91,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     reward_growth_per_level: float = 0.08
     """Share by which the reward for the same effort grows with each level."""
+
+    reward_points: tuple[str, ...] = ()
+    """The studio's own curve: coins of a typical quest, as `level=coins`; without it, one that was measured is used."""
+
+    reward_spread: float = 0.45
+    """Coefficient of variation of rewards inside a level."""
+
+    reward_over_budget_max: float = 3.0
+    """Typical rewards of its level that a quest may pay beyond what the player spends."""
+
+    expenses_over_budget_max: float = 1.5
+    """Typical rewards of its level that the player of a generated quest may have to spend first."""
+
+    repeat_coins_per_hour_max: float = 60.0
+    """Coins that a quest which can be had again may pay in a game hour, beyond what the player spends."""
+
+    item_prices: dict[str, float] = msgspec.field(default_factory=dict)
+    """Coins that an item of a kind counts as; other items count as their own value."""
+
+    plots_max: int = 3
+    """Ways to work out one strategy that are tried."""
+
+    casts_compared_max: int = 2
+    """Proved casts of which the least fragile is taken."""
+
+    branches_max: int = 2
+    """Further ways to the end that a generated quest may have."""
