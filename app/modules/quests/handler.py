@@ -21,6 +21,7 @@ from app.modules.quests import logic, messages
 from app.modules.quests.codec import draft_of, push_of, record, shelved
 from app.modules.quests.draft import Draft
 from app.modules.quests.generation.generator import Library, Wish, generate, quest_id
+from app.modules.quests.generation.history import PAST_MAX, past_of
 from app.modules.quests.index import Book, Books, Holder, holder_of
 from app.modules.quests.lifecycle import offers
 from app.modules.quests.lifecycle.credit import joined
@@ -60,7 +61,7 @@ class QuestHandler:
         view = View.snapshot(world.state, self._settings)
         offers.require_shareable(view, request.scope, request.guild, request.player, request.members)
         wish = self._wish(world, book, request)
-        made = await asyncio.to_thread(generate, self._library, view, wish)
+        made = await asyncio.to_thread(generate, self._library, offers.told_to_all(view, request), wish)
         call.notes.update(rung=made.certificate.rung, engine=ENGINE, tries=made.certificate.tries)
         if made.id in world.state.quests:
             return self._shown(world, made.id)
@@ -242,6 +243,7 @@ class QuestHandler:
         seed = request.seed if request.seed is not None else stable_hash(request.giver, request.player, seq)
         live = book.live_of(("player", request.player))
         roles = {id for quest in live for role, id in quest.roles.items() if role != "giver"}
+        past = reversed(book.ids_of(request.player)[-PAST_MAX:])
         return Wish(
             giver=request.giver,
             player=request.player,
@@ -251,6 +253,16 @@ class QuestHandler:
             forbid=frozenset(request.forbid),
             taken=frozenset(roles - world.state.locations.keys()),
             used=book.strategies_of(request.giver, request.player),
+            history=tuple(past_of(book.quest(id)) for id in past),
+            language=request.language or "en",
+            scope=request.scope,
+            members=request.members,
+            guild=request.guild,
+            members_max=request.members_max,
+            credit=request.credit,
+            share=request.share,
+            last_s=request.last_s,
+            repeat_s=request.repeat_s,
         )
 
     def _require_room(self, book: Book, holder: Holder) -> None:

@@ -16,7 +16,7 @@ from app.modules.quests.lifecycle.ends import completed, late, overdue
 from app.modules.quests.lifecycle.progress import on_plan, progressed
 from app.modules.quests.lifecycle.repair import Budget, Mender
 from app.modules.quests.lifecycle.states import COUNTING, LIVE, moved
-from app.modules.quests.lifecycle.watch import Watch, disturbed_by, ways_touched
+from app.modules.quests.lifecycle.watch import around, broken, disturbed_by, ways_touched
 from app.modules.quests.planning.facts import View
 from app.modules.quests.prose.writer import Writer
 from app.modules.quests.quest import Quest
@@ -145,19 +145,18 @@ def _let_go(book: Book, view: View, gone: str, found: Followed) -> None:
 
 def _disturbed(book: Book, view: View, change: Change, found: Followed) -> dict[str, None]:
     """The quests of which a need that the change speaks of does not hold any more, and those that wait for such."""
-    terms = frozenset(disturbed_by(change))
+    terms = dict.fromkeys((*disturbed_by(change), *around(view, change)))
     ways = ways_touched(change)
     if not terms and not ways:
         return {}
     near = {quest.id: quest for quest in (*book.counting_about(terms), *(book.counting() if ways else ()))}
     doubtful: dict[str, None] = {}
-    watch = Watch(view)
     for number, quest in enumerate(near.values()):
         if quest.id in found.changed:
             continue
         if number >= LOOKED_AT_MAX:
             found.later[quest.id] = None
-        elif quest.state == "suspended" or watch.broken(book.needs(quest), quest, about=terms, ways=ways):
+        elif quest.state == "suspended" or broken(book.needs(quest), quest, view, about=terms, ways=ways):
             doubtful[quest.id] = None
     return doubtful
 

@@ -12,11 +12,14 @@ from app.core.ids import stable_hash
 from app.modules.quests.draft import Draft
 from app.modules.quests.index import Book, Holder, holder_of
 from app.modules.quests.lifecycle.credit import ANYONE, OPEN, leader, retold
+from app.modules.quests.lifecycle.reroute import altered
 from app.modules.quests.messages import Generate
 from app.modules.quests.planning.facts import View
 from app.modules.quests.quest import Certificate, Quest, QuestState, Reward, Scope
 
 HOUR_S = 3_600.0
+FRIENDS = {"en": "friends", "de": "Freunde"}
+"""How a giver calls all those to whom it speaks."""
 
 
 def require_shareable(view: View, scope: Scope, guild: str, player: str, members: tuple[str, ...]) -> None:
@@ -32,6 +35,20 @@ def require_shareable(view: View, scope: Scope, guild: str, player: str, members
         raise NotFound(f"guild {guild!r} is no faction", hint=nearest(guild, view.factions))
     if player in view.players and view.players[player].faction != guild:
         raise Invalid(f"player {player!r} is not of {guild!r}", hint="name a player of that guild")
+
+
+def told_to_all(view: View, request: Generate) -> View:
+    """The world in which the quest is worded: of one that is nobody's own, no text names the player who asked.
+
+    Its body lies open in the log, since no single player's key could seal it.
+    """
+    player = view.players.get(request.player)
+    if request.scope not in OPEN or player is None:
+        return view
+    guild = view.factions.get(request.guild)
+    name = (guild.name or guild.id) if guild is not None else FRIENDS.get(request.language, FRIENDS["en"])
+    nameless = msgspec.structs.replace(player, name=name)
+    return altered(view, players=view.players | {player.id: nameless})
 
 
 def generated(quest: Quest, request: Generate, view: View) -> Quest:

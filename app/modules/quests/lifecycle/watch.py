@@ -20,7 +20,20 @@ from app.world.events import EntityRemoved, EntityUpserted, FactAsserted, Happen
 from app.world.state import pair
 
 DISTURBING = frozenset(
-    {"took", "gave", "dropped", "traded", "killed", "died", "destroyed", "stole", "crafted", "unlocked", "captured"}
+    {
+        "took",
+        "gave",
+        "dropped",
+        "traded",
+        "killed",
+        "died",
+        "destroyed",
+        "stole",
+        "crafted",
+        "unlocked",
+        "captured",
+        "rescued",
+    }
 )
 """Verbs that can take something away that a quest still needs. People walking about cannot."""
 
@@ -40,6 +53,15 @@ def disturbed_by(change: Change) -> tuple[str, ...]:
             return ()
 
 
+def around(view: View, change: Change) -> tuple[str, ...]:
+    """The places that are safer where someone was slain or taken: its own and those one step away."""
+    if not isinstance(change, Happened) or change.verb not in ("killed", "died", "captured"):
+        return ()
+    npc = view.npcs.get(change.actor if change.verb == "died" else change.target)
+    place = view.place_of(npc) if npc is not None else ""
+    return (place, *view.locations[place].connects) if place else ()
+
+
 def ways_touched(change: Change) -> bool:
     """Whether the change may open or bar a way, which no single entity of a plan tells."""
     match change:
@@ -57,28 +79,23 @@ def needs_of(quest: Quest, vocabulary: Vocabulary) -> tuple[Fact, ...]:
     needed: dict[Fact, None] = {}
     for name, *args in rest_of(quest, vocabulary):
         schema = vocabulary.schemas.get(name)
-        if schema is None or len(args) != len(schema.params):
+        if schema is None or len(args) < len(schema.params):
             continue
-        needed.update(dict.fromkeys(fact for fact in (ground(p, args) for p in schema.pre) if fact not in brought))
+        parts = (("has", part) for part in args[len(schema.params) :])  # what a recipe puts in
+        taken = (*(ground(pattern, args) for pattern in schema.pre), *parts)
+        needed.update(dict.fromkeys(fact for fact in taken if fact not in brought))
         brought -= {ground(pattern, args) for pattern in schema.delete}
         brought |= {ground(pattern, args) for pattern in schema.add}
     return tuple(needed)
 
 
-class Watch:
-    """Looks up what quests need in one moment of a world; what it walked once it remembers for them all."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self._walks: dict[str, dict[str, int]] = {}
-
-    def broken(
-        self, needs: Sequence[Fact], quest: Quest, *, about: Collection[str], ways: bool = False
-    ) -> tuple[Fact, ...]:
-        """The needs about these entities or topics that do not hold any more; with `ways`, all about ways too."""
-        scene = _Scene(self._view, quest, self._walks)
-        looked_at = (fact for fact in needs if (ways and fact[0] in _WAYS) or any(term in about for term in fact[1:]))
-        return tuple(fact for fact in looked_at if fact[0] in _HOLDS and not _HOLDS[fact[0]](scene, *fact[1:]))
+def broken(
+    needs: Sequence[Fact], quest: Quest, view: View, *, about: Collection[str], ways: bool = False
+) -> tuple[Fact, ...]:
+    """The needs about these entities or topics that do not hold any more; with `ways`, all that speak of ways too."""
+    scene = _Scene(view, quest)
+    looked_at = (fact for fact in needs if (ways and fact[0] in _WAYS) or any(term in about for term in fact[1:]))
+    return tuple(fact for fact in looked_at if fact[0] in _HOLDS and not _HOLDS[fact[0]](scene, *fact[1:]))
 
 
 _WAYS = frozenset({"path", "open", "closed"})
@@ -88,14 +105,17 @@ _WAYS = frozenset({"path", "open", "closed"})
 class _Scene:
     """A world as one quest sees it: who takes part, and who of them is looked at for what an NPC thinks of players."""
 
-    def __init__(self, view: View, quest: Quest, walks: dict[str, dict[str, int]]) -> None:
+    def __init__(self, view: View, quest: Quest) -> None:
         self.view = view
-        self.walks = walks
         self.members = takers(quest)
         self.level = max((player.level for player in self.players()), default=max(1, quest.level))
 
     def players(self) -> list[Player]:
         return [self.view.players[id] for id in self.members if id in self.view.players]
+
+    def player(self) -> Player | None:
+        """Whom an NPC has to do with: the first of the members who is there."""
+        return next(iter(self.players()), None)
 
     def alive(self, id: str) -> bool:
         return id in self.view.npcs and self.view.npcs[id].alive
@@ -116,6 +136,9 @@ class _Scene:
     def open(self, place: str) -> bool:
         return place in self.view.locations and self.view.locations[place].open
 
+    def threatened(self, place: str) -> bool:
+        return place in self.view.locations and self.view.threatened(place, self.player())
+
     def opens(self, item: str, place: str) -> bool:
         """Whether that item is still a key; where a fact names it, the fact is older than the key."""
         found = self.view.items.get(item)
@@ -123,19 +146,22 @@ class _Scene:
 
     def path(self, start: str, end: str) -> bool:
         """Whether one can still walk there; a shut door at the end bars nothing, since the way is to the door."""
-        if start not in self.view.locations:
-            return False
-        if start not in self.walks:
-            self.walks[start] = self.view.walk(start)
-        return end in self.walks[start]
+        return start in self.view.locations and end in self.view.walk(start, self.level)
 
     def hostile(self, npc: str) -> bool:
-        found = self.view.npcs.get(npc)
-        player = next(iter(self.players()), None)
-        return found is not None and self.view.hostile(found, player)
+        return npc in self.view.npcs and self.view.hostile(self.view.npcs[npc], self.player())
+
+    def ally(self, npc: str) -> bool:
+        return npc in self.view.npcs and not self.view.foe_by_nature(self.view.npcs[npc], self.player())
 
     def friendly(self, npc: str) -> bool:
-        return npc in self.view.npcs and not self.hostile(npc)
+        return npc in self.view.npcs and self.view.friendly(self.view.npcs[npc], self.player())
+
+    def captive(self, npc: str) -> bool:
+        return npc in self.view.npcs and "captive" in self.view.npcs[npc].tags
+
+    def free(self, npc: str) -> bool:
+        return npc in self.view.npcs and not self.captive(npc)
 
     def killable(self, npc: str) -> bool:
         return bool(foes(self.view, (npc,), self.level))
@@ -158,12 +184,13 @@ class _Scene:
 
 _HOLDS: Mapping[str, Callable[..., bool]] = MappingProxyType(
     {
-        "alive": _Scene.alive, "dead": _Scene.dead, "lies": _Scene.held,
-        "holds": lambda scene, npc, item: scene.held(item, npc), "has": _Scene.has, "sells": _Scene.sells,
-        "open": _Scene.open, "closed": lambda scene, place: not scene.open(place), "opens": _Scene.opens,
-        "hostile": _Scene.hostile, "friendly": _Scene.friendly, "killable": _Scene.killable, "wild": _Scene.wild,
-        "teaches": _Scene.teaches, "tells": _Scene.told, "path": _Scene.path,
+        "alive": _Scene.alive, "dead": _Scene.dead, "free": _Scene.free, "captive": _Scene.captive,
+        "hostile": _Scene.hostile, "friendly": _Scene.friendly, "ally": _Scene.ally, "killable": _Scene.killable,
+        "teaches": _Scene.teaches, "tells": _Scene.told, "has": _Scene.has, "lies": _Scene.held,
+        "holds": lambda scene, npc, item: scene.held(item, npc), "unmade": lambda scene, item: scene.held(item, ""),
+        "sells": _Scene.sells, "wild": _Scene.wild, "opens": _Scene.opens, "open": _Scene.open,
+        "closed": lambda scene, place: not scene.open(place), "path": _Scene.path, "threatened": _Scene.threatened,
     }
 )  # fmt: skip
 """Predicates that a world's tables answer at once. `at` and `here` are left out: people may go where they like, and a
-way is looked for again from wherever they are; paths are looked at when a place opens or closes."""
+way is looked for again from wherever they are."""
