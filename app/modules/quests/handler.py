@@ -20,6 +20,7 @@ from app.core.ports import Journal
 from app.modules.quests import logic, messages
 from app.modules.quests.codec import draft_of, push_of, record, shelved
 from app.modules.quests.draft import Draft
+from app.modules.quests.generation.balance import objections
 from app.modules.quests.generation.generator import Library, Wish, generate, quest_id
 from app.modules.quests.generation.history import PAST_MAX, past_of
 from app.modules.quests.index import Book, Books, Holder, holder_of
@@ -30,7 +31,7 @@ from app.modules.quests.mending import Mending
 from app.modules.quests.messages import Quest, QuestReply, QuestUpdated
 from app.modules.quests.planning.facts import View
 from app.modules.quests.settings import Settings
-from app.modules.quests.verification.verify import authored, examine
+from app.modules.quests.verification.verify import Examined, authored, examine
 from app.world.events import QuestRecorded
 from app.world.state import World, Worlds
 
@@ -74,7 +75,7 @@ class QuestHandler:
         call.deadline.check("verifying a quest")
         world = self._worlds.get(call.tenant, call.world)
         view = View.snapshot(world.state, self._settings)
-        examined = await asyncio.to_thread(examine, self._library, view, request.quest)
+        examined = await self._examined(world, view, request.quest)
         call.notes.update(rung="proof", engine=ENGINE, verdict=examined.verdict.verdict)
         return examined.verdict
 
@@ -90,7 +91,7 @@ class QuestHandler:
         book = self._books.of(world)
         view = View.snapshot(world.state, self._settings)
         offers.require_shareable(view, draft.scope, draft.guild, draft.player, ())
-        examined = await asyncio.to_thread(examine, self._library, view, draft)
+        examined = await self._examined(world, view, draft)
         found = examined.verdict
         call.notes.update(rung="authored", engine=ENGINE, verdict=found.verdict)
         if examined.plan is None:
@@ -115,7 +116,7 @@ class QuestHandler:
         if id in world.state.quests and world.state.quests[id].state not in KEPT:
             raise Conflict(f"quest {id!r} is {world.state.quests[id].state}", hint="keep it under another id")
         view = View.snapshot(world.state, self._settings)
-        examined = await asyncio.to_thread(examine, self._library, view, draft)
+        examined = await self._examined(world, view, draft)
         found = examined.verdict
         call.notes.update(rung="authored", engine=ENGINE, verdict=found.verdict)
         if examined.plan is None:
@@ -272,6 +273,13 @@ class QuestHandler:
 
     def _require_due(self, book: Book, quest: Quest, view: View) -> None:
         offers.require_due(book, quest, view, repeats_per_hour_max=self._settings.repeats_per_hour_max)
+
+    async def _examined(self, world: World, view: View, draft: Draft) -> Examined:
+        """The verdict on a draft beside all that is kept and under way."""
+        book = self._books.of(world)
+        kept = (draft_of(book.records[id]) for id in book.shelf if id != draft.id)
+        others: list[Draft | Quest] = [*kept, *book.live()]
+        return await asyncio.to_thread(examine, self._library, view, draft, others, objections=objections)
 
     def _drafted(self, world: World, request: messages.Offer) -> Draft:
         """The draft that is to be offered: the request's own, or a kept one for the request's player."""

@@ -55,6 +55,8 @@ class Book:
         self.records = records
         self.resting: dict[str, None] = {}
         """Quests that wait for the world."""
+        self.shelf: dict[str, None] = {}
+        """Quests that are kept."""
         self.opened = False
         """Whether those that waited when this book was made have been looked at."""
         self._vocabulary = vocabulary
@@ -87,7 +89,9 @@ class Book:
         when = due_s(quest, game_s)
         if when is not None:
             heapq.heappush(self._due, (when, id))
-        if quest.state not in LIVE and quest.state not in KEPT:
+        if quest.state in KEPT:
+            self.shelf[id] = None
+        elif quest.state not in LIVE:
             self._end(quest)
         return quest
 
@@ -157,6 +161,10 @@ class Book:
         for id in [id for id in ids if self.records[id].state not in LIVE]:
             del ids[id]
         return [self.quest(id) for id in ids]
+
+    def live(self) -> Iterator[Quest]:
+        """Every live quest."""
+        return (self.quest(id) for id in list(self._read))
 
     def counting(self) -> Iterator[Quest]:
         """Every quest in which deeds count."""

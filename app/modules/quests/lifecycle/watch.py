@@ -98,7 +98,7 @@ def broken(
     return tuple(fact for fact in looked_at if fact[0] in _HOLDS and not _HOLDS[fact[0]](scene, *fact[1:]))
 
 
-_WAYS = frozenset({"path", "open", "closed"})
+_WAYS = frozenset({"here", "path", "open", "closed"})
 """Predicates that a place which opens or closes may change, wherever it lies."""
 
 
@@ -143,6 +143,11 @@ class _Scene:
         """Whether that item is still a key; where a fact names it, the fact is older than the key."""
         found = self.view.items.get(item)
         return found is not None and found.attributes.get("opens", place) == place
+
+    def here(self, place: str) -> bool:
+        """Whether one can still walk to where the rest of the plan begins, from wherever the player is now."""
+        player = self.player()
+        return player is None or player.location not in self.view.locations or self.path(player.location, place)
 
     def path(self, start: str, end: str) -> bool:
         """Whether one can still walk there; a shut door at the end bars nothing, since the way is to the door."""
@@ -189,8 +194,9 @@ _HOLDS: Mapping[str, Callable[..., bool]] = MappingProxyType(
         "teaches": _Scene.teaches, "tells": _Scene.told, "has": _Scene.has, "lies": _Scene.held,
         "holds": lambda scene, npc, item: scene.held(item, npc), "unmade": lambda scene, item: scene.held(item, ""),
         "sells": _Scene.sells, "wild": _Scene.wild, "opens": _Scene.opens, "open": _Scene.open,
-        "closed": lambda scene, place: not scene.open(place), "path": _Scene.path, "threatened": _Scene.threatened,
+        "closed": lambda scene, place: not scene.open(place), "here": _Scene.here, "path": _Scene.path,
+        "threatened": _Scene.threatened,
     }
 )  # fmt: skip
-"""Predicates that a world's tables answer at once. `at` and `here` are left out: people may go where they like, and a
-way is looked for again from wherever they are."""
+"""Predicates that a world's tables answer at once. `at` is left out: people may go where they like, and a way is looked
+for again from wherever they are."""
