@@ -35,8 +35,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     operators_max: int = 20_000
     """Grounded actions of one planning task; at the cap a verdict is `unknown`."""
 
-    recheck_states_max: int = 200
-    """States expanded when an active quest is re-checked while an event is applied; at the cap it goes on."""
+    recheck_states_max: int = 60
+    """States expanded when an active quest is mended while an event is applied; at the cap a worker goes on."""
+
+    recheck_operators_max: int = 400
+    """Grounded actions of one look for a way while an event is applied."""
+
+    recheck_proofs_max: int = 3
+    """Looks for a way while one event is applied, for all quests together; the others are left to a worker."""
+
+    repair_proofs_max: int = 40
+    """Looks for a way for one quest in a worker: other casts, heirs and branches."""
+
+    heirs_max: int = 4
+    """Who is tried, nearest first, in the place of someone dead to whom something was to be told or brought."""
+
+    ending_share: float = 0.6
+    """Share of the reward where the deed is done and nobody is left to hear of it, in [0, 1]."""
+
+    compensation_share_max: float = 0.75
+    """Most of a reward that is paid for a quest which the world has ended, in [0, 1]."""
+
+    suspended_s_max: float = 86_400.0
+    """Game seconds for which a quest waits for a way to come back before it is compensated."""
+
+    repairs_kept_max: int = 16
+    """Newest repairs that a quest tells of."""
+
+    repeats_per_hour_max: int = 4
+    """How often in one hour of the game the same player is paid for one repeatable quest."""
 
     stand_ins_max: int = 8
     """Items of a kind tried, nearest first, in the place of one that an active quest has lost."""
@@ -48,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Longest plan that a generated quest may have."""
 
     open_per_player_max: int = 25
-    """Offered and active quests of one player."""
+    """Live quests of one player, of one guild, or of the whole server."""
 
     foe_levels_above_max: int = 3
     """Levels above the player's own at which a foe can still be beaten."""

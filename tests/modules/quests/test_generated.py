@@ -75,8 +75,8 @@ async def test_whatever_happens_on_the_way_a_quest_asks_only_for_what_can_be_don
     except Conflict:
         return
     ended = await stage.stray(quest, random.Random(seed))
-    assert ended.state in ("completed", "failed")
-    assert (ended.state == "failed") == bool(ended.reason)
+    assert ended.state in ("completed", "failed", "compensated", "suspended")
+    assert (ended.state != "completed") == bool(ended.reason)
 
 
 @settings(max_examples=40, deadline=None)

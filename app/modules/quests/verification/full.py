@@ -19,7 +19,7 @@ from app.modules.quests.verification.certify import Question, certificate
 from app.modules.quests.verification.greed import exposed, renewing
 from app.modules.quests.verification.knockout import Course, fragility, knockouts
 from app.modules.quests.verification.players import players_through
-from app.modules.quests.verification.softlock import Aim, Locks, locks
+from app.modules.quests.verification.softlock import Aim, Locks, locks_of
 
 Tell = Callable[[Fact], str]
 """How the giver puts it that a fact is no longer true."""
@@ -56,23 +56,27 @@ def certified(
     tries: int = 1,
     members_max: int = 1,
     shared: bool = False,
+    rest: Question | None = None,
     tell: Tell = silent,
+    locks: Locks | None = None,
 ) -> Certificate:
     """The certificate of a quest with these ways, the main one first.
 
     Each way's plan has been found by `certify.prove(view, hero, way.question)` and replays. What is returned names
     every way to lose the quest (`failures`), every knockout, and how many of `members_max` players can go through it.
-    With `shared` what one member does counts for all. `checks` are those that were made to the end; V4 is missing where
+    With `shared` what one member does counts for all but what `rest` asks of each further one. `locks` is what `locked`
+    found, where that is known already. `checks` are those that were made to the end; V4 is missing where
     a cap was hit, and then what only may lose the quest is among the failures too.
     """
     main = ways[0]
     found = certificate(
         main.plan.operators, main.deeds, vocabulary=vocabulary, view=view, seed=seed, rung=rung, tries=tries
     )
-    lost = locked(vocabulary, view, hero, ways)
+    lost = locks if locks is not None else locked(vocabulary, view, hero, ways)
     courses = [Course(way.question, way.names) for way in ways]
     struck = knockouts(view, hero, courses)
-    most = members_max if shared else players_through(view, hero, courses[0], most=members_max)
+    alone = shared and rest is None
+    most = members_max if alone else players_through(view, hero, courses[0], most=members_max, rest=rest)
     checks = (*found.checks, "V3", *(("V4",) if lost.exact else ()), "V5", "V6")
     return msgspec.structs.replace(
         found,
@@ -94,7 +98,7 @@ def locked(vocabulary: Vocabulary, view: View, hero: Hero, ways: Sequence[Way]) 
         return Locks((), exact=False)
     aims = [Aim(way.deeds, frozenset(schema.name for schema in way.question.schemas)) for way in ways]
     ids = dict.fromkeys(term for fact in task.numbers for term in fact[1:])
-    return locks(task, aims, renewed=renewing(view, tuple(ids)), states_max=view.settings.lock_states_max)
+    return locks_of(task, aims, renewed=renewing(view, tuple(ids)), states_max=view.settings.lock_states_max)
 
 
 def _failures(lost: Locks, struck: Sequence[Knockout], tell: Tell) -> Iterator[Failure]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.modules.quests.planning.domain import Fact, Schema, ground
+from app.modules.quests.planning.domain import Fact, Schema, ground, knowledge_of
 from app.modules.quests.planning.facts import Hero, View
 from app.modules.quests.planning.grounding import Problem
 from app.modules.quests.planning.missing import OWN
@@ -18,8 +18,11 @@ from app.modules.quests.verification.greed import renewing
 from app.modules.quests.verification.knockout import Course, problem_of, renamed, spoken, stand_ins
 
 
-def players_through(view: View, hero: Hero, course: Course, *, most: int) -> int:
-    """How many of `most` players can complete the course before one is blocked; the first always can."""
+def players_through(view: View, hero: Hero, course: Course, *, most: int, rest: Question | None = None) -> int:
+    """How many of `most` players can complete the course before one is blocked; the first always can.
+
+    `rest` is what is asked of those after the first, where that is less.
+    """
     if most <= 1:
         return 1
     parts = _parts(view, hero, course.question)
@@ -29,13 +32,14 @@ def players_through(view: View, hero: Hero, course: Course, *, most: int) -> int
     own = OWN | {str(schema.deed[0]) for schema in base.schemas}
     back = renewing(view, [fact[1] for fact in base.init if len(fact) > 1])
     world = _after(base, base.init, course.plan)
-    through, question, used = 1, course.question, set(parts)
+    asked = rest if rest is not None else course.question
+    through, question, used = 1, asked, set(parts)
     while through < most:
         left = _next(base, world, own, back)
         plan = _solved(view, base, question, left)
         if plan is None:
             fresh = {id: next((other for other in pool if other not in used), id) for id, pool in parts.items()}
-            question = renamed(course.question, fresh)
+            question = renamed(asked, fresh)
             used |= set(fresh.values())
             plan = _solved(view, base, question, left)
         if plan is None:
@@ -52,7 +56,9 @@ def _parts(view: View, hero: Hero, question: Question) -> dict[str, tuple[str, .
 
 
 def _solved(view: View, base: Problem, question: Question, init: Sequence[Fact]) -> Plan | None:
-    problem = replace(base, init=tuple(init), goals=question.goals, schemas=question.schemas)
+    given = tuple(fact for known in question.given for fact in (known, *knowledge_of(known)))
+    start = tuple(dict.fromkeys((*init, *given)))
+    problem = replace(base, init=start, goals=question.goals, schemas=question.schemas)
     found = solve(problem, states_max=view.settings.states_max, operators_max=view.settings.operators_max)
     return found if isinstance(found, Plan) else None
 

@@ -64,7 +64,7 @@ class _Part:
     acts: list[_Act] = field(default_factory=list)
 
 
-def locks(task: Task, aims: Sequence[Aim], *, renewed: frozenset[str], states_max: int) -> Locks:
+def locks_of(task: Task, aims: Sequence[Aim], *, renewed: frozenset[str], states_max: int) -> Locks:
     """The acts by which a player can lose every one of the `aims`; `renewed` are ids of what comes back by itself.
 
     `task` must hold all operators (`grounded_whole`) and start where every aim can be reached.
