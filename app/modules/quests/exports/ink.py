@@ -45,7 +45,9 @@ def read(text: str, file: str) -> tuple[Draft, ...]:
     """The drafts of an ink source; raises Invalid with file, line, value and mend."""
     found = [record for number, line in enumerate(_lines_of(text), 1) for record in _record(line, f"{file}:{number}")]
     if not found:
-        raise Invalid(f"{file}:1: no line carries the tag # quest:", hint="docs/reference/quests.md shows one that does")
+        raise Invalid(
+            f"{file}:1: no line carries the tag # quest:", hint="docs/reference/quests.md shows one that does"
+        )
     return drafts(found)
 
 

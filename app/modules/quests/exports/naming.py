@@ -1,6 +1,6 @@
 """Names for the places and variables of a quest in other tools, and the stable ids of its texts.
 
-Names are made from ids and are read by nobody but the tool: an import reads the tags. Text ids are the studio's own ids.
+Names are made from ids; an import does not read them, but the tags. Text ids are the studio's own ids.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from app.core.errors import Invalid
 from app.modules.quests.draft import Draft, DraftBranch, DraftStep
-from app.modules.quests.exports.records import coded
 
 CHARS_MAX = 48
 
@@ -32,7 +31,7 @@ class Named:
     draft: Draft
     name: str
     key: str
-    """What its text ids begin with."""
+    """What its text ids begin with: its id, or its place in the file."""
     common: Way
     branches: tuple[Way, ...]
     failures: tuple[str, ...]
@@ -47,7 +46,7 @@ def named(drafts: Sequence[Draft]) -> Iterator[Named]:
         yield Named(
             draft=draft,
             name=name,
-            key=coded(draft.id).replace(" ", "%20") if draft.id else f"~{number}",
+            key=draft.id or str(number),
             common=Way("steps", None, _steps("step", draft.steps)),
             branches=tuple(
                 Way(way, branch, _steps(f"{way}_step", branch.steps))
@@ -76,7 +75,7 @@ def _distinct(wanted: Iterable[str]) -> list[str]:
 
 def require_distinct(drafts: Sequence[Draft]) -> None:
     """Raise Invalid where an id that others refer to is there twice."""
-    _require("quests of the file", (draft.id for draft in drafts if draft.id))
+    _require("quests of the file", (draft.id or str(number) for number, draft in enumerate(drafts, 1)))
     for draft in drafts:
         of = f"quest {draft.id or draft.title!r}"
         _require(f"branches of {of}", (branch.id for branch in draft.branches))

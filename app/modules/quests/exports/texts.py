@@ -52,3 +52,8 @@ def _pieces(line: str) -> list[str]:
             start = at + 1
         at += 1
     return [*found, line[start:]]
+
+
+def line_id(*parts: str) -> str:
+    """The stable id of a text, in tables that know no spaces: the parts, coded, with dots between them."""
+    return ".".join(coded(part).replace(" ", "%20").replace(".", "%2E") for part in parts)
