@@ -76,8 +76,8 @@ def read(text: str, file: str) -> tuple[Draft, ...]:
 
 
 def _record(line: str, place: str) -> Iterator[Record]:
-    bare = line.strip().removeprefix(_OPTION).strip()
-    if not bare or bare.startswith(("//", "<<", "=")):
+    bare = line.strip()
+    if bare.startswith(("//", "<<", _OPTION)):
         return
     visible, tags = parted(bare)
     tags = tuple(pair for pair in tags if pair[0] != _LINE)

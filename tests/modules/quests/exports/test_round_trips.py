@@ -1,4 +1,4 @@
-"""What is exported comes back the same: as drafts, and as bytes; and what cannot be read says where and how to mend it."""
+"""What is exported comes back the same, as drafts and as bytes; what cannot be read says where, and how to mend it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 
 from app.core.errors import Invalid
 from app.modules.quests.draft import Draft
@@ -21,10 +21,12 @@ FORMATS: dict[str, tuple[Write, Read]] = {
     "ink": (ink.write, ink.read),
     "yarn": (yarn.write, yarn.read),
 }
+SOME = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 each_format = pytest.mark.parametrize("format", FORMATS)
 
 
 @each_format
+@SOME
 @given(quests=drawing.files)
 def test_what_is_exported_comes_back(format: str, quests: tuple[Draft, ...]) -> None:
     write, read = FORMATS[format]
@@ -35,6 +37,7 @@ def test_what_is_exported_comes_back(format: str, quests: tuple[Draft, ...]) -> 
 
 
 @each_format
+@SOME
 @given(quests=drawing.files)
 def test_a_file_may_pass_through_a_tool_that_writes_other_line_ends(format: str, quests: tuple[Draft, ...]) -> None:
     write, read = FORMATS[format]
@@ -59,7 +62,10 @@ def test_lines_that_a_writer_adds_change_nothing(format: str) -> None:
     write, read = FORMATS[format]
     lines = write((RING, BEFORE)).split("\n")
     place = next(number for number, line in enumerate(lines) if "step:ask" in line.replace(": ", ":"))
-    lines[place:place] = ["Mara: Come in. # mood: warm" if format == "ink" else "Mara: Come in. #mood:warm", "// a note"]
+    lines[place:place] = [
+        "Mara: Come in. # mood: warm" if format == "ink" else "Mara: Come in. #mood:warm",
+        "// a note",
+    ]
     assert read("\n".join(lines), "file") == (RING, BEFORE)
 
 
@@ -70,7 +76,6 @@ def test_lines_that_a_writer_adds_change_nothing(format: str) -> None:
         ("ink", "# count: 3", "# count: three", "count: three", "cannot be read: Expected `int`, got `str`"),
         ("ink", "# count: 3", "# count: 0", "count: 0", "Expected `int` >= 1"),
         ("yarn", "#level:3", "#level:3 #level:4", "#level:4", "has two tags 'level'"),
-        ("yarn", "#scope:x", "#scope:x", "", ""),
         ("json", '"count": 3', '"count": "3"', '"count"', "Expected `int`, got `str`"),
         ("json", '"giver": "brom",', "", '"title": "The', "missing required field `giver`"),
         ("json", '"giver": "brom",', '"giver": "brom"', '"level"', "this is not JSON"),
@@ -78,8 +83,6 @@ def test_lines_that_a_writer_adds_change_nothing(format: str) -> None:
     ],
 )
 def test_an_error_names_file_line_value_and_mend(format: str, old: str, new: str, line_of: str, said: str) -> None:
-    if not said:
-        return
     write, read = FORMATS[format]
     text = write((BEFORE, RING)).replace(old, new)
     with pytest.raises(Invalid) as caught:
