@@ -1,14 +1,23 @@
 // Plays a quest by ink's own runtime: node ink_oracle.js FILE '{"set": {...}, "path": "...", "picks": [[text, ...], ...]}'.
 // Prints, for each list of picks, the lines and tags that were shown, and the variables at the end.
 const fs = require("fs");
-const ink = require(require.resolve("inkjs/full", { paths: [process.env.ORACLE_MODULES] }));
+const { Compiler, CompilerOptions } = require(require.resolve("inkjs/full", { paths: [process.env.ORACLE_MODULES] }));
+const { Story } = require(require.resolve("inkjs/full", { paths: [process.env.ORACLE_MODULES] }));
 
 const told = [];
-const options = new ink.CompilerOptions(process.argv[2], [], false, (message) => told.push(message));
-const json = new ink.Compiler(fs.readFileSync(process.argv[2], "utf8"), options).Compile().ToJson();
+const file = process.argv[2];
+let json = "";
+try {
+  const files = { ResolveInkFilename: (name) => name, LoadInkFileContents: (name) => fs.readFileSync(name, "utf8") };
+  const options = new CompilerOptions(file, [], false, (message) => told.push(message), files);
+  json = new Compiler(fs.readFileSync(file, "utf8"), options).Compile().ToJson();
+} catch (error) {
+  process.stdout.write(JSON.stringify({ runs: [], told: [String(error), ...told] }));
+  process.exit(0);
+}
 const order = JSON.parse(process.argv[3]);
 const runs = order.picks.map((picks) => {
-  const story = new ink.Story(json);
+  const story = new Story(json);
   story.onError = (message) => told.push(message);
   for (const [name, value] of Object.entries(order.set)) story.variablesState[name] = value;
   const lines = [];

@@ -74,11 +74,8 @@ def test_ink_s_own_runtime_reaches_the_end_by_each_branch(modules: Path, tmp_pat
 def test_in_a_game_only_its_variables_move_the_quest(modules: Path, tmp_path: Path) -> None:
     source = tmp_path / "quests.ink"
     source.write_text(ink.write((RING,)), encoding="utf-8")
-    picks = [
-        ["set rehearsal_over", "set quest_q7_step_ask_done", "Take it from the bandit",
-         "set quest_q7_branch_war_step_slay_done"],
-    ]  # fmt: skip
-    picks[0].pop(0)
+    done = "set quest_q7_step_ask_done", "set quest_q7_branch_war_step_slay_done"
+    picks = [[done[0], "Take it from the bandit", done[1]]]
     order: dict[str, Any] = {"set": {"rehearsal": False}, "path": "quest_q7", "read": ["quest_q7_done"]}
     (run,) = played(modules, source, picks=picks, **order)
     assert run["offered"][0] == [], "nothing to choose before the game says that the step is done"

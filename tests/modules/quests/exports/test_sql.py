@@ -85,13 +85,13 @@ def test_sqlite_holds_what_the_drafts_say(quests: tuple[Draft, ...]) -> None:
     database.executescript(TABLES)
     database.executescript(sql.write(quests, column_map("sqlite")))
     for table, rows in expected(quests).items():
-        found = [tuple(row) for row in database.execute(f"SELECT * FROM {table} ORDER BY rowid")]
+        found = [tuple(row) for row in database.execute(f"SELECT * FROM {table} ORDER BY rowid")]  # noqa: S608  # ours
         assert found == rows
     database.close()
 
 
 async def test_postgresql_holds_what_the_drafts_say(postgres: Callable[[], str]) -> None:
-    import asyncpg
+    import asyncpg  # type: ignore[import-untyped]  # it has no stubs
 
     texts = [text for text in drawing.NASTY if "\0" not in text]
     steps = tuple(DraftStep(id=f"s{n}", action="goto", text=text) for n, text in enumerate(texts))
@@ -106,8 +106,7 @@ async def test_postgresql_holds_what_the_drafts_say(postgres: Callable[[], str])
             await connection.execute(f"SET standard_conforming_strings = {setting}; SET escape_string_warning = off")
             await connection.execute(sql.write(quests, column_map("postgresql")))
             for table, rows in expected(quests).items():
-                order = "id" if table == "quest_template" else "quest, place"
-                found = [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table} ORDER BY {order}")]
+                found = [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table}")]  # noqa: S608  # ours
                 assert sorted(found, key=repr) == sorted(rows, key=repr)
             await connection.execute("TRUNCATE quest_template, quest_objective")
     finally:
@@ -163,7 +162,7 @@ def test_codes_translate_and_other_rows_are_made() -> None:
 )
 def test_a_fault_of_the_map_is_named_with_its_column(each: str, field: str, said: str, hint: str) -> None:
     columns = sql.read_map(CODED.format(each=each, field=field), "map.toml")
-    with pytest.raises(Invalid, match="column world.objectives.kind") as caught:
+    with pytest.raises(Invalid, match=r"column world\.objectives\.kind") as caught:
         sql.write((RING,), columns)
     assert said in caught.value.message
     assert hint in caught.value.hint
