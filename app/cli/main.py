@@ -42,6 +42,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),
     "attack": ("app.cli.attack:attack", "Try hostile prompts against the truth gate, and count what gets through."),
     "prompts": ("app.cli.prompts:prompts", "Put, check, label and try the prompts of a tenant."),
+    "quests": ("app.cli.quests:quests", "Prove a studio's own quests."),
     "stories": ("app.cli.stories:stories", "Check, play and import dialogue graphs in ink or Yarn."),
     "audit": ("app.cli.audit:audit", "Verify, export, show and cut the audit trail."),
     "tenant": ("app.cli.tenants:tenant", "Make tenants, and set, suspend or remove them."),
