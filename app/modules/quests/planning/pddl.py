@@ -1,8 +1,8 @@
 """A planning problem as PDDL, so that any other planner can be asked the same question.
 
 It knows facts and schemas, not worlds. Names are mangled to what PDDL allows, and `Pddl.names` tells which is which;
-weights of static facts are left out, since they change what a plan costs and never whether there is one. Source: PDDL 1.2
-(McDermott et al. 1998), `:strips` and `:equality`-free, with `:action-costs` of PDDL 3.1.
+weights of static facts are left out, since they change what a plan costs and never whether there is one. Source:
+PDDL 1.2 (McDermott et al. 1998), its `:strips` part, with the `:action-costs` of PDDL 3.1.
 """
 
 from __future__ import annotations
