@@ -46,6 +46,7 @@ class Play:
     captive: set[str]
     open: set[str]
     named_foes: set[str]
+    felt: Mapping[str, float]
     has: set[str] = field(default_factory=set)
     knows: set[str] = field(default_factory=set)
     done: list[tuple[str, ...]] = field(default_factory=list)
@@ -70,17 +71,34 @@ class Play:
     def speaks(self, npc: str) -> bool:
         return self.npcs[npc].archetype not in ANIMALS and "beast" not in self.npcs[npc].tags
 
+    def enemy(self, npc: str) -> bool:
+        """A foe, or one who would be if it were not bound."""
+        bound = npc in self.captive
+        self.captive.discard(npc)
+        found = self.foe(npc)
+        if bound:
+            self.captive.add(npc)
+        return found
+
     def friend(self, npc: str) -> bool:
-        return self.speaks(npc) and not self.foe(npc)
+        least = self.npcs[npc].attributes.get("deals_from")
+        liked = self.felt.get(npc, 0.0) >= least if isinstance(least, int | float) else True
+        return self.speaks(npc) and not self.enemy(npc) and liked
+
+    def admitted(self, place: str) -> bool:
+        least = self.places[place].attributes.get("level_min", 0)
+        return not isinstance(least, int | float) or max(1, self.player.level) >= least
 
     def walk(self, goal: str) -> bool:
         """Whether the player can walk from here to there; a closed place is entered by nobody and left by anybody."""
         seen, queue = {self.here}, deque([self.here])
         while queue:
             for near in self.places[queue.popleft()].connects:
+                if near not in self.places or not self.admitted(near):
+                    continue
                 if near == goal:
                     return True
-                if near in self.places and near in self.open and near not in seen:
+                if near in self.open and near not in seen:
                     seen.add(near)
                     queue.append(near)
         return False
@@ -121,7 +139,8 @@ def begin(state: State, quest: Mapping[str, Any]) -> Play:
         player=player, secrets=secrets, keys=keys, here=player.location,
         captive={id for id, npc in state.npcs.items() if "captive" in npc.tags},
         open={id for id, place in state.locations.items() if place.open},
-        named_foes={goal["deed"][1] for goal in quest["goals"] if goal["deed"][0] == "slain"},
+        named_foes={goal["deed"][1] for goal in quest["goals"] if goal["deed"][0] in ("slain", "captured")},
+        felt={key.split("\x1f")[0]: felt for key, felt in state.relations.items() if key.endswith(f"\x1f{player.id}")},
         has={id for id, item in state.items.items() if item.holder == player.id},
     )  # fmt: skip
     if play.here not in play.places:
@@ -247,9 +266,39 @@ def _kill(play: Play, npc: str, place: str, news: str) -> list[tuple[str, ...]]:
     return [("slain", npc)]
 
 
+def _capture(play: Play, npc: str, place: str) -> list[tuple[str, ...]]:
+    _beaten(play, npc)
+    need(npc not in play.captive, f"{npc!r} is taken already")
+    play.captive.add(npc)
+    return [("captured", npc)]
+
+
+def _rescue(play: Play, npc: str, place: str) -> list[tuple[str, ...]]:
+    play.with_person(npc)
+    need(npc in play.captive and not play.enemy(npc), f"{npc!r} is nobody to be freed")
+    play.captive.discard(npc)
+    return [("rescued", npc)]
+
+
+def _craft(play: Play, item: str, place: str, *means: str) -> list[tuple[str, ...]]:
+    made = play.items[item]
+    need(not made.holder and item not in play.has, f"{item!r} exists already")
+    need(play.here == place and made.attributes.get("made_at", place) == place, f"{item!r} is not made at {place!r}")
+    words = [word.strip() for word in str(made.attributes.get("recipe", "")).split(",")]
+    tool = made.attributes.get("tool")
+    wanted = [*words, *([str(tool)] if tool else [])]
+    need(len(means) == len(wanted) == len(set(means)), f"{item!r} takes {wanted}, not {means}")
+    for id, word in zip(means, wanted, strict=True):
+        need(id in play.has and word in (id, play.items[id].item_kind), f"{id!r} in hand is no {word!r}")
+    play.has -= set(means[: len(words)])
+    play.has.add(item)
+    return [("crafted", item), ("acquired", item)]
+
+
 def _escort(play: Play, npc: str, place: str, origin: str) -> list[tuple[str, ...]]:
     play.with_person(npc)
-    need(play.friend(npc) and npc not in play.captive, f"{npc!r} does not come along")
+    need(play.friend(npc), f"{npc!r} does not come along")
+    need(npc not in play.captive, f"{npc!r} is bound")
     _goto(play, place, origin)
     play.npcs[npc] = msgspec.structs.replace(play.npcs[npc], location=place)
     return [("escorted", npc, place), ("visited", place)]
@@ -275,7 +324,8 @@ def _train(play: Play, npc: str, skill: str, place: str) -> list[tuple[str, ...]
 RULES: dict[str, Callable[..., list[tuple[str, ...]]]] = {
     "goto": _goto, "explore": _explore, "unlock": _unlock, "learn": _learn, "spy": _spy, "report": _report,
     "give": _give, "take": _take, "gather": _gather, "loot": _loot, "trade": _trade, "steal": _steal, "use": _use,
-    "kill": _kill, "escort": _escort, "defend": _defend, "train": _train,
+    "kill": _kill, "capture": _capture, "rescue": _rescue, "escort": _escort, "defend": _defend, "train": _train,
+    "craft": _craft,
 }  # fmt: skip
 
 

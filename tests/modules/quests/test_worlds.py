@@ -1,4 +1,4 @@
-"""Quests of the eight worlds: every certificate holds by the rules of a checker that knows nothing of how it was made."""
+"""Quests of the eight worlds: every certificate holds by the rules of a checker that has no code in common with us."""
 
 from __future__ import annotations
 
@@ -46,28 +46,22 @@ def test_every_certificate_is_played_to_its_end_by_a_checker_of_its_own(name: st
         check(state, quest)
 
 
-def _forged(quest: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Certificates that do not hold: cut short, out of order, of another world, or with another hash."""
+def _forged(quest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The quest with a certificate that does not hold: cut short, empty, of another world, or with another hash."""
     plan = quest["certificate"]["plan"]
-    changes = {
-        "its last action missing": plan[:-1],
-        "its first action missing": plan[1:],
-        "nothing in it": [],
-        "somewhere else": [[name, *("nowhere" for _ in args)] for name, *args in plan],
-    }
-    forged = [(why, {**quest["certificate"], "plan": changed}) for why, changed in changes.items()]
-    forged.append(("a hash of something else", {**quest["certificate"], "plan_sha256": "0" * 64}))
-    return [(why, {**quest, "certificate": certificate}) for why, certificate in forged]
+    elsewhere = [[name, *("nowhere" for _ in args)] for name, *args in plan]
+    forged = [{**quest["certificate"], "plan": other} for other in (plan[:-1], plan[1:], [], elsewhere)]
+    forged.append({**quest["certificate"], "plan_sha256": "0" * 64})
+    return [{**quest, "certificate": certificate} for certificate in forged]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_checker_refuses_what_was_tampered_with(name: str) -> None:
     state = load(name).state
     for quest in quests(state)[:10]:
-        for why, forged in _forged(quest):
+        for forged in _forged(quest):
             with pytest.raises(Wrong):
                 check(state, forged)
-                pytest.fail(f"a plan with {why} passed: {quest['title']}")
 
 
 @pytest.mark.parametrize("name", NAMES)
