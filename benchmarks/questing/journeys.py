@@ -1,7 +1,7 @@
 """Quests of the eight worlds by the thousand: made, checked by the checker of the tests, and left to the greedy.
 
-A greedy walk does anything that the player may do, harm first, and then asks whether the quest can still be completed by
-one of its ways, or has lost something that its certificate declares.
+A greedy walk does anything that the player may do, harm first, and then asks whether the quest can still be completed
+by one of its ways, or has lost something that its certificate declares.
 """
 
 from __future__ import annotations
