@@ -1,7 +1,8 @@
 """Quests: how many can be completed, what they cost, what they cover, how they read and what they pay.
 
 The eight worlds are files of the tests; their quests are judged by a checker that shares no code with us, walked by
-the greedy, and compared with Fast Downward's answers, which is also the peer for speed. `--quick` takes a hundredth of them.
+the greedy, and compared with Fast Downward's answers, which is also the peer for speed. `--quick` takes a hundredth of
+them.
 """
 
 from __future__ import annotations
