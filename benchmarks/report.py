@@ -13,12 +13,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
+from rich.console import Console
+from rich.progress import track
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -143,6 +147,11 @@ def interleaved(works: dict[str, Callable[[], object]], *, rounds: int) -> dict[
 def note(text: str) -> None:
     """Tell a person who waits, without disturbing the output."""
     print(text, file=sys.stderr, flush=True)
+
+
+def tracked(jobs: Sequence[T], what: str) -> Iterator[T]:
+    """The jobs one by one, with a bar on a person's terminal."""
+    yield from track(jobs, description=what, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
 def _line(figure: Figure) -> str:

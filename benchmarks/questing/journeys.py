@@ -1,0 +1,123 @@
+"""Quests of the eight worlds by the thousand: made, checked by the checker of the tests, and left to the greedy.
+
+A greedy walk does anything that the player may do, harm first, and then asks whether the quest can still be completed
+by one of its ways, or has lost something that its certificate declares.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import cache
+
+import msgspec
+
+from app.core.errors import Conflict
+from app.modules.quests.generation.generator import Library, Wish, generate
+from app.modules.quests.messages import Quest
+from app.modules.quests.planning.domain import Fact
+from app.modules.quests.planning.facts import View, compiled, focus, foes, hero_of
+from app.modules.quests.planning.grounding import Problem, grounded
+from app.modules.quests.planning.planner import Plan, solve
+from app.modules.quests.settings import Settings
+from app.world.state import State
+from tests.modules.quests.checker import Wrong, check
+from tests.modules.quests.worlds import load
+
+LIMITS = Settings()
+STRIDES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """What became of one seed in one world; `quest` is None where no quest was returned."""
+
+    world: str
+    seed: int
+    quest: Quest | None
+    why: str = ""
+    """What the checker found wrong."""
+    lost: str = ""
+    """A greedy walk after which the quest was lost and nothing declared it."""
+
+
+@cache
+def _world(name: str) -> State:
+    return load(name).state
+
+
+def journey(library: Library, name: str, seed: int) -> Journey:
+    """One quest by a giver drawn from the seed, for a player whose place and level are drawn as well."""
+    chance = random.Random(f"{name} {seed}")
+    state = _world(name)
+    hero = state.players["hero"]
+    spots = [id for id, place in state.locations.items() if place.open]
+    state.players["hero"] = msgspec.structs.replace(
+        hero, location=chance.choice(spots), level=max(1, hero.level + chance.randint(-1, 3))
+    )
+    try:
+        return _journey(library, state, name, seed, chance)
+    finally:
+        state.players["hero"] = hero
+
+
+def _journey(library: Library, state: State, name: str, seed: int, chance: random.Random) -> Journey:
+    view = View(state, LIMITS)
+    hero = state.players["hero"]
+    givers = [id for id, npc in state.npcs.items() if view.person(npc) and not view.hostile(npc, hero)]
+    wish = Wish(giver=chance.choice(givers), player="hero", seed=seed, level=0)
+    try:
+        quest = generate(library, view, wish)
+    except Conflict:
+        return Journey(name, seed, None)
+    try:
+        check(state, msgspec.to_builtins(quest))
+    except Wrong as why:
+        return Journey(name, seed, quest, why=str(why))
+    return Journey(name, seed, quest, lost=walked(library, view, quest, chance))
+
+
+def walked(library: Library, view: View, quest: Quest, chance: random.Random) -> str:
+    """A greedy walk; empty when the quest is still to be had or its loss is declared, else what was done."""
+    problem = legal(library, view, quest)
+    task = grounded(problem, operators_max=200_000)
+    harmful = [operator for operator in task.operators if operator.schema.delete and operator.schema.name != "goto"]
+    state, done = task.init, []
+    for _ in range(STRIDES):
+        able = [op for op in task.operators if state & op.pre_mask == op.pre_mask]
+        harm = [op for op in harmful if state & op.pre_mask == op.pre_mask]
+        if not able:
+            break
+        taken = chance.choice(harm if harm and chance.random() < 0.7 else able)
+        state = taken.after(state)
+        done.append(taken.name)
+    facts = tuple(fact for fact, number in task.numbers.items() if state >> number & 1)
+    if any(failure.fact not in facts for failure in quest.certificate.failures):
+        return ""
+    return "" if still(library, quest, problem, facts) else f"{quest.id} of {quest.giver}: {done}"
+
+
+def legal(library: Library, view: View, quest: Quest) -> Problem:
+    """Everything that its player may do with what the quest speaks of."""
+    hero = hero_of(view, quest.player, quest.giver, quest.level)
+    goals = tuple(goal.deed for goal in quest.goals)
+    plan = quest.certificate.plan
+    seeds = (*quest.roles.values(), *(term for action in plan for term in action[1:]))
+    named = [goal[1] for goal in goals if goal[0] in ("slain", "captured")]
+    return compiled(
+        view,
+        hero,
+        about=focus(view, hero, seeds),
+        schemas=library.vocabulary.without(()),
+        goals=goals,
+        given=foes(view, named, hero.level),
+    )
+
+
+def still(library: Library, quest: Quest, problem: Problem, facts: tuple[Fact, ...]) -> bool:
+    """Whether one of the quest's ways can be gone from here."""
+    for goals in (problem.goals, *(tuple(goal.deed for goal in branch.goals) for branch in quest.branches)):
+        asked = Problem(init=facts, goals=goals, schemas=problem.schemas, weights={})
+        if isinstance(solve(asked, states_max=20_000, operators_max=200_000), Plan):
+            return True
+    return False
