@@ -5,6 +5,7 @@ It reads and never judges: rules.py does. Facts are those that hold now.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from functools import cached_property
 import msgspec
 
 from app.modules.characters.messages import Tie
-from app.modules.characters.naming import first_name
+from app.modules.characters.naming import first_name, folded
 from app.modules.characters.nature import number
 from app.modules.characters.settings import Settings
 from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Player
@@ -31,6 +32,8 @@ TIES = (*PARENTS, *CHILDREN, *MUTUAL, *SUPERIORS)
 GENDERS = ("female", "male")
 BEASTS = frozenset({"beast", "predator", "prey", "animal", "wolf", "deer", "livestock", "monster", "undead"})
 """Archetypes with whom nobody keeps company."""
+
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +200,24 @@ class Canon:
                     queue.append(near)
         return found
 
+    def named_for(self, place: str, words: tuple[str, ...]) -> bool:
+        """Whether a place's name, id or tags hold one of the words, in the plural too, or a compound that ends so."""
+        known = self._named.get((place, words))
+        if known is None:
+            at = self.locations[place]
+            told = set(_WORD.findall(f"{at.name} {at.id} {' '.join(at.tags)}".casefold()))
+            known = self._named[place, words] = any(_says(word, wanted) for word in told for wanted in words)
+        return known
+
+    @cached_property
+    def _named(self) -> dict[tuple[str, tuple[str, ...]], bool]:
+        return {}
+
+    @cached_property
+    def families(self) -> frozenset[str]:
+        """The last names of the world's people, folded."""
+        return frozenset(folded(npc.name).split(" ")[-1] for npc in self.npcs.values() if npc.name.strip())
+
     @cached_property
     def first_names(self) -> Mapping[str, str]:
         """Folded first name of each living NPC and each player -> its id."""
@@ -216,6 +237,10 @@ class Canon:
                         found.setdefault(first_name(word), id)
         found.pop("", None)
         return found
+
+
+def _says(word: str, wanted: str) -> bool:
+    return word in (wanted, f"{wanted}s") or (len(wanted) >= 4 and word.endswith(wanted))
 
 
 def _holding(state: State) -> Iterable[tuple[tuple[str, str], Fact]]:

@@ -49,6 +49,9 @@ def require(library: Library, canon: Canon, wish: Wish) -> None:
         raise NotFound(f"place {wish.place!r} is no location", hint=nearest(wish.place, canon.locations))
     if wish.place and not canon.locations[wish.place].open:
         raise Conflict(f"place {wish.place!r} is closed", hint="open it, or choose another")
+    if wish.place and wish.plan in ("person", "household") and canon.room(wish.place) < wish.count:
+        has = f"{canon.name(wish.place)!r} has room for {max(0, canon.room(wish.place))} more"
+        raise Conflict(f"{has}, and {wish.count} would live there", hint="give it more `beds`, or choose another")
     if wish.faction and wish.faction not in canon.factions:
         raise NotFound(f"faction {wish.faction!r} is not in the world", hint=nearest(wish.faction, canon.factions))
     if wish.archetype and wish.plan != "person":
@@ -231,10 +234,14 @@ def _given(culture: Culture, canon: Canon, seat: Seat, taken: Mapping[str, None]
 
 def _family(culture: Culture, canon: Canon, dice: Dice) -> str:
     """A family name, one that nobody bears before one that somebody does."""
-    borne = {folded(npc.name).split(" ")[-1] for npc in canon.npcs.values() if npc.name}
-    drawn = (family_name(culture, dice, turn) for turn in range(canon.settings.name_tries_max))
-    fit = [name for name in drawn if name and folded(name) not in canon.things_named]
-    return next((name for name in fit if folded(name) not in borne), fit[0] if fit else "")
+    spare = ""
+    for turn in range(canon.settings.name_tries_max):
+        name = family_name(culture, dice, turn)
+        if name and folded(name) not in canon.things_named:
+            if folded(name) not in canon.families:
+                return name
+            spare = spare or name
+    return spare
 
 
 def _ids(canon: Canon, names: Sequence[str]) -> list[str]:

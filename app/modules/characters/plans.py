@@ -6,7 +6,6 @@ logic.py, so that this file proposes and rules.py judges.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -36,7 +35,6 @@ WASTES = (
 TAVERN = ("cook", "servant", "bard", "veteran", "servant", "peddler")
 MARKET = ("merchant", "merchant", "baker", "peddler", "farmer", "smith")
 COMMON = ("villager", "villager", "farmer", "servant", "groom", "hunter", "fisher", "merchant")
-_WORD = re.compile(r"[^\W\d_]+")
 GUESTS = frozenset({"bard", "veteran", "peddler"})
 """Those who have no employer where they sit."""
 
@@ -196,7 +194,7 @@ def _guard_post(table: Table) -> list[Seat]:
         seat.work, seat.faction = place, faction
         seat.home = table.lodge(
             place
-            if table.room(place) > 0 and _is(canon.locations[place], ("barracks", "keep", "guard"))
+            if table.room(place) > 0 and canon.named_for(place, ("barracks", "keep", "guard"))
             else _home(table, faction, place, own)
         )
         if not leads:
@@ -317,11 +315,11 @@ def _trade_near(table: Table, dice: Dice, home: str = "") -> str:
     """A trade for which there is a place, likelier a common one."""
     canon, trades = table.canon, table.library.trades
     near = canon.reach(home) if home else canon.locations.keys()
-    places = [canon.locations[id] for id in near if canon.locations[id].open]
+    places = [id for id in near if canon.locations[id].open]
     able = [
         name
         for name, trade in trades.items()
-        if name not in (CHILD, "captain") and any(_is(place, trade.places) for place in places)
+        if name not in (CHILD, "captain") and any(canon.named_for(place, trade.places) for place in places)
     ]
     options = [*(name for name in COMMON if name == "villager" or name in able), *able]
     return dice.pick(options, "trade")
@@ -340,7 +338,7 @@ def _work_from(table: Table, archetype: str, home: str, faction: str, dice: Dice
 
 
 def _drawn(canon: Canon, places: Sequence[str] | Mapping[str, Location], trade: Trade, faction: str, dice: Dice) -> str:
-    fit = [id for id in places if _fits(canon, id, faction) and _is(canon.locations[id], trade.places)]
+    fit = [id for id in places if _fits(canon, id, faction) and canon.named_for(id, trade.places)]
     return dice.pick(fit, "work") if fit else ""
 
 
@@ -359,8 +357,7 @@ def _home(table: Table, faction: str, work: str, dice: Dice, people: int = 1) ->
         )
 
     def homely(id: str) -> int:
-        place = canon.locations[id]
-        return 0 if _is(place, DWELLINGS) else 2 if _is(place, WASTES) else 1
+        return 0 if canon.named_for(id, DWELLINGS) else 2 if canon.named_for(id, WASTES) else 1
 
     best = min(homely(id) for id in fit)
     return dice.pick([id for id in fit if homely(id) == best], "home")
@@ -368,14 +365,3 @@ def _home(table: Table, faction: str, work: str, dice: Dice, people: int = 1) ->
 
 def _fits(canon: Canon, id: str, faction: str) -> bool:
     return canon.locations[id].open and not canon.hostile(faction, canon.owner(id))
-
-
-def _is(place: Location, words: Sequence[str]) -> bool:
-    """Whether a place's name, id or tags hold one of the words."""
-    told = set(_WORD.findall(f"{place.name} {place.id} {' '.join(place.tags)}".casefold()))
-    return any(_says(word, wanted) for word in told for wanted in words)
-
-
-def _says(word: str, wanted: str) -> bool:
-    """Whether it is that word, in the plural too, or a compound that ends with it."""
-    return word in (wanted, f"{wanted}s") or (len(wanted) >= 4 and word.endswith(wanted))

@@ -49,7 +49,7 @@ def _body(npc: Npc) -> Iterator[str]:
         yield f"{npc.id}: works at {_age(npc)}"
     if not (npc.persona.summary and npc.persona.voice and npc.persona.goals and npc.persona.lines["greet"]):
         yield f"{npc.id}: a persona with holes"
-    if "{" in f"{npc.persona}".replace("{'", "").replace("': (", "") and "{" in npc.persona.summary:
+    if "{" in " ".join((npc.persona.summary, *npc.persona.goals)):
         yield f"{npc.id}: a slot was left open"
 
 

@@ -11,8 +11,10 @@ from app.world.entities import Fact, Faction, Item, Location, Npc, Player
 from app.world.state import World, pair
 
 NAMES = (
-    "Elm Cottage", "the Copper Lantern", "the Smithy", "North Gate", "Crow Wood", "Market Square", "the Mill", "Old Barracks",
-    "Weavers' Row", "the Temple", "the Library", "the Docks", "the Stables", "Far Farm", "Bakery", "Spotq", "Nookq", "Holeq",
+    "Elm Cottage", "the Copper Lantern", "the Smithy", "North Gate", "Crow Wood", "Market Square", "the Mill",
+    "Old Barracks",
+    "Weavers' Row", "the Temple", "the Library", "the Docks", "the Stables", "Far Farm", "Bakery", "Spotq",
+    "Nookq", "Holeq",
 )  # fmt: skip
 PEOPLE = ("Oskar Tell", "Yrsa", "Quill Dunmore", "Zeb", "Petronax Vail", "Umber Kool", "Xanthe", "Ivo Brack")
 
