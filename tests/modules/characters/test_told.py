@@ -15,7 +15,8 @@ def test_people_speak_of_their_own_by_name() -> None:
     world.state.players["hero"] = Player(id="hero", name="Robin", location="cottage")
     made: logic.Made = put(world, Wish(plan="household", count=3, seed=2, place="cottage"))
     one, other = made.members[0].npc, made.members[1].npc
-    known = {fact.predicate: fact.value for fact in known_of(world, one, world.state.players["hero"], {one.id})}
+    told = known_of(world, one, world.state.players["hero"], {one.id})
+    known = {fact.predicate: fact.value for fact in told if fact.subject_id == one.id}
     assert known["spouse"] == other.name
     assert "craft" not in known, "that is for those alone who know it"
     true = check_claims(world, other.id, f"{one.name}'s spouse is {other.name}.")
