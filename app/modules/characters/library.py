@@ -20,6 +20,8 @@ TRAITS = ("openness", "conscientiousness", "extraversion", "agreeableness", "neu
 VOICES = ("gruff", "courtly", "merry", "shy", "sly", "scholarly", "warm")
 LANGUAGES = ("en", "de")
 CHILD = "child"
+CHILDHOOD = "childhood"
+"""What children want, whatever their needs."""
 HOME_CULTURE = {"en": "vale", "de": "tal"}
 """The culture that names come from where a request names none."""
 
@@ -123,7 +125,7 @@ def load_library() -> Library:
                     raise Broken(f"trade {name!r} names {word!r}", hint=nearest(word, known))
     for language, text in texts.items():
         _require(language, "trades", trades, text.titles, text.trade, text.crafts, text.selves)
-        _require(language, "motives", MOTIVES, text.wants)
+        _require(language, "motives", (*MOTIVES, CHILDHOOD), text.wants)
         _require(language, "voices", VOICES, text.voices, text.lines)
         _require(language, "traits", [f"{trait}_{end}" for trait in TRAITS for end in ("high", "low")], text.bent)
     return Library(trades=trades, cultures=cultures, texts=texts)

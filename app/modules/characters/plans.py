@@ -357,7 +357,8 @@ def _home(table: Table, faction: str, work: str, dice: Dice, people: int = 1) ->
         )
 
     def homely(id: str) -> int:
-        return 0 if canon.named_for(id, DWELLINGS) else 2 if canon.named_for(id, WASTES) else 1
+        waste = 0 if canon.named_for(id, DWELLINGS) else 4 if canon.named_for(id, WASTES) else 2
+        return waste + any(canon.kin(one) or canon.tie(one, "spouse") for one in canon.residents.get(id, ()))
 
     best = min(homely(id) for id in fit)
     return dice.pick([id for id in fit if homely(id) == best], "home")

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from app.modules.characters.canon import CHILDREN, Canon
 from app.modules.characters.dice import Dice
-from app.modules.characters.library import Library, Text
+from app.modules.characters.library import CHILD, CHILDHOOD, Library, Text
 from app.modules.characters.nature import marked, number
 from app.world.entities import Npc, Persona
 
@@ -55,13 +55,18 @@ class Painter:
             parts.append(self._one(text.bent[ends[0]], slots, dice, "bent"))
         parts.append(self._one(text.quirks.any, slots, dice, "quirk"))
         top = sorted(needs, key=lambda motive: (-needs[motive], motive))[:2]
+        if npc.archetype == CHILD:
+            top = [CHILDHOOD, CHILDHOOD]
         return Persona(
             summary=" ".join(part for part in parts if part),
             voice=dice.pick(text.voices[voice], "voice words"),
             traits=tuple(dice.pick(text.traits[end], "trait word", end) for end in ends[:3])
             or (dice.pick(text.traits["middling"], "trait word"),),
             goals=tuple(
-                filter(None, (self._one(text.wants[motive].any, slots, dice, "want", motive) for motive in top))
+                filter(
+                    None,
+                    (self._one(text.wants[of].any, slots, dice, "want", of, str(at)) for at, of in enumerate(top)),
+                )
             ),
             lines={**text.lines[voice], "ask_self": text.selves[npc.archetype]},
             language=self.language,
