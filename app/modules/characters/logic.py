@@ -216,7 +216,8 @@ def _names(library: Library, canon: Canon, wish: Wish, drawn: Sequence[Seat], di
         given = _given(culture, canon, seat, taken, dice.of("given", number))
         if not given:
             raise Conflict(
-                "the culture has no name left that is unlike those of the world", hint="choose another culture"
+                "the culture has no name left that is unlike those of the world",
+                hint="choose another culture, or lower modules.characters.name_edits_min",
             )
         taken[first_name(given)] = None
         names.append(f"{given} {family}".strip())

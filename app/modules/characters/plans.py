@@ -32,6 +32,7 @@ WASTES = (
     "platz", "markt", "tor",
 )  # fmt: skip
 """Words of places where nobody lives while there is another."""
+KEEPER = "innkeeper"
 TAVERN = ("cook", "servant", "bard", "veteran", "servant", "peddler")
 MARKET = ("merchant", "merchant", "baker", "peddler", "farmer", "smith")
 COMMON = ("villager", "villager", "farmer", "servant", "groom", "hunter", "fisher", "merchant")
@@ -80,6 +81,8 @@ class Table:
     wish: Wish
     dice: Dice
     lodged: dict[str, int] = field(default_factory=dict)
+    kept: bool = False
+    """Whether there is a keeper of a house among those drawn."""
 
     def room(self, place: str) -> int:
         return self.canon.room(place) - self.lodged.get(place, 0)
@@ -211,10 +214,10 @@ def _guard_post(table: Table) -> list[Seat]:
 def _tavern(table: Table) -> list[Seat]:
     """A keeper, where there is none yet, the people of the house, and a regular or two."""
     wish, canon, dice = table.wish, table.canon, table.dice
-    place = wish.place or _workplace(table, "innkeeper", wish.faction, dice) or _home(table, wish.faction, "", dice)
+    place = wish.place or _workplace(table, KEEPER, wish.faction, dice) or _home(table, wish.faction, "", dice)
     faction = wish.faction or canon.owner(place)
-    keeper = next((npc for npc in canon.npcs.values() if _leads(npc, "innkeeper", "", place)), None)
-    order = [*TAVERN] if keeper is not None else ["innkeeper", *TAVERN]
+    keeper = next((npc for npc in canon.npcs.values() if _leads(npc, KEEPER, "", place)), None)
+    order = [*TAVERN] if keeper is not None else [KEEPER, *TAVERN]
     found: list[Seat] = []
     for number in range(wish.count):
         own = dice.of("tavern", number)
@@ -223,7 +226,7 @@ def _tavern(table: Table) -> list[Seat]:
         seat.work, seat.faction = place, faction
         in_house = archetype not in GUESTS and table.room(place) > 0
         seat.home = table.lodge(place if in_house else _home(table, faction, place, own))
-        if archetype not in GUESTS and archetype != "innkeeper":
+        if archetype not in GUESTS and archetype != KEEPER:
             if keeper is not None:
                 seat.known["employer"] = keeper.id
             else:
@@ -312,17 +315,21 @@ def _acquaint(table: Table, drawn: Sequence[Seat], seat: Seat, dice: Dice) -> No
 
 
 def _trade_near(table: Table, dice: Dice, home: str = "") -> str:
-    """A trade for which there is a place, likelier a common one."""
+    """A trade for which there is a place, likelier a common one; one keeper of a house is enough."""
     canon, trades = table.canon, table.library.trades
     near = canon.reach(home) if home else canon.locations.keys()
     places = [id for id in near if canon.locations[id].open]
+    kept = table.kept or any(npc.alive and npc.archetype == KEEPER for npc in canon.npcs.values())
+    barred = {CHILD, "captain", *([KEEPER] if kept else ())}
     able = [
         name
         for name, trade in trades.items()
-        if name not in (CHILD, "captain") and any(canon.named_for(place, trade.places) for place in places)
+        if name not in barred and any(canon.named_for(place, trade.places) for place in places)
     ]
     options = [*(name for name in COMMON if name == "villager" or name in able), *able]
-    return dice.pick(options, "trade")
+    drawn = dice.pick(options, "trade")
+    table.kept = table.kept or drawn == KEEPER
+    return drawn
 
 
 def _workplace(table: Table, archetype: str, faction: str, dice: Dice) -> str:
