@@ -66,11 +66,8 @@ class Canon:
 
     @classmethod
     def of(cls, state: State, settings: Settings) -> Canon:
-        """The world as it is; tables are copied, so that a worker thread may read on."""
-        tables = _Tables(
-            dict(state.npcs), dict(state.players), dict(state.items), dict(state.locations), dict(state.factions),
-            dict(_holding(state)),
-        )  # fmt: skip
+        """The world as that state has it; a worker thread is given a copy (`app.world.state.copied`)."""
+        tables = _Tables(state.npcs, state.players, state.items, state.locations, state.factions, dict(_holding(state)))
         return cls(tables, settings, seq=state.seq, game_s=state.game_s)
 
     def without(self, npc: str) -> Canon:

@@ -24,7 +24,7 @@ from app.modules.characters.plans import Wish
 from app.modules.characters.rules import judge
 from app.modules.characters.settings import Settings
 from app.modules.characters.wording import MARK, Wording
-from app.world.state import World, Worlds
+from app.world.state import State, World, Worlds, copied
 from app.world.usage import charged
 
 ROUNDS_MAX = 4
@@ -82,30 +82,36 @@ class CharactersHandler:
         if size > most:
             raise TooLarge(f"the character has {size} bytes", hint=f"send at most {most}")
         world = self._worlds.get(call.tenant, call.world)
-        canon = Canon.of(world.state, self._settings).without(request.npc.id)
-        member = Member(npc=request.npc, facts=request.facts)
-        findings = await asyncio.to_thread(judge, canon, [member], self._library.trades)
+        state, member = copied(world.state), Member(npc=request.npc, facts=request.facts)
+
+        def judged() -> list[messages.Finding]:
+            return judge(Canon.of(state, self._settings).without(request.npc.id), [member], self._library.trades)
+
+        findings = await asyncio.to_thread(judged)
         call.notes.update(rung="rules", verdict="contradicted" if findings else "sound")
-        return messages.Checked(sound=not findings, findings=tuple(findings), seq=canon.seq)
+        return messages.Checked(sound=not findings, findings=tuple(findings), seq=state.seq)
 
     async def _made(self, call: Call, world: World, request: messages.Generate) -> tuple[logic.Made, Bill]:
         """People that fit the world as it is at this very moment: nothing waits after the last look."""
         bill, seed = Bill(), request.seed
         for _ in range(ROUNDS_MAX):
-            canon = Canon.of(world.state, self._settings)
-            wish = _wish(request, stable_hash("characters", world.id, canon.seq) if seed is None else seed)
-            made = await asyncio.to_thread(logic.generate, self._library, canon, wish)
+            state = copied(world.state)
+            wish = _wish(request, stable_hash("characters", world.id, state.seq) if seed is None else seed)
+            made = await asyncio.to_thread(self._drawn, state, wish)
             if request.words:
                 most_ms = min(self._settings.words_ms, max(0.0, call.deadline.left_ms() - RESERVE_MS))
                 deadline = Deadline.after_ms(most_ms, self._clock)
                 worded = await self._wording.worded(world, made.members, bill, deadline)
                 made = logic.Made(members=worded, tries=made.tries)
-            if world.state.seq == canon.seq:
+            if world.state.seq == state.seq:
                 return made, bill
             now = Canon.of(world.state, self._settings)
             if not judge(now, made.members, self._library.trades):
                 return made, bill
         raise Conflict("the world changes faster than people are made", hint="ask again")
+
+    def _drawn(self, state: State, wish: Wish) -> logic.Made:
+        return logic.generate(self._library, Canon.of(state, self._settings), wish)
 
     def _reply(self, world: World, events: Sequence[Event], *, tries: int) -> messages.Cast:
         return _cast([event.change for event in events], seq=world.state.seq, tries=tries, committed=True)

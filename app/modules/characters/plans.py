@@ -97,6 +97,7 @@ def seats(canon: Canon, library: Library, wish: Wish, dice: Dice) -> list[Seat]:
     table = Table(canon, library, wish, dice)
     drawn = _PLANS[wish.plan](table)
     for number, seat in enumerate(drawn):
+        _enlist(canon, seat)
         _acquaint(table, drawn, seat, dice.of("known", number))
     return drawn
 
@@ -290,6 +291,16 @@ def _seat(table: Table, archetype: str, dice: Dice, *, family: int) -> Seat:
     return Seat(
         archetype=archetype, gender=gender, age=dice.between(*trade.age, "age"), schedule=trade.schedule, family=family
     )
+
+
+def _enlist(canon: Canon, seat: Seat) -> None:
+    """A guard is of those with whom it stands, and answers to their captain."""
+    if seat.archetype != "guard" or not seat.work or "captain" in seat.ties or "captain" in seat.known:
+        return
+    seat.faction = seat.faction or _faction_at(canon, seat.work, "guard")
+    chief = next((npc for npc in canon.npcs.values() if _leads(npc, "captain", seat.faction, seat.work)), None)
+    if chief is not None and chief.faction == seat.faction:
+        seat.known["captain"] = chief.id
 
 
 def _acquaint(table: Table, drawn: Sequence[Seat], seat: Seat, dice: Dice) -> None:
