@@ -1,4 +1,4 @@
-"""`manage.py characters`: other people's characters and lorebooks, into a world or into a file of entities.
+"""`manage.py characters`: other people's characters and lorebooks, into a world or a file; and new people, made to fit.
 
 Every file is read before anything is written, so one that cannot be read changes nothing.
 """
@@ -10,12 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
 
 from app.core.errors import Conflict, Invalid, Unavailable, from_code
+from app.modules.characters.messages import PEOPLE_MAX, Language, Plan
 from app.world.cards import FILE_BYTES_MAX, Imported, read
 from app.world.moderation import DEFAULT_RATING, Moderation
 
@@ -25,7 +26,7 @@ FACTS_AT_ONCE = 1_000
 
 @click.group()
 def characters() -> None:
-    """Import Tavern character cards and lorebooks."""
+    """Import Tavern character cards and lorebooks; make people who fit a world."""
 
 
 @characters.command("import")
@@ -63,6 +64,66 @@ def import_(
     elif world and key_file is not None:
         _send(url.rstrip("/"), _key(key_file), world, entities, facts)
         click.echo(f"{world}: {len(entities)} characters, {len(facts)} facts")
+
+
+@characters.command("generate")
+@click.option("--world", required=True, help="The world that they come into.")
+@click.option("--url", default="http://127.0.0.1:8717", show_default=True, help="Where the server is.")
+@click.option(
+    "--key-file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A file with an API key."
+)
+@click.option(
+    "--plan", default="person", show_default=True, type=click.Choice(get_args(Plan)), help="Who is made together."
+)
+@click.option("--count", default=1, show_default=True, type=click.IntRange(1, PEOPLE_MAX), help="How many.")
+@click.option("--place", default="", metavar="ID", help="Where they live, or work; drawn when left out.")
+@click.option("--faction", default="", metavar="ID", help="Whose they are.")
+@click.option("--archetype", default="", help="The trade, for the plan `person`.")
+@click.option("--culture", default="", help="The grammar of their names: vale, tal, fjord or harbor.")
+@click.option(
+    "--language", default="en", show_default=True, type=click.Choice(get_args(Language)), help="Of the texts."
+)
+@click.option("--level", default=0, type=click.IntRange(0), help="The middle of the level band; 0 is the trade's own.")
+@click.option("--seed", type=click.IntRange(0), help="The same seed in the same world makes the same people.")
+@click.option("--words", is_flag=True, help="Let a model word the summaries, where the server has one.")
+@click.option("--preview", is_flag=True, help="Show them and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the server's reply.")
+def generate(
+    world: str, url: str, key_file: Path, plan: str, count: int, place: str, faction: str, archetype: str, culture: str,
+    language: str, level: int, seed: int | None, words: bool, preview: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Make people who contradict nothing that the world knows, and say who they are."""
+    asked = {
+        "world": world, "plan": plan, "count": count, "place": place, "faction": faction, "archetype": archetype,
+        "culture": culture, "language": language, "level": level, "words": words, "commit": not preview,
+        **({} if seed is None else {"seed": seed}),
+    }  # fmt: skip
+    told = _post(url.rstrip("/"), _key(key_file), "characters/generate", asked)
+    if as_json:
+        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        return
+    for one in told["characters"]:
+        click.echo(_introduced(one))
+    state = "are in the world" if told["committed"] else "were made for show; nothing was written"
+    click.echo(f"{world}: {len(told['characters'])} people {state} (event {told['seq']})", err=True)
+
+
+def _introduced(one: dict[str, Any]) -> str:
+    """A person on a few lines: who, where, in words, and what is between it and others."""
+    npc = one["npc"]
+    where = f"lives at {npc['home']}" + (f", works at {npc['work']}" if npc["work"] else "")
+    ties = ", ".join(f"{tie['kind'].replace('_', ' ')} {tie['other']}" for tie in one["ties"])
+    secrets = [fact["value"] for fact in one["facts"] if fact["known_by"]]
+    items = ", ".join(item["name"] for item in one["items"])
+    lines = [
+        f"{npc['name']} ({npc['id']}), {npc['archetype']}, {npc['attributes']['age']:g}, level {npc['level']}; {where}",
+        f"  {npc['persona']['summary']}",
+        f"  voice: {npc['persona']['voice']}; traits: {', '.join(npc['persona']['traits'])}; carries: {items}",
+        *(f"  wants: {goal}" for goal in npc["persona"]["goals"]),
+        *([f"  ties: {ties}"] if ties else []),
+        *(f"  knows: {secret}" for secret in secrets),
+    ]
+    return "\n".join(lines)
 
 
 def _read(file: Path, known_by: tuple[str, ...]) -> Imported:
@@ -113,21 +174,22 @@ def _key(file: Path) -> str:
 def _send(url: str, key: str, world: str, entities: Sequence[Any], facts: Sequence[Any]) -> None:
     """Put everything into the world; sent again, the world is the same."""
     if entities:
-        _post(url, key, "upsert", {"world": world, "entities": entities})
+        _post(url, key, "world/upsert", {"world": world, "entities": entities})
     for first in range(0, len(facts), FACTS_AT_ONCE):
-        _post(url, key, "assert", {"world": world, "facts": facts[first : first + FACTS_AT_ONCE]})
+        _post(url, key, "world/assert", {"world": world, "facts": facts[first : first + FACTS_AT_ONCE]})
 
 
-def _post(url: str, key: str, verb: str, data: dict[str, Any]) -> None:
+def _post(url: str, key: str, path: str, data: dict[str, Any]) -> Any:
+    """The decoded reply; raises what the server refused with."""
     body = msgspec.json.encode(data)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    address = f"{url}/v1/world/{verb}"
+    address = f"{url}/v1/{path}"
     if not address.startswith(("http://", "https://")):
         raise Invalid(f"{url!r} is no address of a server", hint="http://127.0.0.1:8717")
     request = urllib.request.Request(address, data=body, headers=headers, method="POST")  # noqa: S310  # http or https
     try:
-        with urllib.request.urlopen(request, timeout=WAIT_S):  # noqa: S310  # as above
-            return
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310  # as above
+            return json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
             told = json.load(error)

@@ -220,3 +220,26 @@ def test_imported_characters_live_in_a_world(tmp_path: Path) -> None:
         assert status == 200
         assert "Gilded Boar" in json.dumps(known)
         assert "obey" not in json.dumps(known)
+
+
+def test_people_are_made_from_the_command_line(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as server:
+        server.post("/v1/world/create", {"world": "vale"})
+        inn = {"type": "location", "id": "inn", "name": "the Old Inn"}
+        server.post("/v1/world/upsert", {"world": "vale", "entities": [inn]})
+        arguments = [
+            "generate", "--world", "vale", "--url", server.url, "--key-file", str(tmp_path / "data" / "api-key"),
+            "--plan", "tavern", "--count", "2", "--place", "inn", "--seed", "4",
+        ]  # fmt: skip
+        shown = CliRunner().invoke(characters, [*arguments, "--preview"])
+        assert shown.exit_code == 0, shown.output
+        assert "nothing was written" in shown.output
+        made = CliRunner().invoke(characters, arguments)
+        assert made.exit_code == 0, made.output
+        assert "innkeeper" in made.output
+        assert "ties: employer" in made.output
+        told = server.post("/v1/world/describe", {"world": "vale"})[1]
+        assert told["counts"]["npcs"] == 2
+        wrong = CliRunner().invoke(characters, [*arguments[:-4], "--place", "moon"])
+        assert wrong.exit_code != 0
+        assert "moon" in str(wrong.exception)

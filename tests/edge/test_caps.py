@@ -13,13 +13,14 @@ from app.core.messages import Request
 from app.edge.session import Outgoing, Session
 from tests.servers import Server
 
-MODULES = ("world", "behavior", "pathfinding", "dialogue", "quests")
+MODULES = ("world", "behavior", "pathfinding", "dialogue", "quests", "characters")
 DEPTH_MAX = 32
 BY_THE_HANDLER = {
     "world.upsert": "modules.world.changes_max, and list_items_max within an entity",
     "world.remove": "modules.world.changes_max",
     "world.assert": "modules.world.changes_max, and list_items_max within a fact",
     "world.event": "modules.world.changes_max, and list_items_max within an event",
+    "characters.check": "modules.characters.check_bytes_max",
 }
 """Messages whose types are those of the log, so that the bound is looked after by the handler."""
 

@@ -63,7 +63,7 @@ def _told(
             subject_id=subject,
             subject=clean_input(name),
             predicate=clean_input(predicate),
-            value=clean_input(_value(fact.value)),
+            value=clean_input(_value(world, fact.value)),
         )
 
 
@@ -74,7 +74,10 @@ def _best(ranked: list[tuple[bool, float, str]], first: int) -> Iterator[tuple[b
         yield from sorted(ranked)[first:]
 
 
-def _value(value: str | float | bool) -> str:
+def _value(world: World, value: str | float | bool) -> str:
+    """A fact's value as it is said: an entity by its name."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str) and (entity := world.entity(value)) is not None and entity.name:
+        return entity.name
     return f"{value:g}" if isinstance(value, float | int) else value

@@ -293,7 +293,8 @@ def _about_fact(saying: _Saying, subject: AnyEntity, mention: Mention) -> Iterat
         yield saying.unknown(subject.id, f"{source} is private")
     else:
         number = isinstance(fact.value, float | int) and not isinstance(fact.value, bool)
-        told = f"{fact.value:g}" if number else str(fact.value)
+        entity = saying.world.entity(fact.value) if isinstance(fact.value, str) else None
+        told = f"{fact.value:g}" if number else (entity.name if entity is not None else "") or str(fact.value)
         holds = told.casefold() in value
         end = stated.start(2) + len(stated.group(2).rstrip(" .!"))
         yield saying.claim(subject.id, source, holds=holds, span=(stated.start(2), end), instead=told)
