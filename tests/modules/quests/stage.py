@@ -13,7 +13,7 @@ from app.core.messages import Change, Chunk, Event, Reply, Request
 from app.core.module import Call, Module
 from app.modules.quests.codec import read
 from app.modules.quests.lifecycle.states import PLAYED
-from app.modules.quests.messages import Accept, Generate, Quest, QuestReply
+from app.modules.quests.messages import Accept, Generate, Quest, QuestReply, Step
 from app.modules.quests.module import build
 from app.modules.quests.settings import Settings
 from app.world.events import Happened
@@ -99,23 +99,34 @@ class Stage:
         """The quest as the world holds it."""
         return read(self.world.state.quests[quest])
 
-    async def play(self, quest: Quest) -> Quest:
+    async def play(self, quest: Quest, *, hero: Hero | None = None) -> Quest:
         """A rule-abiding player does the open steps in order, as the quest names them at each moment."""
-        hero = Hero(self.world, quest.player)
+        hero = hero or Hero(self.world, quest.player)
         for _ in range(60):
             present = self.now(quest.id)
             step = next((step for step in present.steps if not step.done), None)
             if present.state not in PLAYED or step is None:
                 return present
+            await self.post(*self.walk_to(hero, step))
             await self.post(*hero.do(step))
         raise AssertionError("the quest never ends")
+
+    def walk_to(self, hero: Hero, step: Step) -> list[Change]:
+        """The way to where the step is done, for a player who was led elsewhere by another quest."""
+        event, state = step.event, self.world.state
+        other = event.target if event.actor == hero.player else event.actor
+        place = state.npcs[other].location if other in state.npcs else event.location
+        if event.verb in ("moved", "unlocked") or not place or place == hero.place:
+            return []
+        way = happened("moved", hero.player, location=place)
+        return [] if hero.problem(way) else [way]
 
     async def stray(self, quest: Quest, chance: random.Random) -> Quest:
         """As `play`, but before each of the first steps the player has a whim, someone dies or a rival is faster."""
         hero = Hero(self.world, quest.player)
         for turn in range(60):
             if turn < 8 and self.now(quest.id).state in PLAYED:
-                event = chance.choice([*hero.whims(), *self._mishaps()])
+                event = chance.choice([*hero.whims(), *self.mishaps()])
                 hero.learn(event)
                 await self.post(event)
             present = self.now(quest.id)
@@ -125,7 +136,8 @@ class Stage:
             await self.post(*hero.do(step))
         raise AssertionError("the quest never ends")
 
-    def _mishaps(self) -> list[Happened]:
+    def mishaps(self) -> list[Happened]:
+        """What may befall a world: anyone dies, a rival takes what lies about."""
         state = self.world.state
         lying = [item for item in state.items.values() if item.holder in state.locations]
         living = [npc.id for npc in state.npcs.values() if npc.alive]
