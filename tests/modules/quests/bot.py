@@ -30,9 +30,12 @@ from tests.servers import Server, start
 
 TURNS_MAX = 120
 QUESTS_A_WORLD = 8
-GREED = 0.25
-"""Chance of a mishap before a step, and of a whim of the player's own."""
-WHIM = 0.04
+GREED = 0.5
+"""Chance of a mishap before a step, every other one aimed at what the quest needs."""
+WHIM = 0.06
+"""Chance of a whim of the player's own."""
+DOOR = 0.08
+"""Chance that a place closes."""
 AN_AGE_S = 200_000.0
 """Longer than any quest waits."""
 
@@ -68,6 +71,7 @@ class Bot:
         self._kill_every = kill_every
         self._seed = seed
         self._sent = 0
+        self._next_cut = kill_every
         self._clock_s = 0.0
         self.tally = Tally()
         self.server: Server = start(folder)
@@ -113,8 +117,8 @@ class Bot:
         wish: dict[str, Any] = {"world": id, "giver": self._chance.choice(givers), "player": "hero", "seed": at}
         if at % 4 == 1:
             wish |= {"scope": "party", "members": ["friend"], "share": "split"}
-        if at % 6 == 5:
-            wish |= {"last_s": 12.0}
+        if at % 6 == 2:
+            wish |= {"last_s": 3.0}
         made = self._try("quests.generate", wish)
         accepted = made and self._try("quests.accept", {"world": id, "quest": made["quest"]["id"]})
         if not accepted:
@@ -132,23 +136,43 @@ class Bot:
 
     def _play(self, id: str, world: World, hero: Hero, quest: Quest) -> Quest:
         for turn in range(TURNS_MAX):
-            if self._kill_every and self._sent % self._kill_every == self._kill_every - 1:
+            if self._kill_every and self._sent >= self._next_cut:
                 self._cut()
             if quest.state not in LIVE:
                 break
             if turn < 10 and self._chance.random() < GREED:
-                self._post(id, world, hero, self._chance.choice(mishaps_in(world)))
+                self._post(id, world, hero, self._mishap(world, quest))
             if turn < 10 and self._chance.random() < WHIM and (whims := hero.whims()):
                 self._post(id, world, hero, self._chance.choice(whims))
+            if turn < 10 and self._chance.random() < DOOR:
+                self._door(id, world, hero, open=False)
             quest = self._get(id, quest.id)
             self._turn(id, world, hero, quest)
             quest = self._get(id, quest.id)
         return quest
 
+    def _mishap(self, world: World, quest: Quest) -> Happened:
+        every = mishaps_in(world)
+        events = [step.event for step in quest.steps if not step.done]
+        needed = {id for event in events for id in (event.actor, event.target, event.item) if id}
+        aimed = [event for event in every if event.item in needed or (event.verb == "died" and event.actor in needed)]
+        return self._chance.choice(aimed if aimed and self._chance.random() < 0.5 else every)
+
+    def _door(self, id: str, world: World, hero: Hero, *, open: bool) -> None:
+        """A place closes, other than where the player is; or all that are shut open."""
+        places = [place for place in world.state.locations.values() if place.open != open and place.id != hero.place]
+        for place in places if open else [self._chance.choice(places)]:
+            entity = msgspec.structs.replace(place, open=open)
+            self._ask("world.upsert", {"world": id, "entities": [msgspec.to_builtins(entity)]})
+            world.state.locations[place.id] = entity
+
     def _turn(self, id: str, world: World, hero: Hero, quest: Quest) -> None:
         """The next step, where there is one that can be done; else time passes."""
         step = next((step for step in quest.steps if not step.done), None) if quest.state in PLAYED else None
         if step is None:
+            if quest.state == "suspended" and self._chance.random() < 0.5:
+                self._door(id, world, hero, open=True)
+                return
             self._clock_s += AN_AGE_S if quest.state == "suspended" else 1.0
             self._post(id, world, hero, Happened(verb="attacked", actor="rival"))
             return
@@ -194,7 +218,7 @@ class Bot:
 
     def _cut(self) -> None:
         """Cut the power right after an event, whose consequences may or may not be on the disk."""
-        self._sent += 1
+        self._next_cut = self._sent + self._kill_every
         self.tally.kills += 1
         self.server.kill()
         self._restart()
