@@ -112,14 +112,8 @@ class Stage:
         raise AssertionError("the quest never ends")
 
     def walk_to(self, hero: Hero, step: Step) -> list[Change]:
-        """The way to where the step is done, for a player who was led elsewhere by another quest."""
-        event, state = step.event, self.world.state
-        other = event.target if event.actor == hero.player else event.actor
-        place = state.npcs[other].location if other in state.npcs else event.location
-        if event.verb in ("moved", "unlocked") or not place or place == hero.place:
-            return []
-        way = happened("moved", hero.player, location=place)
-        return [] if hero.problem(way) else [way]
+        """As `way_to`."""
+        return way_to(self.world, hero, step)
 
     async def stray(self, quest: Quest, chance: random.Random) -> Quest:
         """As `play`, but before each of the first steps the player has a whim, someone dies or a rival is faster."""
@@ -137,14 +131,30 @@ class Stage:
         raise AssertionError("the quest never ends")
 
     def mishaps(self) -> list[Happened]:
-        """What may befall a world: anyone dies, a rival takes what lies about."""
-        state = self.world.state
-        lying = [item for item in state.items.values() if item.holder in state.locations]
-        living = [npc.id for npc in state.npcs.values() if npc.alive]
-        return [
-            *(Happened(verb="died", actor=npc) for npc in living),
-            *(Happened(verb="took", actor="rival", item=item.id, location=item.holder) for item in lying),
-        ]
+        """As `mishaps_in`."""
+        return mishaps_in(self.world)
+
+
+def way_to(world: World, hero: Hero, step: Step) -> list[Change]:
+    """The way to where a step is done, for a player who was led elsewhere by another quest."""
+    event, state = step.event, world.state
+    other = event.target if event.actor == hero.player else event.actor
+    place = state.npcs[other].location if other in state.npcs else event.location
+    if event.verb in ("moved", "unlocked") or not place or place == hero.place:
+        return []
+    way = happened("moved", hero.player, location=place)
+    return [] if hero.problem(way) else [way]
+
+
+def mishaps_in(world: World) -> list[Happened]:
+    """What may befall a world: anyone dies, a rival takes what lies about."""
+    state = world.state
+    lying = [item for item in state.items.values() if item.holder in state.locations]
+    living = [npc.id for npc in state.npcs.values() if npc.alive]
+    return [
+        *(Happened(verb="died", actor=npc) for npc in living),
+        *(Happened(verb="took", actor="rival", item=item.id, location=item.holder) for item in lying),
+    ]
 
 
 def happened(verb: str, actor: str = "hero", **roles: str) -> Happened:
