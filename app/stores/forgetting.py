@@ -84,12 +84,16 @@ def append_erased(connection: Connection, tenant: str, world: str, change: Subje
 
 
 def quests_in_log(connection: Connection, tenant: str, world: str, subject: str, keys: Sequence[bytes]) -> list[str]:
-    """The ids of the person's quests, by whose key they are under or by what is readable."""
+    """The ids of the person's quests, by whose key their newest records are under or by what is readable."""
     found: dict[str, None] = {}
     for row in rows_naming(connection, tenant, world, subject):
         change = decoder.decode(row.body)
-        if isinstance(change, events.QuestRecorded) and (row.key in keys or quest_head(change).player == subject):
+        if not isinstance(change, events.QuestRecorded):
+            continue
+        if row.key in keys or quest_head(change).player == subject:
             found[change.id] = None
+        else:  # a party that somebody else leads by now
+            found.pop(change.id, None)
     return list(found)
 
 

@@ -32,6 +32,8 @@ WITHOUT_KEY = {
     "path.nearest": "reads maps",
     "path.random_point": "reads maps",
     "quests.accept": "a quest that is active stays as it is, and one that failed is refused",
+    "quests.join": "who takes part already stays",
+    "quests.leave": "who has left already is gone",
     "quests.abandon": "a quest that was abandoned stays as it is",
 }
 """Messages that may write and have no key, with the reason; the list does not grow without one."""

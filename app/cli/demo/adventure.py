@@ -38,6 +38,10 @@ STEP_S_MAX = 90.0
 FOLLOW_POLLS_MAX = 100
 """How often, five times a second, one looks round for who is led before going on alone."""
 REST_S = 2.0
+WAITS_MAX = 5
+"""How often one looks again after a quest that waits for the world."""
+PLAYED: tuple[messages.QuestState, ...] = ("active", "repaired")
+"""States in which a quest's steps can be done."""
 GIVERS_NEAR = 12
 ASK = "Good day! Do you have any work for me?"
 THANKS = "Thank you, I will see to it."
@@ -88,16 +92,19 @@ class Adventurer:
         for quest in (await self.link.insist(offered, messages.Listed)).quests:
             with suppress(Refused):
                 await self.link.insist(messages.Abandon(quest=quest.id), messages.QuestReply)
-        request = messages.List(player=self.player, state="active")
-        found = await self.link.insist(request, messages.Listed)
-        if not found.quests:
+        begun = [quest for state in PLAYED for quest in await self._listed(state)]
+        if not begun:
             return
-        self.quest = found.quests[0].id
+        self.quest = begun[0].id
         try:
-            await self._play(found.quests[0])
+            await self._play(begun[0])
         except (Error, Stuck, TimeoutError) as error:
             await self._give_up(str(error))
         self.quest = ""
+
+    async def _listed(self, state: messages.QuestState) -> tuple[messages.Quest, ...]:
+        request = messages.List(player=self.player, state=state)
+        return (await self.link.insist(request, messages.Listed)).quests
 
     async def _seek(self) -> messages.Quest | None:
         """Ride to a villager nearby and ask for work; the accepted quest, or None when there is none."""
@@ -121,7 +128,10 @@ class Adventurer:
 
     async def _play(self, quest: messages.Quest) -> None:
         """Do what is still to do, in the quest's own order, until the server says how it ended."""
-        while quest.state == "active":
+        while quest.state in (*PLAYED, "suspended"):
+            if quest.state == "suspended":
+                quest = await self._waited(quest)
+                continue
             step = next((step for step in quest.steps if not step.done), None)
             if step is None:
                 raise Stuck(f"{quest.title!r} is active but has nothing left to do")
@@ -135,6 +145,16 @@ class Adventurer:
             self.completed += 1
             self.on_story(f"{self._name(self.player)} completes {quest.title} for {quest.reward.coins} coins")
             await self.talks.ask(quest.giver, self.player, THANKS)
+
+    async def _waited(self, quest: messages.Quest) -> messages.Quest:
+        """A quest that has no way for the moment, a while later; raises Stuck where it still has none."""
+        self.tale = f"{quest.title}: waits"
+        for _ in range(WAITS_MAX):
+            await asyncio.sleep(REST_S)
+            quest = (await self.link.insist(messages.Get(quest=quest.id), messages.QuestReply)).quest
+            if quest.state != "suspended":
+                return quest
+        raise Stuck(f"{quest.title!r} waits for too long: {quest.reason}")
 
     async def _do(self, step: messages.Step) -> None:
         event = step.event

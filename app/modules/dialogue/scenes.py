@@ -354,14 +354,15 @@ _NEEDS: tuple[tuple[Need, str, bool], ...] = (
 def _quests(world: World, npc: Npc, player: str) -> tuple[QuestNote, ...]:
     notes: list[QuestNote] = []
     for record in world.state.quests.values():
-        if record.state not in ("offered", "active"):
+        if record.state not in ("offered", "active", "repaired", "suspended"):
             continue
         head = quest_head(record)
-        if head.giver != npc.id or head.player not in ("", player):
+        if head.giver != npc.id or (head.player not in ("", player) and player not in record.party):
             continue
         todo = next((goal.text for goal in head.goals if not goal.done and goal.text), "")
+        state = "offered" if record.state == "offered" else "active"
         title, description, todo = map(clean_input, (head.title, head.description, todo))
-        notes.append(QuestNote(id=record.id, title=title, description=description, state=record.state, todo=todo))
+        notes.append(QuestNote(id=record.id, title=title, description=description, state=state, todo=todo))
     notes.sort(key=lambda note: (note.state != "offered", note.id))
     return tuple(notes[:QUESTS_MAX])
 

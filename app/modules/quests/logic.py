@@ -6,7 +6,10 @@ quest that changes is given once, in its last state.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+
+import msgspec
 
 from app.core.messages import Change
 from app.modules.quests.generation.generator import Library
@@ -84,7 +87,25 @@ def without(quest: Quest, player: str, view: View) -> Quest:
     if quest.scope == "party" and takers(quest) == (player,):
         return moved(quest, "given_up", game_s=view.game_s, reason="nobody is left of the party")
     rest = left(quest, player)
-    return rest if rest is quest else completed(rest, view)
+    if rest is quest:
+        return quest
+    if rest.player != quest.player:
+        rest = _readdressed(rest, view, quest.player)
+    return completed(rest, view)
+
+
+def _readdressed(quest: Quest, view: View, before: str) -> Quest:
+    """The quest with its new leader's name where its texts spoke to the one before, who may want to be forgotten."""
+    old, new = view.name(before), view.name(quest.player)
+    called = re.compile(rf"(?<!\w){re.escape(old)}(?!\w)")
+
+    def said(text: str) -> str:
+        return called.sub(lambda _found: new, text)
+
+    texts = tuple(msgspec.structs.replace(text, text=said(text.text)) for text in quest.texts)
+    return msgspec.structs.replace(
+        quest, title=said(quest.title), description=said(quest.description), texts=texts, reason=said(quest.reason)
+    )
 
 
 def rechecked(library: Library, view: View, quest: Quest, *, states_max: int, proofs_max: int = 0) -> Quest:

@@ -87,7 +87,7 @@ class Reward(Message, frozen=True, kw_only=True):
 
 
 class Payout(Message, frozen=True, kw_only=True):
-    """What one player is owed. `id` is the same whenever it is told, so that a game pays it once."""
+    """What one player is owed. `id` is the same whenever it is told, so that a game pays it once in its world."""
 
     id: str
     player: str

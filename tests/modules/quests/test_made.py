@@ -142,6 +142,16 @@ def test_a_motive_strategy_and_cast_of_late_become_rarer() -> None:
     assert later.count("jewel") > fresh.count("jewel")
 
 
+def test_a_foe_at_the_door_makes_protection_likelier() -> None:
+    calm, uneasy = hamlet(), hamlet()
+    uneasy.state.npcs["wolf"] = Npc(id="wolf", archetype="wolf", location="mill")
+
+    def share(world: World) -> int:
+        return sum(asked(world, seed).motive == "protection" for seed in range(80))
+
+    assert share(uneasy) > share(calm)
+
+
 def test_a_quest_that_was_given_up_wears_its_strategy_more() -> None:
     def share(state: str) -> int:
         past = Past(giver="g", motive="none", strategy="watch", state=state)  # type: ignore[arg-type]  # one of the states

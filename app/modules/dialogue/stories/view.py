@@ -50,7 +50,7 @@ class WorldView:
         record = self._world.state.quests.get(quest)
         if record is None or quest_head(record).player not in ("", self._player):
             return ""
-        return record.state
+        return "active" if record.state == "repaired" else record.state
 
     def hour(self) -> float:
         fact = self._world.fact(WORLD, "hour")

@@ -5,7 +5,7 @@ Nothing here decides whether a new way is wanted; `repair.py` does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import cached_property
 
 import msgspec
@@ -87,12 +87,26 @@ def _got(goal: Goal, hero: Hero) -> int:
 
 
 def _candidates(quest: Quest, view: View, hero: Hero, goal: Goal) -> list[Fact]:
-    """Deeds that a goal for several could count next: those that the steps name, then the nearest."""
-    named = [step.deed[1] for step in quest.steps if not step.done and _shaped(goal, step.deed)]
-    others = nearest_first(view, hero, _of_kind(view, goal))
-    things = dict.fromkeys((goal.deed[1], *named, *others))
+    """Deeds that a goal for several could count next: what is easiest to come by first, then what the steps name."""
+    named = {step.deed[1] for step in quest.steps if not step.done and _shaped(goal, step.deed)}
+    things = nearest_first(view, hero, (goal.deed[1], *named, *_of_kind(view, goal)))
     fresh = [thing for thing in things if thing not in goal.counted and _there(view, goal, thing)]
+    reached = view.walk(hero.place) if hero.place in view.locations else view.locations
+    fresh.sort(key=lambda thing: (_trouble(view, hero, reached, thing), thing not in named))
     return [(goal.deed[0], thing, *goal.deed[2:]) for thing in fresh]
+
+
+def _trouble(view: View, hero: Hero, reached: Container[str], thing: str) -> int:
+    """How far out of reach a thing is: in hand, lying or standing there, with somebody, barred, another player's."""
+    item = view.items.get(thing)
+    holder = item.holder if item is not None else ""
+    if holder in view.players:
+        return 0 if holder == hero.id else 4
+    someone = view.npcs.get(holder or thing)
+    place = view.place_of(someone) if someone is not None else holder
+    if place not in reached:
+        return 3
+    return 2 if holder in view.npcs else 1
 
 
 def _shaped(goal: Goal, deed: Fact) -> bool:
