@@ -6,16 +6,16 @@ Formats that an import reads are those from which every draft comes back the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 from app.core.errors import Invalid, nearest
 from app.modules.quests.draft import Draft
 from app.modules.quests.exports import files, graph, ink, picture, sql, twee, yarn
 from app.modules.quests.exports.drafts import drafts_of
+from app.modules.quests.exports.schema import Format
 from app.modules.quests.planning.domain import Vocabulary
 from app.modules.quests.quest import Quest
 
-Format = Literal["json", "ink", "yarn", "yarn-strings", "twee", "sql", "svg"]
 MEDIA_TYPES: Mapping[Format, str] = {
     "json": "application/json",
     "ink": "text/plain",
