@@ -57,7 +57,7 @@ def draw(graph: Graph) -> bytes:
     )
     lines = [
         opening,
-        f"<title>{escape(graph.title)}</title>",
+        f"<title>{_said(graph.title)}</title>",
         f"<desc>{escape(f'{len(graph.nodes)} nodes; {graph.verdict}')}</desc>",
         f"<style>{STYLE % MONO}</style>",
         '<rect width="100%" height="100%" fill="var(--page)"/>',
@@ -71,7 +71,12 @@ def _text(x: float, y: float, text: str, *, kind: str = "", anchor: str = "start
     looks = f' class="{kind}"' if kind else ""
     sized = f' font-size="{size:g}"' if size != 12 else ""
     at = f' text-anchor="{anchor}"' if anchor != "start" else ""
-    return f'<text x="{x:g}" y="{y:g}"{looks}{sized}{at}>{escape(text)}</text>'
+    return f'<text x="{x:g}" y="{y:g}"{looks}{sized}{at}>{_said(text)}</text>'
+
+
+def _said(text: str) -> str:
+    """A text as markup: escaped, without the signs that XML forbids (XML 1.0, 2.2)."""
+    return escape(shown(text))
 
 
 # The head.
@@ -83,7 +88,7 @@ def _head(graph: Graph, width: int) -> Iterator[str]:
 
 def _title(graph: Graph, about: Sequence[str], width: int) -> Iterator[str]:
     title = next(lines_of(graph.title, round((width - 320) / 11), 1), "")
-    yield f'<text x="{MARGIN}" y="{MARGIN + 14}" font-size="20" font-weight="600">{escape(title)}</text>'
+    yield f'<text x="{MARGIN}" y="{MARGIN + 14}" font-size="20" font-weight="600">{_said(title)}</text>'
     for number, line in enumerate(about):
         yield _text(MARGIN, MARGIN + 36 + number * LINE_H, line, kind="faint")
     verdict, good = graph.verdict, graph.certificate is not None
@@ -167,7 +172,7 @@ def _box(node: Node, x: float, top: float) -> Iterator[str]:
     yield f'<rect x="{x:g}" y="{top + 2:g}" width="{BOX_W}" height="{BOX_H}" rx="9" fill="var(--shade)"/>'
     yield f'<rect x="{x:g}" y="{top:g}" width="{BOX_W}" height="{BOX_H}" rx="9" class="box {node.kind}"/>'
     color = "var(--done)" if node.done else "var(--goal)" if node.kind == "goal" else "var(--faint)"
-    head = escape(_cut(node.head, 18).upper())
+    head = _said(_cut(node.head, 18).upper())
     yield f'<text x="{x + 12:g}" y="{top + 18:g}" class="head" style="fill:{color}">{head}</text>'
     if node.done:
         tick = f"M{x + BOX_W - 24:g},{top + 14:g}l3.5,4l7,-8"
