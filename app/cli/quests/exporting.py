@@ -57,9 +57,11 @@ def export(
     """Write the quests of FILEs, or those of a world, as a file of another tool."""
     from app.modules.quests.exports import formats
 
-    server = _server(world, url, key_file)
-    if (server is None) == (not files):
+    if bool(world) == bool(files):
         raise click.UsageError("give FILEs, or --world with --key-file")
+    if world and format == "svg":
+        _require_one(ids)
+    server = _server(world, url, key_file)
     mapped = _read(columns) if columns is not None else ""
     if server is not None and format == "svg":
         text = _pictured(server, ids)
@@ -103,10 +105,12 @@ def graph(file: Path | None, id: str, out: Path | None, world: str, url: str, ke
     """Draw a quest as SVG: its steps and branches, and of a world's quest its certificate, too."""
     from app.modules.quests.exports import formats
 
-    server = _server(world, url, key_file)
-    if (server is None) == (file is None):
-        raise click.UsageError("give a FILE, or --world with --key-file")
     ids = (id,) if id else ()
+    if bool(world) == (file is not None):
+        raise click.UsageError("give a FILE, or --world with --key-file")
+    if world:
+        _require_one(ids)
+    server = _server(world, url, key_file)
     if server is not None:
         text = _pictured(server, ids)
     else:
@@ -193,9 +197,12 @@ def _listed(server: Server) -> list[str]:
             return ids
 
 
-def _pictured(server: Server, ids: tuple[str, ...]) -> str:
+def _require_one(ids: tuple[str, ...]) -> None:
     if len(ids) != 1:
         raise click.UsageError("a picture shows one quest: give --quest ID once")
+
+
+def _pictured(server: Server, ids: tuple[str, ...]) -> str:
     text: str = server.ask("export", quest=ids[0], format="svg")["text"]
     return text
 
