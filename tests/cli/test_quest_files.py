@@ -60,6 +60,7 @@ def test_what_is_imported_into_a_world_is_exported_as_it_was(server: Server, tmp
     picture = run("graph", *there, "--quest", "walk").output
     words = [element.text for element in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")]  # noqa: S314
     assert "verified" in words
+    assert "not proved yet" in run("graph", *there, "--quest", "lost").output
 
 
 def test_a_server_that_refuses_or_is_not_there_is_named(server: Server, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class ExportHandler:
             raise NotFound(f"no quest {request.quest!r} in world {call.world!r}", hint=nearest(request.quest, quests))
         change = quests[request.quest]
         quest = read(change)
-        if change.state in KEPT and request.format != "svg":
+        if change.state in KEPT and (request.format != "svg" or quest.state == "draft"):  # a draft has no proof to draw
             drafts: tuple[Draft, ...] = (draft_of(change),)
             write = partial(formats.written, drafts, request.format, language=quest.language)
         else:
