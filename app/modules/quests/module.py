@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.modules.quests import messages
+from app.modules.quests.exports.handler import ExportHandler
 from app.modules.quests.generation.casting import load_strategies
 from app.modules.quests.generation.generator import Library
 from app.modules.quests.handler import QuestHandler
@@ -19,6 +20,7 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
     library = Library(vocabulary=load_vocabulary(), strategies=load_strategies(), grammar=load_grammar())
     handler = QuestHandler(settings=settings, worlds=worlds, journal=journal, library=library)
     reply, ms = messages.QuestReply, settings.deadline_ms
+    exporter = ExportHandler(settings=settings, worlds=worlds, vocabulary=library.vocabulary)
     return Module(
         name="quests",
         handlers=(
@@ -32,6 +34,7 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
             Handler(messages.Abandon, reply, handler.abandon, Scope.PLAY, ms),
             Handler(messages.Get, reply, handler.get, Scope.READ, ms),
             Handler(messages.List, messages.Listed, handler.list, Scope.READ, ms),
+            Handler(messages.Export, messages.Exported, exporter.export, Scope.READ, ms),
         ),
         pushes=(messages.QuestUpdated,),
         react=handler.react,

@@ -33,26 +33,28 @@ class _Way:
 def drafts_of(vocabulary: Vocabulary, quest: Quest) -> tuple[Draft, ...]:
     """One draft, or one for each way where the ways share no step."""
     ways = _ways(vocabulary.schemas, quest)
-    whole = _head(quest)
+    shared = tuple(name for name in ways[0].forbid if all(name in way.forbid for way in ways))
+    whole = msgspec.structs.replace(_head(quest), forbid=shared)
     if len(ways) == 1:
         return (msgspec.structs.replace(whole, steps=_chained(ways[0].steps, "")),)
     common = _common([way.steps for way in ways])
     if not common:
         return tuple(_alone(whole, way) for way in ways)
     steps = _chained(common, "")
-    branches = [_branch(way, common, steps[-1].id) for way in ways]
+    branches = [_branch(way, common, steps[-1].id, shared) for way in ways]
     if any(not branch.steps for branch in branches):
         branches = []
     return (msgspec.structs.replace(whole, steps=steps, branches=tuple(branches)),)
 
 
-def _branch(way: _Way, common: Sequence[DraftStep], last: str) -> DraftBranch:
+def _branch(way: _Way, common: Sequence[DraftStep], last: str, shared: Sequence[str]) -> DraftBranch:
     """What a way has beyond the common steps, behind them where it begins with them."""
     own = [step for step in way.steps if not any(_same(step, each) for each in common)]
     named = [msgspec.structs.replace(step, id=f"{way.id}.{step.id}") for step in own]
     follows = all(_same(*pair) for pair in zip(common, way.steps, strict=False))
     steps = _chained(named, last if follows else "")
-    return DraftBranch(id=way.id, text=way.text, forbid=way.forbid, steps=steps)
+    forbid = tuple(name for name in way.forbid if name not in shared)
+    return DraftBranch(id=way.id, text=way.text, forbid=forbid, steps=steps)
 
 
 def _head(quest: Quest) -> Draft:
@@ -65,7 +67,6 @@ def _head(quest: Quest) -> Draft:
         player=quest.player if quest.scope == "solo" else "",
         level=quest.level,
         steps=(),
-        forbid=quest.forbid,
         requires=quest.requires,
         failures=tuple(_failures(quest)),
         reward=DraftReward(experience=quest.reward.experience, coins=quest.reward.coins, items=quest.reward.items),
@@ -92,11 +93,8 @@ def _failures(quest: Quest) -> Iterator[DraftFailure]:
 
 def _ways(schemas: Mapping[str, Schema], quest: Quest) -> list[_Way]:
     plans = {proof.branch: proof.plan for proof in quest.certificate.branches}
-    forbids = {branch.id: branch.forbid for branch in quest.branches}
     now = quest.branch or MAIN
-    found = [
-        _Way(now, "", forbids.get(now, ()), _steps(schemas, quest, quest.goals, quest.steps, quest.certificate.plan))
-    ]
+    found = [_Way(now, "", quest.forbid, _steps(schemas, quest, quest.goals, quest.steps, quest.certificate.plan))]
     for branch in quest.branches:
         if branch.id != now:
             steps = _steps(schemas, quest, branch.goals, branch.steps, plans.get(branch.id, ()))
@@ -135,10 +133,13 @@ def _step(schema: Schema, quest: Quest, step: Step, goal: Goal | None, plan: Seq
     values = _values(schema, quest.player or PLAYER, step, plan)
     given = {field: values.get(field, "") for field in schema.takes}
     kind = ""
-    if goal is not None and goal.item_kind and given.get("item"):
-        kind, given["item"] = goal.item_kind, ""
-    elif goal is not None and goal.archetype and given.get("target"):
-        kind, given["target"] = goal.archetype, ""
+    if (
+        goal is not None and goal.count > 1
+    ):  # one that is done once names its thing, so that the certified plan still is one
+        if goal.item_kind and given.get("item"):
+            kind, given["item"] = goal.item_kind, ""
+        elif goal.archetype and given.get("target"):
+            kind, given["target"] = goal.archetype, ""
     return DraftStep(
         id=step.id,
         action=step.action,
@@ -198,5 +199,4 @@ def _chained(steps: Sequence[DraftStep], after: str) -> tuple[DraftStep, ...]:
 def _alone(whole: Draft, way: _Way) -> Draft:
     """A way as a draft of its own."""
     id = whole.id if way.id == MAIN else f"{whole.id}.{way.id}"
-    forbid = tuple(dict.fromkeys((*whole.forbid, *way.forbid)))
-    return msgspec.structs.replace(whole, id=id, steps=_chained(way.steps, ""), forbid=forbid)
+    return msgspec.structs.replace(whole, id=id, steps=_chained(way.steps, ""), forbid=way.forbid)

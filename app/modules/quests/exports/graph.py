@@ -98,7 +98,7 @@ def of_quest(quest: Quest) -> Graph:
         nodes=nodes,
         edges=edges,
         roles=tuple(quest.roles.items()),
-        failures=tuple((" ".join(one.fact), one.cause, shown(one.text)) for one in certificate.failures),
+        failures=tuple((_fact(one.fact), one.cause, shown(one.text)) for one in certificate.failures),
         certificate=certificate,
         verdict="verified with assumptions" if certificate.assumptions else "verified",
     )
@@ -129,6 +129,10 @@ def of_draft(draft: Draft) -> Graph:
 
 def _reward(experience: int, coins: int, items: Sequence[str]) -> str:
     return ", ".join((f"{experience} XP", f"{coins} coins", *items))
+
+
+def _fact(fact: Sequence[str]) -> str:
+    return f"{fact[0]}({', '.join(fact[1:])})" if fact else ""
 
 
 def _box(step: Step) -> tuple[str, Kind, str, str, bool]:

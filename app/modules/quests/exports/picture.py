@@ -14,11 +14,11 @@ from app.modules.quests.exports.records import shown
 from app.modules.quests.quest import Certificate
 
 MARGIN, BOX_W, BOX_H, GAP_X, GAP_Y = 28, 158, 68, 42, 26
-DOT_R = 15
+DOT_R, FORK_R = 15, 9
 LINE_H = 15
 FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 MONO = "ui-monospace, 'Cascadia Mono', Menlo, Consolas, monospace"
-CHAR_W, HEAD_W = 6.1, 8.6
+CHAR_W = 6.1
 CARD_W_MIN = 1_080
 ROWS_MAX, HASH_CHARS = 14, 16
 STYLE = """
@@ -46,7 +46,7 @@ def draw(graph: Graph) -> bytes:
     flow_w = round((graph.columns - 2) * (BOX_W + GAP_X) + 2 * (2 * DOT_R + GAP_X))
     width = max(CARD_W_MIN, flow_w) + 2 * MARGIN
     head = list(_head(graph, width))
-    top = MARGIN + LINE_H * len(head) + 34
+    top = MARGIN + LINE_H * len(head) + 50
     flow_h = round(graph.rows * (BOX_H + GAP_Y))
     panels, panels_h = _panels(graph, top + flow_h + 12, width)
     height = top + flow_h + 12 + panels_h + MARGIN
@@ -57,7 +57,7 @@ def draw(graph: Graph) -> bytes:
     )
     lines = [
         opening,
-        f"<title>{escape(graph.title)}</title>",
+        f"<title>{_said(graph.title)}</title>",
         f"<desc>{escape(f'{len(graph.nodes)} nodes; {graph.verdict}')}</desc>",
         f"<style>{STYLE % MONO}</style>",
         '<rect width="100%" height="100%" fill="var(--page)"/>',
@@ -71,7 +71,12 @@ def _text(x: float, y: float, text: str, *, kind: str = "", anchor: str = "start
     looks = f' class="{kind}"' if kind else ""
     sized = f' font-size="{size:g}"' if size != 12 else ""
     at = f' text-anchor="{anchor}"' if anchor != "start" else ""
-    return f'<text x="{x:g}" y="{y:g}"{looks}{sized}{at}>{escape(text)}</text>'
+    return f'<text x="{x:g}" y="{y:g}"{looks}{sized}{at}>{_said(text)}</text>'
+
+
+def _said(text: str) -> str:
+    """A text as markup: escaped, without the signs that XML forbids (XML 1.0, 2.2)."""
+    return escape(shown(text))
 
 
 # The head.
@@ -83,13 +88,13 @@ def _head(graph: Graph, width: int) -> Iterator[str]:
 
 def _title(graph: Graph, about: Sequence[str], width: int) -> Iterator[str]:
     title = next(lines_of(graph.title, round((width - 320) / 11), 1), "")
-    yield f'<text x="{MARGIN}" y="{MARGIN + 14}" font-size="20" font-weight="600">{escape(title)}</text>'
+    yield f'<text x="{MARGIN}" y="{MARGIN + 14}" font-size="20" font-weight="600">{_said(title)}</text>'
     for number, line in enumerate(about):
         yield _text(MARGIN, MARGIN + 36 + number * LINE_H, line, kind="faint")
     verdict, good = graph.verdict, graph.certificate is not None
     color = "var(--ok)" if good else "var(--faint)"
     right = width - MARGIN
-    pill = round(len(verdict) * HEAD_W * 0.78) + 40
+    pill = round(len(verdict) * 6.9) + 42
     yield f'<rect x="{right - pill}" y="{MARGIN - 6}" width="{pill}" height="26" rx="13" fill="none" stroke="{color}"/>'
     yield f'<text x="{right - pill + 14}" y="{MARGIN + 11}" font-weight="600" style="fill:{color}">{_sign(good)}</text>'
     yield _text(right - pill + 30, MARGIN + 11, verdict)
@@ -124,19 +129,18 @@ def _width(node: Node) -> int:
 def _edge(edge: Edge, nodes: dict[str, Node], places: dict[str, tuple[float, float]]) -> Iterator[str]:
     x, y = places[edge.start]
     start = nodes[edge.start]
-    x += BOX_W / 2 + 9 if start.kind == "fork" else _width(start)
+    x += 2 * FORK_R if start.kind == "fork" else _width(start)
     end = nodes[edge.end]
     to_x, to_y = places[edge.end]
-    to_x += BOX_W / 2 - 9 if end.kind == "fork" else 0
     tip = 0 if end.kind == "fork" else 7
-    if edge.text:
-        half = BOX_W / 2 + GAP_X - 9
+    if start.kind == "fork":
         bend = x + 26
         yield (
             f'<path class="flow" d="M{x:g},{y:g}C{bend:g},{y:g} {x:g},{to_y:g} {bend + 8:g},{to_y:g}H{to_x - tip:g}"/>'
         )
-        label = next(lines_of(edge.text, round((half - 36) / 5.2), 1), "")
-        yield _text(to_x - 10, to_y - 7, label, kind="faint", anchor="end", size=10.5)
+        room = BOX_W + GAP_X - 2 * FORK_R - 46
+        label = next(lines_of(edge.text, round(room / 5.2), 1), "")
+        yield _text(to_x - 12, to_y - 7, label, kind="faint", anchor="end", size=10.5) if label else ""
     elif y == to_y:
         yield f'<path class="flow" d="M{x:g},{y:g}H{to_x - tip:g}"/>'
     else:
@@ -159,8 +163,7 @@ def _node(node: Node, x: float, y: float) -> Iterator[str]:
             yield f'<circle cx="{x + DOT_R:g}" cy="{y:g}" r="{DOT_R}" class="seal"/>'
             yield f'<path d="M{x + 9:g},{y:g}l4.5,5l8,-9" class="seal"/>'
         case "fork":
-            middle = x + BOX_W / 2
-            yield f'<path d="M{middle:g},{y - 9:g}l9,9l-9,9l-9,-9z" class="box"/>'
+            yield f'<path d="M{x:g},{y:g}l9,-9l9,9l-9,9z" class="box"/>'
         case _:
             yield from _box(node, x, y - BOX_H / 2)
 
@@ -168,10 +171,12 @@ def _node(node: Node, x: float, y: float) -> Iterator[str]:
 def _box(node: Node, x: float, top: float) -> Iterator[str]:
     yield f'<rect x="{x:g}" y="{top + 2:g}" width="{BOX_W}" height="{BOX_H}" rx="9" fill="var(--shade)"/>'
     yield f'<rect x="{x:g}" y="{top:g}" width="{BOX_W}" height="{BOX_H}" rx="9" class="box {node.kind}"/>'
-    head = "var(--done)" if node.done else "var(--goal)" if node.kind == "goal" else "var(--faint)"
-    yield f'<text x="{x + 12:g}" y="{top + 18:g}" class="head" style="fill:{head}">{escape(_cut(node.head, 18).upper())}</text>'
+    color = "var(--done)" if node.done else "var(--goal)" if node.kind == "goal" else "var(--faint)"
+    head = _said(_cut(node.head, 18).upper())
+    yield f'<text x="{x + 12:g}" y="{top + 18:g}" class="head" style="fill:{color}">{head}</text>'
     if node.done:
-        yield f'<path d="M{x + BOX_W - 24:g},{top + 14:g}l3.5,4l7,-8" fill="none" stroke="var(--done)" stroke-width="2"/>'
+        tick = f"M{x + BOX_W - 24:g},{top + 14:g}l3.5,4l7,-8"
+        yield f'<path d="{tick}" fill="none" stroke="var(--done)" stroke-width="2"/>'
     for number, line in enumerate(lines_of(node.text, round((BOX_W - 24) / CHAR_W), 3)):
         yield _text(x + 12, top + 33 + number * 13.5, line, size=11.5)
 

@@ -13,9 +13,12 @@ from app.core.messages import Message
 from app.modules.quests.draft import Draft
 from app.modules.quests.quest import Certificate, Quest
 
+Format = Literal["json", "ink", "yarn", "yarn-strings", "twee", "sql", "svg"]
+"""What quests can be written as."""
 FORMAT = "innkeeper.quests"
 VERSION = 1
 QUESTS_MAX = 100_000
+FILE_BYTES_MAX = 64 * 1024 * 1024
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 

@@ -12,8 +12,17 @@ from app.modules.quests.exports.records import Tags, coded, plain
 
 
 def escaped(text: str, signs: str) -> str:
-    """The text with a backslash before each of `signs` and before itself."""
-    return re.sub(rf"[\\{re.escape(signs)}]", lambda found: "\\" + found[0], text)
+    """The text with a backslash before each of `signs`, before itself, and before brackets that are not closed."""
+    marked = signs if _closed(text) else f"{signs}("
+    return re.sub(rf"[\\{re.escape(marked)}]", lambda found: "\\" + found[0], text)
+
+
+def _closed(text: str) -> bool:
+    """Whether each bracket ( is closed, for readers who look for tags only behind it."""
+    depth = 0
+    for sign in text:
+        depth += (sign == "(") - (sign == ")" and depth > 0)
+    return depth == 0 and ("(" not in text or '"' not in text)
 
 
 def unescaped(text: str) -> str:

@@ -30,7 +30,7 @@ from app.modules.quests.exports.records import (
 )
 from app.modules.quests.exports.texts import escaped, line_id, parted, tag_texts
 
-SIGNS = "{}[]#</"
+SIGNS = "{}[]#<>/"
 DONE, LEFT_OUT = "✓", "✗"
 COLUMNS = ("language", "id", "text", "file", "node", "lineNumber", "lock", "comment")
 """Of a table of texts, as Yarn Spinner writes it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-from app.modules.quests.draft import Draft
 from app.modules.quests.quest import (
     Branch,
     BranchProof,
@@ -88,7 +87,7 @@ OATH = Quest(
             ),
             BranchProof(
                 branch="blood",
-                plan=(*PLAN[:2], ("kill", "bandit", "weir", "slain bandit"), ("loot", "ring", "bandit", "weir"), PLAN[3]),
+                plan=(*PLAN[:2], ("kill", "bandit", "weir", "slain bandit"), ("loot", "ring", "bandit", "weir")),
                 plan_sha256="",
             ),
         ),
