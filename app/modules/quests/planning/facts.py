@@ -16,9 +16,10 @@ import msgspec
 
 from app.modules.quests.planning.domain import Fact, Schema, knowledge_of, own_news, seen_news, slain_news
 from app.modules.quests.planning.grounding import Problem
+from app.modules.quests.planning.recipes import Recipe, crafting, recipe_facts, recipes_of, words_of
 from app.modules.quests.settings import Settings
 from app.world import entities
-from app.world.state import State
+from app.world.state import State, pair
 
 MERCHANTS = frozenset({"merchant", "trader", "shopkeeper", "peddler", "innkeeper", "smith", "blacksmith", "baker"})
 MONSTERS = frozenset({"monster", "beast", "predator", "bandit", "wolf", "undead", "raider", "outlaw"})
@@ -48,6 +49,7 @@ class View:
         self.locations = state.locations
         self.factions = state.factions
         self.facts = state.facts
+        self.relations = state.relations
 
     @classmethod
     def snapshot(cls, state: State, settings: Settings) -> View:
@@ -59,6 +61,7 @@ class View:
         view.locations = dict(state.locations)
         view.factions = dict(state.factions)
         view.facts = dict(state.facts)
+        view.relations = dict(state.relations)
         return view
 
     def place_of(self, npc: entities.Npc) -> str:
@@ -89,7 +92,11 @@ class View:
         return known.relations.get(other, 0.0) if known is not None else 0.0
 
     def hostile(self, npc: entities.Npc, player: entities.Player | None) -> bool:
-        """Whether an NPC is a foe: a monster by nature, or of a faction at odds with the player's."""
+        """Whether an NPC is a foe at large: a monster by nature, or of a faction at odds with the player's."""
+        return "captive" not in npc.tags and self.foe_by_nature(npc, player)
+
+    def foe_by_nature(self, npc: entities.Npc, player: entities.Player | None) -> bool:
+        """Whether it would be a foe if it were free."""
         if npc.archetype in MONSTERS or "hostile" in npc.tags:
             return True
         worst = self.settings.hostile_relation_max
@@ -102,6 +109,31 @@ class View:
         """Whether an NPC can be spoken to."""
         return npc.archetype not in BEASTS and "beast" not in npc.tags
 
+    def friendly(self, npc: entities.Npc, player: entities.Player | None) -> bool:
+        """Whether an NPC deals with the player: no foe, no beast, and liked as much as its `deals_from` asks for."""
+        least = npc.attributes.get("deals_from")
+        if not self.person(npc) or self.foe_by_nature(npc, player):
+            return False
+        if not isinstance(least, int | float) or isinstance(least, bool):
+            return True
+        return player is not None and self.relations.get(pair(npc.id, player.id), 0.0) >= least
+
+    def respawns(self, entity: entities.Npc | entities.Item) -> bool:
+        """Whether it comes back by itself: a `respawn_s`, and for an NPC no tag `permadeath`."""
+        after = entity.attributes.get("respawn_s")
+        timed = isinstance(after, int | float) and not isinstance(after, bool) and after > 0
+        return timed and "permadeath" not in entity.tags and "unique" not in entity.tags
+
+    def admits(self, place: str, level: int) -> bool:
+        """Whether a player of that level may enter: the place's `level_min`."""
+        least = self.locations[place].attributes.get("level_min")
+        return not isinstance(least, int | float) or level >= least
+
+    def named_in(self, npc: entities.Npc, attribute: str, item: entities.Item) -> bool:
+        """Whether the NPC's `wants` or `offers`, words parted by commas, name the item or its kind."""
+        named = words_of(npc.attributes.get(attribute))
+        return item.id in named or item.item_kind in named
+
     def beatable(self, npc: entities.Npc, level: int) -> bool:
         """Whether a player of that level can win against it and the game lets it die."""
         return "essential" not in npc.tags and npc.level <= level + self.settings.foe_levels_above_max
@@ -110,7 +142,9 @@ class View:
         """Whether an NPC parts with an item for coin."""
         if item.holder != npc.id or "bound" in item.tags:
             return False
-        return npc.archetype in MERCHANTS or "merchant" in npc.tags or "tradeable" in item.tags
+        if npc.archetype in MERCHANTS or "merchant" in npc.tags or "tradeable" in item.tags:
+            return True
+        return self.named_in(npc, "offers", item)
 
     def wild(self, item: entities.Item) -> bool:
         """Whether an item grows or lies about for anyone to gather."""
@@ -185,18 +219,35 @@ class View:
 
     def skills_of(self, npc: entities.Npc) -> tuple[str, ...]:
         """What an NPC teaches: its `teaches` attribute, words parted by commas."""
-        taught = npc.attributes.get("teaches")
-        return tuple(word.strip() for word in taught.split(",") if word.strip()) if isinstance(taught, str) else ()
+        return words_of(npc.attributes.get("teaches"))
 
-    def walk(self, start: str) -> dict[str, int]:
-        """Places reachable from `start` through open ones, with the number of steps; closed ones end a way."""
+    @cached_property
+    def recipes(self) -> Mapping[str, Recipe]:
+        """Item that does not exist yet -> what it is made of."""
+        return recipes_of(self.items, self.locations)
+
+    @cached_property
+    def _walks(self) -> dict[tuple[str, int | None], dict[str, int]]:
+        return {}
+
+    def walk(self, start: str, level: int | None = None) -> Mapping[str, int]:
+        """Places reachable from `start` through open ones, with the number of steps; closed ones end a way.
+
+        With a level, places that admit only higher ones are left out.
+        """
+        key = start, level
+        if key not in self._walks:
+            self._walks[key] = self._walked(start, level)
+        return self._walks[key]
+
+    def _walked(self, start: str, level: int | None) -> dict[str, int]:
         steps = {start: 0}
         queue = [start]
         for place in queue:
             if place != start and not self.locations[place].open:
                 continue
             for near in self.locations[place].connects:
-                if near in self.locations and near not in steps:
+                if near in self.locations and near not in steps and (level is None or self.admits(near, level)):
                     steps[near] = steps[place] + 1
                     queue.append(near)
         return steps
@@ -249,6 +300,8 @@ def focus(view: View, hero: Hero, seeds: Iterable[str]) -> Focus:
             if id not in found.items:
                 found.items[id] = None
                 queue.append(view.items[id].holder)
+                if id in view.recipes:
+                    queue.extend(view.recipes[id].seeds())
         elif id in view.npcs:
             if id not in found.npcs:
                 found.npcs[id] = None
@@ -277,6 +330,8 @@ def compiled(
     """The problem of reaching `goals`; `given` are facts no world keeps: deeds done, what an author vouches for."""
     facts: dict[Fact, None] = {}
     weights: dict[Fact, float] = {}
+    recipes = [view.recipes[id] for id in about.items if id in view.recipes]
+    facts.update(dict.fromkeys(recipe_facts(recipes, about.places)))
     if hero.place:
         facts["here", hero.place] = None
     for id in about.npcs:
@@ -292,7 +347,7 @@ def compiled(
         facts.update(dict.fromkeys(("tells", npc, topic) for npc in view.tellers[topic]))
     for fact in given:
         facts.update(dict.fromkeys((fact, *knowledge_of(fact))))
-    return Problem(init=tuple(facts), goals=goals, schemas=schemas, weights=weights)
+    return Problem(init=tuple(facts), goals=goals, schemas=crafting(schemas, recipes), weights=weights)
 
 
 def foes(view: View, ids: Iterable[str], level: int) -> tuple[Fact, ...]:
@@ -311,8 +366,12 @@ def _npc_facts(view: View, hero: Hero, id: str, facts: dict[Fact, None], weights
         facts["at", id, place] = None
     facts["alive" if npc.alive else "dead", id] = None
     hostile = view.hostile(npc, hero.entity)
+    facts["captive" if "captive" in npc.tags else "free", id] = None
+    if not view.foe_by_nature(npc, hero.entity):
+        facts["ally", id] = None
     if view.person(npc):
-        facts["hostile" if hostile else "friendly", id] = None
+        if hostile or view.friendly(npc, hero.entity):
+            facts["hostile" if hostile else "friendly", id] = None
         facts["tells", id, own_news(id)] = None
     if hostile and view.beatable(npc, hero.level):
         facts["killable", id] = None
@@ -343,7 +402,7 @@ def _place_facts(view: View, hero: Hero, about: Focus, facts: dict[Fact, None], 
         facts["tidings", place, seen_news(place)] = None
         if not view.locations[place].open:
             facts.update(dict.fromkeys(("opens", key, place) for key in view.keys_of.get(place, ())))
-        for other, steps in view.walk(place).items():
+        for other, steps in view.walk(place, hero.level).items():
             if other in about.places and other != place:
                 facts["path", place, other] = None
                 weights["path", place, other] = WALK_COST * steps
