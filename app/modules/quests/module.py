@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.modules.quests import messages
+from app.modules.quests.auditing.handler import AuditHandler
 from app.modules.quests.generation.casting import load_strategies
 from app.modules.quests.generation.generator import Library
 from app.modules.quests.handler import QuestHandler
@@ -18,12 +19,14 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
     """The module over its ports; reads its data files once. Raises Broken when one is inconsistent."""
     library = Library(vocabulary=load_vocabulary(), strategies=load_strategies(), grammar=load_grammar())
     handler = QuestHandler(settings=settings, worlds=worlds, journal=journal, library=library)
+    auditor = AuditHandler(settings=settings, worlds=worlds, library=library)
     reply, ms = messages.QuestReply, settings.deadline_ms
     return Module(
         name="quests",
         handlers=(
             Handler(messages.Generate, reply, handler.generate, Scope.PLAY, ms),
             Handler(messages.Verify, messages.Verdict, handler.verify, Scope.READ, settings.verify_ms),
+            Handler(messages.Audit, messages.Audited, auditor.audit, Scope.READ, settings.audit_ms),
             Handler(messages.Offer, reply, handler.offer, Scope.WRITE, settings.verify_ms),
             Handler(messages.Accept, reply, handler.accept, Scope.PLAY, ms),
             Handler(messages.Abandon, reply, handler.abandon, Scope.PLAY, ms),
