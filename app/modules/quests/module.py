@@ -15,9 +15,14 @@ from app.modules.quests.settings import Settings
 from app.world.state import Worlds
 
 
+def load_library() -> Library:
+    """The module's data files, read and checked. Raises Broken when one is inconsistent."""
+    return Library(vocabulary=load_vocabulary(), strategies=load_strategies(), grammar=load_grammar())
+
+
 def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
     """The module over its ports; reads its data files once. Raises Broken when one is inconsistent."""
-    library = Library(vocabulary=load_vocabulary(), strategies=load_strategies(), grammar=load_grammar())
+    library = load_library()
     handler = QuestHandler(settings=settings, worlds=worlds, journal=journal, library=library)
     auditor = AuditHandler(settings=settings, worlds=worlds, library=library)
     reply, ms = messages.QuestReply, settings.deadline_ms

@@ -17,16 +17,26 @@ from app.modules.quests.auditing.rivals import pairs, rivals
 from app.modules.quests.report import Found, Report, Row, RowVerdict
 
 WEIGHTS = ("fault", "follows", "warning")
+Proving = Callable[[str, int], Callable[[], None]]
+"""Is told of each stretch of work and how many proofs it takes; what it gives hears of each, and may raise to stop."""
 
 
-def audited(judge: Judge, entries: Sequence[Entry], told: Callable[[], None] = lambda: None) -> Report:
-    """The report on all entries; `told` hears of each proof and may raise to stop."""
+def silent(_title: str, _total: int) -> Callable[[], None]:
+    """Nobody listens."""
+    return lambda: None
+
+
+def audited(
+    judge: Judge, entries: Sequence[Entry], *, extra: Sequence[Found] = (), proving: Proving = silent
+) -> Report:
+    """The report on all entries; `extra` is what was found while they were read."""
     chains = chained(entries)
+    told = proving("quests", len(chains.order))
     judged = {each.number: each for group in chains.groups() for each in judge.group(entries, chains, group, told)}
     asked, more = pairs(judge, entries, chains, judged, pairs_max=judge.settings.audit_pairs_max)
     pasts = worlds(judge, entries, chains, judged)
-    shut_out = rivals(judge, entries, pasts, asked, told)
-    return reported(judge, entries, chains, judged, [*shut_out, *(capped(judge) if more else ())])
+    shut_out = [found for _, found in rivals(judge, entries, pasts, asked, proving("rivals", len(asked)))]
+    return reported(judge, entries, chains, judged, [*extra, *shut_out, *(capped(judge) if more else ())])
 
 
 def worlds(
@@ -69,7 +79,10 @@ def reported(
         place.setdefault(entry.key, entry.number)
     every = sorted(
         (*unread, *chains.found, *apart, *shut_out, *between),
-        key=lambda found: (WEIGHTS.index(found.weight), place[found.quests[0]] if found.quests else len(entries)),
+        key=lambda found: (
+            WEIGHTS.index(found.weight),
+            place.get(found.quests[0], len(entries)) if found.quests else len(entries),
+        ),
     )
     worst: dict[str, Found] = {}
     for found in every:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
@@ -36,9 +37,11 @@ class AuditHandler:
             hint = nearest(request.start, world.state.locations)
             raise NotFound(f"no location {request.start!r} in world {world.id!r}", hint=hint)
         judge = Judge(self._library, _frozen(world.state), self._settings, start=request.start)
-        report = await asyncio.to_thread(
-            audited, judge, entries_of(request.quests), lambda: call.deadline.check("auditing quests")
-        )
+
+        def proving(_title: str, _total: int) -> Callable[[], None]:
+            return lambda: call.deadline.check("auditing quests")
+
+        report = await asyncio.to_thread(audited, judge, entries_of(request.quests), proving=proving)
         call.notes.update(rung="proof", engine=ENGINE, quests=report.quests)
         return Audited(report=report, seq=judge.base.seq)
 

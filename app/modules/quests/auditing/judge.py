@@ -70,13 +70,10 @@ class Judge:
 
     def one(self, entry: Entry, past: Past, entries: Sequence[Entry]) -> Judged:
         """A quest's verdict in the world that `past` leaves."""
-        draft = _drafted(entry)
-        examined, view = self.examined(draft, past)
+        examined, unfit = self.tried(entry, past)
         verdict = examined.verdict
-        if verdict.check not in ("V0", "V1") and draft.giver in view.npcs:
-            unfit = giving.unfit(self.library, view, draft, self._from(past, draft), max(1, draft.level))
-            if unfit:
-                return Judged(entry.number, verdict, (self._giverless(entry, past, entries, unfit),))
+        if unfit:
+            return Judged(entry.number, verdict, (self._giverless(entry, past, entries, unfit),))
         if verdict.verdict == "unknown":
             return Judged(entry.number, verdict, (_told(entry, examined, "search", "warning"),))
         if verdict.verdict == "rejected":
@@ -84,6 +81,14 @@ class Judge:
         certificate = verdict.certificate
         ways = (certificate.plan, *(branch.plan for branch in certificate.branches)) if certificate is not None else ()
         return Judged(entry.number, verdict, ways=ways, effort=examined.plan.cost if examined.plan is not None else 0.0)
+
+    def tried(self, entry: Entry, past: Past) -> tuple[Examined, str]:
+        """The proof of a quest in the world that `past` leaves, and why nobody gets it from its giver, if so."""
+        draft = _drafted(entry)
+        examined, view = self.examined(draft, past)
+        if examined.verdict.check in ("V0", "V1") or draft.giver not in view.npcs:
+            return examined, ""
+        return examined, giving.unfit(self.library, view, draft, self._from(past, draft), max(1, draft.level))
 
     def examined(self, draft: Draft, past: Past) -> tuple[Examined, View]:
         """The verdict of `quests.verify` in the world that `past` leaves, and the view of it."""

@@ -62,21 +62,21 @@ def survives(judge: Judge, entries: Sequence[Entry], past: Past, pair: Pair) -> 
     """None where it can still be done after the other, and what stands against it where it cannot."""
     entry, other = entries[pair.number], entries[pair.by]
     events = [_event(change, judge.player) for change in pair.changes]
-    judged = judge.one(entry, after(judge.base, past, events, pair.by), entries)
-    verdict = judged.verdict
-    if judged.sound or verdict is None or not any(each.weight == "fault" for each in judged.found):
+    examined, unfit = judge.tried(entry, after(judge.base, past, events, pair.by))
+    verdict = examined.verdict
+    if not unfit and verdict.verdict != "rejected":
         return None
     told = ", ".join(_told(change) for change in pair.changes)
-    reason = f"once {other.key!r} is done ({told}) it cannot be done any more: {judged.found[0].reason}"
+    step = verdict.unreachable[0] if verdict.unreachable and not unfit else ""
     return Found(
         check="V7",
         fault="rivals",
         weight="fault",
         quests=(entry.key, other.key),
-        reason=reason,
-        step=judged.found[0].step,
-        missing=judged.found[0].missing,
-        where=judged.found[0].where,
+        reason=f"once {other.key!r} is done ({told}) it cannot be done any more: {unfit or verdict.reason}",
+        step=step,
+        missing=() if unfit else verdict.missing,
+        where=entry.at(step),
     )
 
 
@@ -86,13 +86,13 @@ def rivals(
     pasts: Callable[[int], Past],
     asked: Sequence[Pair],
     told: Callable[[], None],
-) -> list[Found]:
-    """What stands between the pairs, in their order; `told` hears of each and may raise to stop."""
-    found: list[Found] = []
+) -> list[tuple[Pair, Found]]:
+    """The pairs of which one cannot be done after the other, in order; `told` hears of each and may raise to stop."""
+    found: list[tuple[Pair, Found]] = []
     for pair in asked:
         problem = survives(judge, entries, pasts(pair.number), pair)
         if problem is not None:
-            found.append(problem)
+            found.append((pair, problem))
         told()
     return found
 
