@@ -29,6 +29,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cast_states_max: int = 250
     """States expanded for one cast of a generated quest; at the cap the next cast is tried."""
 
+    lock_states_max: int = 2_000
+    """States of one independent part of a quest that the soft-lock proof looks at; at the cap it claims nothing."""
+
     operators_max: int = 20_000
     """Grounded actions of one planning task; at the cap a verdict is `unknown`."""
 

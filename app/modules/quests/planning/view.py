@@ -139,6 +139,10 @@ class View:
         """Whether an NPC sells whatever it has."""
         return npc.archetype in MERCHANTS or "merchant" in npc.tags
 
+    def common_kind(self, item: entities.Item) -> str:
+        """The kind whose items may stand in for it: only for things gathered, which are as good as each other."""
+        return item.item_kind if "unique" not in item.tags and self.wild(item) else ""
+
     def wild(self, item: entities.Item) -> bool:
         """Whether an item grows or lies about for anyone to gather."""
         return item.item_kind in WILD or not WILD.isdisjoint(item.tags)
@@ -233,17 +237,17 @@ class View:
         return recipes_of(self.items, self.locations)
 
     @cached_property
-    def _walks(self) -> dict[tuple[str, int | None], dict[str, int]]:
+    def _walks(self) -> dict[tuple[str, int | None, str], dict[str, int]]:
         return {}
 
-    def walk(self, start: str, level: int | None = None) -> Mapping[str, int]:
+    def walk(self, start: str, level: int | None = None, closed: str = "") -> Mapping[str, int]:
         """Places reachable from `start` through open ones, with the number of steps; closed ones end a way.
 
-        With a level, places that admit only higher ones are left out.
+        With a level, places that admit only higher ones are left out; `closed` counts as closed too.
         """
-        key = start, level
+        key = start, level, closed
         if key not in self._walks:
-            self._walks[key] = self._walked(start, level)
+            self._walks[key] = self._walked(start, level, closed)
         return self._walks[key]
 
     @cached_property
@@ -267,11 +271,11 @@ class View:
         reach = self.walk(start, level)
         return tuple(place for place in reach if place not in returning and self.locations[place].open)
 
-    def _walked(self, start: str, level: int | None) -> dict[str, int]:
+    def _walked(self, start: str, level: int | None, closed: str) -> dict[str, int]:
         steps = {start: 0}
         queue = [start]
         for place in queue:
-            if place != start and not self.locations[place].open:
+            if place != start and (place == closed or not self.locations[place].open):
                 continue
             for near in self.locations[place].connects:
                 if near in self.locations and near not in steps and (level is None or self.admits(near, level)):

@@ -64,7 +64,7 @@ class _Part:
     acts: list[_Act] = field(default_factory=list)
 
 
-def locks(task: Task, aims: Sequence[Aim], *, renewed: frozenset[str], states_max: int) -> Locks:
+def locks_of(task: Task, aims: Sequence[Aim], *, renewed: frozenset[str], states_max: int) -> Locks:
     """The acts by which a player can lose every one of the `aims`; `renewed` are ids of what comes back by itself.
 
     `task` must hold all operators (`grounded_whole`) and start where every aim can be reached.
@@ -96,9 +96,13 @@ def _acts(task: Task, aims: Sequence[Aim], renewed: frozenset[str]) -> Iterator[
     every = (1 << len(task.numbers)) - 1
     names = list(task.numbers)
     back = sum(1 << number for number, fact in enumerate(names) if _comes_back(fact, renewed))
+    elsewhere = 0
     if _returns(task):
-        back |= sum(1 << number for number, fact in enumerate(names) if fact[0] == "here")
+        back |= sum(1 << number for number, fact in enumerate(names) if fact[0] in ("here", "at"))
+        elsewhere = _elsewhere(task, aims)
     for operator in task.operators:
+        if operator.pre_mask & elsewhere:
+            continue
         deeds = deeds_of(operator.schema.happened(operator.args, PLAYER), PLAYER)
         add = operator.add_mask | sum(1 << task.numbers[deed] for deed in deeds if deed in task.numbers)
         yield _Act(
@@ -108,6 +112,16 @@ def _acts(task: Task, aims: Sequence[Aim], renewed: frozenset[str]) -> Iterator[
             gone=~operator.keep_mask & every & ~add & ~back,
             ways=sum(1 << number for number, aim in enumerate(aims) if operator.schema.name in aim.allowed),
         )
+
+
+def _elsewhere(task: Task, aims: Sequence[Aim]) -> int:
+    """Places of NPCs other than their first, but of those whom the quest leads somewhere.
+
+    What can be done with someone elsewhere can as well be done at the first place, which the player knows from there.
+    """
+    led = {deed[1] for aim in aims for deed in aim.deeds if deed[0] == "escorted"}
+    moved = (number for fact, number in task.numbers.items() if fact[0] == "at" and fact[1] not in led)
+    return sum(1 << number for number in moved if not task.init >> number & 1)
 
 
 def _comes_back(fact: Fact, renewed: frozenset[str]) -> bool:
@@ -121,16 +135,23 @@ def _comes_back(fact: Fact, renewed: frozenset[str]) -> bool:
 
 
 def _returns(task: Task) -> bool:
-    """Whether the player can come back to the start from everywhere, so that being somewhere is never lost."""
+    """Whether every way leads both ways, so that being somewhere is never lost.
+
+    Then the player can walk back as it came, through doors that stay open, and whoever it has led somewhere can be met
+    there as well as elsewhere, since no act but walking asks for a certain place.
+    """
     stands = (fact[1] for fact, number in task.numbers.items() if fact[0] == "here" and task.init >> number & 1)
     start = next(stands, "")
+
+    def reached(place: str) -> bool:
+        return ("here", place) in task.numbers
 
     def holds(fact: Fact) -> bool:
         number = task.numbers.get(fact)
         return number is not None and bool(task.init >> number & 1)
 
-    places = [fact[1] for fact in task.numbers if fact[0] == "here"]
-    return holds(("open", start)) and all(place == start or holds(("path", place, start)) for place in places)
+    paths = [fact for fact in task.numbers if fact[0] == "path" and ("here", fact[1]) in task.numbers]
+    return holds(("open", start)) and all(holds(("path", there, here)) for _, here, there in paths if reached(there))
 
 
 def _needed(acts: Sequence[_Act], goals: int) -> int:
