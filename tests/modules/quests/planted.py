@@ -17,6 +17,8 @@ from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Pl
 from app.world.state import State, pair
 
 PLACES = 24
+SECOND = "The other"
+"""The title of a quest whose fault is to come after another; it stays behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Base:
         self.add(msgspec.structs.replace(beside, connects=(*beside.connects, id)))
         return id
 
-    def quest(self, *steps: DraftStep, effort: float = 6.0, giver: str = "", **more: object) -> Draft:
+    def quest(self, *steps: DraftStep, effort: float = 2.0, giver: str = "", **more: object) -> Draft:
         """A draft of its own level and a fair reward; steps follow each other."""
         level = self.chance.randint(3, 12)
         fair = effort * 10.0 * 1.08 ** (level - 1) * self.chance.uniform(0.7, 1.4)
@@ -408,9 +410,7 @@ def forbidden_by_itself(base: Base) -> None:
 
 
 def steps_in_a_circle(base: Base) -> None:
-    draft = base.quest(
-        step("a", "goto", "b", location=base.place()), step("b", "explore", "a", location=base.place())
-    )
+    draft = base.quest(step("a", "goto", "b", location=base.place()), step("b", "explore", "a", location=base.place()))
     base.plant(draft, "unknown", "order")
 
 
@@ -424,6 +424,7 @@ def promised_twice(base: Base) -> None:
     for _ in range(2):
         last = base.quest(step("a", "goto", location=base.place()), effort=1.5, giver=giver,
                           reward=DraftReward(experience=25, coins=5, items=(prize,)))  # fmt: skip
+    base.quests[-1] = msgspec.structs.replace(last, title=SECOND)
     base.plant(last, "promised")
 
 
@@ -435,7 +436,7 @@ def promised_by_who_lacks_it(base: Base) -> None:
 
 def same_id(base: Base) -> None:
     one = base.quest(step("a", "goto", location=base.place()))
-    base.quests.append(msgspec.structs.replace(one, title="The other"))
+    base.quests.append(msgspec.structs.replace(one, title=SECOND))
     base.plant(one, "twice")
 
 
@@ -489,8 +490,8 @@ def spoiled(seed: int, quests: int) -> Base:
     base = sound(seed, quests)
     for fault in FAULTS:
         fault(base)
-    twins = [draft for draft in base.quests if draft.title == "The other"]
-    base.quests = [draft for draft in base.quests if draft.title != "The other"]
+    twins = [draft for draft in base.quests if draft.title == SECOND]
+    base.quests = [draft for draft in base.quests if draft.title != SECOND]
     base.chance.shuffle(base.quests)
     base.quests.extend(twins)
     return base

@@ -17,6 +17,8 @@ from app.modules.quests.planning.facts import View
 from app.modules.quests.report import Fault, Found, Weight
 
 HOUR_S = 3_600.0
+LEAST_EFFORT_SHARE = 0.5
+"""No quest counts as less effort than this share of the usual: whoever walks next door is paid for being asked, too."""
 
 
 def across(
@@ -52,9 +54,11 @@ def _out_of_budget(
 ) -> Iterator[Found]:
     """Rewards far from what the studio pays for such an effort at such a level: the median of the nearest levels."""
     settings = view.settings
+    efforts = [each.effort for each in judged.values() if each.effort > 0.0]
+    least = LEAST_EFFORT_SHARE * median(efforts) if efforts else 1.0
     for field in ("experience", "coins"):
         paid = [
-            (draft.level, getattr(draft.reward, field) / judged[entry.number].effort, entry)
+            (draft.level, getattr(draft.reward, field) / max(least, judged[entry.number].effort), entry)
             for entry, draft in readable
             if draft.reward is not None and getattr(draft.reward, field) and judged[entry.number].effort > 0.0
         ]

@@ -27,7 +27,7 @@ from app.world.state import State
 
 FAULTS: dict[str, Fault] = {
     "V0": "types", "V1": "unknown", "V2": "impossible", "V3": "branch", "V4": "soft_lock", "V5": "fragile",
-    "V6": "party", "V7": "rivals",
+    "V6": "party", "V7": "loop",
 }  # fmt: skip
 """What a rejection at a check is called in a report."""
 
@@ -80,7 +80,10 @@ class Judge:
             return Judged(entry.number, verdict, (self._rejected(entry, past, entries, examined),))
         certificate = verdict.certificate
         ways = (certificate.plan, *(branch.plan for branch in certificate.branches)) if certificate is not None else ()
-        return Judged(entry.number, verdict, ways=ways, effort=examined.plan.cost if examined.plan is not None else 0.0)
+        warnings = tuple(_warned(entry, warning) for warning in verdict.warnings)
+        return Judged(
+            entry.number, verdict, warnings, ways=ways, effort=examined.plan.cost if examined.plan is not None else 0.0
+        )
 
     def tried(self, entry: Entry, past: Past) -> tuple[Examined, str]:
         """The proof of a quest in the world that `past` leaves, and why nobody gets it from its giver, if so."""
@@ -93,7 +96,7 @@ class Judge:
     def examined(self, draft: Draft, past: Past) -> tuple[Examined, View]:
         """The verdict of `quests.verify` in the world that `past` leaves, and the view of it."""
         if not past.changed:
-            return examine(self.library, self.view, draft), self.view
+            return examine(self.library, self.view, msgspec.structs.replace(draft, requires=())), self.view
         id = draft.player or self.player
         state = past.state(self.base)
         known = state.players.get(id, Player(id=id))
@@ -101,7 +104,7 @@ class Judge:
         place = self.view.place_of(giver) if giver is not None else ""
         hero = msgspec.structs.replace(known, location=place or known.location, level=max(draft.level, known.level))
         view = View(placed(past, hero).state(self.base), self.settings)
-        return examine(self.library, view, msgspec.structs.replace(draft, player=id)), view
+        return examine(self.library, view, msgspec.structs.replace(draft, player=id, requires=())), view
 
     def played(self, past: Past, entry: Entry, way: Sequence[Deed]) -> Past:
         """The world once the quest was played by that plan and what it promises was handed over."""
@@ -114,7 +117,8 @@ class Judge:
             past = placed(past, Player(id=id, level=max(1, draft.level), location=place))
         promised = draft.reward.items if draft.reward is not None else ()
         paid = [Happened(verb="gave", actor=draft.giver, target=id, item=item) for item in promised]
-        return after(self.base, past, [*events_of(self.library.vocabulary, way, id), *paid], entry.number)
+        events = events_of(self.library.vocabulary, self.view.recipes, way, id)
+        return after(self.view, self.base, past, [*events, *paid], entry.number)
 
     def _from(self, past: Past, draft: Draft) -> str:
         """Where the player is before it goes to the giver, or empty when nobody knows."""
@@ -197,10 +201,10 @@ class Judge:
     def _rejected(self, entry: Entry, past: Past, entries: Sequence[Entry], examined: Examined) -> Found:
         """Why it is rejected; where it would be possible in the world as it is, the earlier quests are at fault."""
         if examined.verdict.check in ("V0", "V1") or not past.quests:
-            return _told(entry, examined, FAULTS[examined.verdict.check], "fault")
+            return _told(entry, examined, _called(examined), "fault")
         alone, _ = self.examined(_drafted(entry), Past())
         if alone.verdict.verdict == "rejected":
-            return _told(entry, examined, FAULTS[examined.verdict.check], "fault")
+            return _told(entry, examined, _called(examined), "fault")
         found = _told(entry, examined, "chain", "fault")
         return _blaming(found, entry, past, entries)
 
@@ -238,6 +242,11 @@ def _blaming(found: Found, entry: Entry, past: Past, entries: Sequence[Entry]) -
     )
 
 
+def _called(examined: Examined) -> Fault:
+    verdict = examined.verdict
+    return "promised" if verdict.check == "V7" and "reward" in verdict.reason else FAULTS[verdict.check]
+
+
 def _told(entry: Entry, examined: Examined, fault: Fault, weight: str) -> Found:
     verdict, draft = examined.verdict, _drafted(entry)
     steps = [step.id for step in (*draft.steps, *(step for branch in draft.branches for step in branch.steps))]
@@ -255,6 +264,10 @@ def _told(entry: Entry, examined: Examined, fault: Fault, weight: str) -> Found:
         variant=verdict.variant,
         where=entry.at(step),
     )
+
+
+def _warned(entry: Entry, warning: str) -> Found:
+    return Found(check="V4", fault="soft_lock", weight="warning", quests=(entry.key,), reason=warning, where=entry.at())
 
 
 def _never(entries: Sequence[Entry], number: int, lost: Sequence[int]) -> Found:

@@ -1,12 +1,12 @@
 """The world that earlier quests leave behind: what differs from the base, by entity.
 
 Plans are turned into the game's own events and applied with the world's own reducers, so a chain is judged by the same
-rules as a world that lives. What respawns (tag `respawn`, or the attribute `respawn_s`) comes back.
+rules as a world that lives. What respawns comes back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,6 +14,8 @@ import msgspec
 from app.core.messages import Event
 from app.modules.quests.auditing.entry import Deed
 from app.modules.quests.planning.domain import PLAYER, Vocabulary
+from app.modules.quests.planning.facts import View
+from app.modules.quests.planning.recipes import Recipe
 from app.world import reducers
 from app.world.entities import AnyEntity, Item, Npc, Player
 from app.world.events import Happened
@@ -61,7 +63,7 @@ def placed(past: Past, player: Player) -> Past:
     )
 
 
-def after(base: State, past: Past, events: Sequence[Happened], quest: int) -> Past:
+def after(view: View, base: State, past: Past, events: Sequence[Happened], quest: int) -> Past:
     """The past once `events` have happened too; what cannot be applied is left out."""
     state = past.state(base)
     state = msgspec.structs.replace(state, **{name: dict(getattr(state, name)) for name in TABLES})
@@ -78,7 +80,7 @@ def after(base: State, past: Past, events: Sequence[Happened], quest: int) -> Pa
         for id in touched:
             if id not in table and id not in before:
                 continue
-            entity = _revived(table.get(id), before.get(id))
+            entity = _revived(view, table.get(id), before.get(id))
             if entity != before.get(id) or id in changed.get(name, {}):
                 changed.setdefault(name, {})[id] = entity
                 if name != "players":
@@ -86,22 +88,23 @@ def after(base: State, past: Past, events: Sequence[Happened], quest: int) -> Pa
     return Past((*past.quests, quest), changed, deeds)
 
 
-def events_of(vocabulary: Vocabulary, plan: Iterable[Deed], player: str) -> list[Happened]:
-    """What the game tells while a plan is carried out; whoever is led somewhere arrives there."""
+def events_of(
+    vocabulary: Vocabulary, recipes: Mapping[str, Recipe], plan: Iterable[Deed], player: str
+) -> list[Happened]:
+    """What the game tells while a plan is carried out: who is led somewhere arrives, what is put in is used up."""
     events: list[Happened] = []
     for name, *args in plan:
         schema = vocabulary.schemas[name]
-        event = schema.happened(args[: len(schema.params)], player)
+        many = len(schema.params)
+        event = schema.happened(args[:many], player)
         if event.verb == "escorted":
             events.append(Happened(verb="moved", actor=event.target, location=event.location))
             events.append(Happened(verb="moved", actor=event.actor, location=event.location))
         events.append(event)
+        if event.verb == "crafted" and event.item in recipes:
+            parts = args[many : many + len(recipes[event.item].parts)]
+            events.extend(Happened(verb="destroyed", actor=player, item=part) for part in parts)
     return events
-
-
-def respawns(entity: AnyEntity) -> bool:
-    """Whether the game brings it back by itself."""
-    return "respawn" in entity.tags or "respawn_s" in entity.attributes
 
 
 def _possible(state: State, change: Happened) -> bool:
@@ -110,10 +113,8 @@ def _possible(state: State, change: Happened) -> bool:
     return item and (not change.location or change.location in state.locations)
 
 
-def _revived(entity: AnyEntity | None, before: AnyEntity | None) -> AnyEntity | None:
-    """The entity once the game has brought it back, if it does."""
-    if before is None or not respawns(before):
-        return entity
-    if isinstance(before, Npc):
+def _revived(view: View, entity: AnyEntity | None, before: AnyEntity | None) -> AnyEntity | None:
+    """The entity once the game has brought it back, if it does; an item that someone has stays with them."""
+    if isinstance(before, Npc) and view.respawns(before):
         return before
-    return before if isinstance(before, Item) and entity is None else entity
+    return before if isinstance(before, Item) and entity is None and view.respawns(before) else entity

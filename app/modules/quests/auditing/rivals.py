@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.modules.quests.auditing.chains import Chains
 from app.modules.quests.auditing.entry import Entry, Judged
 from app.modules.quests.auditing.judge import Judge
-from app.modules.quests.auditing.past import Past, after, respawns
+from app.modules.quests.auditing.past import Past, after
 from app.modules.quests.draft import Draft, DraftStep
 from app.modules.quests.report import Found
 from app.world.events import Happened
@@ -62,7 +62,7 @@ def survives(judge: Judge, entries: Sequence[Entry], past: Past, pair: Pair) -> 
     """None where it can still be done after the other, and what stands against it where it cannot."""
     entry, other = entries[pair.number], entries[pair.by]
     events = [_event(change, judge.player) for change in pair.changes]
-    examined, unfit = judge.tried(entry, after(judge.base, past, events, pair.by))
+    examined, unfit = judge.tried(entry, after(judge.view, judge.base, past, events, pair.by))
     verdict = examined.verdict
     if not unfit and verdict.verdict != "rejected":
         return None
@@ -114,11 +114,11 @@ def _lasting(judge: Judge, entry: Entry) -> tuple[Change, ...]:
 def _change(judge: Judge, draft: Draft, step: DraftStep) -> Change | None:
     view = judge.view
     npc, item = view.npcs.get(step.target), view.items.get(step.item)
-    if step.action in ("kill", "capture") and npc is not None and not respawns(npc):
+    if step.action in ("kill", "capture") and npc is not None and not view.respawns(npc):
         return ("killed" if step.action == "kill" else "captured", npc.id, "")
     if step.action == "escort" and npc is not None:
         return "moved", npc.id, step.location
-    if step.action == "give" and item is not None and not respawns(item):
+    if step.action == "give" and item is not None and not view.respawns(item):
         return "gave", item.id, step.target
     return None
 
