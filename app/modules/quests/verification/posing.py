@@ -161,7 +161,12 @@ class _Casting:
         every = self._all(step, field)[: max(self._view.settings.candidates_max, 2 * step.count)]
         tasks = [_task(schema, alone, id, {**values, field: id}) for id in every]
         asked = _question(self._vocabulary, self._view, self._hero, self._giver, tasks, ())
-        about = focus(self._view, self._hero, (*asked.seeds, *self._view.keys_of))
+        near = self._reached(asked, every, asked.seeds)
+        return near if len(near) >= step.count else self._reached(asked, every, (*asked.seeds, *self._view.keys_of))
+
+    def _reached(self, asked: Question, every: Sequence[str], seeds: Sequence[str]) -> list[str]:
+        """Those of `every` that can be reached about the seeds; to look behind every door of the world takes long."""
+        about = focus(self._view, self._hero, seeds)
         problem = compiled(
             self._view, self._hero, about=about, schemas=asked.schemas, goals=asked.goals, given=asked.given
         )
