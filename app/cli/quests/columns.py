@@ -1,7 +1,8 @@
 """A column map: which table and column of a studio's database says what, as TOML.
 
-A cell is written as a text with columns in braces, such as `npc_{giver}`; it is empty where one of them is. It knows
-the map's shape and how cells are filled, nothing of files or proofs.
+A cell is written as a text with columns in braces, such as `npc_{giver}`; it is empty where one of them is. Of
+alternatives parted by `|` the first that is not empty counts. It knows the map's shape and how cells are filled,
+nothing of files or proofs.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class StepMap(_Map, frozen=True, kw_only=True):
 
 
 class LinkMap(_Map, frozen=True, kw_only=True):
-    """A row of `table` each: a quest and what it requires, gets as a reward, or is given by."""
+    """A row of `table` each: a quest and what it requires, gives as a reward, is given by, or is lost with."""
 
     table: str
     join: tuple[Join, ...] = ()
@@ -79,13 +80,19 @@ class LinkMap(_Map, frozen=True, kw_only=True):
 
 
 class EntityMap(_Map, frozen=True, kw_only=True):
-    """Entities, a row of `table` each; `fields` are those of the entity, `attributes` its own."""
+    """Entities, a row of `table` each; `fields` are those of the entity, `attributes` its own.
+
+    With `copies` an id may come again, as of creatures with several places: the second is then `id~2`. `words` are what
+    the studio calls a tag -> the tag.
+    """
 
     type: Literal["npc", "item", "location", "faction", "player"]
     table: str
     join: tuple[Join, ...] = ()
     id: Cell
+    copies: bool = False
     tags: tuple[Cell, ...] = ()
+    words: dict[str, str] = msgspec.field(default_factory=dict)
     fields: dict[str, Cell] = msgspec.field(default_factory=dict)
     attributes: dict[str, Cell] = msgspec.field(default_factory=dict)
 
@@ -113,12 +120,13 @@ class ColumnMap(_Map, frozen=True, kw_only=True):
     givers: tuple[LinkMap, ...] = ()
     requires: tuple[LinkMap, ...] = ()
     rewards: tuple[LinkMap, ...] = ()
+    failures: tuple[LinkMap, ...] = ()
     entities: tuple[EntityMap, ...] = ()
     ways: tuple[WayMap, ...] = ()
 
     def tables(self) -> Iterator[str]:
         """Every table that it reads."""
-        links = (*self.givers, *self.requires, *self.rewards)
+        links = (*self.givers, *self.requires, *self.rewards, *self.failures)
         parts: tuple[QuestMap | StepMap | LinkMap | EntityMap | WayMap, ...] = (
             self.quests, *self.steps, *links, *self.entities, *self.ways,
         )  # fmt: skip
@@ -146,9 +154,11 @@ class Filler:
         self._none = none
 
     def fill(self, cell: str, number: int = 0) -> str:
-        """The cell's text, or empty where one of its columns says nothing; raises Invalid for an unknown column."""
-        if "{" not in cell:
-            return cell
+        """The cell's text, or empty where its columns say nothing; raises Invalid for an unknown column."""
+        filled = (self._filled(part, number) for part in cell.split("|"))
+        return next((text for text in filled if text), "")
+
+    def _filled(self, cell: str, number: int) -> str:
         values: list[str] = []
         for name in COLUMN.findall(cell):
             value = self._value(name.replace("#", str(number)))

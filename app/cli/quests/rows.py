@@ -73,7 +73,7 @@ class Reading:
             "items": [item for cell in rule.rewards if (item := filler.fill(cell))],
         }
         required = [id for cell in rule.requires if (id := filler.fill(cell))]
-        return {**body, "requires": required, "reward": reward, "steps": [], "branches": {}}
+        return {**body, "requires": required, "reward": reward, "failures": [], "steps": [], "branches": {}}
 
     def _step(
         self, rule: StepMap, filler: Filler, number: int, body: dict[str, Any], steps: dict[str, str], where: str
@@ -100,9 +100,8 @@ class Reading:
         for filler, line in rows:
             quest = filler.fill(rule.quest)
             if quest not in places:
-                raise Invalid(
-                    f"{line.where} is a step of {quest!r}, which is no quest", hint="mend it, or leave it out"
-                )
+                self._stray(line.where, quest, "a step", places)
+                continue
             body, steps = places[quest]
             self._step(rule, filler, len(steps) + 1, body, steps, line.where)
 
@@ -110,6 +109,7 @@ class Reading:
         """Givers, prerequisites and rewards that have tables of their own; of several givers the first counts."""
         for what, rules in (
             ("a giver", self._map.givers), ("a prerequisite", self._map.requires), ("a reward", self._map.rewards),
+            ("a way to lose", self._map.failures),
         ):  # fmt: skip
             for where, quest, value in self._links(rules):
                 if quest not in places:
@@ -120,8 +120,10 @@ class Reading:
                     body["giver"] = body["giver"] or value
                 elif what == "a prerequisite":
                     body["requires"].append(value)
-                else:
+                elif what == "a reward":
                     body["reward"]["items"].append(value)
+                else:
+                    body["failures"].append({"entity": value})
 
     def _stray(self, where: str, quest: str, what: str, known: Mapping[str, object]) -> None:
         near = {quest: nearest(quest, known)}
@@ -140,10 +142,14 @@ class Reading:
                     yield line.where, quest, value
 
     def _entities(self, rule: EntityMap) -> Iterator[tuple[dict[str, Any], str]]:
+        seen: dict[str, int] = {}
         for filler, line in self._rows(rule.table, rule.join):
             body: dict[str, Any] = {name: filler.fill(cell) for name, cell in rule.fields.items()}
-            body |= {"type": rule.type, "id": filler.fill(rule.id)}
-            body["tags"] = [tag for cell in rule.tags if (tag := filler.fill(cell))]
+            id = filler.fill(rule.id)
+            seen[id] = seen.get(id, 0) + 1
+            copied = rule.copies and seen[id] > 1
+            body |= {"type": rule.type, "id": f"{id}~{seen[id]}" if copied else id}
+            body["tags"] = [rule.words.get(tag, tag) for cell in rule.tags if (tag := filler.fill(cell))]
             body["attributes"] = {
                 name: _value(value) for name, cell in rule.attributes.items() if (value := filler.fill(cell))
             }

@@ -12,8 +12,8 @@ import msgspec
 from app.core.messages import Message
 
 Fault = Literal[
-    "unreadable", "types", "unknown", "twice", "order", "cycle", "giver", "impossible", "chain", "branch", "soft_lock",
-    "fragile", "party", "rivals", "promised", "budget", "loop", "window", "never", "search", "levels",
+    "unreadable", "types", "unknown", "twice", "cycle", "giver", "impossible", "chain", "branch", "soft_lock",
+    "party", "rivals", "promised", "budget", "loop", "window", "never", "search", "levels",
 ]  # fmt: skip
 """What kind of thing was found; docs/reference/quest-audit.md says what each means and how it is mended."""
 

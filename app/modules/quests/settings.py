@@ -77,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     audit_peers_max: int = 30
     """Rewards of the nearest levels that one is held against."""
 
-    audit_outlier_factor: float = 6.0
+    audit_reward_times_max: float = 6.0
     """A reward for the same effort that is so many times the usual one is out of budget."""
 
     audit_repeats_per_hour_max: float = 12.0

@@ -376,11 +376,11 @@ def endless_gold(base: Base) -> None:
 
 
 def over_before_it_begins(base: Base) -> None:
-    base.plant(base.quest(step("a", "goto", location=base.place()), from_s=900.0, until_s=300.0), "window", "order")
+    base.plant(base.quest(step("a", "goto", location=base.place()), from_s=900.0, until_s=300.0), "window")
 
 
 def over_long_ago(base: Base) -> None:
-    base.plant(base.quest(step("a", "goto", location=base.place()), until_s=50.0), "window", "order")
+    base.plant(base.quest(step("a", "goto", location=base.place()), until_s=50.0), "window")
 
 
 def over_before_the_first(base: Base) -> None:
@@ -411,7 +411,7 @@ def forbidden_by_itself(base: Base) -> None:
 
 def steps_in_a_circle(base: Base) -> None:
     draft = base.quest(step("a", "goto", "b", location=base.place()), step("b", "explore", "a", location=base.place()))
-    base.plant(draft, "unknown", "order")
+    base.plant(draft, "unknown")
 
 
 def too_strong(base: Base) -> None:

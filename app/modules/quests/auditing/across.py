@@ -71,9 +71,9 @@ def _out_of_budget(
             usual = median(other for _, other, peer in paid[low : low + 2 * half + 1] if peer is not entry)
             times = rate / usual
             reason = f"{field} for its effort is {times:.2g} times what quests around level {level} pay"
-            if times > settings.audit_outlier_factor:
+            if times > settings.audit_reward_times_max:
                 yield _found(entry, "V7", "budget", reason)
-            elif times < 1.0 / settings.audit_outlier_factor:
+            elif times < 1.0 / settings.audit_reward_times_max:
                 yield _found(entry, "V7", "budget", reason, weight="warning")
 
 

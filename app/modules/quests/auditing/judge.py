@@ -26,8 +26,7 @@ from app.world.events import Happened
 from app.world.state import State
 
 FAULTS: dict[str, Fault] = {
-    "V0": "types", "V1": "unknown", "V2": "impossible", "V3": "branch", "V4": "soft_lock", "V5": "fragile",
-    "V6": "party", "V7": "loop",
+    "V0": "types", "V1": "unknown", "V2": "impossible", "V3": "branch", "V4": "soft_lock", "V6": "party", "V7": "loop",
 }  # fmt: skip
 """What a rejection at a check is called in a report."""
 
