@@ -33,6 +33,7 @@ from app.modules.quests.quest import (
     QuestState,
     QuestText,
     Repair,
+    RepairKind,
     Reward,
     Scope,
     Share,
@@ -45,7 +46,7 @@ __all__ = [
     "Branch", "BranchProof", "Certificate", "Credit", "Draft", "DraftBranch", "DraftFailure", "DraftReward",
     "DraftStep",
     "Failure", "Found", "Goal", "Harm", "Knockout", "Message", "Payout", "Quest", "QuestState", "QuestText", "Repair",
-    "Report", "Reward", "Row", "Scope", "Share", "Step",
+    "RepairKind", "Report", "Reward", "Row", "Scope", "Share", "Step",
 ]  # fmt: skip
 
 Seed = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
@@ -259,4 +260,4 @@ class QuestUpdated(Push, frozen=True, kw_only=True):
     payouts: tuple[Payout, ...] = ()
     """Who is to be paid what, when it is completed or compensated; each once, by its id."""
     repair: Repair | None = None
-    """Set when the world changed and the quest with it."""
+    """The newest way in which the quest was mended when the world changed; its `seq` tells whether it is news."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from app.core.clock import Deadline
 from app.core.messages import Change, Chunk, Event, Reply, Request
 from app.core.module import Call, Module
 from app.modules.quests.codec import read
-from app.modules.quests.messages import Accept, Generate, Quest, QuestReply
+from app.modules.quests.lifecycle.states import PLAYED
+from app.modules.quests.messages import Accept, Generate, Quest, QuestReply, Step
 from app.modules.quests.module import build
 from app.modules.quests.settings import Settings
 from app.world.events import Happened
@@ -44,7 +46,7 @@ class ReactingJournal(RamJournal):
         queue = deque(self.module.react(self.worlds.get(tenant, world), events[0]))
         queue.extend(changes[1:])
         while queue:
-            await self.append(tenant, world, [queue.popleft()])
+            await self.append(tenant, world, [queue.popleft()], game_s=game_s)
         return events
 
 
@@ -83,47 +85,76 @@ class Stage:
         offered = await self.quest(Generate(giver=giver, player="hero", seed=seed, **more))  # type: ignore[arg-type]  # fields by name
         return await self.quest(Accept(quest=offered.id))
 
-    async def post(self, *changes: Change) -> None:
-        await self.journal.append(self.world.tenant, self.world.id, changes)
+    async def post(self, *changes: Change, game_s: float | None = None) -> None:
+        """Tell what happened, and wait until all that follows from it is recorded."""
+        await self.journal.append(self.world.tenant, self.world.id, changes, game_s=game_s)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Return when no worker looks for a way any more."""
+        while tasks := [task for task in asyncio.all_tasks() if task.get_name().startswith("mend quests")]:
+            await asyncio.gather(*tasks)
 
     def now(self, quest: str) -> Quest:
         """The quest as the world holds it."""
         return read(self.world.state.quests[quest])
 
-    async def play(self, quest: Quest) -> Quest:
+    async def play(self, quest: Quest, *, hero: Hero | None = None) -> Quest:
         """A rule-abiding player does the open steps in order, as the quest names them at each moment."""
-        hero = Hero(self.world, quest.player)
+        hero = hero or Hero(self.world, quest.player)
         for _ in range(60):
             present = self.now(quest.id)
             step = next((step for step in present.steps if not step.done), None)
-            if present.state != "active" or step is None:
+            if present.state not in PLAYED or step is None:
                 return present
+            await self.post(*self.walk_to(hero, step))
             await self.post(*hero.do(step))
         raise AssertionError("the quest never ends")
+
+    def walk_to(self, hero: Hero, step: Step) -> list[Change]:
+        """As `way_to`."""
+        return way_to(self.world, hero, step)
 
     async def stray(self, quest: Quest, chance: random.Random) -> Quest:
         """As `play`, but before each of the first steps the player has a whim, someone dies or a rival is faster."""
         hero = Hero(self.world, quest.player)
         for turn in range(60):
-            if turn < 8 and self.now(quest.id).state == "active":
-                event = chance.choice([*hero.whims(), *self._mishaps()])
+            if turn < 8 and self.now(quest.id).state in PLAYED:
+                event = chance.choice([*hero.whims(), *self.mishaps()])
                 hero.learn(event)
                 await self.post(event)
             present = self.now(quest.id)
             step = next((step for step in present.steps if not step.done), None)
-            if present.state != "active" or step is None:
+            if present.state not in PLAYED or step is None:
                 return present
             await self.post(*hero.do(step))
         raise AssertionError("the quest never ends")
 
-    def _mishaps(self) -> list[Happened]:
-        state = self.world.state
-        lying = [item for item in state.items.values() if item.holder in state.locations]
-        living = [npc.id for npc in state.npcs.values() if npc.alive]
-        return [
-            *(Happened(verb="died", actor=npc) for npc in living),
-            *(Happened(verb="took", actor="rival", item=item.id, location=item.holder) for item in lying),
-        ]
+    def mishaps(self) -> list[Happened]:
+        """As `mishaps_in`."""
+        return mishaps_in(self.world)
+
+
+def way_to(world: World, hero: Hero, step: Step) -> list[Change]:
+    """The way to where a step is done, for a player who was led elsewhere by another quest."""
+    event, state = step.event, world.state
+    other = event.target if event.actor == hero.player else event.actor
+    place = state.npcs[other].location if other in state.npcs else event.location
+    if event.verb in ("moved", "unlocked") or not place or place == hero.place:
+        return []
+    way = happened("moved", hero.player, location=place)
+    return [] if hero.problem(way) else [way]
+
+
+def mishaps_in(world: World) -> list[Happened]:
+    """What may befall a world: anyone dies, a rival takes what lies about."""
+    state = world.state
+    lying = [item for item in state.items.values() if item.holder in state.locations]
+    living = [npc.id for npc in state.npcs.values() if npc.alive]
+    return [
+        *(Happened(verb="died", actor=npc) for npc in living),
+        *(Happened(verb="took", actor="rival", item=item.id, location=item.holder) for item in lying),
+    ]
 
 
 def happened(verb: str, actor: str = "hero", **roles: str) -> Happened:

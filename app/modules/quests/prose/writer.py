@@ -47,6 +47,7 @@ class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     topics: Topics
     reasons: dict[str, Lines]
     strategies: dict[str, Story]
+    branches: dict[str, Lines]
 
 
 def load_grammar(language: str = "en") -> Grammar:
@@ -83,6 +84,11 @@ class Writer:
         own = "target" in roles and roles.get("topic") == own_news(roles["target"])
         key = f"{schema.name}_news" if own and f"{schema.name}_news" in self._grammar.actions else schema.name
         text, _ = self._told(f"actions.{key}", self._grammar.actions[key], roles)
+        return text
+
+    def branch(self, kind: str, roles: Mapping[str, str]) -> str:
+        """What sets another way to the end apart."""
+        text, _ = self._told(f"branches.{kind}", self._grammar.branches[kind], roles)
         return text
 
     def reason(self, kind: str, roles: Mapping[str, str]) -> str:
