@@ -43,11 +43,11 @@ def bar() -> Iterator[Proving]:
 def show(name: str, report: Report) -> None:
     """The tables, then each finding."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    verdicts = Table(title=f"{report.quests} quests of {escape(name)}")
+    click.echo(f"{report.quests} quests of {name}")
+    verdicts = Table()
     verdicts.add_column("verdict")
     verdicts.add_column("quests", justify="right")
     for verdict in VERDICTS:
