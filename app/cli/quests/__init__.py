@@ -9,6 +9,10 @@ import click
 
 VERBS: Mapping[str, tuple[str, str]] = {
     "audit": ("app.cli.quests.audit:audit", "Prove a studio's whole quest database, and say what is broken and why."),
+    "export": ("app.cli.quests.exporting:export", "Write quests as JSON, ink, Yarn, Twee, SQL rows or a picture."),
+    "import": ("app.cli.quests.exporting:import_", "Read quests from JSON, ink or Yarn, and keep them in a world."),
+    "graph": ("app.cli.quests.exporting:graph", "Draw a quest with its certificate as SVG."),
+    "schema": ("app.cli.quests.exporting:schema", "Print the JSON Schemas of quests and their files."),
 }
 """verb -> (where its command is, its help)."""
 

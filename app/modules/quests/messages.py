@@ -19,6 +19,7 @@ from app.modules.quests.draft import (
     OptionalId,
     Seconds,
 )
+from app.modules.quests.exports.schema import Format
 from app.modules.quests.quest import (
     Branch,
     BranchProof,
@@ -261,3 +262,24 @@ class QuestUpdated(Push, frozen=True, kw_only=True):
     """Who is to be paid what, when it is completed or compensated; each once, by its id."""
     repair: Repair | None = None
     """The newest way in which the quest was mended when the world changed; its `seq` tells whether it is news."""
+
+
+class Export(Request, frozen=True, kw_only=True):
+    """A quest as a file of another tool; `svg` is its graph with the certificate."""
+
+    op: ClassVar[str] = "quests.export"
+
+    quest: Id
+    format: Format = "json"
+    columns: Annotated[str, msgspec.Meta(max_length=65_536)] = ""
+    """For `sql`: the studio's column map, as TOML."""
+
+
+class Exported(Reply, frozen=True, kw_only=True):
+    """The file's text, what it is, and how it may be called."""
+
+    text: ModelText
+    media_type: str
+    file: str
+    ai_generated: bool
+    """Whether a model wrote any of the quest's texts."""

@@ -6,6 +6,7 @@ from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.modules.quests import messages
 from app.modules.quests.auditing.handler import AuditHandler
+from app.modules.quests.exports.handler import ExportHandler
 from app.modules.quests.generation.casting import load_strategies
 from app.modules.quests.generation.generator import Library
 from app.modules.quests.handler import QuestHandler
@@ -26,6 +27,7 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
     handler = QuestHandler(settings=settings, worlds=worlds, journal=journal, library=library)
     auditor = AuditHandler(settings=settings, worlds=worlds, library=library)
     reply, ms = messages.QuestReply, settings.deadline_ms
+    exporter = ExportHandler(settings=settings, worlds=worlds, vocabulary=library.vocabulary)
     return Module(
         name="quests",
         handlers=(
@@ -40,6 +42,7 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
             Handler(messages.Abandon, reply, handler.abandon, Scope.PLAY, ms),
             Handler(messages.Get, reply, handler.get, Scope.READ, ms),
             Handler(messages.List, messages.Listed, handler.list, Scope.READ, ms),
+            Handler(messages.Export, messages.Exported, exporter.export, Scope.READ, ms),
         ),
         pushes=(messages.QuestUpdated,),
         react=handler.react,

@@ -14,6 +14,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     verify_ms: int = 10_000
     """Time for judging or offering a hand-written quest where the client names none."""
 
+    export_bytes_max: int = 1_048_576
+    """Size of one quest as a file of another tool."""
+
     tries_max: int = 12
     """Strategies tried at full size before simpler ones are."""
 

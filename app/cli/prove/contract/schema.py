@@ -66,6 +66,7 @@ RULES = {
     "put_v1_prompts_prompt_labels_label": "a label points to versions that are there, once each",
     "put_v1_settings": "a tenant narrows the profile and names engines that are there",
     "put_v1_worlds_world_maps_map_name": "the bytes must be a map",
+    "quests.export": "a column map is TOML that names tables, and the quest's own fields",
     "quests.generate": "a kind of quest must be known",
     "quests.audit": "the start must be a location",
     "quests.offer": "the quest must be sound, and name its player",
