@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -19,12 +19,12 @@ from app.core.errors import Invalid, TooLarge
 from app.core.messages import Message
 from app.modules.quests.auditing.entry import Entry
 from app.modules.quests.draft import Draft
+from app.modules.quests.exports.schema import DIALECT, QUESTS_MAX
 from app.modules.quests.report import Found
 from app.world.entities import AnyEntity, Fact, Faction, Item, Location, Npc, Player
 from app.world.state import State, pair
 
 FILE_BYTES_MAX = 1 << 28
-QUESTS_MAX = 100_000
 GAP = re.compile(r"\s*")
 FIX = "docs/reference/quest-audit.md says how the file is written"
 
@@ -42,8 +42,8 @@ class WorldPart(Message, frozen=True, kw_only=True):
 class AuditFile(Message, frozen=True, kw_only=True):
     """The whole file; `format` and `version` are those of `quests.export` and may be left out."""
 
-    format: str = "innkeeper.quests"
-    version: int = 1
+    format: Literal["innkeeper.quests"] = "innkeeper.quests"
+    version: Literal[1] = 1
     world: WorldPart | None = None
     quests: Annotated[tuple[Draft, ...], msgspec.Meta(max_length=QUESTS_MAX)]
 
@@ -62,7 +62,7 @@ class Source:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(AuditFile)}
+    return {"$schema": DIALECT, **msgspec.json.schema(AuditFile)}
 
 
 def json_source(path: Path) -> Source:
