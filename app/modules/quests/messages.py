@@ -40,14 +40,14 @@ from app.modules.quests.quest import (
     Share,
     Step,
 )
+from app.modules.quests.report import Found, Report, Row
 from app.world.entities import Id, Name
 
 __all__ = [
     "Branch", "BranchProof", "Certificate", "Credit", "Draft", "DraftBranch", "DraftFailure", "DraftReward",
     "DraftStep",
-    "Failure", "Goal", "Harm", "Knockout", "Message", "Payout", "Quest", "QuestState", "QuestText", "Repair",
-    "RepairKind", "Reward",
-    "Scope", "Share", "Step",
+    "Failure", "Found", "Goal", "Harm", "Knockout", "Message", "Payout", "Quest", "QuestState", "QuestText", "Repair",
+    "RepairKind", "Report", "Reward", "Row", "Scope", "Share", "Step",
 ]  # fmt: skip
 
 Seed = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
@@ -125,6 +125,23 @@ class Verdict(Reply, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     certificate: Certificate | None = None
+
+
+class Audit(Request, frozen=True, kw_only=True):
+    """Prove many hand-written quests at once, each in the world that those which it requires leave behind."""
+
+    op: ClassVar[str] = "quests.audit"
+
+    quests: Annotated[tuple[Draft, ...], msgspec.Meta(min_length=1, max_length=500)]
+    start: OptionalId = ""
+    """Where newcomers enter the world; without it, the first place with the tag `start`, if there is one."""
+
+
+class Audited(Reply, frozen=True, kw_only=True):
+    """What the audit found, in the world as it was at `seq`."""
+
+    report: Report
+    seq: int
 
 
 class Offer(Request, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
 from app.modules.quests import messages
+from app.modules.quests.auditing.handler import AuditHandler
 from app.modules.quests.exports.handler import ExportHandler
 from app.modules.quests.generation.casting import load_strategies
 from app.modules.quests.generation.generator import Library
@@ -15,10 +16,16 @@ from app.modules.quests.settings import Settings
 from app.world.state import Worlds
 
 
+def load_library() -> Library:
+    """The module's data files, read and checked. Raises Broken when one is inconsistent."""
+    return Library(vocabulary=load_vocabulary(), strategies=load_strategies(), grammar=load_grammar())
+
+
 def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
     """The module over its ports; reads its data files once. Raises Broken when one is inconsistent."""
-    library = Library(vocabulary=load_vocabulary(), strategies=load_strategies(), grammar=load_grammar())
+    library = load_library()
     handler = QuestHandler(settings=settings, worlds=worlds, journal=journal, library=library)
+    auditor = AuditHandler(settings=settings, worlds=worlds, library=library)
     reply, ms = messages.QuestReply, settings.deadline_ms
     exporter = ExportHandler(settings=settings, worlds=worlds, vocabulary=library.vocabulary)
     return Module(
@@ -26,6 +33,7 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
         handlers=(
             Handler(messages.Generate, reply, handler.generate, Scope.PLAY, ms),
             Handler(messages.Verify, messages.Verdict, handler.verify, Scope.READ, settings.verify_ms),
+            Handler(messages.Audit, messages.Audited, auditor.audit, Scope.READ, settings.audit_ms),
             Handler(messages.Offer, reply, handler.offer, Scope.WRITE, settings.verify_ms),
             Handler(messages.Accept, reply, handler.accept, Scope.PLAY, ms),
             Handler(messages.Keep, messages.Kept, handler.keep, Scope.WRITE, settings.verify_ms),

@@ -121,3 +121,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     branches_max: int = 2
     """Further ways to the end that a generated quest may have."""
+
+    audit_ms: int = 60_000
+    """Time for an audit where the client names none."""
+
+    audit_pairs_max: int = 20_000
+    """Pairs of quests tried for shutting each other out."""
+
+    audit_peers_min: int = 8
+    """Rewards in a set from which on each is held against the others."""
+
+    audit_peers_max: int = 30
+    """Rewards of the nearest levels that one is held against."""
+
+    audit_reward_times_max: float = 6.0
+    """A reward for the same effort that is so many times the usual one is out of budget."""
+
+    audit_repeats_per_hour_max: float = 12.0
+    """A quest with a gain may be repeated so often in an hour of game time."""
+
+    audit_level_gap_max: int = 3
+    """Levels from one quest to the next, above which a gap is pointed out."""

@@ -69,6 +69,7 @@ RULES = {
     "put_v1_worlds_world_maps_map_name": "the bytes must be a map",
     "quests.export": "a column map is TOML that names tables, and the quest's own fields",
     "quests.generate": "a kind of quest must be known",
+    "quests.audit": "the start must be a location",
     "quests.offer": "the quest must be sound, and name its player",
     "quests.verify": "steps name actions of the library",
     "world.assert": "a fact ends after it begins",

@@ -6,7 +6,7 @@ many as it counts, each about another one that can be reached; what comes back b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.modules.quests.draft import Draft, DraftStep
@@ -79,6 +79,7 @@ def _question(
     marks: dict[str, list[str]] = {}
     for task in tasks:
         marks.setdefault(task.step.id, []).append(task.mark)
+    values = [value for task in tasks for value in task.values.values()]
     escorts = any(task.step.action == "escort" for task in tasks)
     barred = forbid if escorts else (*forbid, "escort")
     bound = tuple(
@@ -91,10 +92,16 @@ def _question(
     )
     return Question(
         goals=tuple(("step", task.mark) for task in tasks),
-        seeds=tuple(dict.fromkeys((giver, *(value for task in tasks for value in task.values.values())))),
+        seeds=tuple(dict.fromkeys((giver, *values, *_beside(view, hero, tasks)))),
         schemas=(*vocabulary.without(barred), *bound),
         given=foes(view, dict.fromkeys(t.values["target"] for t in tasks if t.step.action in FOUGHT), hero.level),
     )
+
+
+def _beside(view: View, hero: Hero, tasks: Sequence[Task]) -> Iterator[str]:
+    """A place to come back from, for who is to go where it stands."""
+    if any(task.step.action == "goto" and task.deed[1] == hero.place for task in tasks):
+        yield from (near for near in view.locations[hero.place].connects if near in view.walk(hero.place, hero.level))
 
 
 class _Casting:
@@ -162,7 +169,12 @@ class _Casting:
         every = self._all(step, field)[: max(self._view.settings.candidates_max, 2 * step.count)]
         tasks = [_task(schema, alone, id, {**values, field: id}) for id in every]
         asked = _question(self._vocabulary, self._view, self._hero, self._giver, tasks, ())
-        about = focus(self._view, self._hero, (*asked.seeds, *self._view.keys_of))
+        near = self._reached(asked, every, asked.seeds)
+        return near if len(near) >= step.count else self._reached(asked, every, (*asked.seeds, *self._view.keys_of))
+
+    def _reached(self, asked: Question, every: Sequence[str], seeds: Sequence[str]) -> list[str]:
+        """Those of `every` that can be reached about the seeds; to look behind every door of the world takes long."""
+        about = focus(self._view, self._hero, seeds)
         problem = compiled(
             self._view, self._hero, about=about, schemas=asked.schemas, goals=asked.goals, given=asked.given
         )
