@@ -81,7 +81,7 @@ class Reward(Message, frozen=True, kw_only=True):
     experience: int
     coins: int
     effort: float
-    """Sum of the plan's step costs, on which the reward rests."""
+    """Sum of the plan's step costs, with the price of what is bought and handed over, on which the reward rests."""
     items: tuple[str, ...] = ()
     """Ids of items that the giver hands over; with a split reward they go to the one who did most."""
 

@@ -95,8 +95,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reward_points: tuple[str, ...] = ()
     """The studio's own curve: coins of a typical quest, as `level=coins`; without it, one that was measured is used."""
 
-    reward_spread: float = 0.45
-    """Coefficient of variation of rewards inside a level."""
+    reward_deviation_share: float = 0.45
+    """Standard deviation of the rewards inside a level, as a share of their mean."""
 
     reward_over_budget_max: float = 3.0
     """Typical rewards of its level that a quest may pay beyond what the player spends."""

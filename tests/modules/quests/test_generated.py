@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import Conflict, Invalid, NotFound
-from app.modules.quests.codec import read, record
+from app.modules.quests.codec import LIVE, read, record
 from app.modules.quests.generation.casting import load_strategies
 from app.modules.quests.generation.generator import Library, Wish, generate
 from app.modules.quests.messages import Generate, Quest
@@ -63,6 +63,25 @@ async def test_a_player_who_breaks_no_rule_completes_every_generated_quest(world
     ended = await stage.play(quest)
     assert ended.state == "completed", ended
     assert all(goal.done for goal in ended.goals)
+
+
+@settings(max_examples=80, deadline=None)
+@given(world_seed=st.integers(0, 100_000), seed=st.integers(0, 100_000))
+async def test_a_player_who_takes_another_way_completes_the_quest_by_it(world_seed: int, seed: int) -> None:
+    stage = Stage(troubled(world_seed))
+    givers = friends(stage.world)
+    try:
+        quest = await stage.begun(givers[seed % len(givers)], seed, motive=("protection", "wealth")[seed % 2])
+    except Conflict:
+        return
+    hero = Hero(stage.world)
+    for branch in quest.branches[-1:]:
+        for step in branch.steps:
+            if stage.now(quest.id).state in LIVE:
+                await stage.post(*hero.do(step))
+        ended = stage.now(quest.id)
+        assert ended.state == "completed", ended
+        assert any(all(goal.done for goal in way.goals) for way in (ended, *ended.branches))
 
 
 @settings(max_examples=80, deadline=None)

@@ -60,7 +60,7 @@ def hamlet() -> World:
         ("apple4", "apple"),
         ("jewel", "jewel"),
     ):
-        state.items[id] = Item(id=id, item_kind=kind, holder="mill", value=1.0)
+        state.items[id] = Item(id=id, item_kind=kind, holder="mill", value=1.0, tags=("wild",))
     state.players["hero"] = Player(id="hero", location="square")
     return world
 
@@ -140,6 +140,16 @@ def test_a_motive_strategy_and_cast_of_late_become_rarer() -> None:
     had = Past(giver="bob", motive="x", strategy="x", state="failed", bound=("apple1", "apple2", "apple3", "apple4"))
     later = [asked(world, seed, history=(had,) * 8).roles.get("item") for seed in range(80)]
     assert later.count("jewel") > fresh.count("jewel")
+
+
+def test_a_foe_at_the_door_makes_protection_likelier() -> None:
+    calm, uneasy = hamlet(), hamlet()
+    uneasy.state.npcs["wolf"] = Npc(id="wolf", archetype="wolf", location="mill")
+
+    def share(world: World) -> int:
+        return sum(asked(world, seed).motive == "protection" for seed in range(80))
+
+    assert share(uneasy) > share(calm)
 
 
 def test_a_quest_that_was_given_up_wears_its_strategy_more() -> None:

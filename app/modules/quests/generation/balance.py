@@ -108,7 +108,7 @@ def _exponent(spread: float) -> float:
     low, high = EXPONENTS
     for _ in range(40):
         middle = (low + high) / 2.0
-        shares = [_steep(effort, middle) for effort in relative]
+        shares = [math.pow(effort, middle) for effort in relative]
         low, high = (middle, high) if statistics.pstdev(shares) < spread * statistics.fmean(shares) else (low, middle)
     return low
 
@@ -116,11 +116,6 @@ def _exponent(spread: float) -> float:
 @lru_cache(maxsize=8)
 def _drawn(points: tuple[str, ...]) -> Curve:
     return monotone(points_of(points))
-
-
-def _steep(effort: float, exponent: float) -> float:
-    """The share of a typical reward for an effort in typical ones; never below the effort itself."""
-    return max(effort, math.pow(effort, exponent))
 
 
 def budget(level: int, settings: Settings) -> float:
@@ -177,22 +172,20 @@ def reward(
 ) -> Reward:
     """Experience for the effort, and coins for it and what is spent on the way.
 
-    Spending `rate(level)` coins counts as one unit of effort, so that coins never fall with `Reward.effort`, and
-    never stay below `spent`. What can be had again after `repeat_s` game seconds pays no more an hour than
-    `repeat_coins_per_hour_max` above what is spent.
+    Work is paid by a power of its effort, up to `reward_over_budget_max` typical rewards; what is spent is added, and
+    counts in `Reward.effort` as the work that pays as much. What can be had again after `repeat_s` game seconds pays
+    no more an hour than `repeat_coins_per_hour_max` above what is spent.
     """
     typical, most = _typical().at(level), budget(level, settings)
-    exponent = _exponent(settings.reward_spread)
-    whole = effort + spent * typical / most
-    coins = most * _steep(whole / typical, exponent)
-    capped = coins
-    if repeat_s is not None:
-        capped = min(coins, spent + settings.repeat_coins_per_hour_max * repeat_s / HOUR_S)
-    work = typical * _steep(effort / typical, exponent) * _growth(level, settings) * settings.experience_per_effort
+    share = min(math.pow(effort / typical, _exponent(settings.reward_deviation_share)), settings.reward_over_budget_max)
+    work, points = most * share, typical * share * _growth(level, settings) * settings.experience_per_effort
+    if repeat_s is not None and work > (hourly := settings.repeat_coins_per_hour_max * repeat_s / HOUR_S):
+        work, points = hourly, points * hourly / work
+    rounded = math.ceil(work + spent - 1e-9) if repeat_s is None else math.floor(work + spent + 1e-9)
     return Reward(
-        experience=max(1, math.ceil(work * capped / coins - 1e-9)),
-        coins=max(1, math.floor(capped) if repeat_s is not None else math.ceil(coins - 1e-9)),
-        effort=round(whole, 3),
+        experience=max(1, math.ceil(points - 1e-9)),
+        coins=max(1, rounded),
+        effort=round(effort + spent / rate(level, settings), 3),
     )
 
 

@@ -8,6 +8,7 @@ are of its level; whoever plays a part in another live quest is left alone.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ from app.modules.quests.generation.history import Memory
 from app.modules.quests.generation.strategies import GIVER, Plot, Role, StrategyFile
 from app.modules.quests.generation.strategies import load_strategies as _load
 from app.modules.quests.planning.facts import Hero, View
+from app.world.entities import Npc
 
 STAND_INS_MAX = 3
 """Stand-ins that make an entity likelier to be cast; more make no difference."""
@@ -80,40 +82,48 @@ class Stage:
         """Whether the player was paid for handing it over, so that it cannot go round and be paid for again."""
         return id in self.memory.handed and id in self.view.items and not self.view.respawns(self.view.items[id])
 
+    def stand_ins(self, id: str) -> int:
+        """How many others can take its part over when it is lost; what cannot be lost has as many as count."""
+        view = self.view
+        if id in view.items:
+            kind = view.common_kind(view.items[id])
+            return min(STAND_INS_MAX, self._kinds.get(kind, 1) - 1) if kind else 0
+        npc = view.npcs.get(id)
+        if npc is None or "essential" in npc.tags or view.respawns(npc) or npc.attributes.get("heir") in view.npcs:
+            return STAND_INS_MAX
+        return min(STAND_INS_MAX, self._sides.get(self._side(npc), 1) - 1) if npc.faction else 0
+
     @cached_property
-    def _alike(self) -> Mapping[tuple[str, str], int]:
-        counts: dict[tuple[str, str], int] = {}
-        for item in self.view.items.values():
-            counts["item", item.item_kind] = counts.get(("item", item.item_kind), 0) + 1
-        for npc in self.view.npcs.values():
-            if npc.alive:
-                counts["npc", npc.archetype] = counts.get(("npc", npc.archetype), 0) + 1
-        return counts
+    def replaceable(self) -> bool:
+        """Whether anything at all here has stand-ins."""
+        return any(count > 1 for table in (self._kinds, self._sides) for count in table.values())
+
+    @cached_property
+    def _kinds(self) -> dict[str, int]:
+        kinds = (self.view.common_kind(item) for item in self.view.items.values())
+        return Counter(kind for kind in kinds if kind)
+
+    @cached_property
+    def _sides(self) -> dict[tuple[str, bool, bool], int]:
+        return Counter(self._side(npc) for npc in self.view.npcs.values() if npc.alive and npc.faction)
+
+    def _side(self, npc: Npc) -> tuple[str, bool, bool]:
+        return npc.faction, self.view.hostile(npc, self.hero.entity), self.view.person(npc)
 
     def liking(self, id: str) -> float:
         """How gladly `id` is cast: more with stand-ins, less when it was in the last quests or is off the level."""
         view = self.view
-        weight = self.memory.part(id)
-        if id in view.items:
-            item = view.items[id]
-            if item.holder in view.npcs:
-                weight /= 1.0 + price(item, view.settings) / self.budget
-            return weight * (1 + self._stand_ins("item", item.item_kind if "unique" not in item.tags else ""))
-        if id in view.npcs:
-            npc = view.npcs[id]
-            safe = STAND_INS_MAX if "essential" in npc.tags or view.respawns(npc) else 0
-            others = max(safe, self._stand_ins("npc", npc.archetype))
-            off = abs(npc.level - self.level) if view.hostile(npc, self.hero.entity) else 0
-            return weight * (1 + others) / (1 + off)
+        weight = self.memory.part(id) * (1 + self.stand_ins(id))
+        if id in view.items and view.items[id].holder in view.npcs:
+            return weight / (1.0 + price(view.items[id], view.settings) / self.budget)
+        if id in view.npcs and view.hostile(view.npcs[id], self.hero.entity):
+            return weight / (1 + abs(view.npcs[id].level - self.level))
         return weight
 
     def captive_of(self, faction: str) -> Iterator[str]:
         """The members of a faction that are held captive."""
         npcs = self.view.npcs.values()
         return (npc.id for npc in npcs if npc.faction == faction and npc.alive and "captive" in npc.tags)
-
-    def _stand_ins(self, table: str, kind: str) -> int:
-        return min(STAND_INS_MAX, self._alike.get((table, kind), 1) - 1) if kind else 0
 
 
 def reach_of(view: View, hero: Hero) -> frozenset[str]:

@@ -30,10 +30,6 @@ from app.modules.quests.verification.certify import Question, goals_shown, prove
 
 REPEAT_WEIGHT = 0.2
 """What is left of a strategy's chance when the giver used it for this player before."""
-CHECKS = ("V0", "V1", "V2", "V3")
-"""What must have been checked to the end before a quest is offered."""
-STURDY = 0.5
-"""A fragility up to which no other cast is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +97,7 @@ class _Found:
 
     main: Course
     others: dict[str, Course]
+    reward: Reward
     certificate: Certificate
 
 
@@ -207,20 +204,26 @@ class _Trial:
     tries: int
 
     def best(self, strategy: Strategy) -> _Found | None:
-        """The least fragile of the first courses that are certified."""
-        limits = self.stage.view.settings
-        found: list[_Found] = []
+        """The first plot's course that is certified; of a few courses the least exposed is tried first."""
         for plot in self._plots(strategy):
-            casts = castings(self.stage, plot, bindings_max=limits.bindings_max, candidates_max=limits.candidates_max)
-            for cast in casts:
-                self.tries += 1
-                certified = self._certified(plot, cast)
-                found += [certified] if certified is not None else []
-                if found and (len(found) >= limits.casts_compared_max or found[-1].certificate.fragility <= STURDY):
-                    return min(found, key=lambda one: one.certificate.fragility)
-            if found:
+            for main in sorted(self._courses(plot), key=lambda found: found.exposure(self.stage)):
+                found = self._certified(main)
+                if found is not None:
+                    return found
+        return None
+
+    def _courses(self, plot: Plot) -> list[Course]:
+        """The first courses of a plot that have a plan; one will do where nothing can be replaced anyhow."""
+        limits = self.stage.view.settings
+        wanted = limits.casts_compared_max if self.stage.replaceable else 1
+        found: list[Course] = []
+        for cast in castings(self.stage, plot, bindings_max=limits.bindings_max, candidates_max=limits.candidates_max):
+            self.tries += 1
+            main = course(self.library.vocabulary, self.stage, plot, cast, self.wish.forbid)
+            found += [main] if main is not None else []
+            if len(found) >= wanted or (found and found[-1].exposure(self.stage) == 0.0):
                 break
-        return min(found, key=lambda one: one.certificate.fragility, default=None)
+        return found
 
     def _plots(self, strategy: Strategy) -> list[Plot]:
         """The strategy's plots in an order drawn from the seed, likelier ones first; forbidden ones left out."""
@@ -234,31 +237,28 @@ class _Trial:
         """Whether somebody at all fits each role by itself."""
         return all(role.type not in PLACED or self.stage.pool(role) for role in plot.roles)
 
-    def _certified(self, plot: Plot, cast: dict[str, str]) -> _Found | None:
+    def _certified(self, main: Course) -> _Found | None:
+        """The course with its branches and certificate; None where its reward cannot be promised."""
         library, stage, wish = self.library, self.stage, self.wish
-        main = course(library.vocabulary, stage, plot, cast, wish.forbid)
-        if main is None:
-            return None
         others = branches(library.vocabulary, library.strategies, stage, main, wish.forbid)
         plans = {"": main, **others}
+        spent = min(found.spent for found in plans.values())
+        paid = _reward(stage, wish, main)
+        if balance.objections(stage.view, paid, stage.level, spent=spent, repeat_s=wish.repeat_s):
+            return None
         certificate = full.certified(
             library.vocabulary,
             stage.view,
             stage.hero,
             [full.Way(id, found.question, found.plan, found.goals) for id, found in plans.items()],
             seed=wish.seed,
-            rung=plot.strategy.rung,
+            rung=main.plot.strategy.rung,
             tries=self.tries,
             members_max=wish.players_max,
+            shared=wish.scope != "solo",
         )
-        paid = _reward(stage, wish, main)
-        spent = min(found.spent for found in plans.values())
-        if balance.objections(stage.view, paid, stage.level, spent=spent, repeat_s=wish.repeat_s):
-            return None
-        if not set(CHECKS) <= set(certificate.checks):
-            return None
-        checks = tuple(dict.fromkeys((*certificate.checks, "V7")))
-        return _Found(main, others, msgspec.structs.replace(certificate, checks=checks))
+        checks = (*certificate.checks, "V7")
+        return _Found(main, others, paid, msgspec.structs.replace(certificate, checks=checks))
 
 
 def _reward(stage: Stage, wish: Wish, main: Course) -> Reward:
@@ -289,7 +289,7 @@ def _frozen(library: Library, stage: Stage, wish: Wish, found: _Found) -> Quest:
         roles=roles,
         goals=goals_shown(main.goals, main.plan.operators, view=view, writer=writer),
         steps=steps_of(main.plan.operators, player=wish.doer, goals=main.goals, writer=writer),
-        reward=_reward(stage, wish, main),
+        reward=found.reward,
         certificate=found.certificate,
         branches=tuple(_branch(id, other, view, wish, writer) for id, other in found.others.items()),
         scope=wish.scope,

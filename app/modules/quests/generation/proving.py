@@ -12,7 +12,7 @@ from app.modules.quests.generation.casting import Stage
 from app.modules.quests.generation.strategies import RESERVED, Plot
 from app.modules.quests.planning.domain import Fact, Vocabulary
 from app.modules.quests.planning.planner import Plan
-from app.modules.quests.verification.certify import Question, common_kind, prove
+from app.modules.quests.verification.certify import Question, prove
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,13 @@ class Course:
         """The actions of the plan, each once, in order."""
         return tuple(dict.fromkeys(operator.schema.name for operator in self.plan.operators))
 
+    def exposure(self, stage: Stage) -> float:
+        """The share of NPCs and items in the plan that nothing can stand in for: a quick guess at its fragility."""
+        view = stage.view
+        named = dict.fromkeys(term for operator in self.plan.operators for term in operator.args)
+        things = [id for id in named if id in view.npcs or id in view.items]
+        return sum(stage.stand_ins(id) == 0 for id in things) / len(things) if things else 0.0
+
 
 def course(
     vocabulary: Vocabulary, stage: Stage, plot: Plot, cast: dict[str, str], forbid: frozenset[str]
@@ -49,7 +56,8 @@ def course(
     plan = prove(stage.view, stage.hero, question, states_max=settings.cast_states_max).outcome
     if not isinstance(plan, Plan) or not 0 < len(plan.operators) <= settings.plan_steps_max:
         return None
-    kinds = (kind for goal in goals if (kind := common_kind(stage.view, goal[1])))
+    items = (stage.view.items.get(goal[1]) for goal in goals)
+    kinds = [stage.view.common_kind(item) for item in items if item is not None]
     spent = balance.expenses(stage.view, plan.operators, kinds)
     if spent > settings.expenses_over_budget_max * stage.budget or disturbs(plan, stage.taken):
         return None

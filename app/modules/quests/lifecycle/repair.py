@@ -127,7 +127,9 @@ class Mender:
 
     def _branched(self, quest: Quest) -> Quest | None:
         for way in quest.branches:
-            found = self._way(quest, on_branch(quest, way), "branched")
+            turned = on_branch(quest, way)
+            done = tuple(step for step in turned.steps if step.done)  # its plan began where the player was long ago
+            found = self._way(quest, msgspec.structs.replace(turned, steps=done), "branched")
             if found is not None:
                 return found
         return None

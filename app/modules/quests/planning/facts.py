@@ -113,6 +113,7 @@ def compiled(
         _npc_facts(view, hero, id, facts, weights)
     for id in about.items:
         _item_facts(view, hero, id, facts, weights)
+    _sale_facts(view, about, facts, weights)
     _place_facts(view, hero, about, facts, weights)
     if any(goal[0] in ("defended", "step") for goal in goals):
         facts.update(
@@ -160,15 +161,22 @@ def _item_facts(view: View, hero: Hero, id: str, facts: dict[Fact, None], weight
     item = view.items[id]
     if item.holder in view.npcs:
         facts["holds", item.holder, id] = None
-        if view.sells(view.npcs[item.holder], item):
-            facts["sells", item.holder, id] = None
-            weights["sells", item.holder, id] = PRICE_COST * max(0.0, item.value)
     elif item.holder in view.locations:
         facts["lies", id, item.holder] = None
     elif hero.id and item.holder == hero.id:
         facts["has", id] = None
     if view.wild(item):
         facts["wild", id] = None
+
+
+def _sale_facts(view: View, about: Focus, facts: dict[Fact, None], weights: dict[Fact, float]) -> None:
+    """Who would sell what it had: what is given to a merchant can be bought back."""
+    for npc in about.npcs:
+        for id in about.items:
+            item = view.items[id]
+            if view.would_sell(view.npcs[npc], item):
+                facts["sells", npc, id] = None
+                weights["sells", npc, id] = PRICE_COST * max(0.0, item.value)
 
 
 def _place_facts(view: View, hero: Hero, about: Focus, facts: dict[Fact, None], weights: dict[Fact, float]) -> None:

@@ -32,8 +32,7 @@ def exposed(
     given = tuple(dict.fromkeys(fact for question in questions for fact in question.given))
     problem = compiled(view, hero, about=about, schemas=vocabulary.without(()), goals=tuple(deeds), given=given)
     problem = _threatened(problem, tuple(_threats(view, hero, about, problem)))
-    init = tuple(dict.fromkeys((*problem.init, *_sales(view, about))))
-    return grounded_whole(replace(problem, init=init), operators_max=view.settings.operators_max)
+    return grounded_whole(problem, operators_max=view.settings.operators_max)
 
 
 def renewing(view: View, ids: Sequence[str]) -> frozenset[str]:
@@ -68,14 +67,6 @@ def _stranger(view: View, hero: Hero, mine: Focus) -> Iterator[str]:
         if takes and npc.id not in mine.npcs and view.place_of(npc) in reach:
             yield npc.id
             return
-
-
-def _sales(view: View, about: Focus) -> Iterator[Fact]:
-    """Merchants sell whatever comes into their hands."""
-    for npc in about.npcs:
-        for item in about.items:
-            if view.would_sell(view.npcs[npc], view.items[item]):
-                yield "sells", npc, item
 
 
 def _threats(view: View, hero: Hero, about: Focus, problem: Problem) -> Iterator[Fact]:

@@ -1,6 +1,7 @@
 """V6: how many players can go through a quest, one after another in the world that the earlier ones left.
 
-What a player is, has and knows is its own; what it did to the world stays, but for what comes back by itself.
+What a player is, has and knows is its own; what it did to the world stays, but for what comes back by itself. What was
+handed over is out of the game: nobody steals it to hand it over again.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def _after(problem: Problem, init: Sequence[Fact], plan: Sequence[tuple[str, ...
         for pattern in ready[0].delete if ready else ():
             state.pop(ground(pattern, args), None)
         for schema in ready:
-            state.update(dict.fromkeys(ground(pattern, args) for pattern in schema.add))
+            gained = [pattern for pattern in schema.add if name != "give" or pattern[0] != "holds"]
+            state.update(dict.fromkeys(ground(pattern, args) for pattern in gained))
     return tuple(state)
 
 

@@ -69,7 +69,8 @@ def posed(
     """The question whether all of these steps can be done, each after those that it waits for."""
     casting = _Casting(vocabulary, view, hero, giver, steps)
     tasks = tuple(task for step in steps for task in casting.tasks(step))
-    return Posed(id, tasks, _question(vocabulary, view, hero, giver, tasks, forbid), casting.short)
+    short = {step.id: casting.short[step.id] for step in steps if step.id in casting.short}
+    return Posed(id, tasks, _question(vocabulary, view, hero, giver, tasks, forbid), short)
 
 
 def _question(

@@ -206,7 +206,8 @@ def _forgivable(case: _Case, loss: Loss) -> bool:
         return any(deed[1] == args[0] for deed in loss.deeds)
     if action in PEACE:
         return all(deed[0] == "defended" for deed in loss.deeds)
-    return action in ("goto", "escort") and not any(args[-1] in way.question.seeds for way in case.ways)
+    led = {"goto": 0, "escort": 1}.get(action)
+    return led is not None and not any(args[led] in way.question.seeds for way in case.ways)
 
 
 def _undeclared(faults: Sequence[Loss]) -> Verdict:
