@@ -171,11 +171,12 @@ def whims(hero: Hero) -> Iterator[Happened]:
     """What a careless player may do that the game of these worlds allows: it lets nobody but foes be killed."""
     state = hero.world.state
     for event in hero.whims():
-        if event.verb == "killed" and state.npcs[event.target].archetype not in ("bandit", "wolf"):
+        foe = event.target in state.npcs and state.npcs[event.target].archetype in ("bandit", "wolf")
+        if (event.verb, foe) in (("killed", False), ("gave", True)):
             continue
         if event.verb == "traded" and state.npcs[event.actor].archetype not in ("merchant", "smith"):
             continue
-        if event.verb not in ("dropped",):
+        if event.verb != "dropped":
             yield event
     for place in state.locations.values():
         event = Happened(verb="moved", actor=hero.player, location=place.id)
@@ -185,7 +186,7 @@ def whims(hero: Hero) -> Iterator[Happened]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=SPARSE)
 @given(seed=st.integers(0, 1_000_000))
-def test_whatever_a_player_does_a_quest_without_losses_can_still_be_done(seed: int) -> None:
+def test_whatever_a_player_does_a_quest_is_lost_only_by_what_was_named(seed: int) -> None:
     world = hamlet(seed)
     draft = wishes(seed, world)
     found = way_of(world, draft)
@@ -193,7 +194,8 @@ def test_whatever_a_player_does_a_quest_without_losses_can_still_be_done(seed: i
     assert found is not None
     view, way = found
     locks = locked(LIBRARY.vocabulary, view, hero_of(view, "hero", "npc0"), [way])
-    assume(locks.exact and not locks.losses)
+    assume(locks.exact)
+    named = {term for loss in locks.losses for term in loss.fact[1:]}
     chance, hero, done = random.Random(seed), Hero(world), dict[Fact, None]()
     for _ in range(12):
         possible = list(whims(hero))
@@ -202,7 +204,10 @@ def test_whatever_a_player_does_a_quest_without_losses_can_still_be_done(seed: i
         event = chance.choice(possible)
         apply(world, event)
         done.update(dict.fromkeys(deeds_of(event, "hero")))
-        assert not isinstance(left(world, draft, way, done), Unsolvable), event
+        if isinstance(left(world, draft, way, done), Unsolvable):
+            walked = event.verb == "moved" and any(loss.fact[0] == "here" for loss in locks.losses)
+            assert walked or named & {event.item, event.target}, event
+            return
 
 
 def apply(world: World, event: Happened) -> None:

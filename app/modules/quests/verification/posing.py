@@ -6,7 +6,7 @@ many as it counts, each about another one that can be reached; what comes back b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.modules.quests.draft import Draft, DraftStep
@@ -79,6 +79,7 @@ def _question(
     marks: dict[str, list[str]] = {}
     for task in tasks:
         marks.setdefault(task.step.id, []).append(task.mark)
+    values = [value for task in tasks for value in task.values.values()]
     escorts = any(task.step.action == "escort" for task in tasks)
     barred = forbid if escorts else (*forbid, "escort")
     bound = tuple(
@@ -91,10 +92,16 @@ def _question(
     )
     return Question(
         goals=tuple(("step", task.mark) for task in tasks),
-        seeds=tuple(dict.fromkeys((giver, *(value for task in tasks for value in task.values.values())))),
+        seeds=tuple(dict.fromkeys((giver, *values, *_beside(view, hero, tasks)))),
         schemas=(*vocabulary.without(barred), *bound),
         given=foes(view, dict.fromkeys(t.values["target"] for t in tasks if t.step.action in FOUGHT), hero.level),
     )
+
+
+def _beside(view: View, hero: Hero, tasks: Sequence[Task]) -> Iterator[str]:
+    """A place to come back from, for who is to go where it stands."""
+    if any(task.step.action == "goto" and task.deed[1] == hero.place for task in tasks):
+        yield from (near for near in view.locations[hero.place].connects if near in view.walk(hero.place, hero.level))
 
 
 class _Casting:
