@@ -86,9 +86,7 @@ class Book:
         self.resting.pop(id, None)
         if quest.state == "suspended":
             self.resting[id] = None
-        when = due_s(quest, game_s)
-        if when is not None:
-            heapq.heappush(self._due, (when, id))
+        self.wake(quest, game_s)
         if quest.state in KEPT:
             self.shelf[id] = None
         elif quest.state not in LIVE:
@@ -169,6 +167,12 @@ class Book:
     def counting(self) -> Iterator[Quest]:
         """Every quest in which deeds count."""
         return (self.quest(id) for id, (record, _) in list(self._read.items()) if record.state in COUNTING)
+
+    def wake(self, quest: Quest, game_s: float) -> None:
+        """Remember when time next does something to the quest."""
+        when = due_s(quest, game_s)
+        if when is not None:
+            heapq.heappush(self._due, (when, quest.id))
 
     def due(self, game_s: float, *, most: int) -> list[str]:
         """The ids of up to `most` quests whose moment has come; each is told once, stale ones too."""

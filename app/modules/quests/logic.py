@@ -120,8 +120,10 @@ def _pass_time(library: Library, book: Book, view: View, found: Followed) -> Non
         ended = in_time(library, view, quest)
         if ended is not quest:
             found.changed[id] = ended
-        elif quest.state == "suspended":
+            continue
+        if quest.state == "suspended":
             found.later[id] = None
+        book.wake(quest, view.game_s)
 
 
 def _count(book: Book, view: View, event: Happened, found: Followed) -> dict[str, None]:
@@ -175,9 +177,9 @@ def _disturbed(book: Book, view: View, change: Change, found: Followed) -> dict[
     for number, quest in enumerate(near.values()):
         if quest.id in found.changed:
             continue
-        if number >= LOOKED_AT_MAX:
+        if quest.state == "suspended" or number >= LOOKED_AT_MAX:
             found.later[quest.id] = None
-        elif quest.state == "suspended" or broken(book.needs(quest), quest, view, about=terms, ways=ways):
+        elif broken(book.needs(quest), quest, view, about=terms, ways=ways):
             doubtful[quest.id] = None
     return doubtful
 
