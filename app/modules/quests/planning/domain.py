@@ -183,7 +183,7 @@ def _pattern(action: str, text: str, params: Sequence[str]) -> Pattern:
 
 def ground(pattern: Pattern, args: Sequence[str]) -> Fact:
     """The fact that a pattern becomes with these arguments."""
-    return tuple(args[term] if isinstance(term, int) else term for term in pattern)
+    return tuple([args[term] if isinstance(term, int) else term for term in pattern])
 
 
 def own_news(npc: str) -> str:

@@ -74,12 +74,15 @@ class Known:
 
     def like(self, pattern: Pattern, binding: Sequence[str | None]) -> Sequence[Fact]:
         """Facts that may match: all of the predicate, fewer where an argument is already bound."""
-        best: Sequence[Fact] = self._by_predicate.get(str(pattern[0]), ())
+        predicate = str(pattern[0])
+        best: Sequence[Fact] = self._by_predicate.get(predicate, ())
         for position in range(1, len(pattern)):
+            if len(best) < 2:
+                break
             term = pattern[position]
             value = binding[term] if isinstance(term, int) else term
             if value is not None:
-                some = self._by_argument.get((str(pattern[0]), position, value), ())
+                some = self._by_argument.get((predicate, position, value), ())
                 if len(some) < len(best):
                     best = some
         return best
@@ -232,16 +235,23 @@ def _operator(
     schema: Schema, args: tuple[str, ...], numbers: Mapping[Fact, int], weights: Mapping[Fact, float]
 ) -> Operator:
     pre = [ground(pattern, args) for pattern in schema.pre]
-    added = tuple(dict.fromkeys(numbers[ground(pattern, args)] for pattern in schema.add))
-    deleted = {numbers[fact] for fact in (ground(pattern, args) for pattern in schema.delete) if fact in numbers}
-    needed = tuple(dict.fromkeys(numbers[fact] for fact in pre))
+    added = tuple(dict.fromkeys([numbers[ground(pattern, args)] for pattern in schema.add]))
+    deleted = {numbers[fact] for fact in [ground(pattern, args) for pattern in schema.delete] if fact in numbers}
+    needed = tuple(dict.fromkeys([numbers[fact] for fact in pre]))
+    pre_mask = add_mask = keep_mask = 0
+    for number in needed:
+        pre_mask |= 1 << number
+    for number in added:
+        add_mask |= 1 << number
+    for number in deleted:
+        keep_mask |= 1 << number
     return Operator(
         schema=schema,
         args=args,
         cost=schema.cost + sum(weights.get(fact, 0.0) for fact in pre),
         pre=needed,
         add=added,
-        pre_mask=sum(1 << number for number in needed),
-        add_mask=sum(1 << number for number in added),
-        keep_mask=~sum(1 << number for number in deleted),
+        pre_mask=pre_mask,
+        add_mask=add_mask,
+        keep_mask=~keep_mask,
     )
