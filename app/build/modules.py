@@ -24,6 +24,8 @@ from app.core.words import Words
 from app.modules.behavior import module as behavior_module
 from app.modules.behavior.recorder import open_recorder
 from app.modules.behavior.settings import Settings as BehaviorSettings
+from app.modules.content import module as content_module
+from app.modules.content.settings import Settings as ContentSettings
 from app.modules.dialogue import module as dialogue_module
 from app.modules.dialogue.settings import Settings as DialogueSettings
 from app.modules.memory import module as memory_module
@@ -48,6 +50,7 @@ MODULE_SETTINGS: Mapping[str, type[msgspec.Struct]] = {
     "dialogue": DialogueSettings,
     "memory": MemorySettings,
     "quests": QuestsSettings,
+    "content": ContentSettings,
 }
 
 
@@ -119,6 +122,14 @@ def build_modules(
             rules=rules,
         ),
         quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),
+        content_module.build(
+            settings=settings["content"],
+            worlds=worlds,
+            journal=journal,
+            clock=clock,
+            words=words,
+            prompts=prompts,
+        ),
         memory_module.build(
             settings=settings["memory"],
             worlds=worlds,

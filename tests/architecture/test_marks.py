@@ -13,6 +13,7 @@ from app.build import MODULE_SETTINGS, ROOT, build
 from app.core.messages import ModelText
 from app.core.profile import layers, load
 from app.modules.behavior.messages import Explained as Acted
+from app.modules.content.messages import Generated
 from app.modules.dialogue.messages import Explained, Replayed, Said, Spoken
 from app.modules.memory.messages import Recalled
 from app.modules.quests.messages import Listed, QuestReply, QuestUpdated
@@ -50,7 +51,7 @@ def carries(kind: Any, seen: frozenset[Any] = frozenset()) -> bool:
 async def test_whatever_can_carry_a_model_s_words_has_the_mark(tmp_path: Path) -> None:
     told = await told_types(tmp_path)
     carriers = {kind for kind in told if carries(kind)}
-    assert carriers == {Said, Spoken, Explained, Replayed, Acted, Recalled, QuestReply, Listed, QuestUpdated}
+    assert carriers == {Said, Spoken, Explained, Replayed, Acted, Recalled, QuestReply, Listed, QuestUpdated, Generated}
     for kind in carriers:
         hints = get_type_hints(kind)
         assert hints.get("ai_generated") is bool

@@ -36,6 +36,7 @@ RULES = {
     "behavior.schedule": "the schedules are those of the files",
     "behavior.squad": "a leader and who has a role are members, once each",
     "behavior.steer": "intents, roles and features are those of the schema, and a rule is a bonus or a veto",
+    "content.generate": "kinds, rarities, events and facts are those that there are, and a key is for what is kept",
     "dialogue.open": "speakers must be of the world, and an NPC does not speak with itself",
     "dialogue.join": "a participant is of the world, and there is room for it",
     "dialogue.leave": "somebody must be left to talk",
