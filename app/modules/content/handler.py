@@ -16,12 +16,8 @@ from app.core.words import Bill, Words
 from app.modules.content import checking, logic, messages
 from app.modules.content.settings import Settings
 from app.modules.content.wording import Wording
-from app.world.entities import Item
-from app.world.events import EntityUpserted
 from app.world.state import World, Worlds, copied
 from app.world.usage import charged
-
-ENGINE = "grammar"
 
 
 class ContentHandler:
@@ -115,26 +111,6 @@ class ContentHandler:
         seed: int,
         lines: tuple[messages.BarkLines, ...] = (),
     ) -> messages.Generated:
-        """The reply, read from the changes."""
-        made = [c.entity for c in changes if isinstance(c, EntityUpserted) and isinstance(c.entity, Item)]
-        by_model = logic.written(changes)
-        if isinstance(request.make, messages.Barks) and not lines:
-            lines = logic.barks_kept(request.make, changes)
-        rung = "words" if by_model else ENGINE
-        call.notes.update(rung=rung, engine=ENGINE)
-        short = request.make.count - len(made) if isinstance(request.make, messages.Items) else 0
-        if isinstance(request.make, messages.Barks):
-            short = sum(request.make.count - len(row.lines) for row in lines)
-        return messages.Generated(
-            seed=seed,
-            seq=world.state.seq,
-            committed=request.commit,
-            ai_generated=by_model,
-            rung=rung,
-            short=short,
-            items=tuple(made),
-            notes=tuple(logic.note(self._library.items, item) for item in made),
-            lore=tuple(logic.texts(changes)),
-            facts=tuple(logic.facts_of(self._library, world, changes)),
-            barks=lines,
-        )
+        told = logic.reply(self._library, world, request, changes, seed, lines)
+        call.notes.update(rung=told.rung, engine=logic.GRAMMAR)
+        return told

@@ -32,6 +32,8 @@ from app.world.events import EntityUpserted, FactAsserted
 from app.world.gate.acts import may_know
 from app.world.state import World
 
+GRAMMAR = "grammar"
+"""The rung that makes everything, and the last one."""
 CITES, WRITTEN = "cites", "ai_generated"
 """Facts of an entry of lore: which facts its sentences tell, as JSON, and whether a model wrote them."""
 _cites = msgspec.json.Decoder(list[tuple[int, tuple[str, ...]]])
@@ -253,6 +255,37 @@ def written(changes: Iterable[Change]) -> bool:
     return any(
         isinstance(change, FactAsserted) and change.fact.predicate == WRITTEN and change.fact.value is True
         for change in changes
+    )
+
+
+def reply(
+    library: Library,
+    world: World,
+    request: messages.Generate,
+    changes: Sequence[Change],
+    seed: int,
+    lines: tuple[messages.BarkLines, ...] = (),
+) -> messages.Generated:
+    """What a client is told, read from the changes; `lines` where they are not in any."""
+    make = request.make
+    made = [each.entity for each in changes if isinstance(each, EntityUpserted) and isinstance(each.entity, Item)]
+    by_model = written(changes)
+    short = make.count - len(made) if isinstance(make, messages.Items) else 0
+    if isinstance(make, messages.Barks):
+        lines = lines or barks_kept(make, changes)
+        short = sum(make.count - len(row.lines) for row in lines)
+    return messages.Generated(
+        seed=seed,
+        seq=world.state.seq,
+        committed=request.commit,
+        ai_generated=by_model,
+        rung="words" if by_model else GRAMMAR,
+        short=short,
+        items=tuple(made),
+        notes=tuple(note(library.items, item) for item in made),
+        lore=tuple(texts(changes)),
+        facts=tuple(facts_of(library, world, changes)),
+        barks=lines,
     )
 
 

@@ -17,7 +17,7 @@ import msgspec
 from app.core.errors import Broken
 from app.world.barks import MOODS
 
-LANGUAGES = ("en",)
+LANGUAGES = ("en", "de")
 GAME_SLOTS = frozenset({"actor", "target", "item", "place"})
 FACT = "fact"
 """The family of lines that tell a fact, after any event, and their slot."""

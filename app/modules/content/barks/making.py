@@ -47,8 +47,7 @@ class Maker:
         """At most `count` lines, none of which was made before."""
         found: list[str] = []
         able = self._able(wanted)
-        for turn in range(TURNS_MAX):
-            before = len(found)
+        for turn in range(TURNS_MAX if able else 0):
             for line in self._shuffled(able, turn):
                 if len(found) == count:
                     return found
@@ -56,8 +55,6 @@ class Maker:
                 if text not in self._said:
                     self._said.add(text)
                     found.append(text)
-            if len(found) == before:
-                break
         return found
 
     def _able(self, wanted: Wanted) -> list[tuple[int, Line]]:
