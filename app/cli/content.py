@@ -129,7 +129,9 @@ def _offline(make: Items | Lore | Barks, seed: int, world: World) -> Generated:
         case _:
             _, founded, entries = logic.entries(library, world, make, seed, settings)
             batch = logic.kept(founded, entries)
-    return logic.reply(library, world, messages.Generate(make=make), batch.changes, seed, batch.lines)
+    return logic.reply(
+        library, world, messages.Generate(make=make), batch.changes, seed, batch.lines, seq=world.state.seq
+    )
 
 
 def _world(file: Path | None) -> World:

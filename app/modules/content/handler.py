@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from app.core.clock import Clock
 from app.core.errors import Invalid
 from app.core.ids import stable_hash
-from app.core.messages import Change, digest
+from app.core.messages import Change, Event, digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.core.prompts import Prompts
@@ -47,31 +47,22 @@ class ContentHandler:
         """
         call.deadline.check("making content")
         world = self._worlds.get(call.tenant, call.world)
-        if request.key and not request.commit:
-            raise Invalid("a key without commit", hint="a preview keeps nothing; leave the key out, or set commit")
+        _require_sound(request)
+        said = digest(request) if request.key else b""
         if request.key:
-            before = await self._journal.append(call.tenant, world.id, (), key=request.key, request=digest(request))
+            before = await self._journal.append(call.tenant, world.id, (), key=request.key, request=said)
             if before:
-                changes = [event.change for event in before]
-                return self._told(call, world, request, changes, self._seed(world, request, before[0].seq - 1))
-        seed = self._seed(world, request, world.state.seq)
-        bill = Bill()
+                return self._told(call, request, before, self._seed(world, request, before[0].seq - 1))
+        seed, seq, bill = self._seed(world, request, world.state.seq), world.state.seq, Bill()
         batch = await self._made(call, world, request, seed, bill)
         paid: list[Change] = [charged(spent) for spent in bill.items]
-        if not request.commit:
-            if paid:
-                await self._journal.append(call.tenant, world.id, paid)
-            return self._told(call, world, request, batch.changes, seed, batch.lines)
-        if isinstance(request.make, messages.Barks) and not request.make.npc:
-            raise Invalid("barks of nobody cannot be kept", hint="name an npc, or leave commit out")
-        written = batch.changes
-        if changes := [*logic.renewed(world, batch), *paid]:
-            events = await self._journal.append(
-                call.tenant, world.id, changes, key=request.key, request=digest(request) if request.key else b""
-            )
-            written = [event.change for event in events]
-        call.notes["events"] = len(written)
-        return self._told(call, world, request, written, seed, batch.lines)
+        if request.commit and (changes := [*logic.renewed(world, batch), *paid]):
+            events = await self._journal.append(call.tenant, world.id, changes, key=request.key, request=said)
+            call.notes["events"] = len(events)
+            return self._told(call, request, events, seed)
+        if paid:
+            await self._journal.append(call.tenant, world.id, paid)
+        return self._shown(call, request, batch.changes, seed, batch.lines, seq)
 
     async def check(self, call: Call, request: messages.Check) -> messages.Checked:
         """Judge hand-made content against the tables and canon; nothing is changed."""
@@ -102,15 +93,28 @@ class ContentHandler:
     def _seed(self, world: World, request: messages.Generate, seq: int) -> int:
         return request.seed if request.seed is not None else stable_hash(world.tenant, world.id, "content", seq)
 
-    def _told(
+    def _told(self, call: Call, request: messages.Generate, events: Sequence[Event], seed: int) -> messages.Generated:
+        """What was kept, read from its events, as it was told the first time."""
+        return self._shown(call, request, [event.change for event in events], seed, (), events[-1].seq)
+
+    def _shown(
         self,
         call: Call,
-        world: World,
         request: messages.Generate,
         changes: Sequence[Change],
         seed: int,
-        lines: tuple[messages.BarkLines, ...] = (),
+        lines: tuple[messages.BarkLines, ...],
+        seq: int,
     ) -> messages.Generated:
-        told = logic.reply(self._library, world, request, changes, seed, lines)
+        world = self._worlds.get(call.tenant, call.world)
+        told = logic.reply(self._library, world, request, changes, seed, lines, seq=seq)
         call.notes.update(rung=told.rung, engine=logic.GRAMMAR)
         return told
+
+
+def _require_sound(request: messages.Generate) -> None:
+    """Raise Invalid for what cannot be kept, or be asked again."""
+    if request.key and not request.commit:
+        raise Invalid("a key without commit", hint="a preview keeps nothing; leave the key out, or set commit")
+    if request.commit and isinstance(request.make, messages.Barks) and not request.make.npc:
+        raise Invalid("barks of nobody cannot be kept", hint="name an npc, or leave commit out")

@@ -265,6 +265,8 @@ def reply(
     changes: Sequence[Change],
     seed: int,
     lines: tuple[messages.BarkLines, ...] = (),
+    *,
+    seq: int,
 ) -> messages.Generated:
     """What a client is told, read from the changes; `lines` where they are not in any."""
     make = request.make
@@ -276,7 +278,7 @@ def reply(
         short = sum(make.count - len(row.lines) for row in lines)
     return messages.Generated(
         seed=seed,
-        seq=world.state.seq,
+        seq=seq,
         committed=request.commit,
         ai_generated=by_model,
         rung="words" if by_model else GRAMMAR,

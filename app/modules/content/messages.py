@@ -130,7 +130,10 @@ class BarkLines(Message, frozen=True, kw_only=True):
 
 
 class Generated(Reply, frozen=True, kw_only=True):
-    """What was made. `short` is how many of what was asked for there was no more that differs."""
+    """What was made. `short` is how many of what was asked for there was no more that differs.
+
+    `seq` is the last event of what was kept, or the world's newest where nothing was.
+    """
 
     seed: int
     seq: int

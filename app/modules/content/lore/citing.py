@@ -55,8 +55,10 @@ class Checker:
             if mention.id not in entities and not known:
                 return f"it names {named!r}, of which none of its facts speaks"
         for match in _CAPITALIZED.finditer(text):
-            bare = re.sub(r"['’]s?$", "", match.group().casefold())
-            if bare not in allowed and not self._common(bare) and not _begins(text, match.start()):
+            word = match.group().casefold()
+            bare = re.sub(r"['’]s?$", "", word)
+            known = bool({word, bare} & allowed) or self._common(bare)
+            if not known and not _begins(text, match.start()):
                 return f"it names {match.group()!r}, of which none of its facts speaks"
         return ""
 
