@@ -26,6 +26,8 @@ from app.modules.behavior.recorder import open_recorder
 from app.modules.behavior.settings import Settings as BehaviorSettings
 from app.modules.characters import module as characters_module
 from app.modules.characters.settings import Settings as CharactersSettings
+from app.modules.content import module as content_module
+from app.modules.content.settings import Settings as ContentSettings
 from app.modules.dialogue import module as dialogue_module
 from app.modules.dialogue.settings import Settings as DialogueSettings
 from app.modules.memory import module as memory_module
@@ -51,6 +53,7 @@ MODULE_SETTINGS: Mapping[str, type[msgspec.Struct]] = {
     "memory": MemorySettings,
     "quests": QuestsSettings,
     "characters": CharactersSettings,
+    "content": ContentSettings,
 }
 
 
@@ -124,6 +127,14 @@ def build_modules(
         quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),
         characters_module.build(
             settings=settings["characters"],
+            worlds=worlds,
+            journal=journal,
+            clock=clock,
+            words=words,
+            prompts=prompts,
+        ),
+        content_module.build(
+            settings=settings["content"],
             worlds=worlds,
             journal=journal,
             clock=clock,

@@ -37,6 +37,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "batches": ("app.cli.batches:batches", "List, show and cancel work that can wait."),
     "moderation": ("app.cli.moderation:moderation", "Try and measure what NPCs and players may say."),
     "characters": ("app.cli.cards:characters", "Import Tavern character cards and lorebooks; make people."),
+    "content": ("app.cli.content:content", "Make items, lore and barks for a world."),
     "guardrails": ("app.cli.guardrails:guardrails", "Print the statement about live-generated content."),
     "reports": ("app.cli.reports:reports", "List and settle what players reported."),
     "usage": ("app.cli.usage:usage", "Show what models have cost, by world, NPC, player and engine."),

@@ -14,6 +14,7 @@ from app.core.messages import ModelText
 from app.core.profile import layers, load
 from app.modules.behavior.messages import Explained as Acted
 from app.modules.characters.messages import Cast
+from app.modules.content.messages import Generated
 from app.modules.dialogue.messages import Explained, Replayed, Said, Spoken
 from app.modules.memory.messages import Recalled
 from app.modules.quests.messages import Exported, Listed, QuestReply, QuestUpdated
@@ -52,7 +53,7 @@ async def test_whatever_can_carry_a_model_s_words_has_the_mark(tmp_path: Path) -
     told = await told_types(tmp_path)
     carriers = {kind for kind in told if carries(kind)}
     assert carriers == {
-        Said, Spoken, Explained, Replayed, Acted, Recalled, QuestReply, Listed, QuestUpdated, Exported, Cast,
+        Said, Spoken, Explained, Replayed, Acted, Recalled, QuestReply, Listed, QuestUpdated, Exported, Cast, Generated,
     }  # fmt: skip
     for kind in carriers:
         hints = get_type_hints(kind)

@@ -13,7 +13,7 @@ from app.core.messages import Request
 from app.edge.session import Outgoing, Session
 from tests.servers import Server
 
-MODULES = ("world", "behavior", "pathfinding", "dialogue", "quests", "characters")
+MODULES = ("world", "behavior", "pathfinding", "dialogue", "quests", "characters", "content")
 DEPTH_MAX = 32
 BY_THE_HANDLER = {
     "world.upsert": "modules.world.changes_max, and list_items_max within an entity",

@@ -54,14 +54,16 @@ def bark(
     names: Mapping[str, str],
     said: Sequence[str],
     seed: int,
+    closer: Sequence[str] = (),
 ) -> Barked:
     """A line for the first of `words`, event and topic, that has one which was not `said` of late.
 
     The persona's own come first, and lines for any event last. Where all were said, the one that was said longest
-    ago comes again. `names` fill the slots; what names something unknown is left out.
+    ago comes again. `names` fill the slots; what names something unknown is left out. `closer` are the intents of the
+    persona's lines for the first of the words that fit the moment more closely, the closest first.
     """
     shipped = (asides.get(persona.language) or asides["en"]).bark
-    pools: list[tuple[str, Sequence[str]]] = []
+    pools: list[tuple[str, Sequence[str]]] = [(words[0], persona.lines.get(intent, ())) for intent in closer if words]
     for word in words:
         pools += [(word, persona.lines.get(f"bark_{word}", ())), (word, shipped.get(word, ()))]
     pools += [("", persona.lines.get("bark", ())), ("", shipped[ANY])]

@@ -30,6 +30,7 @@ from app.modules.dialogue.settings import Settings
 from app.modules.dialogue.speaking import Speaking
 from app.modules.dialogue.storytelling import Telling
 from app.modules.dialogue.turn import Turn
+from app.world import barks
 from app.world.entities import Npc
 from app.world.state import World, Worlds
 
@@ -178,7 +179,8 @@ class DialogueHandler:
         }
         words = [word for word in (request.event, request.topic) if word]
         seed = stable_hash(call.tenant, call.world, npc.id, world.state.seq, self._book.barks)
-        line = asides.bark(self._sources.asides, npc.persona, words, names, said, seed)
+        closer = _closer(world, npc, request) if request.event else ()
+        line = asides.bark(self._sources.asides, npc.persona, words, names, said, seed, closer)
         line = self._fit(call.tenant, npc, line, names, seed)
         self._book.bark(call.tenant, call.world, line.text, *where)
         near = rooms.bystanders(world, npc.location, (npc.id,), (npc.id,), cells=self._settings.earshot_cells)
@@ -325,3 +327,10 @@ def _opened(dialogue: Dialogue) -> messages.Opened:
     return messages.Opened(
         dialogue=dialogue.id, npc=dialogue.npc, participants=dialogue.participants, location=dialogue.location
     )
+
+
+def _closer(world: World, npc: Npc, request: messages.Bark) -> tuple[str, ...]:
+    """The intents of the NPC's own lines for an event, in its mood, about who did it and what it is about."""
+    mood = request.mood or str(npc.attributes.get("mood", ""))
+    felt = barks.relation_of(world.relation(npc.id, request.actor)) if request.actor else ""
+    return barks.intents(request.event, mood if mood in barks.MOODS else "", felt, request.topic)

@@ -169,7 +169,9 @@ class Bark(Request, frozen=True, kw_only=True):
     """One short line of an NPC for something that happens, outside any dialogue: authored, quick, not remembered.
 
     `event` is a verb of world.event such as `killed`, or a word of the game's own; `actor`, `target`, `item` and
-    `location` are the ids of what it is about. An NPC's own lines stand in its persona under `bark_EVENT`.
+    `location` are the ids of what it is about. An NPC's own lines stand in its persona under `bark_EVENT`, and closer
+    ones under `bark_EVENT.MOOD.RELATION.TOPIC`, each part but the event of which may be missing. `mood` is the NPC's
+    attribute of that name where it is left out; the relation, `friend`, `foe` or `stranger`, is the one to `actor`.
     """
 
     op: ClassVar[str] = "dialogue.bark"
@@ -181,6 +183,7 @@ class Bark(Request, frozen=True, kw_only=True):
     target: Name = ""
     item: Name = ""
     location: Name = ""
+    mood: Name = ""
 
 
 class Barked(Reply, frozen=True, kw_only=True):

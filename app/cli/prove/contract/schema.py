@@ -37,6 +37,7 @@ RULES = {
     "behavior.squad": "a leader and who has a role are members, once each",
     "behavior.steer": "intents, roles and features are those of the schema, and a rule is a bonus or a veto",
     "characters.generate": "the trade and the culture must be known, and a plan with trades of its own takes none",
+    "content.generate": "kinds, rarities, events and facts are those that there are, and a key is for what is kept",
     "dialogue.open": "speakers must be of the world, and an NPC does not speak with itself",
     "dialogue.join": "a participant is of the world, and there is room for it",
     "dialogue.leave": "somebody must be left to talk",

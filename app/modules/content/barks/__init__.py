@@ -1,0 +1,1 @@
+"""Barks: short lines by event, mood, relation and fact, made from an authored grammar."""

@@ -1,0 +1,1 @@
+"""Lore: facts first, then sentences that each cite the facts they tell."""
