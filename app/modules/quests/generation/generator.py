@@ -17,6 +17,8 @@ from app.modules.quests.messages import Quest
 from app.modules.quests.planning.domain import Vocabulary
 from app.modules.quests.planning.facts import Hero, View, hero_of
 from app.modules.quests.planning.planner import Plan
+from app.modules.quests.prose.heard import Heard
+from app.modules.quests.prose.telling import told
 from app.modules.quests.prose.writer import Grammar, Writer
 from app.modules.quests.verification.certify import Proof, Question, certificate, goals_shown, prove, reward, steps_of
 
@@ -160,18 +162,14 @@ def _frozen(
 ) -> Quest:
     view, steps, goals = stage.view, plan.operators, goals_of(strategy, cast)
     writer = Writer(library.grammar, view, wish.seed)
-    spoken = {**cast, "player": wish.player}
-    title, title_id = writer.title(strategy.id, spoken)
-    description, text_ids = writer.description(strategy.id, strategy.motive, spoken)
     level = wish.level or stage.hero.level
-    return Quest(
+    quest = Quest(
         id=quest_id(wish.giver, wish.player, wish.seed, view.seq),
         state="offered",
         giver=wish.giver,
         player=wish.player,
-        title=title,
-        description=description,
-        text_ids=(title_id, *text_ids),
+        title="",
+        description="",
         motive=strategy.motive,
         strategy=strategy.id,
         level=level,
@@ -184,6 +182,7 @@ def _frozen(
             steps, goals, vocabulary=library.vocabulary, view=view, seed=wish.seed, rung=strategy.rung, tries=tries
         ),
     )
+    return quest
 
 
 def quest_id(*parts: str | int) -> str:

@@ -48,6 +48,7 @@ class View:
         self.locations = state.locations
         self.factions = state.factions
         self.facts = state.facts
+        self.relations = state.relations
 
     @classmethod
     def snapshot(cls, state: State, settings: Settings) -> View:
@@ -59,6 +60,7 @@ class View:
         view.locations = dict(state.locations)
         view.factions = dict(state.factions)
         view.facts = dict(state.facts)
+        view.relations = dict(state.relations)
         return view
 
     def place_of(self, npc: entities.Npc) -> str:
