@@ -51,8 +51,13 @@ class Namer:
         return own if isinstance(own, str) and own else self._view.name(id)
 
     def called(self, id: str, form: str = "") -> str:
-        """A name in a form: nominative, `a` accusative, `d` dative, or after a preposition: `to`, `at`, `from`."""
+        """A name in a form: nominative, `a` accusative, `d` dative, or after a preposition: `to`, `at`, `from`.
+
+        `v` is how somebody is addressed: the name alone.
+        """
         name, entity = self.plain(id), self._view.entity(id)
+        if form == "v":
+            return name
         return self._in_german(id, name, entity, form) if self._german else self._in_english(id, name, form)
 
     def forms(self, id: str) -> tuple[str, ...]:
