@@ -45,10 +45,24 @@ class Nouns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     skill: str = "{0}"
 
 
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a checker finds what a text may not hold: see `checker.py`."""
+
+    numbers: str
+    """A pattern of a whole word that says how many or the how-manieth."""
+    idioms: Lines
+    """Phrases in which such a word counts nothing."""
+    naming: str
+    """A pattern of words after which a name stands."""
+    nouns: bool
+    """Whether common nouns are written with a capital."""
+
+
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All texts of one language, as they are written."""
 
     nouns: Nouns
+    check: Check
     topics: dict[str, Lines]
     description: Lines
     motives: dict[str, Lines]
@@ -95,9 +109,10 @@ class Grammar:
 
     language: str
     nouns: Nouns
+    check: Check
     rules: Mapping[str, Choice]
     vocabulary: frozenset[str]
-    """Every word of its own, in small letters."""
+    """Every word of its own and those of `words.<language>.txt`, in small letters."""
 
     shapes: tuple[tuple[frozenset[str], tuple[str, ...]], ...]
     """What a description may be made of: conditions and symbols, where `plea` and `why` depend on the quest."""
@@ -161,13 +176,20 @@ def read_grammar(text: str, language: str) -> Grammar:
         _check(symbol, choice, rules)
     own = {word for choice in rules.values() for word in _words(choice)} | set(file.words)
     own |= {*file.nouns.articles, file.nouns.skill.replace("{0}", "")}
+    own |= set(_common(language))
     vocabulary = frozenset(word for text in own for word in words_of(text))
-    return Grammar(language, file.nouns, MappingProxyType(rules), vocabulary, tuple(_shapes(file, rules)))
+    return Grammar(language, file.nouns, file.check, MappingProxyType(rules), vocabulary, tuple(_shapes(file, rules)))
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text in small letters, without punctuation; an apostrophe inside a word belongs to it."""
     return [word.casefold() for word in _WORD.findall(text)]
+
+
+def _common(language: str) -> list[str]:
+    """Ordinary words of a language, which name nobody; none where no list ships."""
+    path = files("app.modules.quests") / "data" / f"words.{language}.txt"
+    return path.read_text("utf-8").split() if path.is_file() else []
 
 
 def _symbols(file: File) -> Iterator[tuple[str, Lines]]:
