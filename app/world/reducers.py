@@ -264,6 +264,10 @@ def _happen(state: State, change: events.Happened) -> None:
             _replace_actor(state, change.target, alive=False)
         case "died":
             _replace_actor(state, change.actor, alive=False)
+        case "captured" if change.target:
+            _retag(state, change.target, gained=("captive",))
+        case "rescued" if change.target:
+            _retag(state, change.target, lost=("captive",))
         case "unlocked" if change.location:
             place = state.locations[change.location]
             state.locations[change.location] = msgspec.structs.replace(place, open=True)
@@ -276,6 +280,14 @@ def _replace_actor(state: State, id: str, **fields: object) -> None:
         state.npcs[id] = msgspec.structs.replace(state.npcs[id], **fields)
     if id in state.players:
         state.players[id] = msgspec.structs.replace(state.players[id], **fields)
+
+
+def _retag(state: State, id: str, *, gained: tuple[str, ...] = (), lost: tuple[str, ...] = ()) -> None:
+    """An NPC's tags with some more or fewer; players have none of these."""
+    npc = state.npcs.get(id)
+    if npc is not None:
+        tags = tuple(tag for tag in npc.tags if tag not in (*gained, *lost))
+        state.npcs[id] = msgspec.structs.replace(npc, tags=(*tags, *gained))
 
 
 def _hand(state: State, item: str, holder: str) -> None:

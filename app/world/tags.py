@@ -52,9 +52,9 @@ def _of_fact(world: World, change: events.FactAsserted) -> tuple[str, ...]:
 
 
 def _of_happening(world: World, change: events.Happened) -> tuple[str, ...]:
-    """What an act changes for good: who died, what changed hands, which door is open."""
+    """What an act changes for good: who died or was taken, what changed hands, which door is open."""
     match change.verb:
-        case "killed":
+        case "killed" | "captured" | "rescued":
             return _anyone(world, change.target)
         case "died":
             return _anyone(world, change.actor)

@@ -80,6 +80,18 @@ def test_deeds_move_open_kill_and_destroy() -> None:
     assert "cup" not in world.state.items
 
 
+def test_who_is_captured_is_a_captive_until_rescued() -> None:
+    world = happen(village(), Happened(verb="captured", actor="ann", target="tom"))
+    assert world.npc("tom").tags == ("captive",)
+    assert world.npc("tom").alive
+    happen(world, Happened(verb="captured", actor="ann", target="tom"))
+    assert world.npc("tom").tags == ("captive",)
+    happen(
+        world, Happened(verb="rescued", actor="mara", target="tom"), Happened(verb="rescued", actor="ann", target="ann")
+    )
+    assert world.npc("tom").tags == ()
+
+
 def test_the_newest_fact_wins_and_older_ones_keep_their_interval() -> None:
     world = village()
     for day, weather in enumerate(("rain", "sun", "snow")):

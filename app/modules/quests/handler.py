@@ -10,20 +10,28 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.ids import stable_hash
 from app.core.messages import Change, Event, digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.quests import logic, messages
-from app.modules.quests.codec import push_of, record
+from app.modules.quests.codec import draft_of, push_of, record, shelved
+from app.modules.quests.draft import Draft
 from app.modules.quests.generation.generator import Library, Wish, generate, quest_id
-from app.modules.quests.index import Book, Books
+from app.modules.quests.generation.history import PAST_MAX, past_of
+from app.modules.quests.index import Book, Books, Holder, holder_of
+from app.modules.quests.lifecycle import offers
+from app.modules.quests.lifecycle.credit import joined
+from app.modules.quests.lifecycle.states import COUNTING, KEPT, early, moved
+from app.modules.quests.mending import Mending
 from app.modules.quests.messages import Quest, QuestReply, QuestUpdated
 from app.modules.quests.planning.facts import View
 from app.modules.quests.settings import Settings
 from app.modules.quests.verification.verify import authored, examine
-from app.world.events import Happened, QuestRecorded
+from app.world.events import QuestRecorded
 from app.world.state import World, Worlds
 
 ENGINE = "planner"
@@ -37,7 +45,11 @@ class QuestHandler:
         self._worlds = worlds
         self._journal = journal
         self._library = library
-        self._books = Books()
+        self._books = Books(library.vocabulary)
+        self._brief = msgspec.structs.replace(settings, operators_max=settings.recheck_operators_max)
+        self.mending = Mending(
+            settings=settings, library=library, worlds=worlds, journal=journal, book_of=self._books.of
+        )
 
     async def generate(self, call: Call, request: messages.Generate) -> QuestReply:
         """Make, prove and offer a quest; raises NotFound, Invalid, or Conflict with the reason."""
@@ -46,12 +58,15 @@ class QuestHandler:
         if before := await self._before(call, world, request):
             return before
         book = self._books.of(world)
-        wish = self._wish(world, book, request)
         view = View.snapshot(world.state, self._settings)
-        quest = await asyncio.to_thread(generate, self._library, view, wish)
-        call.notes.update(rung=quest.certificate.rung, engine=ENGINE, tries=quest.certificate.tries)
-        if quest.id in world.state.quests:
-            return self._shown(world, quest.id)
+        offers.require_shareable(view, request.scope, request.guild, request.player, request.members)
+        wish = self._wish(world, book, request)
+        made = await asyncio.to_thread(generate, self._library, offers.told_to_all(view, request), wish)
+        call.notes.update(rung=made.certificate.rung, engine=ENGINE, tries=made.certificate.tries)
+        if made.id in world.state.quests:
+            return self._shown(world, made.id)
+        quest = offers.generated(made, request, view)
+        self._require_due(book, quest, view)
         return await self._offered(call, world, quest, request)
 
     async def verify(self, call: Call, request: messages.Verify) -> messages.Verdict:
@@ -64,16 +79,17 @@ class QuestHandler:
         return examined.verdict
 
     async def offer(self, call: Call, request: messages.Offer) -> QuestReply:
-        """Offer a hand-written quest; raises Invalid without a player, Conflict when it is not verified."""
+        """Offer a hand-written or a kept quest; raises Invalid without a player, Conflict when it is not verified."""
         call.deadline.check("offering a quest")
-        draft = request.quest
-        if draft is None or not draft.player:
-            raise Invalid("the quest names no player", hint="set quest.player to whom it is offered")
         world = self._worlds.get(call.tenant, call.world)
+        draft = self._drafted(world, request)
+        if not draft.player:
+            raise Invalid("the quest names no player", hint="set quest.player to whom it is offered")
         if before := await self._before(call, world, request):
             return before
-        self._require_room(self._books.of(world), draft.player)
+        book = self._books.of(world)
         view = View.snapshot(world.state, self._settings)
+        offers.require_shareable(view, draft.scope, draft.guild, draft.player, ())
         examined = await asyncio.to_thread(examine, self._library, view, draft)
         found = examined.verdict
         call.notes.update(rung="authored", engine=ENGINE, verdict=found.verdict)
@@ -84,44 +100,91 @@ class QuestHandler:
         id = quest_id(draft.giver, draft.player, draft.title, request.key or view.seq)
         if id in world.state.quests:
             return self._shown(world, id)
-        quest = authored(self._library, view, draft, examined.plan, id=id)
+        made = authored(self._library, view, draft, examined.plan, id=id)
+        quest = offers.handwritten(made, draft, draft.player)
+        self._require_room(book, holder_of(quest))
+        self._require_due(book, quest, view)
         return await self._offered(call, world, quest, request)
 
-    async def accept(self, call: Call, request: messages.Accept) -> QuestReply:
-        """Make an offered quest active, on a way that works now.
+    async def keep(self, call: Call, request: messages.Keep) -> messages.Kept:
+        """Keep a hand-written quest, verified or not; raises Conflict where its id is that of a quest in play."""
+        call.deadline.check("keeping a quest")
+        world = self._worlds.get(call.tenant, call.world)
+        draft = request.quest
+        id = draft.id or offers.origin_of(draft)
+        if id in world.state.quests and world.state.quests[id].state not in KEPT:
+            raise Conflict(f"quest {id!r} is {world.state.quests[id].state}", hint="keep it under another id")
+        view = View.snapshot(world.state, self._settings)
+        examined = await asyncio.to_thread(examine, self._library, view, draft)
+        found = examined.verdict
+        call.notes.update(rung="authored", engine=ENGINE, verdict=found.verdict)
+        if examined.plan is None:
+            quest = offers.unproved(draft, id, self._library.vocabulary.version)
+        else:
+            made = authored(self._library, view, draft, examined.plan, id=id)
+            quest = offers.kept(made, draft, "verified")
+        change = shelved(quest, draft)
+        if world.state.quests.get(id) != change or request.key:
+            said = digest(request) if request.key else b""
+            await self._journal.append(call.tenant, world.id, [change], key=request.key, request=said)
+        return messages.Kept(quest=id, state=quest.state, verdict=found, seq=world.state.seq)
 
-        Raises Conflict when it is past that, or, after recording it as failed, when no way is left.
+    async def accept(self, call: Call, request: messages.Accept) -> QuestReply:
+        """Make an offered quest active, on a way that works now, or let it wait for its time.
+
+        Raises Conflict when it is past that, when others come first, when its way is closed just now, or, after
+        recording it as expired, when no way is left.
         """
         call.deadline.check("accepting a quest")
-        world, quest = self._found(call, request.quest)
+        world, quest = await self._present(call, request.quest)
         call.notes.update(rung="proof", engine=ENGINE)
-        if quest.state == "active":
+        if quest.state in COUNTING:
             return self._shown(world, quest.id)
-        logic.accepted(quest)
         view = View.snapshot(world.state, self._settings)
+        begun = logic.accepted(quest, game_s=view.game_s)
+        book = self._books.of(world)
+        offers.require_before(book, quest)
+        self._require_due(book, quest, view)
         checked = await asyncio.to_thread(
-            logic.rechecked, self._library, view, quest, states_max=self._settings.states_max
+            logic.rechecked, self._library, view, begun, states_max=self._settings.states_max
         )
         present = self._books.of(world).quest(quest.id)
-        if present.state == "active":
+        if present.state in COUNTING:
             return self._shown(world, quest.id)
         if present != quest:
             raise Conflict(f"quest {quest.id!r} changed in the meantime", hint="read it again with quests.get")
-        if checked.state == "failed":
-            await self._recorded(call, world, checked)
+        if checked.state not in COUNTING:
+            await self._recorded(call, world, logic.lapsed(quest, view, checked.reason))
             raise Conflict(f"quest {quest.id!r} cannot be completed any more: {checked.reason}", hint="ask for another")
-        return await self._recorded(call, world, logic.accepted(checked))
+        if checked.state == "suspended" and not early(quest, view.game_s):
+            raise Conflict(f"quest {quest.id!r} has no way just now: {checked.reason}", hint="accept it later")
+        return await self._recorded(call, world, checked)
 
     async def abandon(self, call: Call, request: messages.Abandon) -> QuestReply:
         """End a quest at the player's wish; abandoning it again changes nothing."""
-        world, quest = self._found(call, request.quest)
+        world, quest = await self._present(call, request.quest)
         if quest.state == "abandoned":
             return self._shown(world, quest.id)
-        return await self._recorded(call, world, logic.closed(quest, "abandoned", "the player gave it up"))
+        ended = moved(quest, "given_up", game_s=world.state.game_s, reason="the player gave it up")
+        return await self._recorded(call, world, ended)
+
+    async def join(self, call: Call, request: messages.Join) -> QuestReply:
+        """Let a player take part; raises Conflict where that may not be, and changes nothing for a member."""
+        world, quest = await self._present(call, request.quest)
+        view = View(world.state, self._settings)
+        if request.player not in view.players:
+            raise NotFound(f"no player {request.player!r}", hint=nearest(request.player, view.players))
+        return await self._changed(call, world, quest, joined(quest, request.player, view))
+
+    async def leave(self, call: Call, request: messages.Leave) -> QuestReply:
+        """Let a member go; a party that nobody is left of is abandoned. Changes nothing for a stranger."""
+        world, quest = await self._present(call, request.quest)
+        view = View(world.state, self._settings)
+        return await self._changed(call, world, quest, logic.without(quest, request.player, view))
 
     async def get(self, call: Call, request: messages.Get) -> QuestReply:
         """The quest as it is now; raises NotFound."""
-        world, quest = self._found(call, request.quest)
+        world, quest = await self._present(call, request.quest)
         return self._shown(world, quest.id)
 
     async def list(self, call: Call, request: messages.List) -> messages.Listed:
@@ -143,35 +206,20 @@ class QuestHandler:
         return _listed(page)
 
     def react(self, world: World, event: Event) -> Sequence[Change]:
-        """The quests that an event moves on, completes, reroutes or makes impossible."""
+        """The quests that an event moves on, completes, reroutes, stops or ends."""
         change = event.change
         if not world.state.quests:
             return ()
         book = self._books.of(world)
         if isinstance(change, QuestRecorded):
-            book.quest(change.id)  # a new way may depend on others, whose events must find it
+            book.note(change.id, world.state.game_s)  # a new way may depend on others, whose events must find it
             return ()
-        changed: dict[str, Quest] = {}
-        strayed: list[Quest] = []
-        foreseen: set[str] = set()
-        if isinstance(change, Happened):
-            for quest in book.active_of((change.actor, change.target)):
-                moved = logic.progressed(quest, change, world.state.items)
-                if moved is not quest:
-                    changed[quest.id] = moved
-                    if logic.on_plan(quest, moved):
-                        foreseen.add(quest.id)
-                    else:
-                        strayed.append(quest)
-        disturbed = book.active_about(logic.disturbed_by(change))
-        for id in dict.fromkeys(quest.id for quest in (*strayed, *disturbed)):
-            present = changed.get(id) or book.quest(id)
-            if id in foreseen or present.state != "active":
-                continue
-            checked = self._rechecked(world, present)
-            if checked is not present:
-                changed[id] = checked
-        return [record(quest) for quest in changed.values()]
+        found = logic.followed(self._library, book, View(world.state, self._brief), change)
+        if not book.opened:  # whoever looked for their ways before may have been interrupted
+            book.opened = True
+            found.later |= book.resting
+        self.mending.ask(world, found.later)
+        return [record(quest) for quest in found.changed.values()]
 
     def announce(self, event: Event) -> Sequence[QuestUpdated]:
         """What clients are told when a quest was recorded; nothing of one whose player was erased since."""
@@ -188,16 +236,14 @@ class QuestHandler:
             ]
         }
 
-    def _rechecked(self, world: World, quest: Quest) -> Quest:
-        view = View(world.state, self._settings)
-        return logic.rechecked(self._library, view, quest, states_max=self._settings.recheck_states_max)
-
     def _wish(self, world: World, book: Book, request: messages.Generate) -> Wish:
-        self._require_room(book, request.player)
+        holder: dict[str, Holder] = {"guild": ("guild", request.guild), "server": ("server", "")}
+        self._require_room(book, holder.get(request.scope, ("player", request.player)))
         seq = world.state.seq
         seed = request.seed if request.seed is not None else stable_hash(request.giver, request.player, seq)
-        live = book.live_of(request.player)
+        live = book.live_of(("player", request.player))
         roles = {id for quest in live for role, id in quest.roles.items() if role != "giver"}
+        past = reversed(book.ids_of(request.player)[-PAST_MAX:])
         return Wish(
             giver=request.giver,
             player=request.player,
@@ -207,18 +253,49 @@ class QuestHandler:
             forbid=frozenset(request.forbid),
             taken=frozenset(roles - world.state.locations.keys()),
             used=book.strategies_of(request.giver, request.player),
+            history=tuple(past_of(book.quest(id)) for id in past),
+            language=request.language or "en",
+            scope=request.scope,
+            members=request.members,
+            guild=request.guild,
+            members_max=request.members_max,
+            credit=request.credit,
+            share=request.share,
+            last_s=request.last_s,
+            repeat_s=request.repeat_s,
         )
 
-    def _require_room(self, book: Book, player: str) -> None:
+    def _require_room(self, book: Book, holder: Holder) -> None:
         most = self._settings.open_per_player_max
-        if len(book.live_of(player)) >= most:
-            raise Conflict(f"player {player!r} has {most} open quests", hint="finish or abandon one first")
+        if len(book.live_of(holder)) >= most:
+            raise Conflict(f"{holder[0]} {holder[1]!r} has {most} open quests", hint="finish or abandon one first")
 
-    def _found(self, call: Call, id: str) -> tuple[World, Quest]:
+    def _require_due(self, book: Book, quest: Quest, view: View) -> None:
+        offers.require_due(book, quest, view, repeats_per_hour_max=self._settings.repeats_per_hour_max)
+
+    def _drafted(self, world: World, request: messages.Offer) -> Draft:
+        """The draft that is to be offered: the request's own, or a kept one for the request's player."""
+        if request.quest is not None:
+            return request.quest
+        record = world.state.quests.get(request.kept)
+        if record is None:
+            raise Invalid("the offer names no quest", hint=nearest(request.kept, world.state.quests))
+        draft = draft_of(record)
+        return msgspec.structs.replace(draft, id=request.kept, player=request.player or draft.player)
+
+    async def _present(self, call: Call, id: str) -> tuple[World, Quest]:
+        """The quest as it is by the game's clock; raises NotFound."""
         world = self._worlds.get(call.tenant, call.world)
         if id not in world.state.quests:
             raise NotFound(f"no quest {id!r} in world {world.id!r}", hint=nearest(id, world.state.quests))
+        quest = self._books.of(world).quest(id)
+        ended = logic.in_time(self._library, View(world.state, self._settings), quest)
+        if ended is not quest:
+            await self._recorded(call, world, ended)
         return world, self._books.of(world).quest(id)
+
+    async def _changed(self, call: Call, world: World, before: Quest, after: Quest) -> QuestReply:
+        return self._shown(world, before.id) if after is before else await self._recorded(call, world, after)
 
     def _shown(self, world: World, id: str) -> QuestReply:
         quest = self._books.of(world).quest(id)

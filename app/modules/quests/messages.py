@@ -33,6 +33,7 @@ from app.modules.quests.quest import (
     QuestState,
     QuestText,
     Repair,
+    RepairKind,
     Reward,
     Scope,
     Share,
@@ -43,7 +44,8 @@ from app.world.entities import Id, Name
 __all__ = [
     "Branch", "BranchProof", "Certificate", "Credit", "Draft", "DraftBranch", "DraftFailure", "DraftReward",
     "DraftStep",
-    "Failure", "Goal", "Harm", "Knockout", "Message", "Payout", "Quest", "QuestState", "QuestText", "Repair", "Reward",
+    "Failure", "Goal", "Harm", "Knockout", "Message", "Payout", "Quest", "QuestState", "QuestText", "Repair",
+    "RepairKind", "Reward",
     "Scope", "Share", "Step",
 ]  # fmt: skip
 
@@ -241,4 +243,4 @@ class QuestUpdated(Push, frozen=True, kw_only=True):
     payouts: tuple[Payout, ...] = ()
     """Who is to be paid what, when it is completed or compensated; each once, by its id."""
     repair: Repair | None = None
-    """Set when the world changed and the quest with it."""
+    """The newest way in which the quest was mended when the world changed; its `seq` tells whether it is news."""

@@ -26,6 +26,9 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
             Handler(messages.Verify, messages.Verdict, handler.verify, Scope.READ, settings.verify_ms),
             Handler(messages.Offer, reply, handler.offer, Scope.WRITE, settings.verify_ms),
             Handler(messages.Accept, reply, handler.accept, Scope.PLAY, ms),
+            Handler(messages.Keep, messages.Kept, handler.keep, Scope.WRITE, settings.verify_ms),
+            Handler(messages.Join, reply, handler.join, Scope.PLAY, ms),
+            Handler(messages.Leave, reply, handler.leave, Scope.PLAY, ms),
             Handler(messages.Abandon, reply, handler.abandon, Scope.PLAY, ms),
             Handler(messages.Get, reply, handler.get, Scope.READ, ms),
             Handler(messages.List, messages.Listed, handler.list, Scope.READ, ms),
@@ -33,5 +36,6 @@ def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
         pushes=(messages.QuestUpdated,),
         react=handler.react,
         announce=handler.announce,
+        close=handler.mending.close,
         describe=handler.describe,
     )

@@ -34,6 +34,10 @@ Harm = Literal["death", "loss", "closing"]
 """What may befall an entity: an NPC dies, an item is destroyed or taken for good, a place closes."""
 
 
+RepairKind = Literal["replanned", "recast", "heir", "branched", "ending", "suspended", "resumed"]
+"""What was done about a change of the world."""
+
+
 class Goal(Message, frozen=True, kw_only=True):
     """What must have happened: `deed` is a predicate and its arguments, such as delivered(sword, smith).
 
@@ -49,6 +53,8 @@ class Goal(Message, frozen=True, kw_only=True):
     each: bool = False
     """Whether every member has to do it; `by` are those who have."""
     by: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
+    """Where several deeds are wanted: what each was done to, in the order of `by`, so that none counts twice."""
     text: str
     done: bool = False
 
@@ -163,7 +169,7 @@ class Repair(Message, frozen=True, kw_only=True):
 
     seq: int
     """The world's newest event then."""
-    kind: Literal["replanned", "recast", "heir", "branched", "ending", "suspended", "resumed"]
+    kind: RepairKind
     lost: str = ""
     """The entity that it lost, and `instead` the one in its place."""
     instead: str = ""
@@ -237,3 +243,8 @@ class Quest(Message, frozen=True, kw_only=True):
     repairs: tuple[Repair, ...] = ()
     payouts: tuple[Payout, ...] = ()
     """Who is owed what, once it is completed or compensated."""
+    origin: str = ""
+    """What it is one more time of: the studio's own name for it, or the kept quest that it was offered from."""
+    waits_s: float | None = None
+    """Game seconds at which a suspended quest waits no longer, and `ended_s` those at which it ended."""
+    ended_s: float | None = None

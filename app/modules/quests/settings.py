@@ -29,11 +29,41 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cast_states_max: int = 250
     """States expanded for one cast of a generated quest; at the cap the next cast is tried."""
 
+    lock_states_max: int = 2_000
+    """States of one independent part of a quest that the soft-lock proof looks at; at the cap it claims nothing."""
+
     operators_max: int = 20_000
     """Grounded actions of one planning task; at the cap a verdict is `unknown`."""
 
-    recheck_states_max: int = 200
-    """States expanded when an active quest is re-checked while an event is applied; at the cap it goes on."""
+    recheck_states_max: int = 60
+    """States expanded when an active quest is mended while an event is applied; at the cap a worker goes on."""
+
+    recheck_operators_max: int = 400
+    """Grounded actions of one look for a way while an event is applied."""
+
+    recheck_proofs_max: int = 3
+    """Looks for a way while one event is applied, for all quests together; the others are left to a worker."""
+
+    repair_proofs_max: int = 40
+    """Looks for a way for one quest in a worker: other casts, heirs and branches."""
+
+    heirs_max: int = 4
+    """Who is tried, nearest first, in the place of someone dead to whom something was to be told or brought."""
+
+    ending_share: float = 0.6
+    """Share of the reward where the deed is done and nobody is left to hear of it, in [0, 1]."""
+
+    compensation_share_max: float = 0.75
+    """Most of a reward that is paid for a quest which the world has ended, in [0, 1]."""
+
+    suspended_s_max: float = 86_400.0
+    """Game seconds for which a quest waits for a way to come back before it is compensated."""
+
+    repairs_kept_max: int = 16
+    """Newest repairs that a quest tells of."""
+
+    repeats_per_hour_max: int = 4
+    """How often in one hour of the game the same player is paid for one repeatable quest."""
 
     stand_ins_max: int = 8
     """Items of a kind tried, nearest first, in the place of one that an active quest has lost."""
@@ -45,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Longest plan that a generated quest may have."""
 
     open_per_player_max: int = 25
-    """Offered and active quests of one player."""
+    """Live quests of one player, of one guild, or of the whole server."""
 
     foe_levels_above_max: int = 3
     """Levels above the player's own at which a foe can still be beaten."""
@@ -61,3 +91,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     reward_growth_per_level: float = 0.08
     """Share by which the reward for the same effort grows with each level."""
+
+    reward_points: tuple[str, ...] = ()
+    """The studio's own curve: coins of a typical quest, as `level=coins`; without it, one that was measured is used."""
+
+    reward_spread: float = 0.45
+    """Coefficient of variation of rewards inside a level."""
+
+    reward_over_budget_max: float = 3.0
+    """Typical rewards of its level that a quest may pay beyond what the player spends."""
+
+    expenses_over_budget_max: float = 1.5
+    """Typical rewards of its level that the player of a generated quest may have to spend first."""
+
+    repeat_coins_per_hour_max: float = 60.0
+    """Coins that a quest which can be had again may pay in a game hour, beyond what the player spends."""
+
+    item_prices: dict[str, float] = msgspec.field(default_factory=dict)
+    """Coins that an item of a kind counts as; other items count as their own value."""
+
+    plots_max: int = 3
+    """Ways to work out one strategy that are tried."""
+
+    casts_compared_max: int = 2
+    """Proved casts of which the least fragile is taken."""
+
+    branches_max: int = 2
+    """Further ways to the end that a generated quest may have."""

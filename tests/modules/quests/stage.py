@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from app.core.clock import Deadline
 from app.core.messages import Change, Chunk, Event, Reply, Request
 from app.core.module import Call, Module
 from app.modules.quests.codec import read
+from app.modules.quests.lifecycle.states import PLAYED
 from app.modules.quests.messages import Accept, Generate, Quest, QuestReply
 from app.modules.quests.module import build
 from app.modules.quests.settings import Settings
@@ -44,7 +46,7 @@ class ReactingJournal(RamJournal):
         queue = deque(self.module.react(self.worlds.get(tenant, world), events[0]))
         queue.extend(changes[1:])
         while queue:
-            await self.append(tenant, world, [queue.popleft()])
+            await self.append(tenant, world, [queue.popleft()], game_s=game_s)
         return events
 
 
@@ -83,8 +85,15 @@ class Stage:
         offered = await self.quest(Generate(giver=giver, player="hero", seed=seed, **more))  # type: ignore[arg-type]  # fields by name
         return await self.quest(Accept(quest=offered.id))
 
-    async def post(self, *changes: Change) -> None:
-        await self.journal.append(self.world.tenant, self.world.id, changes)
+    async def post(self, *changes: Change, game_s: float | None = None) -> None:
+        """Tell what happened, and wait until all that follows from it is recorded."""
+        await self.journal.append(self.world.tenant, self.world.id, changes, game_s=game_s)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Return when no worker looks for a way any more."""
+        while tasks := [task for task in asyncio.all_tasks() if task.get_name().startswith("mend quests")]:
+            await asyncio.gather(*tasks)
 
     def now(self, quest: str) -> Quest:
         """The quest as the world holds it."""
@@ -96,7 +105,7 @@ class Stage:
         for _ in range(60):
             present = self.now(quest.id)
             step = next((step for step in present.steps if not step.done), None)
-            if present.state != "active" or step is None:
+            if present.state not in PLAYED or step is None:
                 return present
             await self.post(*hero.do(step))
         raise AssertionError("the quest never ends")
@@ -105,13 +114,13 @@ class Stage:
         """As `play`, but before each of the first steps the player has a whim, someone dies or a rival is faster."""
         hero = Hero(self.world, quest.player)
         for turn in range(60):
-            if turn < 8 and self.now(quest.id).state == "active":
+            if turn < 8 and self.now(quest.id).state in PLAYED:
                 event = chance.choice([*hero.whims(), *self._mishaps()])
                 hero.learn(event)
                 await self.post(event)
             present = self.now(quest.id)
             step = next((step for step in present.steps if not step.done), None)
-            if present.state != "active" or step is None:
+            if present.state not in PLAYED or step is None:
                 return present
             await self.post(*hero.do(step))
         raise AssertionError("the quest never ends")

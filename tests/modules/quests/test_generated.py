@@ -24,14 +24,14 @@ from app.modules.quests.settings import Settings
 from app.world.entities import Npc
 from app.world.state import World
 from tests.modules.quests.stage import Stage, happened
-from tests.modules.quests.villages import Hero, friends, village
+from tests.modules.quests.villages import Hero, friends, troubled, village
 
 LIBRARY = Library(load_vocabulary(), load_strategies(), load_grammar())
 
 
 def made(world_seed: int, seed: int, **wish: object) -> Quest | None:
-    """A quest in a seeded village, or None where its giver has none to give."""
-    world = village(world_seed)
+    """A quest in a seeded village with its troubles, or None where its giver has none to give."""
+    world = troubled(world_seed)
     givers = friends(world)
     try:
         return generate(
@@ -53,7 +53,7 @@ def reachable(world: World, giver: str) -> bool:
 @given(world_seed=st.integers(0, 100_000), seed=st.integers(0, 100_000))
 @example(world_seed=549, seed=1009)  # the key on the way is of the kind that is to be gathered
 async def test_a_player_who_breaks_no_rule_completes_every_generated_quest(world_seed: int, seed: int) -> None:
-    stage = Stage(village(world_seed))
+    stage = Stage(troubled(world_seed))
     givers = friends(stage.world)
     try:
         quest = await stage.begun(givers[seed % len(givers)], seed)
@@ -68,15 +68,15 @@ async def test_a_player_who_breaks_no_rule_completes_every_generated_quest(world
 @settings(max_examples=80, deadline=None)
 @given(world_seed=st.integers(0, 100_000), seed=st.integers(0, 100_000))
 async def test_whatever_happens_on_the_way_a_quest_asks_only_for_what_can_be_done(world_seed: int, seed: int) -> None:
-    stage = Stage(village(world_seed))
+    stage = Stage(troubled(world_seed))
     givers = friends(stage.world)
     try:
         quest = await stage.begun(givers[seed % len(givers)], seed)
     except Conflict:
         return
     ended = await stage.stray(quest, random.Random(seed))
-    assert ended.state in ("completed", "failed")
-    assert (ended.state == "failed") == bool(ended.reason)
+    assert ended.state in ("completed", "failed", "compensated", "suspended")
+    assert (ended.state != "completed") == bool(ended.reason)
 
 
 @settings(max_examples=40, deadline=None)
@@ -85,7 +85,7 @@ def test_texts_name_bound_entities_only(world_seed: int, seed: int) -> None:
     quest = made(world_seed, seed)
     if quest is None:
         return
-    world = village(world_seed)
+    world = troubled(world_seed)
     means = {id for step in quest.steps for id in msgspec.to_builtins(step.event).values() if isinstance(id, str)}
     topics = {word for step in quest.steps for word in step.event.topic.split()}
     bound = {*quest.roles.values(), *means, *topics, quest.player}
@@ -105,12 +105,17 @@ def test_a_forbidden_action_is_in_no_plan(world_seed: int, seed: int) -> None:
 
 SCRIPT = """
 import hashlib
+from app.modules.quests.generation.history import past_of
 from tests.modules.quests.test_generated import made, record
 digest = hashlib.sha256()
-for seed in range(25):
-    quest = made(seed % 5, seed)
+history = ()
+for seed in range(40):
+    scope = ("solo", "party", "server")[seed % 3]
+    quest = made(seed % 5, seed, scope=scope, members_max=3, members=("rival",), history=history)
+    if quest is not None:
+        history = (past_of(quest), *history)
     digest.update(record(quest).body if quest is not None else b"none")
-print(digest.hexdigest())
+print(len(history), digest.hexdigest())
 """
 
 
@@ -134,6 +139,19 @@ def test_over_many_seeds_all_nine_motives_and_every_action_but_none_unknown_appe
     quests = [quest for seed in range(400) if (quest := made(seed % 40, seed)) is not None]
     assert {quest.motive for quest in quests} >= set(LIBRARY.strategies.motives)
     assert {step.action for quest in quests for step in quest.steps} == set(LIBRARY.vocabulary.schemas)
+
+
+@pytest.mark.parametrize("motive", sorted(LIBRARY.strategies.motives))
+def test_every_strategy_of_a_motive_is_met_where_it_is_asked_for(motive: str) -> None:
+    wanted = {found.id for found in LIBRARY.strategies.strategy if found.motive == motive}
+    assert len(wanted) >= 4
+    met: set[str] = set()
+    for seed in range(600):
+        quest = made(seed % 60, seed, motive=motive)
+        met |= {quest.strategy} if quest is not None else set()
+        if met >= wanted:
+            break
+    assert met >= wanted
 
 
 def test_a_need_makes_its_motive_likelier() -> None:
@@ -179,9 +197,3 @@ def test_a_quest_survives_its_own_bytes() -> None:
     assert quest is not None
     assert read(record(quest)) == quest
     assert msgspec.json.decode(msgspec.json.encode(quest), type=Quest) == quest
-
-
-def test_more_effort_never_pays_less() -> None:
-    quests = [quest for seed in range(120) if (quest := made(seed % 12, seed)) is not None]
-    ordered = sorted(quests, key=lambda quest: quest.reward.effort)
-    assert [quest.reward.coins for quest in ordered] == sorted(quest.reward.coins for quest in quests)

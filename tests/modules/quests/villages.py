@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import msgspec
+
 from app.core.messages import Change
 from app.modules.quests.messages import Step
 from app.world.entities import Fact, Item, Location, Npc, Player
@@ -73,9 +75,26 @@ def _items(world: World, chance: random.Random, items: int) -> None:
         )
 
 
+def troubled(seed: int) -> World:
+    """A village where two friends are held captive and two things can be made."""
+    world = village(seed)
+    chance, state = random.Random(seed), world.state
+    free = [id for id in friends(world) if id != "npc0"]
+    for id in chance.sample(free, min(2, len(free))):
+        state.npcs[id] = msgspec.structs.replace(state.npcs[id], tags=("captive",))
+    places = list(state.locations)
+    for id, recipe in (("stew", "herb, ore"), ("charm", "ring")):
+        made = {"recipe": recipe, "made_at": chance.choice(places)}
+        state.items[id] = Item(id=id, name=f"{id.title()}q", item_kind=id, value=10.0, attributes=made)
+    return world
+
+
 def friends(world: World) -> list[str]:
-    """The NPCs who are no foes by trade."""
-    return [id for id, npc in world.state.npcs.items() if npc.archetype not in ("wolf", "bandit") and npc.alive]
+    """The NPCs at large who are no foes by trade."""
+    npcs = world.state.npcs.values()
+    return [
+        npc.id for npc in npcs if npc.archetype not in ("wolf", "bandit") and npc.alive and "captive" not in npc.tags
+    ]
 
 
 class Hero:
@@ -96,6 +115,9 @@ class Hero:
         problem = self.problem(event)
         assert problem == "", f"{step.action} {event}: {problem}"
         self.learn(event)
+        if event.verb == "crafted":
+            parts = self._parts(event)
+            return [event, *(Happened(verb="destroyed", actor=self.player, item=part) for part in parts or ())]
         if event.verb != "escorted":
             return [event]
         return [
@@ -145,6 +167,7 @@ class Hero:
         checks = {
             "moved": self._way, "escorted": self._way, "explored": self._here, "defended": self._here,
             "used": self._here, "took": self._takes, "stole": self._from_npc, "traded": self._from_npc,
+            "crafted": self._makes, "captured": self._seizes, "rescued": self._frees,
             "unlocked": self._unlocks, "learned": self._learns, "trained": self._trains,
         }  # fmt: skip
         check = checks.get(event.verb)
@@ -174,6 +197,31 @@ class Hero:
     def _from_npc(self, event: Happened) -> str:
         npc = event.target if event.verb == "stole" else event.actor
         return "" if self.world.state.items[event.item].holder == npc else f"{npc} does not have it"
+
+    def _parts(self, event: Happened) -> list[str] | None:
+        """What of the player's goes into a thing, by its recipe; None when something is missing."""
+        items = self.world.state.items
+        parts: list[str] = []
+        for word in str(items[event.item].attributes.get("recipe", "")).split(","):
+            own = [item.id for item in items.values() if item.holder == self.player and item.id not in parts]
+            fitting = [id for id in own if word.strip() in (id, items[id].item_kind)]
+            if not fitting:
+                return None
+            parts.append(fitting[0])
+        return parts
+
+    def _makes(self, event: Happened) -> str:
+        item = self.world.state.items[event.item]
+        if item.holder or self._parts(event) is None:
+            return "it exists, or what it is made of is missing"
+        return "" if item.attributes.get("made_at", self.place) == self.place else "it is made elsewhere"
+
+    def _seizes(self, event: Happened) -> str:
+        npc = self.world.state.npcs[event.target]
+        return "" if npc.archetype in ("wolf", "bandit") and "captive" not in npc.tags else "no foe at large"
+
+    def _frees(self, event: Happened) -> str:
+        return "" if "captive" in self.world.state.npcs[event.target].tags else "nobody holds it"
 
     def _unlocks(self, event: Happened) -> str:
         place = self.world.state.locations[event.location]

@@ -1,86 +1,54 @@
-"""Strategies and their casting: which entities of a world play the roles of a quest.
+"""Casting: which entities of a world play the parts of a plot.
 
-It proposes; whether the quest can be completed is proved afterwards. Choice is by seeded hash, so the
-same seed casts the same entities in any process, whatever order the tables are in.
+It proposes; whether the quest can be completed is proved afterwards. Choice is by seeded hash, so the same seed
+casts the same entities in any process. Likelier are those who can be replaced, who are new to the player, and who
+are of its level; whoever plays a part in another live quest is left alone.
 """
 
 from __future__ import annotations
 
-import tomllib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
-from typing import Literal
 
-import msgspec
-
-from app.core.errors import Broken, nearest
 from app.core.ids import stable_hash
-from app.modules.quests.planning.domain import Fact, data, own_news, seen_news, slain_news
+from app.modules.quests.generation.balance import price
+from app.modules.quests.generation.history import Memory
+from app.modules.quests.generation.strategies import GIVER, Plot, Role, StrategyFile
+from app.modules.quests.generation.strategies import load_strategies as _load
 from app.modules.quests.planning.facts import Hero, View
 
-RoleType = Literal["npc", "item", "place", "topic", "skill"]
-RungName = Literal["strategy", "simple", "template"]
-
-
-class Role(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"conditions": "is"}):
-    """A part in a quest: its type, and conditions on who may play it."""
-
-    name: str
-    type: RoleType
-    conditions: tuple[str, ...] = ()
-
-
-class Strategy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One way to serve a motive; `needs` are the reserved actions that its plan may use."""
-
-    id: str
-    goals: tuple[str, ...]
-    roles: tuple[Role, ...]
-    motive: str = ""
-    needs: tuple[str, ...] = ()
-    rung: RungName = "strategy"
-
-
-class Motive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How likely a motive is, and for whom it is likelier."""
-
-    weight: float
-    archetypes: dict[str, float]
-
-
-class StrategyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole file."""
-
-    motives: dict[str, Motive]
-    strategy: tuple[Strategy, ...]
+STAND_INS_MAX = 3
+"""Stand-ins that make an entity likelier to be cast; more make no difference."""
+GUARDED_WORDS = frozenset({"of_giver"})
+"""Conditions whose entity may be in use elsewhere: everyone shares the giver's place."""
 
 
 def load_strategies() -> StrategyFile:
-    """Read and check the shipped strategies; raises Broken naming the one at fault."""
-    found = msgspec.convert(tomllib.loads(data("strategies.toml").decode()), StrategyFile)
-    for strategy in found.strategy:
-        if strategy.rung == "strategy" and strategy.motive not in found.motives:
-            raise Broken(f"strategy {strategy.id!r} serves no known motive: {strategy.motive!r}")
-        for role in strategy.roles:
-            for condition in role.conditions:
-                word = condition.split()[0]
-                if word not in CONDITIONS:
-                    raise Broken(f"strategy {strategy.id!r} has a condition {word!r}", hint=nearest(word, CONDITIONS))
-    return found
+    """The shipped strategies, with every condition known; raises Broken naming the one at fault."""
+    return _load(CONDITIONS.keys() | BONDS.keys())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Stage:
-    """Where a casting takes place. `reach` are the places the player can walk to, `taken` entities in use."""
+    """Where a casting takes place.
+
+    `level` is the quest's, `budget` a typical reward of it in coins; `reach` are the places the player can come to,
+    `taken` entities in use, `memory` what the player did lately.
+    """
 
     view: View
     hero: Hero
     giver: str
     seed: int
-    reach: Mapping[str, int]
+    level: int
+    budget: float
+    reach: frozenset[str]
     taken: frozenset[str]
+    memory: Memory
+    _pools: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 
     def place(self, id: str) -> str:
         """Where an NPC, item or location is found; empty when nowhere."""
@@ -88,111 +56,230 @@ class Stage:
         if id in view.npcs:
             return view.place_of(view.npcs[id])
         if id in view.items:
-            return self.place(view.items[id].holder)
+            recipe = view.recipes.get(id)
+            return self.place(recipe.place or self.hero.place if recipe else view.items[id].holder)
         return id if id in view.locations else ""
 
     def near(self, id: str) -> bool:
         """Whether the player can get there, perhaps with a key."""
-        place = self.place(id)
-        return place in self.reach or place in self.view.keys_of
+        return self.place(id) in self.reach
+
+    def pool(self, role: Role) -> list[str]:
+        """Who meets those conditions of a role that do not depend on the rest of the cast."""
+        words = tuple(word for word in role.conditions if word in CONDITIONS)
+        key = (role.type, *words)
+        if key not in self._pools:
+            tests = [CONDITIONS[word] for word in words]
+            shared = not GUARDED_WORDS.isdisjoint(words)
+            every = _universe(self.view, role.type)
+            free = every if shared else [id for id in every if id not in self.taken and not self._done_with(id)]
+            self._pools[key] = [id for id in free if all(test(self, id) for test in tests) and self.near(id)]
+        return self._pools[key]
+
+    def _done_with(self, id: str) -> bool:
+        """Whether the player was paid for handing it over, so that it cannot go round and be paid for again."""
+        return id in self.memory.handed and id in self.view.items and not self.view.respawns(self.view.items[id])
+
+    @cached_property
+    def _alike(self) -> Mapping[tuple[str, str], int]:
+        counts: dict[tuple[str, str], int] = {}
+        for item in self.view.items.values():
+            counts["item", item.item_kind] = counts.get(("item", item.item_kind), 0) + 1
+        for npc in self.view.npcs.values():
+            if npc.alive:
+                counts["npc", npc.archetype] = counts.get(("npc", npc.archetype), 0) + 1
+        return counts
+
+    def liking(self, id: str) -> float:
+        """How gladly `id` is cast: more with stand-ins, less when it was in the last quests or is off the level."""
+        view = self.view
+        weight = self.memory.part(id)
+        if id in view.items:
+            item = view.items[id]
+            if item.holder in view.npcs:
+                weight /= 1.0 + price(item, view.settings) / self.budget
+            return weight * (1 + self._stand_ins("item", item.item_kind if "unique" not in item.tags else ""))
+        if id in view.npcs:
+            npc = view.npcs[id]
+            safe = STAND_INS_MAX if "essential" in npc.tags or view.respawns(npc) else 0
+            others = max(safe, self._stand_ins("npc", npc.archetype))
+            off = abs(npc.level - self.level) if view.hostile(npc, self.hero.entity) else 0
+            return weight * (1 + others) / (1 + off)
+        return weight
+
+    def captive_of(self, faction: str) -> Iterator[str]:
+        """The members of a faction that are held captive."""
+        npcs = self.view.npcs.values()
+        return (npc.id for npc in npcs if npc.faction == faction and npc.alive and "captive" in npc.tags)
+
+    def _stand_ins(self, table: str, kind: str) -> int:
+        return min(STAND_INS_MAX, self._alike.get((table, kind), 1) - 1) if kind else 0
+
+
+def reach_of(view: View, hero: Hero) -> frozenset[str]:
+    """The places the player can come to without harming anyone: through open ones, and with keys found on the way."""
+    reached: set[str] = set()
+    queue = [hero.place] if hero.place else []
+    barred: dict[str, None] = {}
+    while queue:
+        for place in queue:
+            reached.add(place)
+            for near in view.locations[place].connects:
+                if near in view.locations and near not in reached and view.admits(near, hero.level):
+                    barred[near] = None
+        queue = [place for place in barred if place not in reached and _opened(view, hero, place, reached)]
+    return frozenset(reached)
+
+
+def _opened(view: View, hero: Hero, place: str, reached: set[str]) -> bool:
+    """Whether a place is open, or one of its keys lies, is sold or is had where the player has been."""
+    if view.locations[place].open:
+        return True
+    for key in view.keys_of.get(place, ()):
+        item = view.items[key]
+        seller = view.npcs.get(item.holder)
+        if item.holder in reached or item.holder == hero.id:
+            return True
+        if seller is not None and seller.alive and view.sells(seller, item) and view.place_of(seller) in reached:
+            return True
+    return False
 
 
 Cast = Mapping[str, str]
-Condition = Callable[[Stage, Cast, str, str], bool]
-"""(stage, roles so far, candidate, the condition's own argument) -> whether it may play the part."""
+Condition = Callable[[Stage, str], bool]
+"""(stage, candidate) -> whether it may play the part."""
+Bond = Callable[[Stage, Cast, str, str], bool]
+"""(stage, roles so far, candidate, the condition's own argument) -> whether it may play the part beside them."""
 
 
-def castings(stage: Stage, strategy: Strategy, *, bindings_max: int, candidates_max: int) -> Iterator[dict[str, str]]:
-    """Up to `bindings_max` different casts, in seeded order; each entity plays one part."""
-    every = _filled(stage, strategy, {"giver": stage.giver}, strategy.roles, candidates_max)
-    return islice(every, bindings_max)
-
-
-def _filled(
-    stage: Stage, strategy: Strategy, cast: dict[str, str], roles: Sequence[Role], candidates_max: int
+def castings(
+    stage: Stage, plot: Plot, *, bindings_max: int, candidates_max: int, kept: Cast | None = None
 ) -> Iterator[dict[str, str]]:
-    if not roles:
-        yield cast
-        return
-    role = roles[0]
-    for candidate in _candidates(stage, strategy, cast, role)[:candidates_max]:
-        yield from _filled(stage, strategy, {**cast, role.name: candidate}, roles[1:], candidates_max)
+    """Up to `bindings_max` different casts, in seeded order; each entity plays one part.
+
+    Roles named in `kept` are played by whom it says, where they still fit. At most `candidates_max` entities are
+    looked at for each cast, so that a plot that nobody fits is left soon.
+    """
+    seen: list[dict[str, str]] = []
+    for number in range(bindings_max):
+        search = _Search(stage, plot, number, candidates_max, kept or {})
+        cast = search.filled({GIVER: stage.giver}, plot.roles)
+        if cast is None:
+            return
+        if cast not in seen:
+            seen.append(cast)
+            yield cast
 
 
-def _candidates(stage: Stage, strategy: Strategy, cast: Cast, role: Role) -> list[str]:
-    """Who may play `role`, in an order drawn from the seed."""
-    tests = [condition.partition(" ") for condition in role.conditions]
-    placed = role.type in ("npc", "item", "place")
-    own_place = "of_giver" in role.conditions
-    fitting = [
-        id
-        for id in _universe(stage, cast, role)
-        if (own_place or (id not in stage.taken and id not in cast.values()))
-        and all(CONDITIONS[word](stage, cast, id, argument) for word, _, argument in tests)
-        and (not placed or stage.near(id))
-    ]
-    return sorted(fitting, key=lambda id: (stable_hash(stage.seed, strategy.id, role.name, id), id))
+@dataclass
+class _Search:
+    """One depth-first casting; `left` is how many more entities it looks at."""
+
+    stage: Stage
+    plot: Plot
+    number: int
+    left: int
+    kept: Cast
+
+    def filled(self, cast: dict[str, str], roles: Sequence[Role]) -> dict[str, str] | None:
+        if not roles:
+            return cast
+        role = roles[0]
+        for candidate in self._candidates(cast, role):
+            if self.left <= 0:
+                return None
+            self.left -= 1
+            full = self.filled({**cast, role.name: candidate}, roles[1:])
+            if full is not None:
+                return full
+        return None
+
+    def _candidates(self, cast: Cast, role: Role) -> list[str]:
+        """Who may play `role` beside `cast`, in an order drawn from the seed."""
+        stage = self.stage
+        bonds = [(BONDS[word], term) for word, _, term in map(_parted, role.conditions) if word in BONDS]
+        used = () if "of_giver" in role.conditions else cast.values()
+        pool = stage.pool(role) if role.type in PLACED else _words(stage, cast, role.type)
+        fitting = [id for id in pool if id not in used and all(bond(stage, cast, id, term) for bond, term in bonds)]
+        if self.kept.get(role.name) in fitting:
+            return [self.kept[role.name]]
+        salt = stable_hash(stage.seed, self.plot.strategy.id, role.name, self.number)
+        return sorted(fitting, key=lambda id: (turn(stable_hash(salt, id), stage.liking(id)), id))
 
 
-def _universe(stage: Stage, cast: Cast, role: Role) -> Sequence[str]:
-    view = stage.view
-    match role.type:
+PLACED = frozenset({"npc", "item", "place"})
+"""Types of roles that entities play."""
+
+
+def turn(drawn: int, weight: float) -> float:
+    """A key whose ascending order is a weighted draw without repeats (Efraimidis and Spirakis 2006)."""
+    uniform = (drawn + 1) / float(1 << 63)
+    return -math.log(min(uniform, 1.0 - 1e-12)) / max(weight, 1e-9)
+
+
+def _parted(condition: str) -> tuple[str, str, str]:
+    return condition.partition(" ")
+
+
+def _universe(view: View, type: str) -> Sequence[str]:
+    match type:
         case "npc":
             return tuple(view.npcs)
         case "item":
             return tuple(view.items)
-        case "place":
+        case _:
             return tuple(view.locations)
-        case "topic":
-            return tuple(topic for id in cast.values() for topic in view.told_by.get(id, ()))
-        case "skill":
-            return tuple(skill for id in cast.values() if id in view.npcs for skill in view.skills_of(view.npcs[id]))
 
 
-def _friend(stage: Stage, cast: Cast, id: str, argument: str) -> bool:
+def _words(stage: Stage, cast: Cast, type: str) -> tuple[str, ...]:
+    """The topics that the cast can tell, or the skills that it teaches."""
+    view = stage.view
+    if type == "topic":
+        return tuple(dict.fromkeys(topic for id in cast.values() for topic in view.told_by.get(id, ())))
+    npcs = (view.npcs[id] for id in cast.values() if id in view.npcs)
+    return tuple(dict.fromkeys(skill for npc in npcs for skill in view.skills_of(npc)))
+
+
+def _friend(stage: Stage, id: str) -> bool:
     npc = stage.view.npcs[id]
-    return npc.alive and stage.view.person(npc) and not stage.view.hostile(npc, stage.hero.entity)
+    return npc.alive and "captive" not in npc.tags and stage.view.friendly(npc, stage.hero.entity)
 
 
-def _foe(stage: Stage, cast: Cast, id: str, argument: str) -> bool:
+def _foe(stage: Stage, id: str) -> bool:
     npc = stage.view.npcs[id]
     return npc.alive and stage.view.hostile(npc, stage.hero.entity) and stage.view.beatable(npc, stage.hero.level)
 
 
-def _elsewhere(stage: Stage, cast: Cast, id: str, argument: str) -> bool:
-    return stage.place(id) != stage.place(stage.giver)
+def _captive(stage: Stage, id: str) -> bool:
+    npc = stage.view.npcs[id]
+    return npc.alive and "captive" in npc.tags and not stage.view.foe_by_nature(npc, stage.hero.entity)
 
 
-def _lying(stage: Stage, cast: Cast, id: str, argument: str) -> bool:
+def _lying(stage: Stage, id: str) -> bool:
     item = stage.view.items[id]
     return item.holder in stage.view.locations and "fixed" not in item.tags
 
 
-def _sold(stage: Stage, cast: Cast, id: str, argument: str) -> bool:
-    item = stage.view.items[id]
-    seller = stage.view.npcs.get(item.holder)
+def _sold(stage: Stage, id: str) -> bool:
+    view = stage.view
+    item = view.items[id]
+    seller = view.npcs.get(item.holder)
     if seller is None or seller.id == stage.giver or not seller.alive:
         return False
-    return stage.view.sells(seller, item) and _friend(stage, cast, seller.id, "")
+    return view.sells(seller, item) and _friend(stage, seller.id)
 
 
-def _held_by_foe(stage: Stage, cast: Cast, id: str, argument: str) -> bool:
+def _held_by_foe(stage: Stage, id: str) -> bool:
     holder = stage.view.items[id].holder
-    return holder in stage.view.npcs and _foe(stage, cast, holder, "")
+    return holder in stage.view.npcs and _foe(stage, holder)
 
 
-def _held_by_other(stage: Stage, cast: Cast, id: str, argument: str) -> bool:
+def _held_by_other(stage: Stage, id: str) -> bool:
     holder = stage.view.items[id].holder
     return holder in stage.view.npcs and holder != stage.giver and stage.view.npcs[holder].alive
 
 
-def _obtainable(stage: Stage, cast: Cast, id: str, argument: str) -> bool:
-    if stage.view.items[id].holder in cast.values():
-        return False
-    return _lying(stage, cast, id, "") or _sold(stage, cast, id, "")
-
-
-def _precious(stage: Stage, cast: Cast, id: str, argument: str) -> bool:
+def _precious(stage: Stage, id: str) -> bool:
     item = stage.view.items[id]
     return "unique" in item.tags or "luxury" in item.tags or item.value >= stage.view.precious_value
 
@@ -201,42 +288,37 @@ CONDITIONS: Mapping[str, Condition] = MappingProxyType(
     {
         "friend": _friend,
         "foe": _foe,
-        "elsewhere": _elsewhere,
+        "captive": _captive,
+        "talking": lambda stage, id: stage.view.friendly(stage.view.npcs[id], stage.hero.entity),
+        "elsewhere": lambda stage, id: stage.place(id) != stage.place(stage.giver),
         "lying": _lying,
         "sold": _sold,
-        "obtainable": _obtainable,
+        "obtainable": lambda stage, id: _lying(stage, id) or _sold(stage, id),
         "held_by_foe": _held_by_foe,
         "held_by_other": _held_by_other,
+        "craftable": lambda stage, id: id in stage.view.recipes,
         "precious": _precious,
-        "gatherable": lambda stage, cast, id, _: _lying(stage, cast, id, "") and stage.view.wild(stage.view.items[id]),
+        "gatherable": lambda stage, id: _lying(stage, id) and stage.view.wild(stage.view.items[id]),
+        "knowing": lambda stage, id: id in stage.view.told_by,
+        "teaching": lambda stage, id: bool(stage.view.skills_of(stage.view.npcs[id])),
+        "threatened": lambda stage, id: stage.view.threatened(id, stage.hero.entity),
+        "locked": lambda stage, id: not stage.view.locations[id].open and id in stage.view.keys_of,
+        "of_giver": lambda stage, id: id == stage.place(stage.giver),
+    }
+)
+"""Conditions that a role may have by itself."""
+
+BONDS: Mapping[str, Bond] = MappingProxyType(
+    {
+        "obtainable": lambda stage, cast, id, _: stage.view.items[id].holder not in cast.values(),
         "kin_of": lambda stage, cast, id, role: (
             stage.view.items[id].item_kind == stage.view.items[cast[role]].item_kind
         ),
-        "knowing": lambda stage, cast, id, _: id in stage.view.told_by,
+        "holding": lambda stage, cast, id, role: stage.view.items[cast[role]].holder == id,
+        "place_of": lambda stage, cast, id, role: stage.place(cast[role]) == id,
         "told_by": lambda stage, cast, id, role: id in stage.view.told_by.get(cast[role], ()),
-        "teaching": lambda stage, cast, id, _: bool(stage.view.skills_of(stage.view.npcs[id])),
+        "telling": lambda stage, cast, id, role: id in stage.view.tellers.get(cast[role], ()),
         "taught_by": lambda stage, cast, id, role: id in stage.view.skills_of(stage.view.npcs[cast[role]]),
-        "threatened": lambda stage, cast, id, _: stage.view.threatened(id, stage.hero.entity),
-        "locked": lambda stage, cast, id, _: not stage.view.locations[id].open and id in stage.view.keys_of,
-        "of_giver": lambda stage, cast, id, _: id == stage.place(stage.giver),
     }
 )
-"""The closed set of conditions that a role may have."""
-
-
-def goals_of(strategy: Strategy, cast: Cast) -> tuple[Fact, ...]:
-    """A strategy's goals with the cast in place."""
-    return tuple(_goal(text, cast) for text in strategy.goals)
-
-
-def _goal(text: str, cast: Cast) -> Fact:
-    deed, *terms = text.split()
-    return (deed, *(_term(term, cast) for term in terms))
-
-
-def _term(term: str, cast: Cast) -> str:
-    kind, parted, role = term.rpartition(":")
-    if not parted:
-        return cast[term]
-    topics = {"seen": seen_news, "slain": slain_news, "news": own_news}
-    return topics[kind](cast[role])
+"""Conditions that tie a role to one cast before it. With `CONDITIONS` the closed set of what a role may have."""

@@ -1,4 +1,4 @@
-"""Writing a quest: motive, strategy, cast, proof, reward, prose. Pure: a view and a seed in, a quest out.
+"""Making a quest: motive, strategy, plot, cast, proof, branches, reward, prose. Pure: a view, a seed in, a quest out.
 
 Bounded: full strategies first, then simple ones, last a template that needs no more than a giver whom
 the player can reach. Source of motives and strategies: Doran and Parberry 2011.
@@ -6,28 +6,37 @@ the player can reach. Source of motives and strategies: Doran and Parberry 2011.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from app.core.errors import Conflict, Invalid, NotFound, nearest
 from app.core.ids import stable_hash
-from app.modules.quests.generation.casting import Stage, Strategy, StrategyFile, castings, goals_of
-from app.modules.quests.messages import Quest
-from app.modules.quests.planning.domain import Vocabulary
+from app.modules.quests.generation import balance
+from app.modules.quests.generation.branches import branches, renamed
+from app.modules.quests.generation.casting import PLACED, Stage, castings, reach_of, turn
+from app.modules.quests.generation.history import Memory, Past
+from app.modules.quests.generation.motives import motive_weights
+from app.modules.quests.generation.proving import Course, course
+from app.modules.quests.generation.strategies import RESERVED, Plot, Strategy, StrategyFile
+from app.modules.quests.planning.domain import PLAYER, Vocabulary
 from app.modules.quests.planning.facts import Hero, View, hero_of
 from app.modules.quests.planning.planner import Plan
+from app.modules.quests.prose.grammar import Grammar, grammar_for
 from app.modules.quests.prose.heard import Heard
 from app.modules.quests.prose.telling import told
-from app.modules.quests.prose.writer import Grammar, Writer
-from app.modules.quests.verification.certify import Proof, Question, certificate, goals_shown, prove, reward, steps_of
+from app.modules.quests.prose.writer import Writer
+from app.modules.quests.quest import Branch, Certificate, Credit, Quest, Reward, Scope, Share
+from app.modules.quests.verification import full
+from app.modules.quests.verification.certify import Question, goals_shown, prove, steps_of
 
-RESERVED = frozenset({"kill", "steal", "spy", "escort"})
-"""Actions that a plan may use only where the strategy asks for them: they harm, or drag people about."""
-NEED_WEIGHT = 4.0
-"""How much a need of 1.0 adds to its motive's chance."""
 REPEAT_WEIGHT = 0.2
 """What is left of a strategy's chance when the giver used it for this player before."""
+CHECKS = ("V0", "V1", "V2", "V3")
+"""What must have been checked to the end before a quest is offered."""
+STURDY = 0.5
+"""A fragility up to which no other cast is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,12 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked of the generator; `used` are strategies that this giver gave this player before."""
+    """What is asked of the generator.
+
+    `taken` are entities bound in live quests, `used` strategies that this giver gave this player before, `history`
+    the player's quests of all givers, the newest first. In a quest of a guild or the server `player` is whoever asks:
+    it is proved from where that one stands, and anybody may do it.
+    """
 
     giver: str
     player: str
@@ -51,39 +65,96 @@ class Wish:
     forbid: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
     used: frozenset[str] = frozenset()
+    history: tuple[Past, ...] = ()
+    language: str = "en"
+    heard: tuple[str, ...] = ()
+    """Texts of quests that were told in this world of late; they are not worded alike again."""
+    scope: Scope = "solo"
+    members: tuple[str, ...] = ()
+    guild: str = ""
+    members_max: int = 1
+    credit: Credit = "contributors"
+    share: Share = "each"
+    last_s: float | None = None
+    repeat_s: float | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether it belongs to nobody in particular."""
+        return self.scope in ("guild", "server")
+
+    @property
+    def doer(self) -> str:
+        """Whom step events name."""
+        return PLAYER if self.shared else self.player
+
+    @property
+    def party(self) -> tuple[str, ...]:
+        """The members from the start, the leader first."""
+        if self.scope != "party":
+            return ()
+        return tuple(dict.fromkeys((self.player, *self.members)))
+
+    @property
+    def players_max(self) -> int:
+        return max(self.members_max, len(self.party), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A course with its branches and the certificate of them all."""
+
+    main: Course
+    others: dict[str, Course]
+    certificate: Certificate
 
 
 def generate(library: Library, view: View, wish: Wish) -> Quest:
     """A proved quest; raises NotFound, Invalid, or Conflict saying why no quest can be completed."""
-    hero = _checked(library, view, wish)
-    stage = Stage(
-        view=view,
-        hero=hero,
-        giver=wish.giver,
-        seed=wish.seed,
-        reach=view.walk(hero.place) if hero.place else {},
-        taken=wish.taken | {wish.giver, wish.player},
-    )
+    stage = _stage(library, view, wish)
     _require_reachable(library, stage, wish)
     tries = 0
-    for strategy in _in_order(library.strategies, view, wish):
-        limits = view.settings
-        for cast in castings(stage, strategy, bindings_max=limits.bindings_max, candidates_max=limits.candidates_max):
-            tries += 1
-            proof = _proved(library, stage, strategy, cast, wish)
-            if isinstance(proof.outcome, Plan) and 0 < len(proof.outcome.operators) <= limits.plan_steps_max:
-                return _frozen(library, stage, strategy, cast, wish, proof.outcome, tries)
+    for strategy in _in_order(library.strategies, stage, wish):
+        found = _Trial(library, stage, wish, tries)
+        best = found.best(strategy)
+        tries = found.tries
+        if best is not None:
+            return _frozen(library, stage, wish, best)
     raise Conflict(
         f"no quest of {wish.giver!r} can be completed by {wish.player!r}: none of {tries} casts has a plan",
         hint="try another seed or motive, or forbid less",
     )
 
 
+def quest_id(*parts: str | int) -> str:
+    """An id that the same parts always give: 16 hex digits."""
+    return f"quest-{stable_hash(*parts):016x}"
+
+
+def _stage(library: Library, view: View, wish: Wish) -> Stage:
+    hero = _checked(library, view, wish)
+    level = wish.level or hero.level
+    return Stage(
+        view=view,
+        hero=hero,
+        giver=wish.giver,
+        seed=wish.seed,
+        level=level,
+        budget=balance.budget(level, view.settings),
+        reach=reach_of(view, hero),
+        taken=wish.taken | {wish.giver, wish.player, *wish.members},
+        memory=Memory(wish.history),
+    )
+
+
 def _checked(library: Library, view: View, wish: Wish) -> Hero:
     if wish.giver not in view.npcs:
         raise NotFound(f"giver {wish.giver!r} is no NPC", hint=nearest(wish.giver, view.npcs))
-    if wish.player not in view.players:
-        raise NotFound(f"player {wish.player!r} is no player", hint=nearest(wish.player, view.players))
+    for player in (wish.player, *wish.members):
+        if player not in view.players:
+            raise NotFound(f"player {player!r} is no player", hint=nearest(player, view.players))
+    if wish.scope == "guild" and wish.guild not in view.factions:
+        raise NotFound(f"guild {wish.guild!r} is no faction", hint=nearest(wish.guild, view.factions))
     if wish.motive and wish.motive not in library.strategies.motives:
         raise Invalid(
             f"motive {wish.motive!r} is none of the nine", hint=nearest(wish.motive, library.strategies.motives)
@@ -115,76 +186,132 @@ def _require_reachable(library: Library, stage: Stage, wish: Wish) -> None:
         )
 
 
-def _in_order(strategies: StrategyFile, view: View, wish: Wish) -> Iterator[Strategy]:
+def _in_order(strategies: StrategyFile, stage: Stage, wish: Wish) -> Iterator[Strategy]:
     """Weighted draw without repeats of the full strategies, then the simple ones, then the template."""
-    weights = motive_weights(strategies, view, wish)
-    allowed = [strategy for strategy in strategies.strategy if wish.forbid.isdisjoint(strategy.needs)]
+    weights = motive_weights(strategies, stage, wish.motive)
+    shares = {name: sum(found.motive == name for found in strategies.strategy) for name in weights}
 
-    def turn(strategy: Strategy) -> tuple[float, str]:
-        weight = weights.get(strategy.motive, 1.0) * (REPEAT_WEIGHT if strategy.id in wish.used else 1.0)
-        return _turn(stable_hash(wish.seed, "strategy", strategy.id), weight), strategy.id
+    def order(strategy: Strategy) -> tuple[float, str]:
+        weight = weights.get(strategy.motive, 1.0) / shares.get(strategy.motive, 1)
+        weight *= stage.memory.strategy(strategy.id) * (REPEAT_WEIGHT if strategy.id in wish.used else 1.0)
+        return turn(stable_hash(wish.seed, "strategy", strategy.id), weight), strategy.id
 
-    full = [found for found in allowed if found.rung == "strategy" and found.motive in weights]
-    yield from sorted(full, key=turn)[: view.settings.tries_max]
-    yield from sorted((found for found in allowed if found.rung == "simple"), key=turn)
-    yield from (found for found in allowed if found.rung == "template")
-
-
-def _turn(drawn: int, weight: float) -> float:
-    """A key whose ascending order is a weighted draw without repeats (Efraimidis and Spirakis 2006)."""
-    uniform = (drawn + 1) / float(1 << 63)
-    return -math.log(min(uniform, 1.0 - 1e-12)) / weight
+    full = [found for found in strategies.strategy if found.rung == "strategy" and found.motive in weights]
+    yield from sorted(full, key=order)[: stage.view.settings.tries_max]
+    yield from sorted((found for found in strategies.strategy if found.rung == "simple"), key=order)
+    yield from (found for found in strategies.strategy if found.rung == "template")
 
 
-def motive_weights(strategies: StrategyFile, view: View, wish: Wish) -> dict[str, float]:
-    """How much each motive moves the giver: by nature, by trade, and by its needs (`need_<motive>`)."""
-    giver = view.npcs[wish.giver]
-    weights: dict[str, float] = {}
-    for name, motive in strategies.motives.items():
-        if wish.motive and name != wish.motive:
-            continue
-        need = giver.attributes.get(f"need_{name}", 0.0)
-        felt = min(1.0, max(0.0, float(need))) if isinstance(need, int | float) else 0.0
-        calling = max(motive.archetypes.get(word, 1.0) for word in (giver.archetype, *giver.tags))
-        weights[name] = motive.weight * calling + NEED_WEIGHT * felt
-    return weights
+@dataclass
+class _Trial:
+    """Proving one strategy with a few plots and casts; `tries` counts those of the whole quest."""
+
+    library: Library
+    stage: Stage
+    wish: Wish
+    tries: int
+
+    def best(self, strategy: Strategy) -> _Found | None:
+        """The least fragile of the first courses that are certified."""
+        limits = self.stage.view.settings
+        found: list[_Found] = []
+        for plot in self._plots(strategy):
+            casts = castings(self.stage, plot, bindings_max=limits.bindings_max, candidates_max=limits.candidates_max)
+            for cast in casts:
+                self.tries += 1
+                certified = self._certified(plot, cast)
+                found += [certified] if certified is not None else []
+                if found and (len(found) >= limits.casts_compared_max or found[-1].certificate.fragility <= STURDY):
+                    return min(found, key=lambda one: one.certificate.fragility)
+            if found:
+                break
+        return min(found, key=lambda one: one.certificate.fragility, default=None)
+
+    def _plots(self, strategy: Strategy) -> list[Plot]:
+        """The strategy's plots in an order drawn from the seed, likelier ones first; forbidden ones left out."""
+        seed, forbid = self.wish.seed, self.wish.forbid
+        every = [plot for plot in self.library.strategies.plots[strategy.id] if plot.weight > 0.0]
+        fitting = [plot for plot in every if forbid.isdisjoint(plot.needs) and self._filled(plot)]
+        fitting.sort(key=lambda plot: (turn(stable_hash(seed, "plot", plot.id), plot.weight), plot.id))
+        return fitting[: self.stage.view.settings.plots_max]
+
+    def _filled(self, plot: Plot) -> bool:
+        """Whether somebody at all fits each role by itself."""
+        return all(role.type not in PLACED or self.stage.pool(role) for role in plot.roles)
+
+    def _certified(self, plot: Plot, cast: dict[str, str]) -> _Found | None:
+        library, stage, wish = self.library, self.stage, self.wish
+        main = course(library.vocabulary, stage, plot, cast, wish.forbid)
+        if main is None:
+            return None
+        others = branches(library.vocabulary, library.strategies, stage, main, wish.forbid)
+        plans = {"": main, **others}
+        certificate = full.certified(
+            library.vocabulary,
+            stage.view,
+            stage.hero,
+            [full.Way(id, found.question, found.plan, found.goals) for id, found in plans.items()],
+            seed=wish.seed,
+            rung=plot.strategy.rung,
+            tries=self.tries,
+            members_max=wish.players_max,
+        )
+        paid = _reward(stage, wish, main)
+        spent = min(found.spent for found in plans.values())
+        if balance.objections(stage.view, paid, stage.level, spent=spent, repeat_s=wish.repeat_s):
+            return None
+        if not set(CHECKS) <= set(certificate.checks):
+            return None
+        checks = tuple(dict.fromkeys((*certificate.checks, "V7")))
+        return _Found(main, others, msgspec.structs.replace(certificate, checks=checks))
 
 
-def _proved(library: Library, stage: Stage, strategy: Strategy, cast: dict[str, str], wish: Wish) -> Proof:
-    barred = (RESERVED - set(strategy.needs)) | wish.forbid
-    goals = goals_of(strategy, cast)
-    question = Question(goals=goals, seeds=tuple(cast.values()), schemas=library.vocabulary.story(barred, goals))
-    return prove(stage.view, stage.hero, question, states_max=stage.view.settings.cast_states_max)
+def _reward(stage: Stage, wish: Wish, main: Course) -> Reward:
+    return balance.reward(main.plan.cost, stage.level, stage.view.settings, spent=main.spent, repeat_s=wish.repeat_s)
 
 
-def _frozen(
-    library: Library, stage: Stage, strategy: Strategy, cast: dict[str, str], wish: Wish, plan: Plan, tries: int
-) -> Quest:
-    view, steps, goals = stage.view, plan.operators, goals_of(strategy, cast)
-    writer = Writer(library.grammar, view, wish.seed)
-    level = wish.level or stage.hero.level
+def _frozen(library: Library, stage: Stage, wish: Wish, found: _Found) -> Quest:
+    view, main, strategy = stage.view, found.main, found.main.plot.strategy
+    grammar = grammar_for(wish.language)
+    writer = Writer(grammar, view, wish.seed)
+    roles = dict(main.cast)
+    for id, other in found.others.items():
+        roles |= renamed(id, other.cast, roles)
     quest = Quest(
         id=quest_id(wish.giver, wish.player, wish.seed, view.seq),
         state="offered",
         giver=wish.giver,
-        player=wish.player,
+        player="" if wish.shared else wish.player,
         title="",
         description="",
         motive=strategy.motive,
         strategy=strategy.id,
-        level=level,
-        forbid=tuple(sorted((RESERVED - set(strategy.needs)) | wish.forbid)),
-        roles=cast,
-        goals=goals_shown(goals, steps, view=view, writer=writer),
-        steps=steps_of(steps, player=wish.player, goals=goals, writer=writer),
-        reward=reward(plan.cost, level, view.settings),
-        certificate=certificate(
-            steps, goals, vocabulary=library.vocabulary, view=view, seed=wish.seed, rung=strategy.rung, tries=tries
-        ),
+        level=stage.level,
+        forbid=tuple(sorted(main.forbid)),
+        roles=roles,
+        goals=goals_shown(main.goals, main.plan.operators, view=view, writer=writer),
+        steps=steps_of(main.plan.operators, player=wish.doer, goals=main.goals, writer=writer),
+        reward=_reward(stage, wish, main),
+        certificate=found.certificate,
+        branches=tuple(_branch(id, other, view, wish, writer) for id, other in found.others.items()),
+        scope=wish.scope,
+        guild=wish.guild if wish.scope == "guild" else "",
+        members=wish.party,
+        members_max=wish.players_max,
+        credit=wish.credit,
+        share=wish.share,
+        until_s=None if wish.last_s is None else view.game_s + wish.last_s,
+        repeat_s=wish.repeat_s,
     )
-    return quest
+    return told(quest, view, grammar, heard=Heard(wish.heard))
 
 
-def quest_id(*parts: str | int) -> str:
-    """An id that the same parts always give: 16 hex digits."""
-    return f"quest-{stable_hash(*parts):016x}"
+def _branch(id: str, other: Course, view: View, wish: Wish, writer: Writer) -> Branch:
+    operators = other.plan.operators
+    return Branch(
+        id=id,
+        forbid=tuple(sorted(other.forbid)),
+        goals=goals_shown(other.goals, operators, view=view, writer=writer),
+        steps=steps_of(operators, player=wish.doer, goals=other.goals, writer=writer),
+        effort=round(other.plan.cost, 3),
+    )

@@ -242,7 +242,7 @@ def _own_deeds(event: Happened) -> tuple[Fact, ...]:
             got: tuple[Fact, ...] = (("acquired", item), ("gathered", item))
             return (*got, ("looted", item, target)) if target else got
         case "crafted" if item:
-            return (("acquired", item),)
+            return ("crafted", item), ("acquired", item)
         case "stole" if item:
             return ("stolen", item), ("acquired", item)
         case "gave" if item and target:
@@ -251,6 +251,10 @@ def _own_deeds(event: Happened) -> tuple[Fact, ...]:
             return (("used", item, place),)
         case "killed" if target:
             return (("slain", target),)
+        case "captured" if target:
+            return (("captured", target),)
+        case "rescued" if target:
+            return (("rescued", target),)
         case "unlocked" if place:
             return (("unlocked", place),)
         case "learned" if topic:

@@ -8,7 +8,7 @@ the same task in any process.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.modules.quests.planning.domain import Fact, Pattern, Schema, ground
 
@@ -134,15 +134,28 @@ class _Grounding:
 
 
 def grounded(problem: Problem, *, operators_max: int) -> Task:
-    """Reach all that can be reached when nothing is deleted, and keep the operators met on the way.
+    """Reach all that can be reached when nothing is deleted, and keep the operators that can help a goal."""
+    work = _reached(problem.init, _helpful(problem), operators_max)
+    task = _task(problem, work, capped=len(work.found) > operators_max)
+    return replace(task, operators=_relevant(task.operators, task.goals))
+
+
+def grounded_whole(problem: Problem, *, operators_max: int) -> Task:
+    """As `grounded`, with the operators that can only do harm too."""
+    work = _reached(problem.init, problem.schemas, operators_max)
+    return _task(problem, work, capped=len(work.found) > operators_max)
+
+
+def _reached(init: Sequence[Fact], schemas: Sequence[Schema], operators_max: int) -> _Grounding:
+    """Relaxed reachability from `init`.
 
     Semi-naive: a new fact is joined only with what is already known, so each operator is met once.
     """
     work = _Grounding()
-    for fact in problem.init:
+    for fact in init:
         work.push(fact)
     watchers: dict[str, list[tuple[int, Schema, int]]] = {}
-    for number, schema in enumerate(_helpful(problem)):
+    for number, schema in enumerate(schemas):
         for position, pattern in enumerate(schema.pre):
             watchers.setdefault(str(pattern[0]), []).append((number, schema, position))
     head = 0
@@ -152,7 +165,7 @@ def grounded(problem: Problem, *, operators_max: int) -> Task:
         work.known.learn(fact)
         for number, schema, position in watchers.get(fact[0], ()):
             _join(work, number, schema, position, fact)
-    return _task(problem, work, capped=len(work.found) > operators_max)
+    return work
 
 
 def _helpful(problem: Problem) -> tuple[Schema, ...]:
@@ -189,7 +202,7 @@ def _task(problem: Problem, work: _Grounding, *, capped: bool) -> Task:
     goals = tuple(numbers[goal] for goal in problem.goals if goal in numbers)
     return Task(
         numbers=numbers,
-        operators=_relevant(every, goals),
+        operators=tuple(every),
         init=sum(1 << numbers[fact] for fact in dict.fromkeys(problem.init)),
         goals=goals,
         unreachable=tuple(goal for goal in problem.goals if goal not in numbers),

@@ -53,7 +53,7 @@ def solve(problem: Problem, *, states_max: int, operators_max: int) -> Outcome:
         return Unknown(f"more than {operators_max} grounded actions")
     if task.unreachable:
         return Unsolvable(task.unreachable)
-    found = _search(task, states_max)
+    found = search(task, states_max)
     return Plan(shortened(task, found.operators)) if isinstance(found, Plan) else found
 
 
@@ -135,7 +135,8 @@ class _Relaxed:
         return cost, best
 
 
-def _search(task: Task, states_max: int) -> Outcome:
+def search(task: Task, states_max: int) -> Outcome:
+    """A plan from `task.init`, perhaps with needless actions; Unsolvable only when every state was seen."""
     relaxed = _Relaxed(task)
     states_max = min(states_max, OPERATORS_SEEN_MAX // max(1, len(task.operators)))
     goal_mask = sum(1 << goal for goal in set(task.goals))

@@ -1,7 +1,8 @@
 """Finds in a text whatever is not bound: a name, a number, an entity of the world, or letters that only look alike.
 
-It trusts no writer. Names of the world are known exactly; that a name was invented is guessed from capitals, from words
-that no list holds and from words such as "named", so a strange but harmless word may be refused: the grammar stands in for it.
+It trusts no writer. Names of the world are known exactly; that a name was invented is guessed from capitals, from
+words that no list holds and from words such as "named", so a strange but harmless word may be refused: the grammar
+stands in for it.
 """
 
 from __future__ import annotations
@@ -109,8 +110,8 @@ def bound_of(quest: Quest) -> tuple[str, ...]:
     lost = (id for repair in quest.repairs for id in (repair.lost, repair.instead))
     failing = (term for failure in quest.certificate.failures for term in failure.fact[1:])
     every = (
-        quest.giver, quest.player, *quest.members, *quest.roles.values(),
-        *(id for step in steps for id in _ids(step)), *(term for goal in goals for term in goal.deed[1:]), *lost, *failing,
+        quest.giver, quest.player, *quest.members, *quest.roles.values(), *(id for step in steps for id in _ids(step)),
+        *(term for goal in goals for term in goal.deed[1:]), *lost, *failing,
     )  # fmt: skip
     return tuple(dict.fromkeys(id for id in every if id))
 

@@ -1,8 +1,9 @@
 """The grammar of quest texts in one language: rules whose lines hold other rules, choices and slots for names.
 
 It knows no world and no quest. A line is `Bring {item.a} [back|home] <soon>`: a slot in braces takes the name of a
-role in a form, brackets hold choices (one may be empty, they may be nested), angles name another rule. A line that begins with
-`?winter` is said only where that is known, with `?winter&friend` only where both are. A draw stands for a derivation.
+role in a form, brackets hold choices (one may be empty, they may be nested), angles name another rule. A line that
+begins with `?winter` is said only where that is known, with `?winter&friend` only where both are; a line that names the
+player only where there is one. A draw stands for a derivation.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from types import MappingProxyType
 import msgspec
 
 from app.core.errors import Broken, nearest
-from app.modules.quests.planning.domain import data
+from app.modules.quests.planning.domain import PLAYER, data
 
 Lines = tuple[str, ...]
 USUAL = "en"
@@ -208,7 +209,9 @@ def _shapes(file: File, rules: Mapping[str, Choice]) -> Iterator[tuple[frozenset
         symbols = tuple(text.split())
         if strange := [symbol for symbol in symbols if symbol not in rules and symbol not in OPEN]:
             raise Broken(f"description names no rule: {strange[0]!r}", hint=nearest(strange[0], rules))
-        yield frozenset(filter(None, needs.split("&"))), symbols
+        met = [rules[symbol] for symbol in symbols if symbol in rules]
+        spoken_to = {PLAYER} if any(all(PLAYER in so for so, _ in choice.options) for choice in met) else set()
+        yield frozenset(filter(None, needs.split("&"))) | spoken_to, symbols
 
 
 def _rule(symbol: str, lines: Lines) -> Choice:
@@ -217,8 +220,10 @@ def _rule(symbol: str, lines: Lines) -> Choice:
         needs, text = "", line
         if line.startswith("?"):
             needs, _, text = line[1:].partition(" ")
-        options.append((frozenset(filter(None, needs.split("&"))), _Reader(symbol, text).line()))
-    if not any(not needs for needs, _ in options):
+        read = _Reader(symbol, text).line()
+        spoken_to = {PLAYER} if _names(read, PLAYER) else set()
+        options.append((frozenset(filter(None, needs.split("&"))) | spoken_to, read))
+    if not any(needs <= {PLAYER} for needs, _ in options):
         raise Broken(f"rule {symbol!r} has no line that may always be said")
     return Choice(tuple(options))
 
@@ -276,6 +281,16 @@ class _Reader:
 
     def _wrong(self) -> Broken:
         return Broken(f"a line of {self._symbol!r} has an open or stray bracket: {self._text!r}")
+
+
+def _names(line: Line, role: str) -> bool:
+    """Whether a line may name a role."""
+    for part in line:
+        if isinstance(part, Slot) and part.role == role:
+            return True
+        if isinstance(part, Choice) and any(_names(option, role) for _, option in part.options):
+            return True
+    return False
 
 
 def _check(symbol: str, choice: Choice, rules: Mapping[str, Choice], depth: int = 0) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from app.modules.quests.prose.grammar import words_of
 from app.modules.quests.quest import Quest
 
-RUNS = ((2, 1.0), (3, 2.0), (4, 3.0))
+RUNS = ((2, 1.0), (3, 2.0), (4, 4.0))
 """Lengths of runs of words that are compared, and how much a repeated one weighs."""
 
 
@@ -22,18 +22,13 @@ class Heard:
         for text in texts:
             self.add(text)
 
-    @classmethod
-    def of(cls, quests: Iterable[Quest]) -> Heard:
-        """What was said with these quests: pleas, steps and their titles."""
-        return cls(text for quest in quests for text in (quest.title, quest.description, *(s.text for s in quest.steps)))
-
     def add(self, text: str) -> None:
         words = words_of(text)
         for length, _ in RUNS:
             self._runs.update(_runs(words, length))
 
     def known(self, text: str) -> float:
-        """How much of a text has been heard: 0 where nothing of it has, 6 where all has."""
+        """How much of a text has been heard: 0 where nothing of it has, 7 where all has."""
         words = words_of(text)
         share = 0.0
         for length, weight in RUNS:
@@ -41,6 +36,11 @@ class Heard:
             if runs:
                 share += weight * sum(run in self._runs for run in runs) / len(runs)
         return share
+
+
+def texts_of(quest: Quest) -> tuple[str, ...]:
+    """What is heard with a quest: its title, its plea and its steps."""
+    return (quest.title, quest.description, *(step.text for step in quest.steps))
 
 
 def _runs(words: Sequence[str], length: int) -> list[tuple[str, ...]]:

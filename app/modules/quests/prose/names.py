@@ -62,7 +62,9 @@ class Namer:
 
     def forms(self, id: str) -> tuple[str, ...]:
         """Every way in which a text of this language may call an entity, with articles and prepositions."""
-        return tuple(dict.fromkeys((*(self.called(id, form) for form in ("", "a", "d")), self.plain(id))))
+        whole = [self.called(id, form) for form in ("", "a", "d")]
+        bare = [rest for article, _, rest in (form.partition(" ") for form in whole) if article in self._nouns.articles]
+        return tuple(dict.fromkeys((*whole, *bare, self.plain(id))))
 
     def _in_english(self, id: str, name: str, form: str) -> str:
         view = self._view

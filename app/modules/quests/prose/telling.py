@@ -1,4 +1,4 @@
-"""All texts of a quest at once, each with its stable id: told when it is made or mended, and retold in another language.
+"""All texts of a quest at once, each with its stable id: told when it is made or mended, retold in other languages.
 
 Texts follow from the quest's own parts, so it needs nothing of how the quest was found. A text that the quest has
 already is kept, whoever wrote it.
@@ -7,6 +7,7 @@ already is kept, whoever wrote it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -15,23 +16,25 @@ from app.modules.quests.prose.grammar import Grammar, grammar_for
 from app.modules.quests.prose.heard import Heard
 from app.modules.quests.prose.tone import known
 from app.modules.quests.prose.writer import Facts, Template, Writer, roles_of, symbol_of
-from app.modules.quests.quest import Branch, Certificate, Failure, Goal, Quest, QuestText, Repair, Step
+from app.modules.quests.quest import Branch, Certificate, Failure, Goal, Quest, QuestText, Step
 
 
-def own_texts(title: str, description: str, steps: Mapping[str, str] | None = None) -> tuple[QuestText, ...]:
-    """An author's own words as texts that are never changed; `steps` are by the id of the quest's step."""
-    own = {"title": title, "plea": description, **{f"step.{id}": text for id, text in (steps or {}).items()}}
-    return tuple(QuestText(id=id, template="", text=text) for id, text in own.items() if text)
-
-
-def told(quest: Quest, view: View, grammar: Grammar, *, heard: Heard | None = None) -> Quest:
+def told(
+    quest: Quest,
+    view: View,
+    grammar: Grammar,
+    *,
+    heard: Heard | None = None,
+    own: frozenset[str] = frozenset(),
+) -> Quest:
     """The quest with a text for every part that has none yet, or whose text is not the one noted for it.
 
-    `heard` is what was said of late and learns what is said now. Raises Broken where the grammar lacks a rule.
+    `heard` is what was said of late and learns what is said now; `own` are an author's texts, which stay. Raises
+    Broken where the grammar lacks a rule.
     """
     so = known(view, quest.giver, quest.player, quest.motive)
     writer = Writer(grammar, view, quest.certificate.seed, heard=heard, so=so)
-    return _Telling(quest, writer, keep=True).done(grammar.language)
+    return _Telling(quest, writer, keep=True, own=own).done(grammar.language)
 
 
 def retold(quest: Quest, language: str, view: View) -> Quest:
@@ -43,16 +46,17 @@ def retold(quest: Quest, language: str, view: View) -> Quest:
     if grammar.language == quest.language:
         return quest
     writer = Writer(grammar, view, quest.certificate.seed)
-    return _Telling(quest, writer, keep=False).done(grammar.language)
+    return _Telling(quest, writer, keep=False, own=frozenset()).done(grammar.language)
 
 
 class _Telling:
     """One pass over the parts of a quest."""
 
-    def __init__(self, quest: Quest, writer: Writer, *, keep: bool) -> None:
+    def __init__(self, quest: Quest, writer: Writer, *, keep: bool, own: frozenset[str]) -> None:
         self._quest = quest
         self._writer = writer
         self._keep = keep
+        self._own = own
         self._before = {text.id: text for text in quest.texts}
         self._texts: dict[str, QuestText] = {}
 
@@ -67,13 +71,12 @@ class _Telling:
         goals = self._goals("", quest.goals, steps)
         branches = tuple(self._branch(branch, spoken) for branch in quest.branches)
         certificate = self._certificate(quest.certificate, spoken)
-        repairs = tuple(self._repair(at, repair) for at, repair in enumerate(quest.repairs))
         reason = self._said("reason", quest.reason, "", spoken, ()) if quest.reason else ""
         texts = self._texts
         written = tuple(texts[id].template for id in ("title", "plea") if id in texts and texts[id].template)
         return msgspec.structs.replace(
             quest, title=title, description=plea, text_ids=written, steps=steps, goals=goals, branches=branches,
-            certificate=certificate, repairs=repairs, reason=reason, language=language, texts=tuple(texts.values()),
+            certificate=certificate, reason=reason, language=language, texts=tuple(texts.values()),
         )  # fmt: skip
 
     def _said(self, id: str, shown: str, symbol: str, roles: Mapping[str, str], facts: Facts) -> str:
@@ -84,6 +87,8 @@ class _Telling:
             found = before
         elif before is not None and valid:
             found = self._writer.again(id, Template.read(before.template), roles, before.facts)
+        elif shown in self._own:
+            found = QuestText(id=id, template="", text=shown)
         elif symbol == "plea":
             found = self._writer.plea(id, self._quest.strategy, self._quest.motive, roles, facts)
         elif symbol:
@@ -116,13 +121,14 @@ class _Telling:
         shown = []
         for at, goal in enumerate(goals):
             id = f"{prefix}goal.{at}"
-            step = next((step for step in steps if step.deed == goal.deed), None)
+            step = _reaching(goal, steps)
             before = self._before.get(id)
             if before is not None and not before.template and before.text == goal.text:
                 self._texts[id] = before
+            elif before is None and goal.text in self._own:
+                self._texts[id] = QuestText(id=id, template="", text=goal.text)
             elif step is not None and (source := self._texts.get(f"{prefix}step.{step.id}")) is not None:
-                count = f" ({goal.count}×)" if goal.count > 1 else ""
-                self._texts[id] = msgspec.structs.replace(source, id=id, text=source.text + count)
+                self._texts[id] = msgspec.structs.replace(source, id=id, text=source.text + _count(goal))
             elif before is not None and before.template:
                 self._texts[id] = before
             shown.append(msgspec.structs.replace(goal, text=self._texts[id].text) if id in self._texts else goal)
@@ -132,9 +138,7 @@ class _Telling:
         prefix = f"branch.{branch.id}."
         steps = self._steps(prefix, branch.steps)
         before = self._before.get(f"branch.{branch.id}")
-        if before is None and branch.text:
-            return self._with(branch, branch.text, prefix, steps)
-        symbol = before.template.partition("#")[0] if before is not None else f"branches.{branch.id}"
+        symbol = f"branches.{branch.id}" if self._quest.strategy and (before is not None or not branch.text) else ""
         text = self._said(f"branch.{branch.id}", branch.text, symbol, spoken, ())
         return self._with(branch, text, prefix, steps)
 
@@ -147,15 +151,49 @@ class _Telling:
 
     def _failure(self, at: int, failure: Failure, spoken: Mapping[str, str]) -> Failure:
         id, who = f"failure.{at}", failure.fact[1] if len(failure.fact) > 1 else ""
-        if not who or (failure.text and id not in self._before):
-            return failure
-        text = self._said(id, failure.text, f"failures.{failure.cause}", {**spoken, "who": who}, (failure.fact,))
+        fresh = f"failures.{failure.cause}" if who and not failure.text else ""
+        text = self._said(id, failure.text, fresh, {**spoken, "who": who}, (failure.fact,))
         return msgspec.structs.replace(failure, text=text)
 
-    def _repair(self, at: int, repair: Repair) -> Repair:
-        id = f"repair.{at}"
-        before = self._before.get(id)
-        if before is None:
-            return repair
-        roles = {"player": self._quest.player, "giver": self._quest.giver, "who": repair.lost, "other": repair.instead}
-        return msgspec.structs.replace(repair, text=self._said(id, repair.text, "", roles, ()))
+
+def worded(quest: Quest, said: Mapping[str, str]) -> Quest:
+    """The quest with a model's texts in the place of its own, by id; goals follow the steps that reach them."""
+    texts = {text.id: text for text in quest.texts}
+    for id, text in said.items():
+        texts[id] = msgspec.structs.replace(texts[id], text=text)
+    branches = tuple(
+        _reworded_way(branch, f"branch.{branch.id}.", texts, said, text=said.get(f"branch.{branch.id}", branch.text))
+        for branch in quest.branches
+    )
+    main = _reworded_way(quest, "", texts, said)
+    shown = {field: texts[id].text for field, id in (("title", "title"), ("description", "plea")) if id in texts}
+    return msgspec.structs.replace(main, branches=branches, texts=tuple(texts.values()), ai_generated=True, **shown)
+
+
+Way = TypeVar("Way", Quest, Branch)
+
+
+def _reworded_way(way: Way, prefix: str, texts: dict[str, QuestText], said: Mapping[str, str], **changes: str) -> Way:
+    steps = tuple(
+        msgspec.structs.replace(step, text=said.get(f"{prefix}step.{step.id}", step.text)) for step in way.steps
+    )
+    goals = []
+    for at, goal in enumerate(way.goals):
+        id = f"{prefix}goal.{at}"
+        step = _reaching(goal, steps)
+        if step is not None and f"{prefix}step.{step.id}" in said and id in texts:
+            goal = msgspec.structs.replace(goal, text=step.text + _count(goal))
+            texts[id] = msgspec.structs.replace(texts[id], text=goal.text)
+        goals.append(goal)
+    return msgspec.structs.replace(way, steps=steps, goals=tuple(goals), **changes)
+
+
+def _count(goal: Goal) -> str:
+    return f" ({goal.count}×)" if goal.count > 1 else ""
+
+
+def _reaching(goal: Goal, steps: Sequence[Step]) -> Step | None:
+    """The step that reaches a goal: the one of that deed, or the needed one that deals with the same thing."""
+    exact = next((step for step in steps if step.deed == goal.deed), None)
+    about = goal.deed[1] if len(goal.deed) > 1 else ""
+    return exact or next((step for step in steps if step.goal and about in step.deed[1:]), None)

@@ -23,7 +23,7 @@ from app.world.events import Happened
 
 __all__ = ["Grammar", "Template", "Writer", "load_grammar", "roles_of", "symbol_of"]
 
-DRAWS = 16
+DRAWS = 24
 """Derivations of each part that are looked at for one text."""
 DRAW_BITS = 40
 STRIDE = 0x9E3779B97F
@@ -78,7 +78,8 @@ class Writer:
 
     def plea(self, id: str, strategy: str, motive: str, roles: Mapping[str, str], facts: Facts = ()) -> QuestText:
         """What the giver says: the strategy's plea, and what stands around it."""
-        shapes = [symbols for needs, symbols in self._grammar.shapes if needs <= self._so]
+        so = self._so | {PLAYER} if roles.get(PLAYER) else self._so
+        shapes = [symbols for needs, symbols in self._grammar.shapes if needs <= so]
         shape = shapes[stable_hash(self._seed, id, "shape") % len(shapes)]
         means = {"plea": f"strategies.{strategy}.pleas", "why": f"motives.{motive}"}
         return self._composed(id, [means.get(symbol, symbol) for symbol in shape], roles, facts)
@@ -98,24 +99,21 @@ class Writer:
         """Why a quest failed, as its giver would say it."""
         return self.text("reason", f"reasons.{kind}", roles).text
 
-    def repair(self, kind: str, roles: Mapping[str, str]) -> str:
-        """How a quest was mended, as its giver would say it."""
-        return self.text("repair", f"repairs.{kind}", roles).text
-
     def _composed(self, id: str, symbols: Sequence[str], roles: Mapping[str, str], facts: Facts) -> QuestText:
         """Each part is drawn for itself, the least heard of a few."""
-        parts = tuple((symbol, self._drawn(id, symbol, roles)) for symbol in symbols)
-        found = self.again(id, Template(parts, self._so), roles, facts)
+        so = self._so | {PLAYER} if roles.get(PLAYER) else self._so
+        parts = tuple((symbol, self._drawn(id, symbol, so, roles)) for symbol in symbols)
+        found = self.again(id, Template(parts, so), roles, facts)
         if self._heard is not None:
             self._heard.add(found.text)
         return found
 
-    def _drawn(self, id: str, symbol: str, roles: Mapping[str, str]) -> int:
+    def _drawn(self, id: str, symbol: str, so: frozenset[str], roles: Mapping[str, str]) -> int:
         heard, first = self._heard, stable_hash(self._seed, id, symbol) >> (63 - DRAW_BITS)
         if heard is None:
             return first
         draws = [(first + turn * STRIDE) & ((1 << DRAW_BITS) - 1) for turn in range(DRAWS)]
-        return min(draws, key=lambda draw: heard.known(self._derived(symbol, draw, self._so, roles, {})))
+        return min(draws, key=lambda draw: heard.known(self._derived(symbol, draw, so, roles, {})))
 
     def _derived(
         self, symbol: str, draw: int, so: frozenset[str], roles: Mapping[str, str], named: dict[str, None]

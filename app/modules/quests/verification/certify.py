@@ -116,7 +116,7 @@ def texts_of(plan: Iterable[Operator], *, writer: Writer) -> dict[Fact, str]:
 def common_kind(view: View, id: str) -> str:
     """The kind whose items may stand in: only for things gathered, which are as good as each other."""
     item = view.items.get(id)
-    return item.item_kind if item is not None and "unique" not in item.tags and view.wild(item) else ""
+    return view.common_kind(item) if item is not None else ""
 
 
 def certificate(

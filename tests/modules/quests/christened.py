@@ -1,4 +1,4 @@
-"""Worlds with names such as games give them, for benchmarks of prose: places, persons and things, in two languages.
+"""Worlds with names such as games give them, for prose: places, persons and things, in two languages.
 
 Names are put together from parts, so that worlds differ. It draws from seeds and knows nothing of quests.
 """
@@ -14,9 +14,12 @@ from app.world.state import World
 
 PLACE_HEADS = (
     "Ald", "Birken", "Brom", "Dorn", "Eber", "Eller", "Falken", "Finster", "Glas", "Hagen", "Hasel", "Immen", "Kalten",
-    "Krum", "Linden", "Mohr", "Nebel", "Otter", "Raben", "Rotten", "Salz", "Silber", "Tannen", "Ulmen", "Wald", "Weiden",
+    "Krum", "Linden", "Mohr", "Nebel", "Otter", "Raben", "Rotten", "Salz", "Silber", "Tannen", "Ulmen", "Wald",
+    "Weiden",
 )  # fmt: skip
-PLACE_TAILS = ("au", "bach", "berg", "born", "bruch", "fels", "furt", "grund", "heim", "hof", "moor", "see", "stein", "tal")
+PLACE_TAILS = (
+    "au", "bach", "berg", "born", "bruch", "fels", "furt", "grund", "heim", "hof", "moor", "see", "stein", "tal",
+)  # fmt: skip
 PERSONS = (
     "Adela", "Alrik", "Anselm", "Arno", "Beata", "Bertram", "Brida", "Cora", "Dankwart", "Dorte", "Edda", "Egbert",
     "Elke", "Emmerich", "Falk", "Frida", "Gerlind", "Gisbert", "Hadwig", "Hanno", "Hedda", "Hartmut", "Ida", "Ilse",
@@ -24,16 +27,30 @@ PERSONS = (
     "Norwin", "Oda", "Ortwin", "Petra", "Quirin", "Rainald", "Runa", "Sieglind", "Sunniva", "Thilo", "Tilda", "Udo",
     "Ulla", "Volkmar", "Walburg", "Wigand", "Ximena", "Yrsa", "Zita",
 )  # fmt: skip
-THINGS = {
-    "herb": (("sage", "Salbei", "m"), ("thyme", "Thymian", "m"), ("yarrow", "Schafgarbe", "f"), ("mint", "Minze", "f")),
-    "sword": (("blade", "Klinge", "f"), ("sabre", "Säbel", "m"), ("broadsword", "Breitschwert", "n"), ("foil", "Florett", "n")),
-    "ring": (("signet", "Siegelring", "m"), ("brooch", "Brosche", "f"), ("bracelet", "Armband", "n"), ("locket", "Medaillon", "n")),
-    "ore": (("copper ore", "Kupfererz", "n"), ("flint", "Feuerstein", "m"), ("tin lump", "Zinnklumpen", "m"), ("quartz", "Quarz", "m")),
-    "book": (("almanac", "Almanach", "m"), ("psalter", "Psalter", "m"), ("ledger", "Hauptbuch", "n"), ("chronicle", "Chronik", "f")),
+THINGS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "herb": (
+        ("sage", "Salbei", "m"), ("thyme", "Thymian", "m"), ("yarrow", "Schafgarbe", "f"), ("mint", "Minze", "f"),
+    ),
+    "sword": (
+        ("blade", "Klinge", "f"), ("sabre", "Säbel", "m"), ("broadsword", "Breitschwert", "n"), ("foil", "Florett", "n"),
+    ),
+    "ring": (
+        ("signet", "Siegelring", "m"), ("brooch", "Brosche", "f"), ("bracelet", "Armband", "n"),
+        ("locket", "Medaillon", "n"),
+    ),
+    "ore": (
+        ("copper ore", "Kupfererz", "n"), ("flint", "Feuerstein", "m"), ("tin lump", "Zinnklumpen", "m"),
+        ("quartz", "Quarz", "m"),
+    ),
+    "book": (
+        ("almanac", "Almanach", "m"), ("psalter", "Psalter", "m"), ("ledger", "Hauptbuch", "n"),
+        ("chronicle", "Chronik", "f"),
+    ),
 }  # fmt: skip
 """Kind -> (English, German, gender)."""
 LOOKS = (
-    ("old", "alte"), ("dented", "verbeulte"), ("silver", "silberne"), ("cracked", "rissige"), ("gilded", "vergoldete"),
+    ("old", "alte"), ("dented", "verbeulte"), ("silver", "silberne"), ("cracked", "rissige"),
+    ("gilded", "vergoldete"),
     ("blue", "blaue"), ("dusty", "staubige"), ("carved", "geschnitzte"), ("rare", "seltene"), ("heavy", "schwere"),
     ("bright", "helle"), ("nameless", "namenlose"), ("foreign", "fremde"), ("pale", "bleiche"), ("charred", "verkohlte"),
     ("sacred", "heilige"),
@@ -62,7 +79,5 @@ def christened(world: World, seed: int) -> World:
     for id, item in state.items.items():
         (english, german), (noun, substantive, gender) = looks[item.item_kind].pop()
         own = {"name_de": f"{german} {substantive}", "gender": gender}
-        state.items[id] = msgspec.structs.replace(
-            item, name=f"{english} {noun}", attributes={**item.attributes, **own}
-        )
+        state.items[id] = msgspec.structs.replace(item, name=f"{english} {noun}", attributes={**item.attributes, **own})
     return world

@@ -1,0 +1,212 @@
+"""What quests pay: never less for more, never less than what is spent, and no loop that is worth running."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.errors import Conflict, Invalid
+from app.modules.quests.generation import balance
+from app.modules.quests.generation.generator import Wish, generate
+from app.modules.quests.generation.history import Past, past_of
+from app.modules.quests.messages import Quest, Reward
+from app.modules.quests.planning.facts import View
+from app.modules.quests.settings import Settings
+from app.world.entities import Item, Location, Npc, Player
+from app.world.state import World
+from tests.modules.quests.test_generated import LIBRARY, made
+from tests.modules.quests.villages import troubled
+
+amounts = st.floats(0.0, 500.0)
+efforts = st.floats(0.1, 200.0)
+levels = st.integers(1, 60)
+PLAIN = Settings()
+OWN = Settings(reward_points=("1=20", "10=90", "8=120", "40=900"))
+STUDIOS = st.sampled_from([PLAIN, OWN, Settings(coins_per_effort=7.5, reward_spread=0.3)])
+
+
+@given(pairs=st.lists(st.tuples(st.integers(1, 8), st.floats(0.1, 100.0)), min_size=1, max_size=24))
+def test_the_fit_is_the_nearest_curve_that_never_falls(pairs: list[tuple[int, float]]) -> None:
+    """Against the min-max formula of isotonic regression, which needs no pooling (Barlow et al. 1972)."""
+    levels = sorted({level for level, _ in pairs})
+    groups = [[amount for level, amount in pairs if level == one] for one in levels]
+
+    def mean(first: int, last: int) -> float:
+        return statistics.fmean(amount for group in groups[first : last + 1] for amount in group)
+
+    curve = balance.monotone(pairs)
+    for at, level in enumerate(levels):
+        best = max(min(mean(first, last) for last in range(at, len(levels))) for first in range(at + 1))
+        assert curve.at(level) == pytest.approx(best)
+    assert [curve.at(level / 2) for level in range(20)] == sorted(curve.at(level / 2) for level in range(20))
+
+
+@given(low=efforts, more=amounts, level=levels, spent=amounts, studio=STUDIOS)
+def test_more_effort_never_pays_less(low: float, more: float, level: int, spent: float, studio: Settings) -> None:
+    less = balance.reward(low, level, studio, spent=spent)
+    greater = balance.reward(low + more, level, studio, spent=spent)
+    dearer = balance.reward(low, level, studio, spent=spent + more)
+    assert less.coins <= greater.coins
+    assert less.experience <= greater.experience
+    assert less.coins <= dearer.coins
+    assert less.experience == dearer.experience
+
+
+@given(one=st.tuples(efforts, amounts), other=st.tuples(efforts, amounts), level=levels, studio=STUDIOS)
+def test_coins_follow_the_effort_that_a_reward_names(
+    one: tuple[float, float], other: tuple[float, float], level: int, studio: Settings
+) -> None:
+    less, greater = sorted(
+        (balance.reward(effort, level, studio, spent=spent) for effort, spent in (one, other)),
+        key=lambda reward: reward.effort,
+    )
+    assert less.effort == greater.effort or less.coins <= greater.coins
+
+
+@given(effort=efforts, level=levels, spent=amounts, studio=STUDIOS)
+def test_whoever_hands_over_what_was_bought_loses_nothing(
+    effort: float, level: int, spent: float, studio: Settings
+) -> None:
+    assert balance.reward(effort, level, studio, spent=spent).coins >= spent
+
+
+@given(effort=efforts, level=levels, spent=amounts, repeat_s=st.floats(60.0, 1e6), studio=STUDIOS)
+def test_what_can_be_had_again_pays_no_more_an_hour_than_is_allowed(
+    effort: float, level: int, spent: float, repeat_s: float, studio: Settings
+) -> None:
+    again = balance.reward(effort, level, studio, spent=spent, repeat_s=repeat_s)
+    once = balance.reward(effort, level, studio, spent=spent)
+    hourly = (again.coins - spent) * 3_600.0 / repeat_s
+    assert again.coins == 1 or hourly <= studio.repeat_coins_per_hour_max * (1 + 1e-9)
+    assert again.coins <= once.coins
+    assert again.experience <= once.experience
+
+
+@given(level=levels, studio=STUDIOS)
+def test_a_level_never_pays_less_than_the_one_below(level: int, studio: Settings) -> None:
+    assert 0.0 < balance.budget(level, studio) <= balance.budget(level + 1, studio)
+
+
+def test_a_studios_points_are_its_curve_and_are_mended_where_they_fall() -> None:
+    assert balance.budget(1, OWN) == 20.0
+    assert balance.budget(8, OWN) == balance.budget(10, OWN) == 105.0
+    assert balance.budget(25, OWN) == pytest.approx(105.0 + (900.0 - 105.0) * 15 / 30)
+    assert balance.budget(99, OWN) == 900.0
+    for wrong in ("ten=5", "5", "5=-1", "5=nan"):
+        with pytest.raises(Invalid, match=wrong):
+            balance.points_of((wrong,))
+
+
+def ranks(values: list[float]) -> list[float]:
+    order = sorted(values)
+    return [order.index(value) + (order.count(value) - 1) / 2 for value in values]
+
+
+def test_rewards_of_a_level_vary_as_hand_written_ones_do_and_follow_the_effort() -> None:
+    rewards = [quest.reward for seed in range(300) if (quest := made(seed % 60, seed)) is not None]
+    coins = [float(reward.coins) for reward in rewards]
+    assert 0.33 < statistics.pstdev(coins) / statistics.fmean(coins) < 0.6
+    followed = statistics.correlation(ranks([reward.effort for reward in rewards]), ranks(coins))
+    assert followed >= 0.95
+
+
+def test_prices_are_the_studios_where_it_names_any() -> None:
+    ring = Item(id="ring", item_kind="ring", value=7.0)
+    assert balance.price(ring, PLAIN) == 7.0
+    assert balance.price(ring, Settings(item_prices={"ring": 40.0})) == 40.0
+    assert balance.price(msgspec.structs.replace(ring, value=-3.0), PLAIN) == 0.0
+
+
+def test_a_promise_beyond_the_budget_or_the_hour_is_objected_to() -> None:
+    world = troubled(1)
+    view = View(world.state, PLAIN)
+    typical = round(balance.budget(3, PLAIN))
+    fair = Reward(experience=1, coins=typical, effort=1.0)
+    assert balance.objections(view, fair, 3) == ()
+    rich = msgspec.structs.replace(fair, coins=10 * typical)
+    assert "level 3 allows" in balance.objections(view, rich, 3)[0]
+    assert balance.objections(view, rich, 3, spent=9.0 * typical) == ()
+    assert "an hour" in balance.objections(view, fair, 3, repeat_s=60.0)[0]
+    item = next(iter(world.state.items))
+    dear = View(world.state, Settings(item_prices={world.state.items[item].item_kind: 10_000.0}))
+    assert balance.objections(dear, msgspec.structs.replace(fair, items=(item,)), 3)
+
+
+# -- an arbitrage search: a player who wants coins for nothing, and tries every order of quests -----------------
+
+
+def market(seed: int) -> World:
+    """Traders who sell each other's goods back: what is delivered to one of them can be bought there again."""
+    world = World("studio", "market")
+    state = world.state
+    for id, near in (("square", ("hall",)), ("hall", ("square",))):
+        state.locations[id] = Location(id=id, connects=near)
+    for number, place in enumerate(("square", "hall", "square")):
+        state.npcs[f"trader{number}"] = Npc(id=f"trader{number}", archetype="merchant", location=place)
+    for number in range(3):
+        price = float(1 + (seed * 7 + number * 3) % 12)
+        state.items[f"ware{number}"] = Item(
+            id=f"ware{number}", item_kind=("ring", "book")[(seed + number) % 2], holder=f"trader{number}", value=price
+        )
+    state.players["hero"] = Player(id="hero", location="square")
+    return world
+
+
+Deal = tuple[Quest, float]
+"""A quest and what it leaves beyond what is spent."""
+
+
+def deals(world: World, history: tuple[Past, ...]) -> Iterator[Deal]:
+    view = View(world.state, PLAIN)
+    seen: set[tuple[tuple[str, ...], ...]] = set()
+    for giver in world.state.npcs:
+        for seed in range(6):
+            wish = Wish(giver=giver, player="hero", seed=seed, level=0, motive="equipment", history=history)
+            try:
+                quest = generate(LIBRARY, view, wish)
+            except Conflict:
+                continue
+            if quest.certificate.plan not in seen:
+                seen.add(quest.certificate.plan)
+                bought = [step.event.item for step in quest.steps if step.action == "trade"]
+                prices = sum(balance.price(world.state.items[item], PLAIN) for item in bought)
+                yield quest, quest.reward.coins - prices
+
+
+def loops(world: World, history: tuple[Past, ...], left: int, *, forgets: bool) -> Iterator[list[str]]:
+    """Quests after which every ware is where it was when the first of them was asked for, and coins are left over."""
+    start = {id: item.holder for id, item in world.state.items.items()}
+
+    def walk(history: tuple[Past, ...], left: int, gained: float, path: list[str]) -> Iterator[list[str]]:
+        for quest, gain in list(deals(world, () if forgets else history)) if left else ():
+            before = dict(world.state.items)
+            for step in quest.steps:
+                event = step.event
+                to = event.target if event.verb in ("gave", "traded") else "hero" if event.verb == "took" else ""
+                if to and event.item:
+                    held = world.state.items[event.item]
+                    world.state.items[event.item] = msgspec.structs.replace(held, holder=to)
+            goals = tuple(msgspec.structs.replace(goal, done=True) for goal in quest.goals)
+            done = past_of(msgspec.structs.replace(quest, state="completed", goals=goals))
+            moved = {id: item.holder for id, item in world.state.items.items()}
+            if moved != {id: item.holder for id, item in before.items()}:
+                if moved == start and gained + gain > 0:
+                    yield [*path, quest.id]
+                yield from walk((done, *history), left - 1, gained + gain, [*path, quest.id])
+            world.state.items = before
+
+    yield from walk(history, left, 0.0, [])
+
+
+def test_no_order_of_quests_brings_the_same_goods_round_for_coins() -> None:
+    for seed in range(6):
+        assert list(loops(market(seed), (), 3, forgets=False)) == []
+
+
+def test_the_search_would_find_loops_if_givers_forgot_what_they_were_brought() -> None:
+    assert any(next(loops(market(seed), (), 3, forgets=True), None) for seed in range(6))
