@@ -32,7 +32,8 @@ THINGS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("sage", "Salbei", "m"), ("thyme", "Thymian", "m"), ("yarrow", "Schafgarbe", "f"), ("mint", "Minze", "f"),
     ),
     "sword": (
-        ("blade", "Klinge", "f"), ("sabre", "Säbel", "m"), ("broadsword", "Breitschwert", "n"), ("foil", "Florett", "n"),
+        ("blade", "Klinge", "f"), ("sabre", "Säbel", "m"), ("broadsword", "Breitschwert", "n"),
+        ("foil", "Florett", "n"),
     ),
     "ring": (
         ("signet", "Siegelring", "m"), ("brooch", "Brosche", "f"), ("bracelet", "Armband", "n"),
@@ -50,10 +51,9 @@ THINGS: dict[str, tuple[tuple[str, str, str], ...]] = {
 """Kind -> (English, German, gender)."""
 LOOKS = (
     ("old", "alte"), ("dented", "verbeulte"), ("silver", "silberne"), ("cracked", "rissige"),
-    ("gilded", "vergoldete"),
-    ("blue", "blaue"), ("dusty", "staubige"), ("carved", "geschnitzte"), ("rare", "seltene"), ("heavy", "schwere"),
-    ("bright", "helle"), ("nameless", "namenlose"), ("foreign", "fremde"), ("pale", "bleiche"), ("charred", "verkohlte"),
-    ("sacred", "heilige"),
+    ("gilded", "vergoldete"), ("blue", "blaue"), ("dusty", "staubige"), ("carved", "geschnitzte"),
+    ("rare", "seltene"), ("heavy", "schwere"), ("bright", "helle"), ("nameless", "namenlose"),
+    ("foreign", "fremde"), ("pale", "bleiche"), ("charred", "verkohlte"), ("sacred", "heilige"),
 )  # fmt: skip
 
 

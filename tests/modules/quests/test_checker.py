@@ -16,15 +16,17 @@ from app.modules.quests.quest import Quest
 from tests.modules.quests.test_prose import made, named
 
 INVENTED = (
-    "Gorbash", "Mirelda", "Tharn", "Quellstrom", "Aldobrand", "Zarbeth", "Krakenholm", "Oswin", "Belmora", "Xanthe",
+    "Gorbash", "Mirelda", "Tharn", "Quellstrom", "Aldobrand", "Zarbeth", "Krakenholm", "Oswin", "Belmora",
+    "Xanthe",
 )  # fmt: skip
 NUMBERS = {
     "en": (
-        "3", "12", "²", "IV", "two", "seven", "twenty", "twenty-five", "hundred", "third", "first", "twice", "dozen", "half", "ten", "forty", "ninth",
+        "3", "12", "²", "IV", "two", "seven", "twenty", "twenty-five", "hundred", "third", "first", "twice", "dozen",
+        "half", "ten", "forty", "ninth", "zwanzig",
     ),
     "de": (
-        "3", "12", "½", "VII", "zwei", "sieben", "zwanzig", "fünfundzwanzig", "hundert", "dritten", "erste", "zweimal", "Dutzend", "halbe", "zehn", "vierzig",
-        "neunte", "dreihundert",
+        "3", "12", "½", "VII", "zwei", "sieben", "zwanzig", "fünfundzwanzig", "hundert", "dritten", "erste", "zweimal",
+        "Dutzend", "halbe", "zehn", "vierzig", "neunte", "dreihundert", "three",
     ),
 }  # fmt: skip
 PLANTED = {
@@ -95,7 +97,7 @@ def test_a_number_never_passes(seed: int, language: str, at: int) -> None:
 
 @pytest.mark.parametrize(
     "text", ["Ask Аda.", "Find 𝐆𝐨𝐥𝐝.", "See ｍｅ.", "Go\u200b on.", "Find Ѕilver.", "Look, a Иван."]
-)  # noqa: RUF001  # the look-alikes are the point
+)
 def test_letters_that_only_look_alike_never_pass(text: str) -> None:
     found = case(3, "en")
     assert found is not None

@@ -15,7 +15,7 @@ from functools import lru_cache
 import msgspec
 
 from app.modules.quests.planning.facts import View
-from app.modules.quests.prose.grammar import Grammar
+from app.modules.quests.prose.grammar import Grammar, languages, load_grammar
 from app.modules.quests.prose.names import Namer
 from app.modules.quests.quest import Quest, Step
 from app.world.gate.disguises import CONFUSABLE
@@ -44,6 +44,8 @@ class Checker:
         self._bound = _pattern(forms)
         self._others = _others(view, grammar.language, frozenset(ids))
         self._numbers = re.compile(grammar.check.numbers, re.IGNORECASE)
+        others = (load_grammar(other) for other in languages() if other != grammar.language)
+        self._foreign = tuple(re.compile(other.check.numbers, re.IGNORECASE) for other in others)
         self._idioms = re.compile("|".join(rf"\b{re.escape(idiom)}\b" for idiom in grammar.check.idioms), re.IGNORECASE)
         self._naming = re.compile(rf"\b(?:{grammar.check.naming})\s+['\"„“«]?(?!{BOUND.strip()})(\w+)", re.IGNORECASE)
 
@@ -75,9 +77,16 @@ class Checker:
             if match.group() not in self._counts:
                 return f"number {match.group()!r} is not bound"
         for match in _WORD.finditer(self._idioms.sub(" ", text)):
-            if self._numbers.fullmatch(match.group()) or _ROMAN.fullmatch(match.group()):
+            if self._counts_something(match.group()):
                 return f"number {match.group()!r} is not bound"
         return ""
+
+    def _counts_something(self, word: str) -> bool:
+        """Whether a word is a number in this language, or in another where it is no word of this one."""
+        if self._numbers.fullmatch(word) or _ROMAN.fullmatch(word):
+            return True
+        own = word.casefold() in self._grammar.vocabulary
+        return not own and any(foreign.fullmatch(word) for foreign in self._foreign)
 
     def _invented(self, text: str, begins: Callable[[str], bool]) -> str:
         if found := self._naming.search(text):
