@@ -20,6 +20,7 @@ from tests.modules.quests.test_prose import made, named
 from tests.prompts import registry
 from tests.standin import Standin
 
+HONEST = {"en": "Well then:", "de": "Nun also:"}
 LIES = ("Gorbash waits there too.", "It costs 500 coins.", "Bring three of them.", "Beware of Lord Tharn!", "")
 
 
@@ -31,8 +32,12 @@ def drafts(body: dict[str, Any]) -> list[dict[str, str]]:
 
 def liar(body: dict[str, Any]) -> str:
     """Each text as drafted, with a lie behind it; every fifth is left honest and begins anew."""
+    language = "de" if 'the language \\"de\\"' in json.dumps(body) else "en"
     said = [
-        {"id": row["id"], "text": f"{row['draft']} {LIES[at % 5]}" if LIES[at % 5] else f"Well then: {row['draft']}"}
+        {
+            "id": row["id"],
+            "text": f"{row['draft']} {LIES[at % 5]}" if LIES[at % 5] else f"{HONEST[language]} {row['draft']}",
+        }
         for at, row in enumerate(drafts(body))
     ]
     return json.dumps({"texts": said})

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from app.modules.quests.draft import Draft
 from app.modules.quests.planning.facts import View
 from app.modules.quests.prose.grammar import Grammar, grammar_for
 from app.modules.quests.prose.heard import Heard
@@ -47,6 +48,19 @@ def retold(quest: Quest, language: str, view: View) -> Quest:
         return quest
     writer = Writer(grammar, view, quest.certificate.seed)
     return _Telling(quest, writer, keep=False, own=frozenset()).done(grammar.language)
+
+
+def own_words(draft: Draft) -> frozenset[str]:
+    """Every text that an author wrote, for `told` to keep."""
+    steps = (*draft.steps, *(step for branch in draft.branches for step in branch.steps))
+    texts = (
+        draft.title,
+        draft.description,
+        *(step.text for step in steps),
+        *(branch.text for branch in draft.branches),
+        *(failure.text for failure in draft.failures),
+    )
+    return frozenset(filter(None, texts))
 
 
 class _Telling:
