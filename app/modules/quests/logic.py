@@ -21,6 +21,7 @@ from app.modules.quests.lifecycle.repair import Budget, Mender
 from app.modules.quests.lifecycle.states import COUNTING, LIVE, moved
 from app.modules.quests.lifecycle.watch import around, broken, disturbed_by, ways_touched
 from app.modules.quests.planning.facts import View
+from app.modules.quests.prose.grammar import grammar_for
 from app.modules.quests.prose.writer import Writer
 from app.modules.quests.quest import Quest
 from app.world.events import EntityRemoved, Happened, SubjectErased
@@ -68,7 +69,9 @@ def in_time(library: Library, view: View, quest: Quest) -> Quest:
     if not overdue(quest, view.game_s):
         return quest
     waited = quest.state == "suspended"
-    reason = Writer(library.grammar, view, quest.certificate.seed).reason("waited" if waited else "late", {})
+    reason = Writer(grammar_for(quest.language), view, quest.certificate.seed).reason(
+        "waited" if waited else "late", {}
+    )
     return late(quest, view, reason, share_max=view.settings.compensation_share_max)
 
 

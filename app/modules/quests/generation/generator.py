@@ -23,7 +23,10 @@ from app.modules.quests.generation.strategies import RESERVED, Plot, Strategy, S
 from app.modules.quests.planning.domain import PLAYER, Vocabulary
 from app.modules.quests.planning.facts import Hero, View, hero_of
 from app.modules.quests.planning.planner import Plan
-from app.modules.quests.prose.writer import Grammar, Writer
+from app.modules.quests.prose.grammar import Grammar, grammar_for
+from app.modules.quests.prose.heard import Heard
+from app.modules.quests.prose.telling import told
+from app.modules.quests.prose.writer import Writer
 from app.modules.quests.quest import Branch, Certificate, Credit, Quest, Reward, Scope, Share
 from app.modules.quests.verification import full
 from app.modules.quests.verification.certify import Question, goals_shown, prove, steps_of
@@ -60,6 +63,8 @@ class Wish:
     used: frozenset[str] = frozenset()
     history: tuple[Past, ...] = ()
     language: str = "en"
+    heard: tuple[str, ...] = ()
+    """Texts of quests that were told in this world of late; they are not worded alike again."""
     scope: Scope = "solo"
     members: tuple[str, ...] = ()
     guild: str = ""
@@ -267,21 +272,18 @@ def _reward(stage: Stage, wish: Wish, main: Course) -> Reward:
 
 def _frozen(library: Library, stage: Stage, wish: Wish, found: _Found) -> Quest:
     view, main, strategy = stage.view, found.main, found.main.plot.strategy
-    writer = Writer(library.grammar, view, wish.seed)
+    grammar = grammar_for(wish.language)
+    writer = Writer(grammar, view, wish.seed)
     roles = dict(main.cast)
     for id, other in found.others.items():
         roles |= renamed(id, other.cast, roles)
-    spoken = {**main.cast, "player": wish.player}
-    title, title_id = writer.title(strategy.id, spoken)
-    description, text_ids = writer.description(strategy.id, strategy.motive, spoken)
-    return Quest(
+    quest = Quest(
         id=quest_id(wish.giver, wish.player, wish.seed, view.seq),
         state="offered",
         giver=wish.giver,
         player="" if wish.shared else wish.player,
-        title=title,
-        description=description,
-        text_ids=(title_id, *text_ids),
+        title="",
+        description="",
         motive=strategy.motive,
         strategy=strategy.id,
         level=stage.level,
@@ -301,13 +303,13 @@ def _frozen(library: Library, stage: Stage, wish: Wish, found: _Found) -> Quest:
         until_s=None if wish.last_s is None else view.game_s + wish.last_s,
         repeat_s=wish.repeat_s,
     )
+    return told(quest, view, grammar, heard=Heard(wish.heard))
 
 
 def _branch(id: str, other: Course, view: View, wish: Wish, writer: Writer) -> Branch:
     operators = other.plan.operators
     return Branch(
         id=id,
-        text=writer.branch(id, {}),
         forbid=tuple(sorted(other.forbid)),
         goals=goals_shown(other.goals, operators, view=view, writer=writer),
         steps=steps_of(operators, player=wish.doer, goals=other.goals, writer=writer),

@@ -20,6 +20,7 @@ from app.modules.quests.lifecycle.reroute import altered, asked, hero_for, open_
 from app.modules.quests.lifecycle.states import COUNTING, early, moved
 from app.modules.quests.planning.facts import View
 from app.modules.quests.planning.planner import Outcome, Plan, Unknown, Unsolvable
+from app.modules.quests.prose.grammar import grammar_for
 from app.modules.quests.prose.writer import Writer
 from app.modules.quests.quest import Goal, Quest, Repair, RepairKind
 from app.modules.quests.verification.certify import holds_still, prove
@@ -246,7 +247,7 @@ class Mender:
         return self._view.entity(id) is None or (npc is not None and not npc.alive)
 
     def _writer(self, quest: Quest) -> Writer:
-        return Writer(self._library.grammar, self._view, quest.certificate.seed)
+        return Writer(grammar_for(quest.language), self._view, quest.certificate.seed)
 
 
 def _open_heard(quest: Quest) -> list[Goal]:

@@ -16,6 +16,7 @@ from app.modules.quests.lifecycle.recast import nearest_first
 from app.modules.quests.planning.domain import PLAYER, Fact, Vocabulary, ground
 from app.modules.quests.planning.facts import Hero, View, foes, hero_of
 from app.modules.quests.planning.planner import Plan
+from app.modules.quests.prose.grammar import grammar_for
 from app.modules.quests.prose.writer import Writer
 from app.modules.quests.quest import Goal, Quest, Step
 from app.modules.quests.verification.certify import Question, certificate, steps_of, texts_of
@@ -159,7 +160,7 @@ def rest_of(quest: Quest, vocabulary: Vocabulary) -> tuple[tuple[str, ...], ...]
 
 def rerouted(library: Library, view: View, quest: Quest, plan: Plan, goals: Sequence[Fact]) -> Quest:
     """The quest with what is done, then the new way; the same quest when the way asks for the same events in turn."""
-    writer = Writer(library.grammar, view, quest.certificate.seed)
+    writer = Writer(grammar_for(quest.language), view, quest.certificate.seed)
     fresh = steps_of(plan.operators, player=actor_of(quest), goals=goals, writer=writer)
     done = [step for step in quest.steps if step.done]
     left = [step for step in quest.steps if not step.done]

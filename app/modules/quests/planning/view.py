@@ -37,6 +37,7 @@ class View:
         self.factions = state.factions
         self.facts = state.facts
         self.relations = state.relations
+        self.relations = state.relations
 
     @classmethod
     def snapshot(cls, state: State, settings: Settings) -> View:
@@ -48,6 +49,7 @@ class View:
         view.locations = dict(state.locations)
         view.factions = dict(state.factions)
         view.facts = dict(state.facts)
+        view.relations = dict(state.relations)
         view.relations = dict(state.relations)
         return view
 

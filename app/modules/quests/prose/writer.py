@@ -1,131 +1,166 @@
-"""Quest texts from a grammar: authored templates whose slots hold names of bound entities, nothing else.
+"""Quest texts from a grammar: derivations whose slots hold names of bound entities, nothing else.
 
-It needs no model. Which template is used is drawn from the seed, and its id is kept with the quest, so
-that a translation can be made from the same ids later.
+It needs no model. Which derivation is used is drawn from the seed; among a few of them the one is taken that sounds
+least like what was heard of late. The template that is kept with a text, `symbol#draw?known` and more of them after a
+`+`, gives the same text again, and the same thing said in another language.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from app.core.ids import stable_hash
-from app.modules.quests.planning.domain import Schema, data, own_news
+from app.modules.quests.planning.domain import PLAYER, Schema, own_news
 from app.modules.quests.planning.facts import View
+from app.modules.quests.prose.grammar import Grammar, Slot, load_grammar
+from app.modules.quests.prose.heard import Heard
+from app.modules.quests.prose.names import Namer
+from app.modules.quests.quest import QuestText
+from app.world.events import Happened
 
-Lines = tuple[str, ...]
+__all__ = ["Grammar", "Template", "Writer", "load_grammar", "roles_of", "symbol_of"]
 
-
-class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The texts of one strategy."""
-
-    titles: Lines
-    pleas: Lines
-
-
-class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How each kind of topic is named inside a sentence."""
-
-    seen: str
-    slain: str
-    news: str
-    fact: str
+DRAWS = 24
+"""Derivations of each part that are looked at for one text."""
+DRAW_BITS = 40
+STRIDE = 0x9E3779B97F
+"""From one draw to the next; far apart, so that they have nothing in common."""
+Facts = tuple[tuple[str, ...], ...]
 
 
-class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All texts of one language."""
+class Template(msgspec.Struct, frozen=True):
+    """Symbols and which of their derivations, one after the other, and what was known when they were chosen."""
 
-    articles: Lines
-    """The definite one first; a name that begins with any of them gets none."""
-    openings: Lines
-    closings: Lines
-    motives: dict[str, Lines]
-    actions: dict[str, Lines]
-    topics: Topics
-    reasons: dict[str, Lines]
-    strategies: dict[str, Story]
-    branches: dict[str, Lines]
+    parts: tuple[tuple[str, int], ...]
+    so: frozenset[str] = frozenset()
 
+    @classmethod
+    def read(cls, text: str) -> Template:
+        """From the form in which texts keep it."""
+        head, _, so = text.partition("?")
+        parts = (part.partition("#") for part in head.split("+"))
+        drawn = tuple((symbol, int(draw or "0", 16)) for symbol, _, draw in parts)
+        return cls(drawn, frozenset(filter(None, so.split("&"))))
 
-def load_grammar(language: str = "en") -> Grammar:
-    """Read the shipped texts of one language."""
-    return msgspec.convert(tomllib.loads(data(f"prose.{language}.toml").decode()), Grammar)
+    def __str__(self) -> str:
+        known = "?" + "&".join(sorted(self.so)) if self.so else ""
+        return "+".join(f"{symbol}#{draw:x}" for symbol, draw in self.parts) + known
 
 
 class Writer:
-    """Writes the texts of one quest in one world; the same seed chooses the same templates."""
+    """Writes the texts of one quest in one world; the same seed and what was heard choose the same derivations.
 
-    def __init__(self, grammar: Grammar, view: View, seed: int) -> None:
+    Without `heard` the first one is taken. `so` is what is known beside the roles (see `tone.py`).
+    """
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        view: View,
+        seed: int,
+        *,
+        heard: Heard | None = None,
+        so: frozenset[str] = frozenset(),
+    ) -> None:
         self._grammar = grammar
         self._view = view
         self._seed = seed
+        self._heard = heard
+        self._so = so
+        self._namer = Namer(grammar, view)
 
-    def title(self, strategy: str, roles: Mapping[str, str]) -> tuple[str, str]:
-        """A title, and the id of its template."""
-        return self._told(f"strategies.{strategy}.titles", self._grammar.strategies[strategy].titles, roles)
+    def text(self, id: str, symbol: str, roles: Mapping[str, str], facts: Facts = ()) -> QuestText:
+        """A new text with a stable id; raises Broken for a symbol that the grammar lacks."""
+        return self._composed(id, (symbol,), roles, facts)
 
-    def description(self, strategy: str, motive: str, roles: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-        """What the giver says, and the ids of the templates that it is made of."""
-        parts = [
-            self._told("openings", self._grammar.openings, roles),
-            self._told(f"strategies.{strategy}.pleas", self._grammar.strategies[strategy].pleas, roles),
-            self._told("closings", self._grammar.closings, roles),
-        ]
-        if motive in self._grammar.motives:
-            parts.insert(1, self._told(f"motives.{motive}", self._grammar.motives[motive], roles))
-        return " ".join(text for text, _ in parts), tuple(id for _, id in parts)
+    def plea(self, id: str, strategy: str, motive: str, roles: Mapping[str, str], facts: Facts = ()) -> QuestText:
+        """What the giver says: the strategy's plea, and what stands around it."""
+        so = self._so | {PLAYER} if roles.get(PLAYER) else self._so
+        shapes = [symbols for needs, symbols in self._grammar.shapes if needs <= so]
+        shape = shapes[stable_hash(self._seed, id, "shape") % len(shapes)]
+        means = {"plea": f"strategies.{strategy}.pleas", "why": f"motives.{motive}"}
+        return self._composed(id, [means.get(symbol, symbol) for symbol in shape], roles, facts)
+
+    def again(self, id: str, template: Template, roles: Mapping[str, str], facts: Facts = ()) -> QuestText:
+        """The text that a template stands for, in this writer's language."""
+        named: dict[str, None] = {}
+        pieces = [self._derived(symbol, draw, template.so, roles, named) for symbol, draw in template.parts]
+        return QuestText(id=id, template=str(template), text=" ".join(pieces), entities=tuple(named), facts=facts)
 
     def step(self, schema: Schema, args: Sequence[str]) -> str:
         """What the player is to do, in a short sentence."""
-        roles = dict(zip(schema.params, args, strict=True))
-        own = "target" in roles and roles.get("topic") == own_news(roles["target"])
-        key = f"{schema.name}_news" if own and f"{schema.name}_news" in self._grammar.actions else schema.name
-        text, _ = self._told(f"actions.{key}", self._grammar.actions[key], roles)
-        return text
-
-    def branch(self, kind: str, roles: Mapping[str, str]) -> str:
-        """What sets another way to the end apart."""
-        text, _ = self._told(f"branches.{kind}", self._grammar.branches[kind], roles)
-        return text
+        event = schema.happened(args, PLAYER)
+        return self.text("step", symbol_of(schema.name, event), roles_of(schema.name, event)).text
 
     def reason(self, kind: str, roles: Mapping[str, str]) -> str:
         """Why a quest failed, as its giver would say it."""
-        text, _ = self._told(f"reasons.{kind}", self._grammar.reasons[kind], roles)
-        return text
+        return self.text("reason", f"reasons.{kind}", roles).text
 
-    def _told(self, id: str, lines: Lines, roles: Mapping[str, str]) -> tuple[str, str]:
-        number = stable_hash(self._seed, id, *sorted(roles.values())) % len(lines)
-        names = {role: self._name(role, value) for role, value in roles.items()}
-        return _sentences(lines[number].format_map(names)), f"{id}.{number}"
+    def _composed(self, id: str, symbols: Sequence[str], roles: Mapping[str, str], facts: Facts) -> QuestText:
+        """Each part is drawn for itself, the least heard of a few."""
+        so = self._so | {PLAYER} if roles.get(PLAYER) else self._so
+        parts = tuple((symbol, self._drawn(id, symbol, so, roles)) for symbol in symbols)
+        found = self.again(id, Template(parts, so), roles, facts)
+        if self._heard is not None:
+            self._heard.add(found.text)
+        return found
 
-    def _name(self, role: str, value: str) -> str:
-        return self._topic(value) if role == "topic" else self._called(value)
+    def _drawn(self, id: str, symbol: str, so: frozenset[str], roles: Mapping[str, str]) -> int:
+        heard, first = self._heard, stable_hash(self._seed, id, symbol) >> (63 - DRAW_BITS)
+        if heard is None:
+            return first
+        draws = [(first + turn * STRIDE) & ((1 << DRAW_BITS) - 1) for turn in range(DRAWS)]
+        return min(draws, key=lambda draw: heard.known(self._derived(symbol, draw, so, roles, {})))
 
-    def _called(self, id: str) -> str:
-        """A name as a sentence takes it: a common noun gets an article, a name or phrase stands as it is."""
-        name = self._view.name(id)
-        common = (id in self._view.items or id in self._view.npcs) and name[:1].islower()
-        articled = name.partition(" ")[0] in self._grammar.articles
-        return f"{self._grammar.articles[0]} {name}" if common and not articled else name
+    def _derived(
+        self, symbol: str, draw: int, so: frozenset[str], roles: Mapping[str, str], named: dict[str, None]
+    ) -> str:
+        pieces: list[str] = []
+        for part in self._grammar.parts(symbol, draw, so):
+            if not isinstance(part, Slot):
+                pieces.append(part)
+            elif part.role == "topic":
+                about, phrase = self._topic(roles["topic"])
+                inner = self._grammar.parts(phrase, draw, so)
+                pieces += (self._named(s, {"about": about}, named) if isinstance(s, Slot) else s for s in inner)
+            else:
+                pieces.append(self._named(part, roles, named))
+        return _sentences(" ".join("".join(pieces).split()))
 
-    def _topic(self, topic: str) -> str:
+    def _named(self, slot: Slot, roles: Mapping[str, str], named: dict[str, None]) -> str:
+        value = roles[slot.role]
+        if self._view.entity(value) is not None:
+            named[value] = None
+        return self._namer.filled(slot.role, value, slot.form)
+
+    def _topic(self, topic: str) -> tuple[str, str]:
+        """What a topic is about, and the rule by which it is spoken of."""
         kind, _, about = topic.partition(" ")
-        words = {
-            "seen": self._grammar.topics.seen,
-            "slain": self._grammar.topics.slain,
-            "news": self._grammar.topics.news,
-        }
-        if kind in words and self._view.entity(about) is not None:
-            return words[kind].format(self._called(about))
+        if kind in ("seen", "slain", "news") and self._view.entity(about) is not None:
+            return about, f"topics.{kind}"
         subject, _, _ = topic.rpartition(" ")
-        if self._view.entity(subject) is not None:
-            return self._grammar.topics.fact.format(self._called(subject))
-        return topic.replace("_", " ")
+        return (subject, "topics.fact") if self._view.entity(subject) is not None else (topic, "topics.other")
+
+
+def symbol_of(action: str, event: Happened) -> str:
+    """The rule of an action's texts; asking someone how they fare has one of its own."""
+    own = action == "learn" and event.topic == own_news(event.target)
+    return f"actions.{action}_news" if own else f"actions.{action}"
+
+
+def roles_of(action: str, event: Happened) -> dict[str, str]:
+    """What the texts of an action may name, from the event that completes it."""
+    other = event.actor if action in ("report", "trade") else event.target
+    found = {"target": other, "item": event.item, "location": event.location, "topic": event.topic}
+    if action == "train":
+        found["skill"] = found.pop("topic")
+    return {role: value for role, value in found.items() if value}
 
 
 def _sentences(text: str) -> str:
-    """The text with a capital at the start of each sentence."""
-    return re.sub(r"(^|[.!?] )([a-zà-ÿ])", lambda found: found[1] + found[2].upper(), text)
+    """The text with a capital at the start of each sentence, and no space before a sign that ends one."""
+    text = re.sub(r" +([,.;:!?])", r"\1", text)
+    return re.sub(r"(^[„“\"]?|[.!?] [„“\"]?)([a-zà-ÿ])", lambda found: found[1] + found[2].upper(), text)

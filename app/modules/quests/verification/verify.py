@@ -19,6 +19,7 @@ from app.modules.quests.planning.facts import Hero, View, hero_of
 from app.modules.quests.planning.grounding import Operator, Problem
 from app.modules.quests.planning.missing import missing_facts
 from app.modules.quests.planning.planner import Plan, Unknown, Unsolvable
+from app.modules.quests.prose.telling import told
 from app.modules.quests.prose.writer import Writer
 from app.modules.quests.quest import Branch, Certificate, Goal, Quest, Reward, Step
 from app.modules.quests.verification.certify import (
@@ -285,7 +286,7 @@ def authored(library: Library, view: View, draft: Draft, plan: Proved, *, id: st
         )
         for shape, way in zip(plan.posed[1:], plan.ways[1:], strict=True)
     )
-    return Quest(
+    quest = Quest(
         id=id,
         state="offered",
         giver=draft.giver,
@@ -310,6 +311,20 @@ def authored(library: Library, view: View, draft: Draft, plan: Proved, *, id: st
         until_s=draft.until_s,
         repeat_s=draft.repeat_s,
     )
+    return told(quest, view, library.grammar, own=_own_words(draft))
+
+
+def _own_words(draft: Draft) -> frozenset[str]:
+    """Every text that the author wrote."""
+    steps = (*draft.steps, *(step for branch in draft.branches for step in branch.steps))
+    texts = (
+        draft.title,
+        draft.description,
+        *(step.text for step in steps),
+        *(branch.text for branch in draft.branches),
+        *(failure.text for failure in draft.failures),
+    )
+    return frozenset(filter(None, texts))
 
 
 def _reward(case: _Case, plan: Sequence[Operator]) -> Reward:

@@ -1,0 +1,47 @@
+"""What has been said of late in a world, so that the next text is worded otherwise.
+
+It compares runs of words and knows neither grammar nor quests' meaning. A caller bounds how many quests it takes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from app.modules.quests.prose.grammar import words_of
+from app.modules.quests.quest import Quest
+
+RUNS = ((2, 1.0), (3, 2.0), (4, 4.0))
+"""Lengths of runs of words that are compared, and how much a repeated one weighs."""
+
+
+class Heard:
+    """The runs of words of some texts."""
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._runs: set[tuple[str, ...]] = set()
+        for text in texts:
+            self.add(text)
+
+    def add(self, text: str) -> None:
+        words = words_of(text)
+        for length, _ in RUNS:
+            self._runs.update(_runs(words, length))
+
+    def known(self, text: str) -> float:
+        """How much of a text has been heard: 0 where nothing of it has, 7 where all has."""
+        words = words_of(text)
+        share = 0.0
+        for length, weight in RUNS:
+            runs = _runs(words, length)
+            if runs:
+                share += weight * sum(run in self._runs for run in runs) / len(runs)
+        return share
+
+
+def texts_of(quest: Quest) -> tuple[str, ...]:
+    """What is heard with a quest: its title, its plea and its steps."""
+    return (quest.title, quest.description, *(step.text for step in quest.steps))
+
+
+def _runs(words: Sequence[str], length: int) -> list[tuple[str, ...]]:
+    return [tuple(words[at : at + length]) for at in range(len(words) - length + 1)]
