@@ -211,12 +211,11 @@ def test_german_names_stand_in_their_case(id: str, forms: tuple[str, ...]) -> No
 
 def broken(**changes: str) -> str:
     lines = {"rules": 'x = ["a [b|c] <y>"]\ny = ["d"]', "description": '["x"]', **changes}
-    text = (
+    return (
         f'description = {lines["description"]}\n[nouns]\narticles = ["the"]\n'
         '[check]\nnumbers = "two"\nidioms = []\nnaming = "named"\nnouns = false\n'
         f"[topics]\n[motives]\n[actions]\n[reasons]\n[strategies]\n[rules]\n{lines['rules']}\n"
     )
-    return text
 
 
 def test_a_grammar_with_a_fault_is_refused_by_name() -> None:
