@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from app.core.errors import Broken
-from app.modules.quests.messages import Certificate, Goal, Reward, Step
+from app.modules.quests.messages import Certificate, Goal, Step
 from app.modules.quests.planning.domain import Fact, Schema, Vocabulary, ground
 from app.modules.quests.planning.facts import Hero, View, compiled, focus
 from app.modules.quests.planning.grounding import Operator, Problem
 from app.modules.quests.planning.planner import Outcome, Plan, Unknown, replays, solve
 from app.modules.quests.prose.writer import Writer
-from app.modules.quests.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +151,4 @@ def assumptions_of(plan: Sequence[Operator]) -> tuple[str, ...]:
         for operator in plan
         if operator.schema.name == "trade"
         for item in operator.args[:1]
-    )
-
-
-def reward(effort: float, level: int, settings: Settings) -> Reward:
-    """Experience and coins for an effort: proportional to it, growing with the level."""
-    growth = (1.0 + settings.reward_growth_per_level) ** max(0, level - 1)
-    return Reward(
-        experience=max(1, round(effort * growth * settings.experience_per_effort)),
-        coins=max(1, round(effort * growth * settings.coins_per_effort)),
-        effort=round(effort, 3),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from app.modules.quests.draft import Draft, DraftStep
+from app.modules.quests.generation.balance import reward
 from app.modules.quests.generation.generator import Library
 from app.modules.quests.messages import Verdict
 from app.modules.quests.planning.domain import PLAYER, Fact, ground
@@ -27,7 +28,6 @@ from app.modules.quests.verification.certify import (
     assumptions_of,
     common_kind,
     prove,
-    reward,
     steps_of,
 )
 from app.modules.quests.verification.full import Way, certified, locked
@@ -316,7 +316,8 @@ def authored(library: Library, view: View, draft: Draft, plan: Proved, *, id: st
 
 def _reward(case: _Case, plan: Sequence[Operator]) -> Reward:
     """What the author promises, or the studio's curve."""
-    usual = reward(sum(operator.cost for operator in plan), case.level, case.view.settings)
+    effort, spent = sum(operator.cost for operator in plan), spent_on(case.view, plan)
+    usual = reward(effort, case.level, case.view.settings, spent=spent, repeat_s=case.draft.repeat_s)
     promised = case.draft.reward
     if promised is None:
         return usual
