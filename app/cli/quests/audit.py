@@ -66,6 +66,8 @@ def audit(
         raise click.UsageError(f"there is no file {str(source or '')!r}; name the quests' file, or ask for --schema")
     profile = chosen_profile(mode, file, assignments, data)
     quests = reading.read(source, columns)
+    if not quests.entries and not quests.found:
+        raise Invalid(f"{quests.name!r} has no quests", hint="name the file or the table that holds them")
     state = reading.world(quests, profile, tenant, world_name)
     entered = reading.entrance(state, start or quests.start)
     chosen = jobs or (1 if len(quests.entries) < SMALL_QUESTS else os.cpu_count() or 1)

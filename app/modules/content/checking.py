@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from app.modules.content import messages
 from app.modules.content.items.judging import judge
 from app.modules.content.logic import Library
-from app.modules.content.lore.canon import Canon, Held, contradictions, key_of
+from app.modules.content.lore.canon import WORLD, Canon, Held, contradictions, key_of
 from app.modules.content.lore.citing import Checker
 from app.world.entities import Fact, Item
+from app.world.lore import is_lore
 from app.world.state import World
 
 
@@ -33,6 +34,12 @@ def _facts(library: Library, world: World, request: messages.Check) -> Iterator[
     for fact, reason in contradictions(world, library.lore, [_fact(draft) for draft in request.facts]):
         key = key_of(fact.subject, fact.predicate)
         yield messages.Finding(of=key, level="error", rule="canon", reason=reason)
+    for draft in request.facts:
+        if world.entity(draft.subject) is None and draft.subject != WORLD and not is_lore(draft.subject):
+            reason = f"nothing in the world is called {draft.subject!r}"
+            yield messages.Finding(
+                of=key_of(draft.subject, draft.predicate), level="warning", rule="subject", reason=reason
+            )
 
 
 def _sentences(library: Library, world: World, request: messages.Check) -> Iterator[messages.Finding]:

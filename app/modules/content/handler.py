@@ -65,8 +65,9 @@ class ContentHandler:
         return self._shown(call, request, batch.changes, seed, batch.lines, seq)
 
     async def check(self, call: Call, request: messages.Check) -> messages.Checked:
-        """Judge hand-made content against the tables and canon; nothing is changed."""
+        """Judge hand-made content against the tables and canon; nothing is changed. Raises Invalid for its language."""
         call.deadline.check("checking content")
+        logic.require_language(request.language)
         world = self._snapshot(call)
         return await asyncio.to_thread(checking.checked, self._library, world, request)
 

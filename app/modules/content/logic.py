@@ -34,6 +34,8 @@ from app.world.state import World
 
 GRAMMAR = "grammar"
 """The rung that makes everything, and the last one."""
+TAGS = ("de", "en")
+"""The languages that ship."""
 CITES, WRITTEN = "cites", "ai_generated"
 """Facts of an entry of lore: which facts its sentences tell, as JSON, and whether a model wrote them."""
 _cites = msgspec.json.Decoder(list[tuple[int, tuple[str, ...]]])
@@ -72,6 +74,7 @@ def items(library: Library, world: World, make: messages.Items, seed: int, setti
     """Items as an order wants them; raises Invalid and NotFound for what it names and is not there."""
     tables = library.items
     _require_count("items", make.count, settings.items_max)
+    require_language(make.language)
     groups = {kind.group for kind in tables.kinds.values()}
     for name in make.kinds:
         if name not in tables.kinds and name not in groups:
@@ -119,6 +122,8 @@ def entries(
     Raises NotFound for subjects that are not there, Invalid for those of whom no lore is made.
     """
     _require_count("subjects", len(make.subjects), settings.subjects_max)
+    require_language(make.language)
+    _require_circle(world, make.known_by)
     subjects = [_subject(world, id) for id in dict.fromkeys(make.subjects)]
     language = library.lore.language(make.language)
     tag = _tag(make.language)
@@ -161,6 +166,7 @@ def kept(founded: Sequence[Held], found: Sequence[Entry]) -> Batch:
 def barks(library: Library, world: World, make: messages.Barks, seed: int, settings: Settings) -> Batch:
     """Lines for every combination that is named, and the NPC with them; raises Invalid, NotFound, Conflict."""
     npc = world.npc(make.npc) if make.npc else None
+    require_language(make.language or "en")
     language = make.language or (npc.persona.language if npc is not None else "en")
     grammar = library.barks.get(_tag(language), library.barks["en"])
     for event in make.events:
@@ -406,8 +412,28 @@ def _speaking(npc: Npc, rows: Sequence[messages.BarkLines], settings: Settings) 
 
 
 def _tag(language: str) -> str:
-    tag = language.partition("-")[0].lower()
-    return tag if tag in ("en", "de") else "en"
+    """The language that is written for a tag such as `de-AT`: an NPC may speak one that does not ship."""
+    tag = _primary(language)
+    return tag if tag in TAGS else "en"
+
+
+def _primary(language: str) -> str:
+    return language.partition("-")[0].lower()
+
+
+def require_language(language: str) -> None:
+    """Raise Invalid for a language that is asked for and does not ship."""
+    if _primary(language) not in TAGS:
+        raise Invalid(f"no content in language {language!r}", hint=nearest(language, TAGS))
+
+
+def _require_circle(world: World, known_by: Sequence[str]) -> None:
+    """Raise NotFound for somebody who is to know of it and is nobody."""
+    state = world.state
+    for id in known_by:
+        if not (id in state.npcs or id in state.players or id in state.factions):
+            hint = nearest(id, (*state.npcs, *state.factions, *state.players))
+            raise NotFound(f"known_by names {id!r}, who is no NPC, player or faction", hint=hint)
 
 
 def _require_count(what: str, count: int, most: int) -> None:

@@ -135,6 +135,10 @@ async def test_barks_go_to_the_persona_and_leave_everything_else_of_the_npc() ->
         (Items(count=500), Invalid, "500 items"),
         (Lore(subjects=("nowhere",)), NotFound, "'nowhere'"),
         (Lore(subjects=("p1",)), Invalid, "player"),
+        (Lore(subjects=("inn",), known_by=("nobody",)), NotFound, "known_by names 'nobody'"),
+        (Lore(subjects=("inn",), language="fr"), Invalid, "'fr'"),
+        (Items(language="klingon"), Invalid, "'klingon'"),
+        (Barks(events=("idle",), language="fr"), Invalid, "'fr'"),
         (Barks(events=("sneezed",)), Invalid, "'sneezed'"),
         (Barks(events=("idle",), facts=("inn age",)), NotFound, "'inn age'"),
         (Barks(events=("idle",), facts=("anna secret",)), Conflict, "'anna secret'"),
@@ -147,6 +151,15 @@ async def test_what_cannot_be_made_is_refused_by_name(
 ) -> None:
     with pytest.raises(error, match=named):
         await made(Stage(valley()), make, seed=1)
+
+
+async def test_an_npc_of_a_language_that_does_not_ship_barks_in_english() -> None:
+    stage = Stage(valley())
+    anna = stage.world.npc("anna")
+    persona = msgspec.structs.replace(anna.persona, language="fr")
+    stage.world.state.npcs["anna"] = msgspec.structs.replace(anna, persona=persona)
+    reply = await made(stage, Barks(npc="anna", events=("idle",), count=2), seed=1)
+    assert len(reply.barks[0].lines) == 2
 
 
 async def test_a_secret_is_told_only_by_a_mouth_that_may_know_it() -> None:

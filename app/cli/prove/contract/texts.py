@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app import modules
 from app.cli.prove.contract import bodies, drive, raw
 from app.cli.prove.contract.world import WORLD
 from app.core.messages import Request
 
-MODULES = ("behavior", "dialogue", "pathfinding", "quests", "world")
 FAULTS = ("internal", drive.GONE)
 ASKED = "world.describe"
 
@@ -28,8 +29,8 @@ class Told:
 
 def request_types() -> dict[str, type[Request]]:
     """Every message's request by operation."""
-    for name in MODULES:
-        importlib.import_module(f"app.modules.{name}.messages")
+    for module in pkgutil.iter_modules(modules.__path__):
+        importlib.import_module(f"{modules.__name__}.{module.name}.messages")
     return {kind.op: kind for kind in _below(Request) if hasattr(kind, "op")}
 
 

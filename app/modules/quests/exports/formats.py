@@ -39,6 +39,7 @@ READERS: Mapping[str, Callable[[str, str], tuple[Draft, ...]]] = {
 
 def written(quests: Sequence[Draft], format: Format, *, columns: str = "", language: str = "en") -> str:
     """The file of many drafts; `columns` is the column map that SQL needs, as TOML. Raises Invalid."""
+    _require_use(columns, format)
     match format:
         case "json":
             return files.write(quests)
@@ -62,9 +63,16 @@ def written(quests: Sequence[Draft], format: Format, *, columns: str = "", langu
 
 def written_quest(vocabulary: Vocabulary, quest: Quest, format: Format, *, columns: str = "") -> str:
     """The file of one quest as the server holds it; its picture shows the certificate, too."""
+    _require_use(columns, format)
     if format == "svg":
         return picture.draw(graph.of_quest(quest)).decode()
     return written(drafts_of(vocabulary, quest), format, columns=columns, language=quest.language)
+
+
+def _require_use(columns: str, format: Format) -> None:
+    """Raise Invalid for a column map that the format would not look at."""
+    if columns and format != "sql":
+        raise Invalid(f"columns are given, and {format!r} has no rows", hint="leave columns out, or ask for sql")
 
 
 def read(text: str, file: str) -> tuple[Draft, ...]:

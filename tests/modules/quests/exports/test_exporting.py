@@ -86,6 +86,9 @@ async def test_what_cannot_be_exported_says_why() -> None:
         await stage.ask(Export(quest=quest.id, format="sql"))
     with pytest.raises(Invalid, match="columns: "):
         await stage.ask(Export(quest=quest.id, format="sql", columns="dialect = 3"))
+    for format in ("ink", "svg"):
+        with pytest.raises(Invalid, match=f"'{format}' has no rows"):
+            await stage.ask(Export(quest=quest.id, format=format, columns=COLUMNS))
     narrow = Stage(stage.world, Settings(export_bytes_max=100))
     with pytest.raises(TooLarge, match="bytes"):
         await narrow.ask(Export(quest=quest.id, format="svg"))
