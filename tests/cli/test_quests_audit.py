@@ -126,6 +126,13 @@ def test_a_file_that_cannot_be_read_exits_with_two(tmp_path: Path, text: str) ->
     assert "Traceback" not in done.stderr
 
 
+def test_a_file_without_quests_is_not_praised(tmp_path: Path) -> None:
+    (tmp_path / "quests.json").write_text('{"quests": [], "world": {}}')
+    done = run("quests.json", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'quests.json' has no quests" in done.stderr
+
+
 def test_a_quest_that_is_no_draft_spoils_no_other(tmp_path: Path) -> None:
     base = planted.sound(4, 3)
     path = write(tmp_path, base)

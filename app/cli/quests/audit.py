@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from app.cli.options import profile_options
+from app.core.errors import Invalid
 
 BROKEN = 1
 SMALL_QUESTS = 200

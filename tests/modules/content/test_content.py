@@ -99,6 +99,14 @@ async def test_lore_that_was_kept_is_called_in_talk_by_its_keys_for_those_who_ma
     assert checked.ok, checked.findings
 
 
+async def test_a_fact_about_nobody_is_worth_a_look() -> None:
+    about = [messages.FactDraft(subject=id, predicate="p", value=1) for id in ("nowhere", "inn", "world")]
+    checked = await Stage(valley()).ask(Check(facts=tuple(about)))
+    assert isinstance(checked, Checked)
+    assert checked.ok
+    assert [(one.of, one.level, one.rule) for one in checked.findings] == [("nowhere p", "warning", "subject")]
+
+
 async def test_lore_made_again_keeps_what_was_founded() -> None:
     stage = Stage(valley())
     first = await made(stage, LORE, seed=3, commit=True, key="a")
