@@ -31,7 +31,7 @@ def request_types() -> dict[str, type[Request]]:
     """Every message's request by operation."""
     for module in pkgutil.iter_modules(modules.__path__):
         importlib.import_module(f"{modules.__name__}.{module.name}.messages")
-    return {kind.op: kind for kind in _below(Request) if hasattr(kind, "op")}
+    return {kind.op: kind for kind in _below(Request) if getattr(kind, "op", "")}
 
 
 def _below(kind: type[Request]) -> Iterator[type[Request]]:
