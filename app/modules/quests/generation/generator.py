@@ -48,7 +48,7 @@ class Library:
 class Wish:
     """What is asked of the generator.
 
-    `taken` are entities bound in live quests, `used` strategies that this giver gave this player before, `history`
+    `taken` are entities bound in live quests, `spared` those whom one of them needs alive and free, `used` strategies that this giver gave this player before, `history`
     the player's quests of all givers, the newest first. In a quest of a guild or the server `player` is whoever asks:
     it is proved from where that one stands, and anybody may do it.
     """
@@ -60,6 +60,7 @@ class Wish:
     motive: str = ""
     forbid: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
+    spared: frozenset[str] = frozenset()
     used: frozenset[str] = frozenset()
     history: tuple[Past, ...] = ()
     language: str = "en"
@@ -140,6 +141,7 @@ def _stage(library: Library, view: View, wish: Wish) -> Stage:
         budget=balance.budget(level, view.settings),
         reach=reach_of(view, hero),
         taken=wish.taken | {wish.giver, wish.player, *wish.members},
+        spared=wish.spared,
         memory=Memory(wish.history),
     )
 
