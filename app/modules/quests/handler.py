@@ -34,7 +34,7 @@ from app.modules.quests.prose.grammar import USUAL, languages
 from app.modules.quests.settings import Settings
 from app.modules.quests.verification.verify import Examined, authored, examine
 from app.modules.quests.wording import Wording
-from app.world.events import QuestRecorded
+from app.world.events import EntityRemoved, Happened, QuestRecorded, SubjectErased
 from app.world.state import World, Worlds
 
 ENGINE = "planner"
@@ -218,16 +218,18 @@ class QuestHandler:
     def react(self, world: World, event: Event) -> Sequence[Change]:
         """The quests that an event moves on, completes, reroutes, stops or ends."""
         change = event.change
-        if not world.state.quests:
+        if not world.state.quests and not isinstance(change, Happened | EntityRemoved | SubjectErased):
             return ()
         book = self._books.of(world)
+        book.moods.note(change, world.state.players, world.state.game_s)
+        if not world.state.quests:
+            return ()
         if isinstance(change, QuestRecorded):
             book.note(change.id, world.state.game_s)  # a new way may depend on others, whose events must find it
             return ()
         found = logic.followed(self._library, book, View(world.state, self._brief), change)
-        if not book.opened:  # whoever looked for their ways before may have been interrupted
-            book.opened = True
-            found.later |= dict.fromkeys(quest.id for quest in book.counting())
+        found.later |= book.found
+        book.found = {}
         self.mending.ask(world, found.later)
         return [record(quest) for quest in found.changed.values()]
 
@@ -254,7 +256,10 @@ class QuestHandler:
         live = offers.beside(book, request)
         offers.require_peace(live, request.giver)
         roles = {id for quest in live for role, id in quest.roles.items() if role != "giver"}
-        past = reversed(book.ids_of(request.player)[-PAST_MAX:])
+        past = [book.quest(id) for id in reversed(book.ids_of(request.player)[-PAST_MAX:])]
+        pace = book.moods.pace(
+            request.player, past, world.state.game_s, self._settings.pacing, fights=request.seed is None
+        )
         return Wish(
             giver=request.giver,
             player=request.player,
@@ -265,7 +270,7 @@ class QuestHandler:
             taken=frozenset(roles - world.state.locations.keys()),
             spared=offers.spared_by(view, live),
             used=book.strategies_of(request.giver, request.player),
-            history=tuple(past_of(book.quest(id)) for id in past),
+            history=tuple(map(past_of, past)),
             language=request.language or giver_language(world, request.giver),
             heard=book.heard(self._settings.heard_max),
             scope=request.scope,
@@ -276,6 +281,7 @@ class QuestHandler:
             share=request.share,
             last_s=request.last_s,
             repeat_s=request.repeat_s,
+            pace=pace,
         )
 
     def _require_room(self, book: Book, holder: Holder) -> None:

@@ -16,6 +16,7 @@ from app.modules.quests.lifecycle.credit import leader, takers
 from app.modules.quests.lifecycle.repair import means_of
 from app.modules.quests.lifecycle.states import COUNTING, KEPT, LIVE, due_s
 from app.modules.quests.lifecycle.watch import needs_of
+from app.modules.quests.moods import Moods
 from app.modules.quests.planning.domain import Fact, Vocabulary
 from app.modules.quests.prose.heard import texts_of
 from app.modules.quests.quest import Quest
@@ -56,8 +57,8 @@ class Book:
         self.records = records
         self.shelf: dict[str, None] = {}
         """Quests that are kept."""
-        self.opened = False
-        """Whether those under way when this book was made have been looked at."""
+        self.found: dict[str, None] = {id: None for id, record in records.items() if record.state in COUNTING}
+        """Those under way when this book was made; whoever looked for their ways before may have been interrupted."""
         self._vocabulary = vocabulary
         self._known: dict[str, None] = {}
         self._by_holder: dict[Holder, dict[str, None]] = {}
@@ -66,6 +67,7 @@ class Book:
         self._ended: dict[str, dict[str, Past]] = {}
         self._read: dict[str, tuple[QuestRecorded, Quest]] = {}
         self._needs: dict[str, tuple[Quest, tuple[Fact, ...]]] = {}
+        self.moods = Moods()
         self._told: dict[str, tuple[QuestRecorded, tuple[str, ...]]] = {}
         self._due: list[tuple[float, str]] = []
 

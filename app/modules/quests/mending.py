@@ -1,7 +1,7 @@
 """Looks longer for ways that an event's short look did not find, in worker threads, one quest after another.
 
 It owns its tasks. What it finds is recorded where the quest is still the one that was looked at; else it looks again.
-What it loses when the process ends is found again: a world's first event has every quest looked at in which deeds count.
+What it loses when the process ends is found again: with a world's first event every quest under way is looked at.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from app.modules.quests.generation.pacing import Pacing
 from app.world.moderation import DEFAULT_RATING
 
 
@@ -135,6 +136,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     rating: str = DEFAULT_RATING
     """What a model's texts must be fit for."""
+
+    pacing: Pacing = Pacing()
+    """How quickly players are stirred and rest, and so what their next quest is like."""
 
     audit_ms: int = 60_000
     """Time for an audit where the client names none."""
