@@ -124,7 +124,14 @@ def build_modules(
             governor=governor,
             rules=rules,
         ),
-        quests_module.build(settings=settings["quests"], worlds=worlds, journal=journal),
+        quests_module.build(
+            settings=settings["quests"],
+            worlds=worlds,
+            journal=journal,
+            clock=clock,
+            words=words,
+            prompts=prompts,
+        ),
         characters_module.build(
             settings=settings["characters"],
             worlds=worlds,

@@ -30,9 +30,11 @@ from app.modules.quests.lifecycle.states import COUNTING, KEPT, early, moved
 from app.modules.quests.mending import Mending
 from app.modules.quests.messages import Quest, QuestReply, QuestUpdated
 from app.modules.quests.planning.facts import View
+from app.modules.quests.prose.grammar import USUAL, languages
 from app.modules.quests.settings import Settings
 from app.modules.quests.verification.verify import Examined, authored, examine
-from app.world.events import QuestRecorded
+from app.modules.quests.wording import Wording
+from app.world.events import EntityRemoved, Happened, QuestRecorded, SubjectErased
 from app.world.state import World, Worlds
 
 ENGINE = "planner"
@@ -41,11 +43,14 @@ ENGINE = "planner"
 class QuestHandler:
     """One method for each message, and `react`, which moves quests when the game reports events."""
 
-    def __init__(self, *, settings: Settings, worlds: Worlds, journal: Journal, library: Library) -> None:
+    def __init__(
+        self, *, settings: Settings, worlds: Worlds, journal: Journal, library: Library, wording: Wording
+    ) -> None:
         self._settings = settings
         self._worlds = worlds
         self._journal = journal
         self._library = library
+        self._wording = wording
         self._books = Books(library.vocabulary)
         self._brief = msgspec.structs.replace(settings, operators_max=settings.recheck_operators_max)
         self.mending = Mending(
@@ -61,14 +66,18 @@ class QuestHandler:
         book = self._books.of(world)
         view = View.snapshot(world.state, self._settings)
         offers.require_shareable(view, request.scope, request.guild, request.player, request.members)
-        wish = self._wish(world, book, request)
-        made = await asyncio.to_thread(generate, self._library, offers.told_to_all(view, request), wish)
+        wish = self._wish(world, view, book, request)
+        shown = offers.told_to_all(view, request.scope, request.player, request.guild, wish.language)
+        made = await asyncio.to_thread(generate, self._library, shown, wish)
         call.notes.update(rung=made.certificate.rung, engine=ENGINE, tries=made.certificate.tries)
         if made.id in world.state.quests:
             return self._shown(world, made.id)
         quest = offers.generated(made, request, view)
         self._require_due(book, quest, view)
-        return await self._offered(call, world, quest, request)
+        bills: Sequence[Change] = ()
+        if request.words:
+            quest, bills = await self._wording.worded(call, quest, shown)
+        return await self._offered(call, world, quest, request, bills)
 
     async def verify(self, call: Call, request: messages.Verify) -> messages.Verdict:
         """Judge a hand-written quest; a rejection is a reply, never an error."""
@@ -209,16 +218,18 @@ class QuestHandler:
     def react(self, world: World, event: Event) -> Sequence[Change]:
         """The quests that an event moves on, completes, reroutes, stops or ends."""
         change = event.change
-        if not world.state.quests:
+        if not world.state.quests and not isinstance(change, Happened | EntityRemoved | SubjectErased):
             return ()
         book = self._books.of(world)
+        book.moods.note(change, world.state.players, world.state.game_s)
+        if not world.state.quests:
+            return ()
         if isinstance(change, QuestRecorded):
             book.note(change.id, world.state.game_s)  # a new way may depend on others, whose events must find it
             return ()
         found = logic.followed(self._library, book, View(world.state, self._brief), change)
-        if not book.opened:  # whoever looked for their ways before may have been interrupted
-            book.opened = True
-            found.later |= book.resting
+        found.later |= book.found
+        book.found = {}
         self.mending.ask(world, found.later)
         return [record(quest) for quest in found.changed.values()]
 
@@ -237,14 +248,18 @@ class QuestHandler:
             ]
         }
 
-    def _wish(self, world: World, book: Book, request: messages.Generate) -> Wish:
+    def _wish(self, world: World, view: View, book: Book, request: messages.Generate) -> Wish:
         holder: dict[str, Holder] = {"guild": ("guild", request.guild), "server": ("server", "")}
         self._require_room(book, holder.get(request.scope, ("player", request.player)))
         seq = world.state.seq
         seed = request.seed if request.seed is not None else stable_hash(request.giver, request.player, seq)
-        live = book.live_of(("player", request.player))
+        live = offers.beside(book, request)
+        offers.require_peace(live, request.giver)
         roles = {id for quest in live for role, id in quest.roles.items() if role != "giver"}
-        past = reversed(book.ids_of(request.player)[-PAST_MAX:])
+        past = [book.quest(id) for id in reversed(book.ids_of(request.player)[-PAST_MAX:])]
+        pace = book.moods.pace(
+            request.player, past, world.state.game_s, self._settings.pacing, fights=request.seed is None
+        )
         return Wish(
             giver=request.giver,
             player=request.player,
@@ -253,9 +268,11 @@ class QuestHandler:
             motive=request.motive,
             forbid=frozenset(request.forbid),
             taken=frozenset(roles - world.state.locations.keys()),
+            spared=offers.spared_by(view, live),
             used=book.strategies_of(request.giver, request.player),
-            history=tuple(past_of(book.quest(id)) for id in past),
-            language=request.language or "en",
+            history=tuple(map(past_of, past)),
+            language=request.language or giver_language(world, request.giver),
+            heard=book.heard(self._settings.heard_max),
             scope=request.scope,
             members=request.members,
             guild=request.guild,
@@ -264,6 +281,7 @@ class QuestHandler:
             share=request.share,
             last_s=request.last_s,
             repeat_s=request.repeat_s,
+            pace=pace,
         )
 
     def _require_room(self, book: Book, holder: Holder) -> None:
@@ -318,15 +336,31 @@ class QuestHandler:
         return self._shown(world, events[0].change.id) if events else None
 
     async def _offered(
-        self, call: Call, world: World, quest: Quest, request: messages.Generate | messages.Offer
+        self,
+        call: Call,
+        world: World,
+        quest: Quest,
+        request: messages.Generate | messages.Offer,
+        bills: Sequence[Change] = (),
     ) -> QuestReply:
+        """Record a new quest and what its words cost; where another was recorded meanwhile, the cost alone."""
         key, said = (request.key, digest(request)) if request.key else (f"quests.offered:{quest.id}", b"")
-        events = await self._journal.append(call.tenant, world.id, [record(quest)], key=key, request=said)
+        change = record(quest)
+        events = await self._journal.append(call.tenant, world.id, [change, *bills], key=key, request=said)
+        if bills and events[0].change != change:
+            await self._journal.append(call.tenant, world.id, bills)
         return self._shown(world, events[0].change.id)
 
     async def _recorded(self, call: Call, world: World, quest: Quest) -> QuestReply:
         await self._journal.append(call.tenant, world.id, [record(quest)])
         return self._shown(world, quest.id)
+
+
+def giver_language(world: World, giver: str) -> str:
+    """The language that the giver speaks, where quests can be told in it; else the usual one."""
+    npc = world.state.npcs.get(giver)
+    spoken = npc.persona.language if npc is not None else ""
+    return spoken if spoken.replace("_", "-").partition("-")[0].lower() in languages() else USUAL
 
 
 def _listed(page: Sequence[Quest], next: str = "") -> messages.Listed:

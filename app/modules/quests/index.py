@@ -9,14 +9,16 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from app.modules.quests.codec import read
 from app.modules.quests.lifecycle.credit import leader, takers
 from app.modules.quests.lifecycle.repair import means_of
 from app.modules.quests.lifecycle.states import COUNTING, KEPT, LIVE, due_s
 from app.modules.quests.lifecycle.watch import needs_of
+from app.modules.quests.moods import Moods
 from app.modules.quests.planning.domain import Fact, Vocabulary
+from app.modules.quests.prose.heard import texts_of
 from app.modules.quests.quest import Quest
 from app.world.events import QuestRecorded
 from app.world.state import World
@@ -53,12 +55,10 @@ class Book:
 
     def __init__(self, records: dict[str, QuestRecorded], vocabulary: Vocabulary) -> None:
         self.records = records
-        self.resting: dict[str, None] = {}
-        """Quests that wait for the world."""
         self.shelf: dict[str, None] = {}
         """Quests that are kept."""
-        self.opened = False
-        """Whether those that waited when this book was made have been looked at."""
+        self.found: dict[str, None] = {id: None for id, record in records.items() if record.state in COUNTING}
+        """Those under way when this book was made; whoever looked for their ways before may have been interrupted."""
         self._vocabulary = vocabulary
         self._known: dict[str, None] = {}
         self._by_holder: dict[Holder, dict[str, None]] = {}
@@ -67,6 +67,8 @@ class Book:
         self._ended: dict[str, dict[str, Past]] = {}
         self._read: dict[str, tuple[QuestRecorded, Quest]] = {}
         self._needs: dict[str, tuple[Quest, tuple[Fact, ...]]] = {}
+        self.moods = Moods()
+        self._told: dict[str, tuple[QuestRecorded, tuple[str, ...]]] = {}
         self._due: list[tuple[float, str]] = []
 
     def catch_up(self, game_s: float) -> None:
@@ -83,9 +85,6 @@ class Book:
         for holder in dict.fromkeys((holder_of(quest), *(("player", member) for member in takers(quest)))):
             self._by_holder.setdefault(holder, {})[id] = None
         self._used.setdefault((quest.giver, leader(quest)), {})[quest.strategy] = None
-        self.resting.pop(id, None)
-        if quest.state == "suspended":
-            self.resting[id] = None
         self.wake(quest, game_s)
         if quest.state in KEPT:
             self.shelf[id] = None
@@ -130,6 +129,17 @@ class Book:
         needs = needs_of(quest, self._vocabulary)
         self._needs[quest.id] = quest, needs
         return needs
+
+    def heard(self, most: int) -> tuple[str, ...]:
+        """The texts of the world's newest `most` quests, the newest last; read once for each version of a quest."""
+        told: dict[str, tuple[QuestRecorded, tuple[str, ...]]] = {}
+        for id in reversed(tuple(islice(reversed(self.records), most))):
+            record, before = self.records[id], self._told.get(id)
+            if record.body and record.state not in KEPT:
+                known = before is not None and before[0] is record
+                told[id] = before if before is not None and known else (record, texts_of(read(record)))
+        self._told = told
+        return tuple(text for _, texts in told.values() for text in texts)
 
     def strategies_of(self, giver: str, player: str) -> frozenset[str]:
         """The strategies of every quest that `giver` ever offered `player`."""

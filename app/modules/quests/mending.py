@@ -1,7 +1,7 @@
 """Looks longer for ways that an event's short look did not find, in worker threads, one quest after another.
 
 It owns its tasks. What it finds is recorded where the quest is still the one that was looked at; else it looks again.
-A quest that it loses when the process ends still waits, and the next event that touches it, or time, comes back to it.
+What it loses when the process ends is found again: with a world's first event every quest under way is looked at.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from app.core.errors import Error
+from app.core.errors import Error, NotFound
 from app.core.ports import Journal
 from app.modules.quests.codec import record
 from app.modules.quests.generation.generator import Library
@@ -45,17 +45,19 @@ class Mending:
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def ask(self, world: World, ids: dict[str, None]) -> None:
-        """Look at these quests as soon as the event that is being applied is done."""
-        if not ids:
-            return
+        """Look at these quests, and at those that an earlier failure left, once the present event is applied."""
         key = world.tenant, world.id
-        wanted = self._wanted.setdefault(key, {})
+        wanted = self._wanted.setdefault(key, {}) if ids else self._wanted.get(key)
+        if not wanted and not ids:
+            return
+        assert wanted is not None  # noqa: S101  # ids make a queue
         for id in ids:
             wanted.setdefault(id, LOOKS_MAX)
-        if key not in self._tasks:
+        present = self._tasks.get(key)
+        if present is None or present.done():  # one that is done may still stand here until its callback has run
             task = asyncio.get_running_loop().create_task(self._work(*key), name=f"mend quests of {world.id}")
             self._tasks[key] = task
-            task.add_done_callback(lambda _done: self._tasks.pop(key, None))
+            task.add_done_callback(lambda done: self._tasks.pop(key, None) if self._tasks.get(key) is done else None)
 
     async def idle(self) -> None:
         """Return when nothing is left to look at."""
@@ -71,16 +73,23 @@ class Mending:
 
     async def _work(self, tenant: str, id: str) -> None:
         wanted = self._wanted[tenant, id]
+        view: View | None = None
+        quest, looks = "", 0
         try:
             while wanted:
+                world = self._worlds.get(tenant, id)
                 quest = next(iter(wanted))
                 looks = wanted.pop(quest)
-                if not await self._mend(self._worlds.get(tenant, id), quest) and looks > 1:
+                if view is None or view.seq != world.state.seq:
+                    view = View.snapshot(world.state, self._settings)
+                if not await self._mend(world, view, quest) and looks > 1:
                     wanted[quest] = looks - 1
-        except Error:  # the world went elsewhere, or the store is down: the quest still waits in the log
+        except NotFound:  # the world went elsewhere
             wanted.clear()
+        except Error:  # the store is down: they are looked at again with the next event
+            wanted[quest] = looks
 
-    async def _mend(self, world: World, id: str) -> bool:
+    async def _mend(self, world: World, view: View, id: str) -> bool:
         """Look at one quest; False when it changed in the meantime."""
         book = self._book_of(world)
         if id not in book.records:
@@ -88,7 +97,6 @@ class Mending:
         quest = book.quest(id)
         if quest.state not in COUNTING:
             return True
-        view = View.snapshot(world.state, self._settings)
         mended = await asyncio.to_thread(rechecked, self._library, view, quest, states_max=self._settings.states_max)
         book = self._book_of(world)
         if book.records.get(id) is None or book.quest(id) is not quest:

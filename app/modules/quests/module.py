@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from app.core.clock import Clock
 from app.core.module import Handler, Module, Scope
 from app.core.ports import Journal
+from app.core.prompts import Prompts
+from app.core.words import Words
 from app.modules.quests import messages
 from app.modules.quests.auditing.handler import AuditHandler
 from app.modules.quests.exports.handler import ExportHandler
@@ -13,6 +16,7 @@ from app.modules.quests.handler import QuestHandler
 from app.modules.quests.planning.domain import load_vocabulary
 from app.modules.quests.prose.writer import load_grammar
 from app.modules.quests.settings import Settings
+from app.modules.quests.wording import Wording
 from app.world.state import Worlds
 
 
@@ -21,10 +25,18 @@ def load_library() -> Library:
     return Library(vocabulary=load_vocabulary(), strategies=load_strategies(), grammar=load_grammar())
 
 
-def build(*, settings: Settings, worlds: Worlds, journal: Journal) -> Module:
+def build(
+    *, settings: Settings, worlds: Worlds, journal: Journal, clock: Clock, words: Words | None, prompts: Prompts
+) -> Module:
     """The module over its ports; reads its data files once. Raises Broken when one is inconsistent."""
     library = load_library()
-    handler = QuestHandler(settings=settings, worlds=worlds, journal=journal, library=library)
+    handler = QuestHandler(
+        settings=settings,
+        worlds=worlds,
+        journal=journal,
+        library=library,
+        wording=Wording(settings, words, prompts, clock),
+    )
     auditor = AuditHandler(settings=settings, worlds=worlds, library=library)
     reply, ms = messages.QuestReply, settings.deadline_ms
     exporter = ExportHandler(settings=settings, worlds=worlds, vocabulary=library.vocabulary)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from app.modules.quests.generation.pacing import Pacing
+from app.world.moderation import DEFAULT_RATING
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Defaults suit a village of a few hundred NPCs."""
@@ -121,6 +124,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     branches_max: int = 2
     """Further ways to the end that a generated quest may have."""
+
+    heard_max: int = 40
+    """Newest quests of a world whose wording the next one keeps away from."""
+
+    words_ms: int = 8_000
+    """Time for a model to word the texts of a quest, within the request's own; after it the grammar's stand."""
+
+    words_tokens_max: int = 2_000
+    """Tokens that a model may write for one quest."""
+
+    rating: str = DEFAULT_RATING
+    """What a model's texts must be fit for."""
+
+    pacing: Pacing = Pacing()
+    """How quickly players are stirred and rest, and so what their next quest is like."""
 
     audit_ms: int = 60_000
     """Time for an audit where the client names none."""

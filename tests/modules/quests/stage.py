@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.core.clock import Deadline
+from app.core.clock import Deadline, SystemClock
 from app.core.messages import Change, Chunk, Event, Reply, Request
 from app.core.module import Call, Module
+from app.core.words import Words
 from app.modules.quests.codec import read
 from app.modules.quests.lifecycle.states import PLAYED
 from app.modules.quests.messages import Accept, Generate, Quest, QuestReply, Step
@@ -20,6 +21,7 @@ from app.world.events import Happened
 from app.world.state import World, Worlds
 from tests.doubles import ManualClock, RamJournal, SilentLog
 from tests.modules.quests.villages import Hero
+from tests.prompts import registry
 
 
 @dataclass
@@ -53,12 +55,19 @@ class ReactingJournal(RamJournal):
 class Stage:
     """A world, the module over it, and what a game server does with both."""
 
-    def __init__(self, world: World, settings: Settings | None = None) -> None:
+    def __init__(self, world: World, settings: Settings | None = None, words: Words | None = None) -> None:
         worlds = Worlds()
         worlds.add(world)
         self.world = world
         self.journal = ReactingJournal(worlds)
-        self.module = build(settings=settings or Settings(), worlds=worlds, journal=self.journal)
+        self.module = build(
+            settings=settings or Settings(),
+            worlds=worlds,
+            journal=self.journal,
+            clock=SystemClock(),
+            words=words,
+            prompts=registry(),
+        )
         self.journal.module = self.module
         self._runs = {handler.request: handler.run for handler in self.module.handlers}
 

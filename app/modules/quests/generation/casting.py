@@ -38,7 +38,7 @@ class Stage:
     """Where a casting takes place.
 
     `level` is the quest's, `budget` a typical reward of it in coins; `reach` are the places the player can come to,
-    `taken` entities in use, `memory` what the player did lately.
+    `taken` entities in use, `spared` those who must come to no harm, `memory` what the player did lately.
     """
 
     view: View
@@ -50,6 +50,7 @@ class Stage:
     reach: frozenset[str]
     taken: frozenset[str]
     memory: Memory
+    spared: frozenset[str] = frozenset()
     _pools: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 
     def place(self, id: str) -> str:

@@ -18,6 +18,7 @@ from app.modules.quests.generation.branches import branches, renamed
 from app.modules.quests.generation.casting import PLACED, Stage, castings, reach_of, turn
 from app.modules.quests.generation.history import Memory, Past
 from app.modules.quests.generation.motives import motive_weights
+from app.modules.quests.generation.pacing import Pace
 from app.modules.quests.generation.proving import Course, course
 from app.modules.quests.generation.strategies import RESERVED, Plot, Strategy, StrategyFile
 from app.modules.quests.planning.domain import PLAYER, Vocabulary
@@ -33,6 +34,8 @@ from app.modules.quests.verification.certify import Question, goals_shown, prove
 
 REPEAT_WEIGHT = 0.2
 """What is left of a strategy's chance when the giver used it for this player before."""
+AVOIDED_WEIGHT = 0.25
+"""What is left of a strategy's chance when it may ask for an action that a tired player is spared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,10 @@ class Library:
 class Wish:
     """What is asked of the generator.
 
-    `taken` are entities bound in live quests, `used` strategies that this giver gave this player before, `history`
-    the player's quests of all givers, the newest first. In a quest of a guild or the server `player` is whoever asks:
-    it is proved from where that one stands, and anybody may do it.
+    `taken` are entities bound in live quests, `spared` those whom one of them needs alive and free, `used` strategies
+    that this giver gave this player before, `history` the player's quests of all givers, the newest first. In a quest
+    of a guild or the server `player` is whoever asks: it is proved from where that one stands, and anybody may do it.
+    `pace` is what the player is in the mood for; it makes quests likelier and rules none out.
     """
 
     giver: str
@@ -60,6 +64,7 @@ class Wish:
     motive: str = ""
     forbid: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
+    spared: frozenset[str] = frozenset()
     used: frozenset[str] = frozenset()
     history: tuple[Past, ...] = ()
     language: str = "en"
@@ -73,6 +78,7 @@ class Wish:
     share: Share = "each"
     last_s: float | None = None
     repeat_s: float | None = None
+    pace: Pace | None = None
 
     @property
     def shared(self) -> bool:
@@ -130,7 +136,7 @@ def quest_id(*parts: str | int) -> str:
 
 def _stage(library: Library, view: View, wish: Wish) -> Stage:
     hero = _checked(library, view, wish)
-    level = wish.level or hero.level
+    level = wish.level or max(1, hero.level + (wish.pace.level_offset if wish.pace is not None else 0))
     return Stage(
         view=view,
         hero=hero,
@@ -140,6 +146,7 @@ def _stage(library: Library, view: View, wish: Wish) -> Stage:
         budget=balance.budget(level, view.settings),
         reach=reach_of(view, hero),
         taken=wish.taken | {wish.giver, wish.player, *wish.members},
+        spared=wish.spared,
         memory=Memory(wish.history),
     )
 
@@ -191,6 +198,9 @@ def _in_order(strategies: StrategyFile, stage: Stage, wish: Wish) -> Iterator[St
     def order(strategy: Strategy) -> tuple[float, str]:
         weight = weights.get(strategy.motive, 1.0) / shares.get(strategy.motive, 1)
         weight *= stage.memory.strategy(strategy.id) * (REPEAT_WEIGHT if strategy.id in wish.used else 1.0)
+        if wish.pace is not None:
+            weight *= wish.pace.weights.get(strategy.motive, 1.0)
+            weight *= 1.0 if wish.pace.avoid.isdisjoint(strategy.needs) else AVOIDED_WEIGHT
         return turn(stable_hash(wish.seed, "strategy", strategy.id), weight), strategy.id
 
     full = [found for found in strategies.strategy if found.rung == "strategy" and found.motive in weights]
@@ -211,11 +221,17 @@ class _Trial:
     def best(self, strategy: Strategy) -> _Found | None:
         """The first plot's course that is certified; of a few courses the least exposed is tried first."""
         for plot in self._plots(strategy):
-            for main in sorted(self._courses(plot), key=lambda found: found.exposure(self.stage)):
+            for main in sorted(self._courses(plot), key=self._rank):
                 found = self._certified(main)
                 if found is not None:
                     return found
         return None
+
+    def _rank(self, main: Course) -> tuple[float, float]:
+        """How far a course's effort lies from what the player is in the mood for, then how exposed it is."""
+        pace, effort = self.wish.pace, main.plan.cost
+        off = max(0.0, pace.effort_min - effort, effort - pace.effort_max) if pace is not None else 0.0
+        return off, main.exposure(self.stage)
 
     def _courses(self, plot: Plot) -> list[Course]:
         """The first courses of a plot that have a plan; one will do where nothing can be replaced anyhow."""

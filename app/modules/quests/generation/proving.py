@@ -14,6 +14,11 @@ from app.modules.quests.planning.domain import Fact, Vocabulary
 from app.modules.quests.planning.planner import Plan
 from app.modules.quests.verification.certify import Question, prove
 
+CLAIMS = frozenset({"alive", "free", "has", "lies", "holds", "unmade"})
+"""Facts whose end takes something from whoever else needs it."""
+HARMED = frozenset({"alive", "free"})
+"""Facts whose end harms someone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
@@ -59,22 +64,22 @@ def course(
     items = (stage.view.items.get(goal[1]) for goal in goals)
     kinds = [stage.view.common_kind(item) for item in items if item is not None]
     spent = balance.expenses(stage.view, plan.operators, kinds)
-    if spent > settings.expenses_over_budget_max * stage.budget or disturbs(plan, stage.taken):
+    if spent > settings.expenses_over_budget_max * stage.budget or _in_the_way(plan, stage):
         return None
     return Course(plot, cast, barred, question, plan, spent)
 
 
-def disturbs(plan: Plan, taken: frozenset[str]) -> bool:
+def _in_the_way(plan: Plan, stage: Stage) -> bool:
+    return disturbs(plan, stage.taken) or disturbs(plan, stage.spared, HARMED)
+
+
+def disturbs(plan: Plan, taken: frozenset[str], claims: frozenset[str] = CLAIMS) -> bool:
     """Whether a plan kills, takes prisoner, gives away or uses up what another live quest has bound."""
     return any(
         operator.args[term] in taken
         for operator in plan.operators
         for pattern in operator.schema.delete
-        if pattern[0] in CLAIMS
+        if pattern[0] in claims
         for term in pattern[1:]
         if isinstance(term, int)
     )
-
-
-CLAIMS = frozenset({"alive", "free", "has", "lies", "holds", "unmade"})
-"""Facts whose end takes something from whoever else needs it."""

@@ -5,6 +5,8 @@ Pure. It refuses what a player may not have yet; how a quest is made and proved 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from app.core.errors import Conflict, Invalid, NotFound, nearest
@@ -14,10 +16,14 @@ from app.modules.quests.index import Book, Holder, holder_of
 from app.modules.quests.lifecycle.credit import ANYONE, OPEN, leader, retold
 from app.modules.quests.lifecycle.reroute import altered
 from app.modules.quests.messages import Generate
+from app.modules.quests.planning.domain import Fact
 from app.modules.quests.planning.facts import View
+from app.modules.quests.prose.grammar import grammar_for
 from app.modules.quests.quest import Certificate, Quest, QuestState, Reward, Scope
+from app.modules.quests.verification.rivals import bound_by
 
 HOUR_S = 3_600.0
+HARMS = frozenset({"kill", "capture"})
 FRIENDS = {"en": "friends", "de": "Freunde"}
 """How a giver calls all those to whom it speaks."""
 
@@ -37,18 +43,21 @@ def require_shareable(view: View, scope: Scope, guild: str, player: str, members
         raise Invalid(f"player {player!r} is not of {guild!r}", hint="name a player of that guild")
 
 
-def told_to_all(view: View, request: Generate) -> View:
+def told_to_all(view: View, scope: Scope, player: str, guild: str, language: str) -> View:
     """The world in which the quest is worded: of one that is nobody's own, no text names the player who asked.
 
     Its body lies open in the log, since no single player's key could seal it.
     """
-    player = view.players.get(request.player)
-    if request.scope not in OPEN or player is None:
+    asking, faction = view.players.get(player), view.factions.get(guild)
+    if scope not in OPEN or asking is None:
         return view
-    guild = view.factions.get(request.guild)
-    name = (guild.name or guild.id) if guild is not None else FRIENDS.get(request.language, FRIENDS["en"])
-    nameless = msgspec.structs.replace(player, name=name)
-    return altered(view, players=view.players | {player.id: nameless})
+    name = (
+        (faction.name or faction.id)
+        if faction is not None
+        else FRIENDS.get(grammar_for(language).language, FRIENDS["en"])
+    )
+    nameless = msgspec.structs.replace(asking, name=name)
+    return altered(view, players=view.players | {player: nameless})
 
 
 def generated(quest: Quest, request: Generate, view: View) -> Quest:
@@ -140,6 +149,35 @@ def _shared(quest: Quest) -> Quest:
     if quest.scope not in OPEN:
         return quest
     return msgspec.structs.replace(retold(quest, quest.player or ANYONE, ANYONE), player="")
+
+
+def beside(book: Book, request: Generate) -> list[Quest]:
+    """The live quests of all those whom a new one is for, each once."""
+    shared: list[Holder] = [("guild", request.guild)] if request.guild else []
+    shared += [("server", "")] if request.scope == "server" else []
+    holders: list[Holder] = [("player", player) for player in (request.player, *request.members)]
+    return list({quest.id: quest for holder in (*holders, *shared) for quest in book.live_of(holder)}.values())
+
+
+def spared_by(view: View, live: Iterable[Quest]) -> frozenset[str]:
+    """Whom these quests need alive: their givers, and those to whom something is still to be brought, told or done."""
+    return frozenset(id for quest in live for way in _ways(quest) for id in bound_by(view, way, _none).living)
+
+
+def require_peace(live: Iterable[Quest], giver: str) -> None:
+    """Raise Conflict where the way of one of these quests is to kill or capture whoever gives the new one."""
+    for quest in live:
+        if any(step.action in HARMS and step.event.target == giver and not step.done for step in quest.steps):
+            raise Conflict(f"quest {quest.id!r} is to harm {giver!r}", hint="finish or abandon it first")
+
+
+def _ways(quest: Quest) -> Iterable[Quest]:
+    return quest, *(msgspec.structs.replace(quest, goals=branch.goals) for branch in quest.branches)
+
+
+def _none(_draft: Draft) -> tuple[Fact, ...]:
+    """What a draft asks for; live quests are none."""
+    return ()
 
 
 def require_due(book: Book, quest: Quest, view: View, *, repeats_per_hour_max: int) -> None:

@@ -21,6 +21,7 @@ from app.modules.quests.lifecycle.states import COUNTING, early, moved
 from app.modules.quests.planning.facts import View
 from app.modules.quests.planning.planner import Outcome, Plan, Unknown, Unsolvable
 from app.modules.quests.prose.grammar import grammar_for
+from app.modules.quests.prose.telling import told
 from app.modules.quests.prose.writer import Writer
 from app.modules.quests.quest import Goal, Quest, Repair, RepairKind
 from app.modules.quests.verification.certify import holds_still, prove
@@ -46,6 +47,10 @@ class Mender:
 
     def mended(self, quest: Quest, *, doer: str = "") -> Quest:
         """The quest as it goes on or ends; the same one where its way holds. `doer` is who brought the change about."""
+        found = self._mended(quest, doer)
+        return found if found.repairs == quest.repairs else _worded(found, self._view)
+
+    def _mended(self, quest: Quest, doer: str) -> Quest:
         if quest.state not in COUNTING:
             return quest
         self.unsure = False
@@ -248,6 +253,14 @@ class Mender:
 
     def _writer(self, quest: Quest) -> Writer:
         return Writer(grammar_for(quest.language), self._view, quest.certificate.seed)
+
+
+def _worded(quest: Quest, view: View) -> Quest:
+    """The mended quest with a text for each new part; what an author wrote stays, and one of an old log has none."""
+    if not quest.texts:
+        return quest
+    own = frozenset(text.text for text in quest.texts if not text.template)
+    return told(quest, view, grammar_for(quest.language), own=own)
 
 
 def _open_heard(quest: Quest) -> list[Goal]:

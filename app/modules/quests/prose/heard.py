@@ -6,6 +6,7 @@ It compares runs of words and knows neither grammar nor quests' meaning. A calle
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from app.modules.quests.prose.grammar import words_of
 from app.modules.quests.quest import Quest
@@ -23,9 +24,7 @@ class Heard:
             self.add(text)
 
     def add(self, text: str) -> None:
-        words = words_of(text)
-        for length, _ in RUNS:
-            self._runs.update(_runs(words, length))
+        self._runs |= _all_runs(text)
 
     def known(self, text: str) -> float:
         """How much of a text has been heard: 0 where nothing of it has, 7 where all has."""
@@ -41,6 +40,13 @@ class Heard:
 def texts_of(quest: Quest) -> tuple[str, ...]:
     """What is heard with a quest: its title, its plea and its steps."""
     return (quest.title, quest.description, *(step.text for step in quest.steps))
+
+
+@lru_cache(maxsize=1024)
+def _all_runs(text: str) -> frozenset[tuple[str, ...]]:
+    """Kept, since each new quest is held against the same ones before it."""
+    words = words_of(text)
+    return frozenset(run for length, _ in RUNS for run in _runs(words, length))
 
 
 def _runs(words: Sequence[str], length: int) -> list[tuple[str, ...]]:
