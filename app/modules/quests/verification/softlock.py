@@ -167,22 +167,23 @@ def _loose(init: int, acts: Sequence[_Act], goals: int, every: int) -> int:
     What only an act against them needs is left out where the player can lay it all by before anything else is done:
     then such an act is possible in every state.
     """
-    core = _needed(acts, goals, harm=False)
+    sure = _lasting(init, acts, -1, every=every)
+    core = _needed(acts, goals, sure, harm=False)
     loose = core & ~_lasting(init, acts, core, every=every)
     if _armed(init, acts, core, loose):
         return loose
-    needed = _needed(acts, goals, harm=True)
+    needed = _needed(acts, goals, sure, harm=True)
     return needed & ~_lasting(init, acts, needed, every=every)
 
 
-def _needed(acts: Sequence[_Act], goals: int, *, harm: bool) -> int:
-    """Facts that a goal may need, and with `harm` those that an act against them needs."""
-    needed, before = goals, -1
+def _needed(acts: Sequence[_Act], goals: int, sure: int, *, harm: bool) -> int:
+    """Facts beside the `sure` ones that a goal may need, and with `harm` those that an act against them needs."""
+    needed, before = goals & ~sure, -1
     while needed != before:
         before = needed
         for act in acts:
             if act.add & needed or (harm and act.gone & needed):
-                needed |= act.pre
+                needed |= act.pre & ~sure
     return needed
 
 
