@@ -150,7 +150,10 @@ class _Grounding:
 def grounded(problem: Problem, *, operators_max: int) -> Task:
     """Reach all that can be reached when nothing is deleted, and keep the operators that can help a goal."""
     work = _reached(problem.init, _helpful(problem), operators_max)
-    task = _task(problem, work, capped=len(work.found) > operators_max)
+    capped = len(work.found) > operators_max
+    if any(goal not in work.queued for goal in problem.goals):
+        work.found.clear()
+    task = _task(problem, work, capped=capped)
     return replace(task, operators=_relevant(task.operators, task.goals))
 
 
@@ -281,23 +284,27 @@ def _operator(
     schema: Schema, args: tuple[str, ...], numbers: Mapping[Fact, int], weights: Mapping[Fact, float]
 ) -> Operator:
     pre = [ground(pattern, args) for pattern in schema.pre]
-    added = tuple(dict.fromkeys([numbers[ground(pattern, args)] for pattern in schema.add]))
-    deleted = {numbers[fact] for fact in [ground(pattern, args) for pattern in schema.delete] if fact in numbers}
     needed = tuple(dict.fromkeys([numbers[fact] for fact in pre]))
-    pre_mask = add_mask = keep_mask = 0
+    added = tuple(dict.fromkeys([numbers[ground(pattern, args)] for pattern in schema.add]))
+    pre_mask = add_mask = deleted = 0
     for number in needed:
         pre_mask |= 1 << number
     for number in added:
         add_mask |= 1 << number
-    for number in deleted:
-        keep_mask |= 1 << number
+    for pattern in schema.delete:
+        fact = ground(pattern, args)
+        if fact in numbers:
+            deleted |= 1 << numbers[fact]
+    cost = schema.cost
+    for fact in pre:
+        cost += weights.get(fact, 0.0)
     return Operator(
         schema=schema,
         args=args,
-        cost=schema.cost + sum(weights.get(fact, 0.0) for fact in pre),
+        cost=cost,
         pre=needed,
         add=added,
         pre_mask=pre_mask,
         add_mask=add_mask,
-        keep_mask=~keep_mask,
+        keep_mask=~deleted,
     )
