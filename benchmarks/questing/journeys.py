@@ -125,9 +125,11 @@ def legal(library: Library, view: View, quest: Quest, chance: random.Random) -> 
 
 
 def still(library: Library, quest: Quest, problem: Problem, facts: tuple[Fact, ...]) -> bool:
-    """Whether one of the quest's ways can be gone from here."""
-    for goals in (problem.goals, *(tuple(goal.deed for goal in branch.goals) for branch in quest.branches)):
-        asked = Problem(init=facts, goals=goals, schemas=problem.schemas, weights={})
+    """Whether one of the quest's ways can be gone from here, without what the way forbids."""
+    for way in (quest, *quest.branches):
+        goals = tuple(goal.deed for goal in way.goals)
+        allowed = tuple(schema for schema in problem.schemas if schema.name not in way.forbid)
+        asked = Problem(init=facts, goals=goals, schemas=allowed, weights={})
         if isinstance(solve(asked, states_max=20_000, operators_max=200_000), Plan):
             return True
     return False
