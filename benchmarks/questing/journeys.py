@@ -15,7 +15,7 @@ import msgspec
 from app.core.errors import Conflict
 from app.modules.quests.generation.generator import Library, Wish, generate
 from app.modules.quests.messages import Quest
-from app.modules.quests.planning.domain import Fact
+from app.modules.quests.planning.domain import PLAYER, Fact, deeds_of
 from app.modules.quests.planning.facts import View, compiled, focus, foes, hero_of
 from app.modules.quests.planning.grounding import Problem, grounded
 from app.modules.quests.planning.planner import Plan, solve
@@ -78,36 +78,46 @@ def _journey(library: Library, state: State, name: str, seed: int, chance: rando
 
 
 def walked(library: Library, view: View, quest: Quest, chance: random.Random) -> str:
-    """A greedy walk; empty when the quest is still to be had or its loss is declared, else what was done."""
-    problem = legal(library, view, quest)
+    """A greedy walk; empty when the quest is still to be had or its loss is declared, else what was done.
+
+    It is judged by the deeds that events leave, as progress is; a declared end counts only if it came about.
+    """
+    problem = legal(library, view, quest, chance)
     task = grounded(problem, operators_max=200_000)
     harmful = [operator for operator in task.operators if operator.schema.delete and operator.schema.name != "goto"]
-    state, done = task.init, []
+    state, ended, done = task.init, 0, []
+    deeds: dict[Fact, None] = {}
     for _ in range(STRIDES):
         able = [op for op in task.operators if state & op.pre_mask == op.pre_mask]
         harm = [op for op in harmful if state & op.pre_mask == op.pre_mask]
         if not able:
             break
         taken = chance.choice(harm if harm and chance.random() < 0.7 else able)
-        state = taken.after(state)
+        before = state
+        found = dict.fromkeys(deeds_of(taken.schema.happened(taken.args, PLAYER), PLAYER))
+        state = taken.after(state) | sum(1 << task.numbers[deed] for deed in found if deed in task.numbers)
+        deeds.update(found)
+        ended |= before & ~state
         done.append(taken.name)
-    facts = tuple(fact for fact, number in task.numbers.items() if state >> number & 1)
-    if any(failure.fact not in facts for failure in quest.certificate.failures):
+    facts = tuple(dict.fromkeys((*(fact for fact, at in task.numbers.items() if state >> at & 1), *deeds)))
+    over = {fact for fact, at in task.numbers.items() if ended & ~state & 1 << at}
+    if any(failure.fact in over for failure in quest.certificate.failures):
         return ""
     return "" if still(library, quest, problem, facts) else f"{quest.id} of {quest.giver}: {done}"
 
 
-def legal(library: Library, view: View, quest: Quest) -> Problem:
-    """Everything that its player may do with what the quest speaks of."""
+def legal(library: Library, view: View, quest: Quest, chance: random.Random) -> Problem:
+    """Everything that its player may do with what the quest speaks of, and a few others drawn by chance."""
     hero = hero_of(view, quest.player, quest.giver, quest.level)
     goals = tuple(goal.deed for goal in quest.goals)
     plan = quest.certificate.plan
     seeds = (*quest.roles.values(), *(term for action in plan for term in action[1:]))
+    others = [chance.choice(list(ids)) for ids in (view.npcs, view.npcs, view.items, view.locations)]
     named = [goal[1] for goal in goals if goal[0] in ("slain", "captured")]
     return compiled(
         view,
         hero,
-        about=focus(view, hero, seeds),
+        about=focus(view, hero, (*seeds, *others)),
         schemas=library.vocabulary.without(()),
         goals=goals,
         given=foes(view, named, hero.level),
@@ -115,9 +125,11 @@ def legal(library: Library, view: View, quest: Quest) -> Problem:
 
 
 def still(library: Library, quest: Quest, problem: Problem, facts: tuple[Fact, ...]) -> bool:
-    """Whether one of the quest's ways can be gone from here."""
-    for goals in (problem.goals, *(tuple(goal.deed for goal in branch.goals) for branch in quest.branches)):
-        asked = Problem(init=facts, goals=goals, schemas=problem.schemas, weights={})
+    """Whether one of the quest's ways can be gone from here, without what the way forbids."""
+    for way in (quest, *quest.branches):
+        goals = tuple(goal.deed for goal in way.goals)
+        allowed = tuple(schema for schema in problem.schemas if schema.name not in way.forbid)
+        asked = Problem(init=facts, goals=goals, schemas=allowed, weights={})
         if isinstance(solve(asked, states_max=20_000, operators_max=200_000), Plan):
             return True
     return False

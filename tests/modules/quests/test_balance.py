@@ -97,7 +97,7 @@ def ranks(values: list[float]) -> list[float]:
 
 
 def test_rewards_of_a_level_vary_as_hand_written_ones_do_and_follow_the_effort() -> None:
-    rewards = [quest.reward for seed in range(300) if (quest := made(seed % 60, seed)) is not None]
+    rewards = [quest.reward for seed in range(150) if (quest := made(seed % 60, seed)) is not None]
     coins = [float(reward.coins) for reward in rewards]
     assert 0.33 < statistics.pstdev(coins) / statistics.fmean(coins) < 0.6
     followed = statistics.correlation(ranks([reward.effort for reward in rewards]), ranks(coins))
@@ -154,7 +154,7 @@ def deals(world: World, history: tuple[Past, ...]) -> Iterator[Deal]:
     view = View(world.state, PLAIN)
     seen: set[tuple[tuple[str, ...], ...]] = set()
     for giver in world.state.npcs:
-        for seed in range(6):
+        for seed in range(3):
             wish = Wish(giver=giver, player="hero", seed=seed, level=0, motive="equipment", history=history)
             try:
                 quest = generate(LIBRARY, view, wish)
@@ -193,9 +193,9 @@ def loops(world: World, history: tuple[Past, ...], left: int, *, forgets: bool) 
 
 
 def test_no_order_of_quests_brings_the_same_goods_round_for_coins() -> None:
-    for seed in range(6):
+    for seed in range(4):
         assert list(loops(market(seed), (), 3, forgets=False)) == []
 
 
 def test_the_search_would_find_loops_if_givers_forgot_what_they_were_brought() -> None:
-    assert any(next(loops(market(seed), (), 3, forgets=True), None) for seed in range(6))
+    assert any(next(loops(market(seed), (), 3, forgets=True), None) for seed in range(4))

@@ -177,15 +177,18 @@ def _require_reachable(library: Library, stage: Stage, wish: Wish) -> None:
     place = stage.place(stage.giver)
     if not place:
         raise Conflict(f"giver {wish.giver!r} is nowhere", hint="give it a location, work or home that exists")
+    view, hero = stage.view, stage.hero
+    if "goto" not in wish.forbid and view.locations[place].open and place in view.walk(hero.place, hero.level):
+        return
     question = Question(
         goals=(("here", place),),
         seeds=(place,),
         schemas=library.vocabulary.without(RESERVED | wish.forbid),
     )
-    proof = prove(stage.view, stage.hero, question, states_max=stage.view.settings.states_max)
+    proof = prove(view, hero, question, states_max=view.settings.states_max)
     if not isinstance(proof.outcome, Plan):
         raise Conflict(
-            f"{wish.player!r} at {stage.hero.place!r} cannot reach giver {wish.giver!r} at {place!r}",
+            f"{wish.player!r} at {hero.place!r} cannot reach giver {wish.giver!r} at {place!r}",
             hint="connect the places, or open one on the way",
         )
 

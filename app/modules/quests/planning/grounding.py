@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from app.modules.quests.planning.domain import Fact, Pattern, Schema, ground
 
@@ -112,15 +113,25 @@ def fresh(schema: Schema) -> list[str | None]:
     return binding
 
 
-def joins(known: Known, patterns: Sequence[Pattern], binding: Sequence[str | None]) -> Iterator[Sequence[str | None]]:
-    """Every way to make all patterns true at once."""
-    if not patterns:
+def joins(
+    known: Known, patterns: Sequence[Pattern], binding: Sequence[str | None], at: int = 0
+) -> Iterator[Sequence[str | None]]:
+    """Every way to make all patterns true at once, those before `at` being so already."""
+    while at < len(patterns):
+        pattern = patterns[at]
+        fact = tuple([binding[term] if isinstance(term, int) else term for term in pattern])
+        if None in fact:
+            break
+        if fact not in known.facts:
+            return
+        at += 1
+    if at == len(patterns):
         yield binding
         return
-    for fact in known.like(patterns[0], binding):
-        extended = unified(patterns[0], fact, binding)
+    for fact in known.like(patterns[at], binding):
+        extended = unified(patterns[at], fact, binding)
         if extended is not None:
-            yield from joins(known, patterns[1:], extended)
+            yield from joins(known, patterns, extended, at + 1)
 
 
 @dataclass(slots=True)
@@ -139,7 +150,10 @@ class _Grounding:
 def grounded(problem: Problem, *, operators_max: int) -> Task:
     """Reach all that can be reached when nothing is deleted, and keep the operators that can help a goal."""
     work = _reached(problem.init, _helpful(problem), operators_max)
-    task = _task(problem, work, capped=len(work.found) > operators_max)
+    capped = len(work.found) > operators_max
+    if any(goal not in work.queued for goal in problem.goals):
+        work.found.clear()
+    task = _task(problem, work, capped=capped)
     return replace(task, operators=_relevant(task.operators, task.goals))
 
 
@@ -152,23 +166,60 @@ def grounded_whole(problem: Problem, *, operators_max: int) -> Task:
 def _reached(init: Sequence[Fact], schemas: Sequence[Schema], operators_max: int) -> _Grounding:
     """Relaxed reachability from `init`.
 
-    Semi-naive: a new fact is joined only with what is already known, so each operator is met once.
+    Semi-naive: what no schema adds is known from the start, and each other fact is joined only with what is known when
+    its turn comes, so each operator is met once.
     """
     work = _Grounding()
     for fact in init:
         work.push(fact)
-    watchers: dict[str, list[tuple[int, Schema, int]]] = {}
+    changing = {str(pattern[0]) for schema in schemas for pattern in schema.add}
+    watchers: dict[str, list[tuple[int, Schema, Pattern, tuple[Pattern, ...]]]] = {}
+    still: list[tuple[int, Schema]] = []
     for number, schema in enumerate(schemas):
-        for position, pattern in enumerate(schema.pre):
-            watchers.setdefault(str(pattern[0]), []).append((number, schema, position))
+        fluent = [position for position, pattern in enumerate(schema.pre) if pattern[0] in changing]
+        if not fluent:
+            still.append((number, schema))
+        for position in fluent:
+            pivot, rest = schema.pre[position], _ordered(schema.pre, position, schema.fixed)
+            watchers.setdefault(str(pivot[0]), []).append((number, schema, pivot, rest))
+    for fact in work.queued:
+        if fact[0] not in changing:
+            work.known.learn(fact)
+    for number, schema in still:
+        _join(work, number, schema, schema.pre, fresh(schema))
     head = 0
     while head < len(work.queue) and len(work.found) <= operators_max:
         fact = work.queue[head]
         head += 1
+        if fact[0] not in changing:
+            continue
         work.known.learn(fact)
-        for number, schema, position in watchers.get(fact[0], ()):
-            _join(work, number, schema, position, fact)
+        for number, schema, pivot, rest in watchers.get(fact[0], ()):
+            binding = unified(pivot, fact, fresh(schema))
+            if binding is not None:
+                _join(work, number, schema, rest, binding)
     return work
+
+
+@lru_cache(maxsize=4_096)
+def _ordered(pre: tuple[Pattern, ...], pivot: int, fixed: tuple[tuple[int, str], ...]) -> tuple[Pattern, ...]:
+    """The preconditions but the pivot, each time the one next of which the least is open."""
+    bound = {term for term in pre[pivot] if isinstance(term, int)} | {position for position, _ in fixed}
+    left = [pattern for position, pattern in enumerate(pre) if position != pivot]
+    order: list[Pattern] = []
+    while left:
+        chosen = min(left, key=lambda pattern: _open(pattern, bound))
+        left.remove(chosen)
+        order.append(chosen)
+        bound.update(term for term in chosen if isinstance(term, int))
+    return tuple(order)
+
+
+def _open(pattern: Pattern, bound: set[int]) -> tuple[int, int]:
+    """How many terms of a pattern are open, and then how few are bound."""
+    terms = [term for term in pattern[1:] if isinstance(term, int)]
+    free = sum(term not in bound for term in terms)
+    return free if free < len(pattern) - 1 else len(pattern) + free, -len(pattern)
 
 
 def _helpful(problem: Problem) -> tuple[Schema, ...]:
@@ -185,13 +236,11 @@ def _helpful(problem: Problem) -> tuple[Schema, ...]:
     return tuple(useful[number] for number in sorted(useful))
 
 
-def _join(work: _Grounding, number: int, schema: Schema, position: int, fact: Fact) -> None:
-    binding = unified(schema.pre[position], fact, fresh(schema))
-    if binding is None:
-        return
-    rest = schema.pre[:position] + schema.pre[position + 1 :]
+def _join(
+    work: _Grounding, number: int, schema: Schema, rest: Sequence[Pattern], binding: Sequence[str | None]
+) -> None:
     for full in joins(work.known, rest, binding):
-        args = tuple(value for value in full if value is not None)
+        args = tuple([value for value in full if value is not None])
         key = (number, args)
         if key not in work.found:
             work.found[key] = schema
@@ -235,23 +284,27 @@ def _operator(
     schema: Schema, args: tuple[str, ...], numbers: Mapping[Fact, int], weights: Mapping[Fact, float]
 ) -> Operator:
     pre = [ground(pattern, args) for pattern in schema.pre]
-    added = tuple(dict.fromkeys([numbers[ground(pattern, args)] for pattern in schema.add]))
-    deleted = {numbers[fact] for fact in [ground(pattern, args) for pattern in schema.delete] if fact in numbers}
     needed = tuple(dict.fromkeys([numbers[fact] for fact in pre]))
-    pre_mask = add_mask = keep_mask = 0
+    added = tuple(dict.fromkeys([numbers[ground(pattern, args)] for pattern in schema.add]))
+    pre_mask = add_mask = deleted = 0
     for number in needed:
         pre_mask |= 1 << number
     for number in added:
         add_mask |= 1 << number
-    for number in deleted:
-        keep_mask |= 1 << number
+    for pattern in schema.delete:
+        fact = ground(pattern, args)
+        if fact in numbers:
+            deleted |= 1 << numbers[fact]
+    cost = schema.cost
+    for fact in pre:
+        cost += weights.get(fact, 0.0)
     return Operator(
         schema=schema,
         args=args,
-        cost=schema.cost + sum(weights.get(fact, 0.0) for fact in pre),
+        cost=cost,
         pre=needed,
         add=added,
         pre_mask=pre_mask,
         add_mask=add_mask,
-        keep_mask=~keep_mask,
+        keep_mask=~deleted,
     )

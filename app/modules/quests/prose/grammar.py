@@ -91,6 +91,8 @@ class Choice:
     """Alternatives; each with the conditions under which it may be taken."""
 
     options: tuple[tuple[frozenset[str], Line], ...]
+    always: tuple[Line, ...] = ()
+    """Its lines, where none has a condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,8 @@ class Grammar:
                 yield part
                 continue
             state = (state * _MULTIPLIER + _INCREMENT) & _MASK
-            fitting = [line for needs, line in part.options if needs <= so]
-            todo.extend(reversed(fitting[(state >> 33) % len(fitting)]))
+            fitting = part.always or [line for needs, line in part.options if needs <= so]
+            todo.extend(fitting[(state >> 33) % len(fitting)][::-1])
 
     def rule(self, symbol: str) -> Choice:
         """The rule of a symbol; raises Broken."""
@@ -225,7 +227,8 @@ def _rule(symbol: str, lines: Lines) -> Choice:
         options.append((frozenset(filter(None, needs.split("&"))) | spoken_to, read))
     if not any(needs <= {PLAYER} for needs, _ in options):
         raise Broken(f"rule {symbol!r} has no line that may always be said")
-    return Choice(tuple(options))
+    free = not any(needs for needs, _ in options)
+    return Choice(tuple(options), tuple(read for _, read in options) if free else ())
 
 
 class _Reader:
@@ -267,7 +270,7 @@ class _Reader:
         if self._at >= len(self._text):
             raise self._wrong()
         self._at += 1
-        return Choice(tuple((frozenset(), option) for option in options))
+        return Choice(tuple((frozenset(), option) for option in options), tuple(options))
 
     def _name(self, end: str) -> Slot | Rule:
         stop = self._text.find(end, self._at)

@@ -5,6 +5,7 @@ It compares runs of words and knows neither grammar nor quests' meaning. A calle
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -26,14 +27,21 @@ class Heard:
     def add(self, text: str) -> None:
         self._runs |= _all_runs(text)
 
-    def known(self, text: str) -> float:
-        """How much of a text has been heard: 0 where nothing of it has, 7 where all has."""
+    def known(self, text: str, enough: float = math.inf) -> float:
+        """How much of a text has been heard: 0 where nothing of it has, 7 where all has.
+
+        The count stops at `enough`. Where no shorter run is known, no longer one is.
+        """
         words = words_of(text)
         share = 0.0
         for length, weight in RUNS:
             runs = _runs(words, length)
-            if runs:
-                share += weight * sum(run in self._runs for run in runs) / len(runs)
+            met = len([run for run in runs if run in self._runs])
+            if not met:
+                break
+            share += weight * met / len(runs)
+            if share >= enough:
+                break
         return share
 
 
@@ -50,4 +58,4 @@ def _all_runs(text: str) -> frozenset[tuple[str, ...]]:
 
 
 def _runs(words: Sequence[str], length: int) -> list[tuple[str, ...]]:
-    return [tuple(words[at : at + length]) for at in range(len(words) - length + 1)]
+    return list(zip(*(words[at:] for at in range(length)), strict=False))

@@ -7,6 +7,7 @@ least like what was heard of late. The template that is kept with a text, `symbo
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -71,6 +72,7 @@ class Writer:
         self._heard = heard
         self._so = so
         self._namer = Namer(grammar, view)
+        self._names: dict[tuple[str, str, str], tuple[str, bool]] = {}
 
     def text(self, id: str, symbol: str, roles: Mapping[str, str], facts: Facts = ()) -> QuestText:
         """A new text with a stable id; raises Broken for a symbol that the grammar lacks."""
@@ -112,12 +114,25 @@ class Writer:
         heard, first = self._heard, stable_hash(self._seed, id, symbol) >> (63 - DRAW_BITS)
         if heard is None:
             return first
-        draws = [(first + turn * STRIDE) & ((1 << DRAW_BITS) - 1) for turn in range(DRAWS)]
-        return min(draws, key=lambda draw: heard.known(self._derived(symbol, draw, so, roles, {})))
+        best, least = first, math.inf
+        for turn in range(DRAWS):
+            draw = (first + turn * STRIDE) & ((1 << DRAW_BITS) - 1)
+            known = heard.known("".join(self._pieces(symbol, draw, so, roles, {})), least)
+            if known < least:
+                best, least = draw, known
+            if not known:
+                break
+        return best
 
     def _derived(
         self, symbol: str, draw: int, so: frozenset[str], roles: Mapping[str, str], named: dict[str, None]
     ) -> str:
+        return _sentences(" ".join("".join(self._pieces(symbol, draw, so, roles, named)).split()))
+
+    def _pieces(
+        self, symbol: str, draw: int, so: frozenset[str], roles: Mapping[str, str], named: dict[str, None]
+    ) -> list[str]:
+        """The words of a derivation, before they are made into sentences."""
         pieces: list[str] = []
         for part in self._grammar.parts(symbol, draw, so):
             if not isinstance(part, Slot):
@@ -128,13 +143,17 @@ class Writer:
                 pieces += (self._named(s, {"about": about}, named) if isinstance(s, Slot) else s for s in inner)
             else:
                 pieces.append(self._named(part, roles, named))
-        return _sentences(" ".join("".join(pieces).split()))
+        return pieces
 
     def _named(self, slot: Slot, roles: Mapping[str, str], named: dict[str, None]) -> str:
         value = roles[slot.role]
-        if self._view.entity(value) is not None:
+        key = slot.role, value, slot.form
+        if key not in self._names:
+            self._names[key] = self._namer.filled(*key), self._view.entity(value) is not None
+        name, known = self._names[key]
+        if known:
             named[value] = None
-        return self._namer.filled(slot.role, value, slot.form)
+        return name
 
     def _topic(self, topic: str) -> tuple[str, str]:
         """What a topic is about, and the rule by which it is spoken of."""

@@ -31,8 +31,17 @@ def exposed(
     about = focus(view, hero, (*mine.places, *mine.npcs, *mine.items, *mine.topics, *_dangers(view, hero, mine, deeds)))
     given = tuple(dict.fromkeys(fact for question in questions for fact in question.given))
     problem = compiled(view, hero, about=about, schemas=vocabulary.without(()), goals=tuple(deeds), given=given)
+    if _two_way(problem) and all(deed[0] != "escorted" for deed in deeds):
+        problem = replace(problem, schemas=tuple(each for each in problem.schemas if each.name != "escort"))
     problem = _threatened(problem, tuple(_threats(view, hero, about, problem)))
     return grounded_whole(problem, operators_max=view.settings.operators_max)
+
+
+def _two_way(problem: Problem) -> bool:
+    """Whether every way leads both ways: then to lead somebody about, who is not asked for, is to walk and no more."""
+    paths = {fact[1:] for fact in problem.init if fact[0] == "path"}
+    start = next((fact[1] for fact in problem.init if fact[0] == "here"), "")
+    return ("open", start) in problem.init and all((there, here) in paths for here, there in paths)
 
 
 def renewing(view: View, ids: Sequence[str]) -> frozenset[str]:

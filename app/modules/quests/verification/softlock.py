@@ -10,7 +10,7 @@ Source of the closure: Haslum et al. 2019 on dead ends; the partition is that of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from app.modules.quests.planning.domain import PLAYER, Fact, deeds_of, ground
 from app.modules.quests.planning.grounding import Operator, Task
@@ -43,13 +43,17 @@ class Locks:
 
 @dataclass(frozen=True, slots=True)
 class _Act:
-    """An operator as bits: `gone` is what it takes away for good, `ways` the aims that may use it."""
+    """An operator as bits: `gone` is what it takes away for good, `ways` the aims that may use it.
+
+    `taken` is `gone` as it was before facts were put together.
+    """
 
     operator: Operator
     pre: int
     add: int
     gone: int
     ways: int
+    taken: int
 
 
 _Move = tuple[int, int, int, int]
@@ -58,10 +62,11 @@ _Move = tuple[int, int, int, int]
 
 @dataclass(slots=True)
 class _Part:
-    """Facts that hang together, and the acts on them."""
+    """Facts that hang together, and the acts on them; `within` are all of them, before some were put together."""
 
     facts: int
-    acts: list[_Act] = field(default_factory=list)
+    acts: list[_Act]
+    within: int
 
 
 def locks_of(task: Task, aims: Sequence[Aim], *, renewed: frozenset[str], states_max: int) -> Locks:
@@ -71,9 +76,9 @@ def locks_of(task: Task, aims: Sequence[Aim], *, renewed: frozenset[str], states
     """
     acts = list(_acts(task, aims, renewed))
     wanted = [sum(1 << task.numbers[deed] for deed in dict.fromkeys(aim.deeds)) for aim in aims]
-    needed = _needed(acts, sum_bits(wanted))
-    loose = needed & ~_lasting(task.init, acts, needed, every=(1 << len(aims)) - 1)
-    parts = _parts(acts, loose)
+    every = (1 << len(aims)) - 1
+    loose = _loose(task.init, acts, sum_bits(wanted), every)
+    parts = [_joint(part, task.init) for part in _parts(acts, loose)]
     found = [_searched(part, task, wanted, states_max) for part in parts]
     if any(lost is None for lost in found):
         return Locks(tuple(_suspects(task, acts, loose, aims)), exact=False)
@@ -105,11 +110,13 @@ def _acts(task: Task, aims: Sequence[Aim], renewed: frozenset[str]) -> Iterator[
             continue
         deeds = deeds_of(operator.schema.happened(operator.args, PLAYER), PLAYER)
         add = operator.add_mask | sum(1 << task.numbers[deed] for deed in deeds if deed in task.numbers)
+        gone = ~operator.keep_mask & every & ~add & ~back
         yield _Act(
             operator=operator,
             pre=operator.pre_mask,
             add=add,
-            gone=~operator.keep_mask & every & ~add & ~back,
+            gone=gone,
+            taken=gone,
             ways=sum(1 << number for number, aim in enumerate(aims) if operator.schema.name in aim.allowed),
         )
 
@@ -154,15 +161,61 @@ def _returns(task: Task) -> bool:
     return holds(("open", start)) and all(holds(("path", there, here)) for _, here, there in paths if reached(there))
 
 
-def _needed(acts: Sequence[_Act], goals: int) -> int:
-    """Facts that a goal may need, and those that an act against them needs."""
-    needed, before = goals, -1
+def _loose(init: int, acts: Sequence[_Act], goals: int, every: int) -> int:
+    """Facts on which it depends whether the goals are lost.
+
+    What only an act against them needs is left out where the player can lay it all by before anything else is done:
+    then such an act is possible in every state.
+    """
+    sure = _lasting(init, acts, -1, every=every)
+    core = _needed(acts, goals, sure, harm=False)
+    loose = core & ~_lasting(init, acts, core, every=every)
+    if _armed(init, acts, core, loose):
+        return loose
+    needed = _needed(acts, goals, sure, harm=True)
+    return needed & ~_lasting(init, acts, needed, every=every)
+
+
+def _needed(acts: Sequence[_Act], goals: int, sure: int, *, harm: bool) -> int:
+    """Facts beside the `sure` ones that a goal may need, and with `harm` those that an act against them needs."""
+    needed, before = goals & ~sure, -1
     while needed != before:
         before = needed
         for act in acts:
-            if (act.add | act.gone) & needed:
-                needed |= act.pre
+            if act.add & needed or (harm and act.gone & needed):
+                needed |= act.pre & ~sure
     return needed
+
+
+def _armed(init: int, acts: Sequence[_Act], core: int, loose: int) -> bool:
+    """Whether what each harmful act needs beside `core` can be had without touching `loose`.
+
+    A plan is looked for as if nothing were taken away, and then gone through with what is.
+    """
+    kits = dict.fromkeys(act.pre & ~core for act in acts if act.gone & loose)
+    known, order, before = init, [], -1
+    while known != before:
+        before = known
+        for act in acts:
+            if act.pre & ~known == 0 and act.add & ~known and not (act.gone & core or act.add & loose & ~init):
+                order.append((act, act.add & ~known))
+                known |= act.add
+    return all(_laid_by(init, order, kit) for kit in kits if kit)
+
+
+def _laid_by(init: int, order: Sequence[tuple[_Act, int]], kit: int) -> bool:
+    """Whether the acts that first bring the kit about, in their order, do so one after another."""
+    wanted, plan = kit & ~init, []
+    for act, first in reversed(order):
+        if first & wanted:
+            plan.append(act)
+            wanted = wanted & ~first | act.pre & ~init
+    state = init
+    for act in reversed(plan):
+        if act.pre & ~state:
+            return False
+        state = state & ~act.gone | act.add
+    return kit & ~state == 0
 
 
 def _lasting(init: int, acts: Sequence[_Act], needed: int, *, every: int) -> int:
@@ -185,16 +238,42 @@ def _parts(acts: Sequence[_Act], loose: int) -> list[_Part]:
         touched = (act.pre | act.add | act.gone) & loose
         if not (act.add | act.gone) & loose:
             continue
-        joined = _Part(touched, [act])
+        joined = _Part(touched, [act], touched)
         apart: list[_Part] = []
         for part in parts:
             if part.facts & touched:
-                joined.facts |= part.facts
+                joined.facts = joined.within = joined.facts | part.facts
                 joined.acts = part.acts + joined.acts
             else:
                 apart.append(part)
         parts = [*apart, joined]
     return parts
+
+
+def _joint(part: _Part, init: int) -> _Part:
+    """The part with one fact in the place of several that can only end, and are of use only together."""
+    mortal = part.facts & init & ~sum_bits(act.add for act in part.acts)
+    users: dict[tuple[int, ...], int] = {}
+    for bit in _bits(mortal):
+        useful = [act.pre >> bit & 1 and act.add & part.facts for act in part.acts]
+        key = tuple(number for number, use in enumerate(useful) if use)
+        users[key] = users.get(key, 0) | 1 << bit
+    harmful = [act for act in part.acts if not act.add & part.facts]
+    for key, group in users.items():
+        apart = any(act.pre & group and act.gone & part.facts & ~group for act in harmful)
+        if key and group.bit_count() > 1 and not apart:
+            part = _merged(part, group)
+    return part
+
+
+def _merged(part: _Part, group: int) -> _Part:
+    one = group & -group
+
+    def merged(mask: int) -> int:
+        return mask & ~group | one if mask & group else mask
+
+    acts = [replace(act, pre=merged(act.pre), gone=merged(act.gone)) for act in part.acts]
+    return _Part(merged(part.facts), acts, part.within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +352,7 @@ def _losing(
             if fresh:
                 goals = sum_bits(mask for way, mask in enumerate(wanted) if fresh >> way & 1) & part.facts
                 deeds = tuple(facts[bit] for bit in _bits(goals))
-                yield Loss(_taken(acts[move], part.facts, task), acts[move].operator.name, deeds)
+                yield Loss(_taken(acts[move], part.within, task), acts[move].operator.name, deeds)
 
 
 def _bits(mask: int) -> Iterator[int]:
@@ -288,7 +367,7 @@ def _taken(act: _Act, within: int, task: Task) -> Fact:
     for pattern in act.operator.schema.delete:
         fact = ground(pattern, act.operator.args)
         number = task.numbers.get(fact)
-        if number is not None and act.gone & within & 1 << number:
+        if number is not None and act.taken & within & 1 << number:
             return fact
     return act.operator.name
 
