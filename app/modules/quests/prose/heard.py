@@ -6,6 +6,7 @@ It compares runs of words and knows neither grammar nor quests' meaning. A calle
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from app.modules.quests.prose.grammar import words_of
 from app.modules.quests.quest import Quest
@@ -18,14 +19,11 @@ class Heard:
     """The runs of words of some texts."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._runs: set[tuple[str, ...]] = set()
-        for text in texts:
-            self.add(text)
+        self._runs: set[tuple[str, ...]] = set().union(*map(_all_runs, texts))
 
     def add(self, text: str) -> None:
-        words = words_of(text)
-        for length, _ in RUNS:
-            self._runs.update(_runs(words, length))
+        """Take in one more text."""
+        self._runs |= _all_runs(text)
 
     def known(self, text: str) -> float:
         """How much of a text has been heard: 0 where nothing of it has, 7 where all has."""
@@ -41,6 +39,13 @@ class Heard:
 def texts_of(quest: Quest) -> tuple[str, ...]:
     """What is heard with a quest: its title, its plea and its steps."""
     return (quest.title, quest.description, *(step.text for step in quest.steps))
+
+
+@lru_cache(8_192)
+def _all_runs(text: str) -> frozenset[tuple[str, ...]]:
+    """Every run of a text; the same texts are heard with each new quest."""
+    words = words_of(text)
+    return frozenset(run for length, _ in RUNS for run in _runs(words, length))
 
 
 def _runs(words: Sequence[str], length: int) -> list[tuple[str, ...]]:
