@@ -163,7 +163,8 @@ class _Telling:
         prefix = f"branch.{branch.id}."
         steps = self._steps(prefix, branch.steps)
         before = self._before.get(f"branch.{branch.id}")
-        symbol = f"branches.{branch.id}" if self._quest.strategy and (before is not None or not branch.text) else ""
+        rule = f"{branch.id}_kill" if branch.id == "no_steal" and _kills(branch) else branch.id
+        symbol = f"branches.{rule}" if self._quest.strategy and (before is not None or not branch.text) else ""
         text = self._said(f"branch.{branch.id}", branch.text, symbol, spoken, ())
         return self._with(branch, text, prefix, steps)
 
@@ -179,6 +180,10 @@ class _Telling:
         fresh = f"failures.{failure.cause}" if who and not failure.text else ""
         text = self._said(id, failure.text, fresh, {**spoken, "who": who}, (failure.fact,))
         return msgspec.structs.replace(failure, text=text)
+
+
+def _kills(branch: Branch) -> bool:
+    return any(step.action == "kill" for step in branch.steps)
 
 
 def worded(quest: Quest, said: Mapping[str, str]) -> Quest:
