@@ -125,4 +125,4 @@ def test_an_ordinary_word_behind_a_title_is_a_name(language: str, text: str) -> 
 def test_a_title_before_a_bound_name_is_no_fault() -> None:
     view = named(1)
     who = next(iter(view.npcs))
-    assert Checker(load_grammar("en"), view, (who,)).fault(f"Ask Captain {view.name(who)} there.") == ""
+    assert Checker(load_grammar("en"), view, (who,)).fault(f"Ask captain {view.name(who)} there.") == ""
