@@ -10,7 +10,8 @@ import pytest
 from app.core.clock import Deadline, SystemClock
 from app.core.words import Bill
 from app.engines.orchestration.orchestrator import Orchestrator
-from app.modules.quests.prose.checker import faults
+from app.modules.quests.planning.facts import View
+from app.modules.quests.prose.checker import Checker, faults
 from app.modules.quests.prose.grammar import load_grammar
 from app.modules.quests.prose.model import Ask, reworded
 from app.modules.quests.quest import Quest
@@ -43,7 +44,7 @@ def liar(body: dict[str, Any]) -> str:
     return json.dumps({"texts": said})
 
 
-async def worded(standin: Standin, quest: Quest, seed: int, milliseconds: float = 5_000.0) -> tuple[Quest, Bill]:
+async def worded(standin: Standin, quest: Quest, view: View, milliseconds: float = 5_000.0) -> tuple[Quest, Bill]:
     words = Orchestrator([open_at("openai", standin)], clock=SystemClock(), watcher=Watch())
     bill = Bill()
     ask = Ask(
@@ -51,7 +52,7 @@ async def worded(standin: Standin, quest: Quest, seed: int, milliseconds: float 
         output_tokens_max=2_000, bill=bill,
     )  # fmt: skip
     try:
-        return await reworded(quest, named(seed % 6), words=words, prompts=registry(), ask=ask), bill
+        return await reworded(quest, view, words=words, prompts=registry(), ask=ask), bill
     finally:
         await words.close()
 
@@ -64,7 +65,7 @@ async def test_what_a_liar_writes_never_names_or_counts_what_is_not_bound(langua
             quest = made(seed % 6, seed, language)
             if quest is None:
                 continue
-            found, bill = await worded(standin, quest, seed)
+            found, bill = await worded(standin, quest, named(seed % 6))
             assert faults(found, load_grammar(language), named(seed % 6)) == {}
             told = " ".join(text.text for text in found.texts)
             assert not any(lie and lie in told for lie in LIES)
@@ -81,7 +82,7 @@ async def test_without_an_answer_the_grammar_s_texts_stay(fault: Any) -> None:
     quest = made(1, 1)
     assert quest is not None
     async with Standin(fault=fault) as standin:
-        found, _ = await worded(standin, quest, 1, 600.0)
+        found, _ = await worded(standin, quest, named(1), 600.0)
         assert found == quest
 
 
@@ -96,7 +97,7 @@ async def test_a_model_is_told_of_bound_entities_alone() -> None:
         return liar(body)
 
     async with Standin(say=listen) as standin:
-        await worded(standin, quest, 2)
+        await worded(standin, quest, view)
     bound = {text for entry in quest.texts for text in entry.entities} | set(quest.roles.values()) | {"hero"}
     used = {
         id for step in quest.steps for id in (step.event.actor, step.event.target, step.event.item, step.event.location)
@@ -105,3 +106,23 @@ async def test_a_model_is_told_of_bound_entities_alone() -> None:
         for id in table:
             if id not in bound | used and not any(view.name(id) in view.name(other) for other in bound | used):
                 assert view.name(id) not in prompts[0]
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("de", "Frag dort Frau Sommer."),
+        ("de", "Der Rat von Hauptmann Winter zählt."),
+        ("en", "Ask Captain Frost there."),
+    ],
+)
+def test_an_ordinary_word_behind_a_title_is_a_name(language: str, text: str) -> None:
+    checker = Checker(load_grammar(language), named(1), ("hero",))
+    assert "name" in checker.fault(text)
+    assert "name" in checker.title_fault(text)
+
+
+def test_a_title_before_a_bound_name_is_no_fault() -> None:
+    view = named(1)
+    who = next(iter(view.npcs))
+    assert Checker(load_grammar("en"), view, (who,)).fault(f"Ask captain {view.name(who)} there.") == ""

@@ -213,7 +213,7 @@ def broken(**changes: str) -> str:
     lines = {"rules": 'x = ["a [b|c] <y>"]\ny = ["d"]', "description": '["x"]', **changes}
     return (
         f'description = {lines["description"]}\n[nouns]\narticles = ["the"]\n'
-        '[check]\nnumbers = "two"\nidioms = []\nnaming = "named"\nnouns = false\n'
+        '[check]\nnumbers = "two"\nidioms = []\ntitles = "sir"\nnaming = "named"\nnouns = false\n'
         f"[topics]\n[motives]\n[actions]\n[reasons]\n[strategies]\n[rules]\n{lines['rules']}\n"
     )
 

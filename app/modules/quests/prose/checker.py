@@ -48,6 +48,7 @@ class Checker:
         self._foreign = tuple(re.compile(other.check.numbers, re.IGNORECASE) for other in others)
         self._idioms = re.compile("|".join(rf"\b{re.escape(idiom)}\b" for idiom in grammar.check.idioms), re.IGNORECASE)
         self._naming = re.compile(rf"\b(?:{grammar.check.naming})\s+['\"„“«]?(?!{BOUND.strip()})(\w+)", re.IGNORECASE)
+        self._titled = re.compile(rf"\b(?i:{grammar.check.titles})\.?\s+['\"„“«]?([^\W\d_]\w*)")
 
     def fault(self, text: str) -> str:
         """What is wrong with a text; empty where nothing is."""
@@ -91,6 +92,9 @@ class Checker:
     def _invented(self, text: str, begins: Callable[[str], bool]) -> str:
         if found := self._naming.search(text):
             return f"{found[1]!r} is named and not bound"
+        for titled in self._titled.finditer(text):
+            if titled[1][0].isupper():
+                return f"{titled[1]!r} is a name and not bound"
         for match in _WORD.finditer(text):
             word = match.group()
             if not any(sign.isupper() for sign in word):

@@ -53,6 +53,8 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A pattern of a whole word that says how many or the how-manieth."""
     idioms: Lines
     """Phrases in which such a word counts nothing."""
+    titles: str
+    """A pattern of titles: a word with a capital behind such a title is somebody's name."""
     naming: str
     """A pattern of words after which a name stands."""
     nouns: bool

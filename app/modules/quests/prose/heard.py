@@ -20,11 +20,10 @@ class Heard:
     """The runs of words of some texts."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._runs: set[tuple[str, ...]] = set()
-        for text in texts:
-            self.add(text)
+        self._runs: set[tuple[str, ...]] = set().union(*map(_all_runs, texts))
 
     def add(self, text: str) -> None:
+        """Take in one more text."""
         self._runs |= _all_runs(text)
 
     def known(self, text: str, enough: float = math.inf) -> float:
@@ -50,9 +49,9 @@ def texts_of(quest: Quest) -> tuple[str, ...]:
     return (quest.title, quest.description, *(step.text for step in quest.steps))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(8_192)
 def _all_runs(text: str) -> frozenset[tuple[str, ...]]:
-    """Kept, since each new quest is held against the same ones before it."""
+    """Every run of a text; the same texts are heard with each new quest."""
     words = words_of(text)
     return frozenset(run for length, _ in RUNS for run in _runs(words, length))
 

@@ -19,6 +19,9 @@ from app.modules.quests.prose.tone import known
 from app.modules.quests.prose.writer import Facts, Template, Writer, roles_of, symbol_of
 from app.modules.quests.quest import Branch, Certificate, Failure, Goal, Quest, QuestText, Step
 
+HERE = frozenset({"take", "gather"})
+"""Actions that have a text of their own for where the player has just been led."""
+
 
 def told(
     quest: Quest,
@@ -113,19 +116,27 @@ class _Telling:
         return found.text
 
     def _steps(self, prefix: str, steps: Iterable[Step]) -> tuple[Step, ...]:
-        return tuple(
-            msgspec.structs.replace(
-                step,
-                text=self._said(
-                    f"{prefix}step.{step.id}",
-                    step.text,
-                    symbol_of(step.action, step.event),
-                    self._roles(step),
-                    (step.deed,),
-                ),
-            )
-            for step in steps
-        )
+        """Steps say "there" of where the one before leads, and need not name whom the player comes back to."""
+        shown: list[Step] = []
+        for step in steps:
+            id, before = f"{prefix}step.{step.id}", shown[-1] if shown else None
+            symbol = self._symbol(step, before)
+            known = self._before.get(id)
+            if known is not None and known.template and not known.template.startswith(f"{symbol}#"):
+                del self._before[id]
+            text = self._said(id, step.text, symbol, self._roles(step), (step.deed,))
+            shown.append(msgspec.structs.replace(step, text=text))
+        return tuple(shown)
+
+    def _symbol(self, step: Step, before: Step | None) -> str:
+        """The rule of a step's text where it stands; what is a goal is said in full, for it may stand alone."""
+        usual, event, giver = symbol_of(step.action, step.event), step.event, self._quest.giver
+        if step.action == "goto" and not step.goal and before is not None:
+            return f"{usual}_back" if event.location == self._writer.place(giver) else usual
+        if (step.action, giver) in (("report", event.actor), ("give", event.target)):
+            return f"{usual}_back"
+        led = before is not None and before.action == "goto" and before.event.location == event.location
+        return f"{usual}_here" if led and step.action in HERE and not step.goal else usual
 
     def _roles(self, step: Step) -> dict[str, str]:
         return {**roles_of(step.action, step.event), "giver": self._quest.giver, "player": self._quest.player}
@@ -152,7 +163,8 @@ class _Telling:
         prefix = f"branch.{branch.id}."
         steps = self._steps(prefix, branch.steps)
         before = self._before.get(f"branch.{branch.id}")
-        symbol = f"branches.{branch.id}" if self._quest.strategy and (before is not None or not branch.text) else ""
+        rule = f"{branch.id}_kill" if branch.id == "no_steal" and _kills(branch) else branch.id
+        symbol = f"branches.{rule}" if self._quest.strategy and (before is not None or not branch.text) else ""
         text = self._said(f"branch.{branch.id}", branch.text, symbol, spoken, ())
         return self._with(branch, text, prefix, steps)
 
@@ -168,6 +180,10 @@ class _Telling:
         fresh = f"failures.{failure.cause}" if who and not failure.text else ""
         text = self._said(id, failure.text, fresh, {**spoken, "who": who}, (failure.fact,))
         return msgspec.structs.replace(failure, text=text)
+
+
+def _kills(branch: Branch) -> bool:
+    return any(step.action == "kill" for step in branch.steps)
 
 
 def worded(quest: Quest, said: Mapping[str, str]) -> Quest:

@@ -26,6 +26,8 @@ __all__ = ["Grammar", "Template", "Writer", "load_grammar", "roles_of", "symbol_
 
 DRAWS = 24
 """Derivations of each part that are looked at for one text."""
+FRESH = 0.6
+"""How much of a text may have been heard (see `Heard.known`) that still sounds new; names alone are as much."""
 DRAW_BITS = 40
 STRIDE = 0x9E3779B97F
 """From one draw to the next; far apart, so that they have nothing in common."""
@@ -92,6 +94,11 @@ class Writer:
         pieces = [self._derived(symbol, draw, template.so, roles, named) for symbol, draw in template.parts]
         return QuestText(id=id, template=str(template), text=" ".join(pieces), entities=tuple(named), facts=facts)
 
+    def place(self, id: str) -> str:
+        """Where somebody is; empty where the world does not say."""
+        npc = self._view.npcs.get(id)
+        return self._view.place_of(npc) if npc is not None else ""
+
     def step(self, schema: Schema, args: Sequence[str]) -> str:
         """What the player is to do, in a short sentence."""
         event = schema.happened(args, PLAYER)
@@ -111,7 +118,9 @@ class Writer:
         return found
 
     def _drawn(self, id: str, symbol: str, so: frozenset[str], roles: Mapping[str, str]) -> int:
-        heard, first = self._heard, stable_hash(self._seed, id, symbol) >> (63 - DRAW_BITS)
+        """The earliest derivation that sounds fresh, so that all have their turn; failing that, the least heard."""
+        heard = self._heard
+        first = stable_hash(self._seed, roles.get("giver", ""), id, symbol) >> (63 - DRAW_BITS)
         if heard is None:
             return first
         best, least = first, math.inf
@@ -120,7 +129,7 @@ class Writer:
             known = heard.known("".join(self._pieces(symbol, draw, so, roles, {})), least)
             if known < least:
                 best, least = draw, known
-            if not known:
+            if least <= FRESH:
                 break
         return best
 
