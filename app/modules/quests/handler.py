@@ -321,7 +321,8 @@ class QuestHandler:
         self, call: Call, world: World, quest: Quest, request: messages.Generate | messages.Offer
     ) -> QuestReply:
         key, said = (request.key, digest(request)) if request.key else (f"quests.offered:{quest.id}", b"")
-        events = await self._journal.append(call.tenant, world.id, [record(quest)], key=key, request=said)
+        change = record(offers.pursed(quest, call.tenant, world.id))
+        events = await self._journal.append(call.tenant, world.id, [change], key=key, request=said)
         return self._shown(world, events[0].change.id)
 
     async def _recorded(self, call: Call, world: World, quest: Quest) -> QuestReply:
