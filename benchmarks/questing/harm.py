@@ -75,7 +75,7 @@ def _events(state: State, quest: Quest, chance: random.Random) -> Iterator[Chang
             npc = msgspec.structs.replace(state.npcs[id], name="Somebody")
             found.append(EntityUpserted(entity=npc))
         elif id in state.items:
-            found.append(Happened(verb="destroyed", item=id))
+            found.append(Happened(verb="destroyed", actor="rival", item=id))
             found.append(EntityUpserted(entity=msgspec.structs.replace(state.items[id], value=1.0)))
         elif id in state.locations:
             place = state.locations[id]

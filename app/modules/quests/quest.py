@@ -87,7 +87,7 @@ class Reward(Message, frozen=True, kw_only=True):
 
 
 class Payout(Message, frozen=True, kw_only=True):
-    """What one player is owed. `id` is the same whenever it is told and nobody else's in any world: a game pays it once."""
+    """What one player is owed. `id` is the same whenever it is told, and no other's in any world: pay it once."""
 
     id: str
     player: str
