@@ -46,6 +46,7 @@ COMING = 0.1
 """Chance that a member leaves, another joins, or one dies."""
 AN_AGE_S = 200_000.0
 """Longer than any quest waits."""
+HARMFUL = ("killed", "destroyed", "gave", "used", "dropped", "traded", "stole", "took")
 PEOPLE = ("hero", "friend", "mate", "kin")
 ENTITIES_MAX = 100
 """Entities sent at once."""
@@ -293,16 +294,7 @@ class Bot:
         before = self._get(quest.id)
         for event in events:
             self._post(event)
-            if doer in crew.members and event.verb in (
-                "killed",
-                "destroyed",
-                "gave",
-                "used",
-                "dropped",
-                "traded",
-                "stole",
-                "took",
-            ):
+            if doer in crew.members and event.verb in HARMFUL:
                 crew.harmed |= {event.target, event.item} - {""}
         after = self._get(quest.id)
         if _counted(before, after):
@@ -334,9 +326,9 @@ class Bot:
         return answer  # type: ignore[no-any-return]  # JSON
 
     def _try(self, op: str, data: dict[str, Any]) -> dict[str, Any] | None:
-        """The answer, or None where the server refuses for a reason of the world."""
+        """The answer, or None where the server refuses for a reason of the world, or has no time."""
         status, answer = self._sent_until_answered(op, {"world": self._world.id} | data)
-        assert status in (200, 404, 409), (op, data, answer)
+        assert status in (200, 404, 409, 504), (op, data, answer)
         return answer if status == 200 else None
 
     def _sent_until_answered(self, op: str, data: dict[str, Any]) -> tuple[int, Any]:

@@ -30,6 +30,7 @@ def draft(world: World, hero: Hero, giver: str, chance: random.Random, how: dict
         for id in world.state.locations
         if id != hero.place and not hero.problem(Happened(verb="moved", actor=hero.player, location=id))
     ]
+    spots = spots or [hero.place]
     chance.shuffle(spots)
     kinds: list[Callable[..., dict[str, Any]]] = [_ways, _gathering, _hunt, _errand]
     body = chance.choice(kinds)(world, spots, giver, chance)
