@@ -63,13 +63,21 @@ class Bot:
     """Plays quests one after another; each `kill_every` events the power is cut, `cuts_max` times at most."""
 
     def __init__(
-        self, folder: Path, *, seed: int, kill_every: int = 0, cuts_max: int = 1_000, calm: bool = False
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        kill_every: int = 0,
+        cuts_max: int = 1_000,
+        calm: bool = False,
+        a_world: int = QUESTS_A_WORLD,
     ) -> None:
         self._folder = folder
         self._chance = random.Random(seed)
         self._kill_every = kill_every
         self._cuts_max = cuts_max
         self._calm = calm
+        self._a_world = a_world
         self._seed = seed
         self._sent = 0
         self._next_cut = kill_every
@@ -88,7 +96,7 @@ class Bot:
         worlds = 0
         while sum(self.tally.ends.values()) + len(self.tally.limbo) < quests:
             self._enter(worlds)
-            ended = [quest for at in range(QUESTS_A_WORLD) for quest in self._quest(worlds + at)]
+            ended = [quest for at in range(self._a_world) for quest in self._quest(worlds + at)]
             for quest in ended:
                 again = self._get(quest.id)
                 self.tally.note(self._world.id, again)
