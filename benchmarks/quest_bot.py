@@ -19,6 +19,8 @@ from tests.modules.quests.bot import Bot
 from tests.modules.quests.ledger import Tally
 
 ENDS = ("completed", "compensated", "failed", "expired", "abandoned")
+A_WORLD = 25
+"""Quests asked for in one world; a server holds 64 worlds of a tenant."""
 KINDS = ("solo", "party", "guild", "server", "written")
 
 
@@ -33,7 +35,14 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one object instead of lines")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        bot = Bot(Path(folder), seed=chosen.seed, kill_every=chosen.kill_every, cuts_max=chosen.cuts, calm=chosen.calm)
+        bot = Bot(
+            Path(folder),
+            seed=chosen.seed,
+            kill_every=chosen.kill_every,
+            cuts_max=chosen.cuts,
+            calm=chosen.calm,
+            a_world=A_WORLD,
+        )
         try:
             tally = bot.run(chosen.quests, lambda so_far: _told(so_far, chosen.quests))
         finally:
