@@ -345,7 +345,7 @@ class QuestHandler:
     ) -> QuestReply:
         """Record a new quest and what its words cost; where another was recorded meanwhile, the cost alone."""
         key, said = (request.key, digest(request)) if request.key else (f"quests.offered:{quest.id}", b"")
-        change = record(quest)
+        change = record(offers.pursed(quest, call.tenant, world.id))
         events = await self._journal.append(call.tenant, world.id, [change, *bills], key=key, request=said)
         if bills and events[0].change != change:
             await self._journal.append(call.tenant, world.id, bills)

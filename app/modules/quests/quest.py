@@ -87,7 +87,7 @@ class Reward(Message, frozen=True, kw_only=True):
 
 
 class Payout(Message, frozen=True, kw_only=True):
-    """What one player is owed. `id` is the same whenever it is told, so that a game pays it once in its world."""
+    """What one player is owed. `id` is the same whenever it is told, and no other's in any world: pay it once."""
 
     id: str
     player: str
@@ -248,3 +248,7 @@ class Quest(Message, frozen=True, kw_only=True):
     waits_s: float | None = None
     """Game seconds at which a suspended quest waits no longer, and `ended_s` those at which it ended."""
     ended_s: float | None = None
+    purse: str = ""
+    """What the ids of its payouts begin with: a hash of tenant, world and quest; empty in older logs."""
+    blamed: bool = False
+    """Whether a member's own act broke its way, while it is still looked into what can be made of that."""

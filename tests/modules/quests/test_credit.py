@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.core.errors import Conflict, NotFound
 from app.modules.quests.codec import push_of, read, record
 from app.modules.quests.lifecycle.credit import payouts
+from app.modules.quests.lifecycle.offers import pursed
 from app.modules.quests.messages import Accept, Generate, Join, Leave, Offer, Payout, Quest, Reward, Share
 from app.world.entities import Faction, Item, Player
 from app.world.events import EntityRemoved, Happened
@@ -165,6 +166,16 @@ async def test_the_body_of_a_partys_record_names_its_leader_alone() -> None:
 
 rewards = st.builds(Reward, experience=st.integers(0, 10**6), coins=st.integers(0, 10**6), effort=st.just(1.0),
                     items=st.sampled_from([(), ("ring",)]))  # fmt: skip
+
+
+def test_no_two_quests_of_any_world_or_tenant_owe_under_the_same_id() -> None:
+    places = [("studio", "vale"), ("studio", "moor"), ("other", "vale")]
+    purses = [pursed(EMPTY, *place).purse for place in places]
+    assert len(set(purses)) == 3
+    assert purses == [pursed(EMPTY, *place).purse for place in places]
+    paid = msgspec.structs.replace(pursed(EMPTY, "studio", "vale"), members=("ann", "bob"))
+    owed = payouts(paid, Reward(experience=1, coins=1, effort=1.0), ("ann", "bob"))
+    assert [one.id for one in owed] == [f"{purses[0]}.0", f"{purses[0]}.1"]
 
 
 @given(reward=rewards, share=st.sampled_from(["each", "split", "one"]), deeds=st.lists(st.integers(0, 9), max_size=9))

@@ -264,3 +264,24 @@ async def test_what_a_quest_does_not_need_is_not_looked_at(monkeypatch: pytest.M
     assert looks == []
     await stage.post(happened("gave", actor="smith", target="wolf2", item="sword"))
     assert looks == [quest.id]
+
+
+async def test_the_declared_loss_that_came_true_is_told_and_no_other() -> None:
+    stage = Stage(hamlet())
+    failures = [{"entity": id, "text": f"No more {id}."} for id in ("anna", "smith", "sword")]
+    quest = await begun(stage, SWORD, failures=failures)
+    for step in quest.steps[:2]:
+        await stage.post(step.event)
+    await stage.post(happened("destroyed", item="sword"))
+    assert (stage.now(quest.id).state, stage.now(quest.id).reason) == ("failed", "No more sword.")
+
+
+async def test_harm_done_on_purpose_is_not_paid_for_because_the_look_took_long() -> None:
+    stage = Stage(hamlet(), Settings(recheck_proofs_max=0))
+    quest = await begun(stage, SWORD)
+    for step in quest.steps[:2]:
+        await stage.post(step.event)
+    await stage.post(happened("destroyed", item="sword"))
+    ended = stage.now(quest.id)
+    assert (ended.state, ended.payouts, ended.blamed) == ("failed", (), False)
+    assert kinds(ended) == ["suspended"]

@@ -182,7 +182,7 @@ def credited(quest: Quest, players: Mapping[str, Player], place: str) -> tuple[s
 
 
 def payouts(quest: Quest, reward: Reward, who: Sequence[str]) -> tuple[Payout, ...]:
-    """What each of `who` is owed; ids follow the quest's own, so that a payout told twice is known as the same."""
+    """What each of `who` is owed; ids follow the quest's purse, so that a payout told twice is known as the same."""
     if not who:
         return ()
     ranked = sorted(who, key=lambda member: (-quest.contributions.get(member, 0), who.index(member)))
@@ -197,7 +197,7 @@ def payouts(quest: Quest, reward: Reward, who: Sequence[str]) -> tuple[Payout, .
             parts = dict(zip(ranked, split, strict=True))
     return tuple(
         Payout(
-            id=f"{quest.id}.{number}",
+            id=f"{quest.purse or quest.id}.{number}",
             player=member,
             experience=parts[member][0],
             coins=parts[member][1],

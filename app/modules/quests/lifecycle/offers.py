@@ -138,6 +138,11 @@ def unproved(draft: Draft, id: str, domain_version: int) -> Quest:
     )
 
 
+def pursed(quest: Quest, tenant: str, world: str) -> Quest:
+    """The quest with the beginning of its payouts' ids: another for each quest, of whatever world and tenant."""
+    return msgspec.structs.replace(quest, purse=f"pay-{stable_hash(tenant, world, quest.id):016x}")
+
+
 def kept(quest: Quest, draft: Draft, state: QuestState) -> Quest:
     """A proved draft on the shelf: nobody's, with its texts and its proof."""
     dressed = handwritten(quest, draft, quest.player)

@@ -32,7 +32,7 @@ def progressed(quest: Quest, event: Happened, view: View) -> Quest:
         if not _acts(quest, doer, view):
             continue
         moved = _done_by(quest, doer, deeds_of(event, doer), view)
-        if moved is not quest:
+        if doer in takers(quest) or moved.contributions != quest.contributions:  # nobody joins by passing by
             quest = joined(moved, doer, view)
     return quest
 

@@ -18,6 +18,8 @@ from app.modules.quests.lifecycle.ends import compensated, paid
 from app.modules.quests.lifecycle.recast import HEARD, heirs, inherited, parts, recast, substitutes, with_what_is_held
 from app.modules.quests.lifecycle.reroute import altered, asked, hero_for, open_deeds, rerouted, rest_of, seen_by
 from app.modules.quests.lifecycle.states import COUNTING, early, moved
+from app.modules.quests.lifecycle.watch import is_over, lacks, needs_of
+from app.modules.quests.planning.domain import Fact
 from app.modules.quests.planning.facts import View
 from app.modules.quests.planning.planner import Outcome, Plan, Unknown, Unsolvable
 from app.modules.quests.prose.grammar import grammar_for
@@ -63,7 +65,8 @@ class Mender:
             found = rung(quest)
             if found is not None:
                 return found
-        return self._resting(quest, "searching") if self.unsure else self._over(quest, doer)
+        own = quest.blamed or (bool(doer) and doer in takers(quest))
+        return self._searching(quest, own) if self.unsure else self._over(quest, own)
 
     def _holds(self, quest: Quest) -> bool:
         hero = hero_for(self._view, quest)
@@ -208,20 +211,29 @@ class Mender:
         rested = moved(waiting, "stopped", game_s=self._view.game_s, reason=reason)
         return self._told(rested, "suspended", "", "", words=words)
 
-    def _over(self, quest: Quest, doer: str) -> Quest:
+    def _searching(self, quest: Quest, own: bool) -> Quest:
+        """Waiting for a longer look, which is to know whether a member brought it about."""
+        waiting = self._resting(quest, "searching")
+        return waiting if waiting.blamed == own else msgspec.structs.replace(waiting, blamed=own)
+
+    def _over(self, quest: Quest, own: bool) -> Quest:
         view = self._view
         declared = next((text for text in self._declared(quest) if text), "")
-        if doer and doer in takers(quest):
+        if own:
             reason = declared or self._why(quest) or self._writer(quest).reason("own", {})
             return moved(quest, "own_doing", game_s=view.game_s, reason=reason)
         reason = declared or self._why(quest) or self._reason(quest, "barred", "")
         return compensated(quest, view, reason, share_max=view.settings.compensation_share_max)
 
     def _declared(self, quest: Quest) -> Iterable[str]:
-        """How the giver puts the ways to lose the quest that were declared and have come true."""
-        for failure in quest.certificate.failures:
-            if any(self._missing(id) for id in failure.fact[1:]):
-                yield failure.text
+        """How the giver puts the ways to lose the quest that were declared and have come true.
+
+        First what the way needs and has lost, fact for fact, then who died, what is gone and what closed.
+        """
+        lacking = lacks(needs_of(quest, self._library.vocabulary), quest, self._view)
+        failures = [failure for failure in quest.certificate.failures if not _meant(quest, failure.fact)]
+        yield from (failure.text for failure in failures if failure.fact in lacking)
+        yield from (failure.text for failure in failures if is_over(failure.fact, quest, self._view))
 
     def _why(self, quest: Quest) -> str:
         """What was lost, in words that the giver can say; empty where nothing is."""
@@ -247,10 +259,6 @@ class Mender:
         gone = (id for id in named if self._view.entity(id) is None and id in owned)
         return next(dead, "") or next(gone, "")
 
-    def _missing(self, id: str) -> bool:
-        npc = self._view.npcs.get(id)
-        return self._view.entity(id) is None or (npc is not None and not npc.alive)
-
     def _writer(self, quest: Quest) -> Writer:
         return Writer(grammar_for(quest.language), self._view, quest.certificate.seed)
 
@@ -261,6 +269,11 @@ def _worded(quest: Quest, view: View) -> Quest:
         return quest
     own = frozenset(text.text for text in quest.texts if not text.template)
     return told(quest, view, grammar_for(quest.language), own=own)
+
+
+def _meant(quest: Quest, fact: Fact) -> bool:
+    """Whether the quest itself wanted the fact to end, as by slaying someone."""
+    return any(goal.deed[0] == "slain" and fact[0] == "alive" and goal.deed[1] == fact[1] for goal in quest.goals)
 
 
 def _open_heard(quest: Quest) -> list[Goal]:

@@ -58,7 +58,8 @@ def moved(quest: Quest, cause: Cause, *, game_s: float, reason: str = "") -> Que
         raise Conflict(f"quest {quest.id!r} is already {quest.state}", hint="only a live quest can change")
     ended = game_s if state not in LIVE and state not in KEPT else None
     waits = quest.waits_s if state == "suspended" else None
-    return msgspec.structs.replace(quest, state=state, reason=reason, ended_s=ended, waits_s=waits)
+    blamed = quest.blamed and state == "suspended"
+    return msgspec.structs.replace(quest, state=state, reason=reason, ended_s=ended, waits_s=waits, blamed=blamed)
 
 
 def due_s(quest: Quest, game_s: float) -> float | None:

@@ -98,6 +98,17 @@ def broken(
     return tuple(fact for fact in looked_at if fact[0] in _HOLDS and not _HOLDS[fact[0]](scene, *fact[1:]))
 
 
+def lacks(needs: Sequence[Fact], quest: Quest, view: View) -> tuple[Fact, ...]:
+    """All needs that do not hold any more."""
+    scene = _Scene(view, quest)
+    return tuple(fact for fact in needs if fact[0] in _HOLDS and not _HOLDS[fact[0]](scene, *fact[1:]))
+
+
+def is_over(fact: Fact, quest: Quest, view: View) -> bool:
+    """Whether someone who was to live is dead, what was to exist is gone, or what was to be open is closed."""
+    return fact[0] in _LASTING and not _LASTING[fact[0]](_Scene(view, quest), fact[1])
+
+
 _WAYS = frozenset({"here", "path", "open", "closed"})
 """Predicates that a place which opens or closes may change, wherever it lies."""
 
@@ -125,6 +136,13 @@ class _Scene:
 
     def held(self, item: str, holder: str) -> bool:
         return item in self.view.items and self.view.items[item].holder == holder
+
+    def exists(self, id: str) -> bool:
+        """Whether it is there, and not in the hands of a player who takes no part."""
+        item = self.view.items.get(id)
+        if item is None:
+            return self.view.entity(id) is not None
+        return item.holder not in self.view.players or item.holder in self.members
 
     def has(self, item: str) -> bool:
         return item in self.view.items and self.view.items[item].holder in self.members
@@ -200,3 +218,8 @@ _HOLDS: Mapping[str, Callable[..., bool]] = MappingProxyType(
 )  # fmt: skip
 """Predicates that a world's tables answer at once. `at` is left out: people may go where they like, and a way is looked
 for again from wherever they are."""
+
+_LASTING: Mapping[str, Callable[..., bool]] = MappingProxyType(
+    {"alive": _Scene.alive, "exists": _Scene.exists, "open": _Scene.open}
+)
+"""Predicates that are true until a misfortune ends them, whatever a plan asks for."""
