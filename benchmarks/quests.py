@@ -21,14 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.core.errors import Conflict
 from app.modules.quests.generation.generator import Library, Wish, generate
-from app.modules.quests.messages import Quest
 from app.modules.quests.module import load_library
 from app.modules.quests.planning.facts import View
 from app.modules.quests.settings import Settings
 from benchmarks import quests_prose
 from benchmarks.questing import oracle
 from benchmarks.questing.harm import recheck_and_repair
-from benchmarks.questing.journeys import Journey, journey
+from benchmarks.questing.journeys import Journey, Traits, journey
 from benchmarks.questing.villages import village
 from tests.modules.quests.markets import loops, market
 from tests.modules.quests.worlds import NAMES
@@ -137,32 +136,32 @@ def raced(told: report.Report) -> None:
     )
 
 
-def covered(told: report.Report, made: Sequence[Quest]) -> None:
+def covered(told: report.Report, made: Sequence[Traits]) -> None:
     """Which motives, strategies and actions come up at all."""
     kinds = library()
     motives = {quest.motive for quest in made} - {""}
     full = {strategy.id for strategy in kinds.strategies.strategy if strategy.rung == "strategy"}
     strategies = {quest.strategy for quest in made} & full
-    actions = {action[0] for quest in made for action in quest.certificate.plan}
+    actions = frozenset[str]().union(*(quest.actions for quest in made))
     told.add("motivations", float(len(motives)), "of 9", "higher", goal=9.0)
     told.add("strategies", float(len(strategies)), f"of {len(full)}", "higher", goal=float(len(full)))
     told.add("actions", float(len(actions)), f"of {len(kinds.vocabulary.schemas)}", "higher", goal=20.0)
 
 
-def paid(told: report.Report, made: Sequence[Quest], *, markets: int) -> None:
+def paid(told: report.Report, made: Sequence[Traits], *, markets: int) -> None:
     """How pay follows effort inside each level, and whether any order of quests pays for nothing."""
-    levels: dict[int, list[Quest]] = {}
+    levels: dict[int, list[Traits]] = {}
     for quest in made:
         levels.setdefault(quest.level, []).append(quest)
     many = {level: quests for level, quests in levels.items() if len(quests) >= 30}
     ordered = [
-        statistics.correlation(ranks([quest.reward.effort for quest in quests]),
-                               ranks([float(quest.reward.coins) for quest in quests]))
+        statistics.correlation(ranks([quest.effort for quest in quests]),
+                               ranks([quest.coins for quest in quests]))
         for quests in many.values()
     ]  # fmt: skip
     spread = [
         statistics.stdev(coins) / statistics.fmean(coins)
-        for coins in ([float(quest.reward.coins) for quest in quests] for quests in many.values())
+        for coins in ([quest.coins for quest in quests] for quests in many.values())
     ]
     told.add("reward_effort_spearman", min(ordered), "worst level", "higher", goal=0.8)
     told.add("reward_spread", statistics.fmean(spread), "coefficient of variation", "higher", goal=None)

@@ -29,12 +29,24 @@ STRIDES = 6
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What is counted of a quest; eighty thousand whole ones would not fit."""
+
+    motive: str
+    strategy: str
+    actions: frozenset[str]
+    level: int
+    effort: float
+    coins: float
+
+
+@dataclass(frozen=True, slots=True)
 class Journey:
     """What became of one seed in one world; `quest` is None where no quest was returned."""
 
     world: str
     seed: int
-    quest: Quest | None
+    quest: Traits | None
     why: str = ""
     """What the checker found wrong."""
     lost: str = ""
@@ -73,8 +85,20 @@ def _journey(library: Library, state: State, name: str, seed: int, chance: rando
     try:
         check(state, msgspec.to_builtins(quest))
     except Wrong as why:
-        return Journey(name, seed, quest, why=str(why))
-    return Journey(name, seed, quest, lost=walked(library, view, quest, chance))
+        return Journey(name, seed, traits(quest), why=str(why))
+    return Journey(name, seed, traits(quest), lost=walked(library, view, quest, chance))
+
+
+def traits(quest: Quest) -> Traits:
+    """A quest in brief."""
+    return Traits(
+        motive=quest.motive,
+        strategy=quest.strategy,
+        actions=frozenset(action[0] for action in quest.certificate.plan),
+        level=quest.level,
+        effort=quest.reward.effort,
+        coins=float(quest.reward.coins),
+    )
 
 
 def walked(library: Library, view: View, quest: Quest, chance: random.Random) -> str:
