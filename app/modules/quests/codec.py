@@ -13,15 +13,16 @@ import msgspec
 from app.core.errors import Conflict
 from app.modules.quests.draft import Draft
 from app.modules.quests.lifecycle.states import KEPT, LIVE, PAID
-from app.modules.quests.messages import QuestUpdated
+from app.modules.quests.messages import QuestUpdated, Verdict
 from app.modules.quests.quest import Branch, Goal, Quest
 from app.world.events import QuestRecorded
 
 
 class _Shelved(Quest, frozen=True, kw_only=True):
-    """A kept quest, with the studio's own words of it."""
+    """A kept quest, with the studio's own words of it, and what was said of it; its proof stands in the quest."""
 
     draft: Draft
+    verdict: Verdict
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -45,10 +46,19 @@ def read(change: QuestRecorded) -> Quest:
     return _renamed(quest, lambda place: change.party[int(place[1:])] if place else "") if change.party else quest
 
 
-def shelved(quest: Quest, draft: Draft) -> QuestRecorded:
-    """The change that keeps a quest, with what it was made from."""
+def shelved(quest: Quest, draft: Draft, verdict: Verdict) -> QuestRecorded:
+    """The change that keeps a quest, with what it was made from and the verdict on it."""
     fields = {name: getattr(quest, name) for name in Quest.__struct_fields__}
-    return QuestRecorded(id=quest.id, state=quest.state, body=_encoder.encode(_Shelved(**fields, draft=draft)))
+    said = msgspec.structs.replace(verdict, certificate=None) if verdict.certificate == quest.certificate else verdict
+    kept = _Shelved(**fields, draft=draft, verdict=said)
+    return QuestRecorded(id=quest.id, state=quest.state, body=_encoder.encode(kept))
+
+
+def verdict_of(change: QuestRecorded) -> Verdict:
+    """What was said of a kept quest when it was kept."""
+    kept = _shelf.decode(change.body)
+    proved = kept.certificate if change.state == "verified" else None
+    return msgspec.structs.replace(kept.verdict, certificate=kept.verdict.certificate or proved)
 
 
 def draft_of(change: QuestRecorded) -> Draft:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -18,7 +19,7 @@ from app.core.messages import Change, Event, digest
 from app.core.module import Call
 from app.core.ports import Journal
 from app.modules.quests import logic, messages
-from app.modules.quests.codec import draft_of, push_of, record, shelved
+from app.modules.quests.codec import draft_of, push_of, read, record, shelved, verdict_of
 from app.modules.quests.draft import Draft
 from app.modules.quests.generation.balance import objections
 from app.modules.quests.generation.generator import Library, Wish, generate, quest_id
@@ -30,7 +31,7 @@ from app.modules.quests.lifecycle.states import COUNTING, KEPT, early, moved
 from app.modules.quests.mending import Mending
 from app.modules.quests.messages import Quest, QuestReply, QuestUpdated
 from app.modules.quests.planning.facts import View
-from app.modules.quests.prose.grammar import USUAL, languages
+from app.modules.quests.prose.grammar import USUAL, spoken
 from app.modules.quests.settings import Settings
 from app.modules.quests.verification.verify import Examined, authored, examine
 from app.modules.quests.wording import Wording
@@ -51,14 +52,25 @@ class QuestHandler:
         self._journal = journal
         self._library = library
         self._wording = wording
-        self._books = Books(library.vocabulary)
+        self._books = Books(library.vocabulary, worlds)
+        self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
+        """One for each key under which a quest is being made now."""
         self._brief = msgspec.structs.replace(settings, operators_max=settings.recheck_operators_max)
         self.mending = Mending(
             settings=settings, library=library, worlds=worlds, journal=journal, book_of=self._books.of
         )
 
     async def generate(self, call: Call, request: messages.Generate) -> QuestReply:
-        """Make, prove and offer a quest; raises NotFound, Invalid, or Conflict with the reason."""
+        """Make, prove and offer a quest; raises NotFound, Invalid, or Conflict with the reason.
+
+        Of requests with one key the second waits for the first, so that its words are paid for once.
+        """
+        if not request.key:
+            return await self._made(call, request)
+        async with self._turns.setdefault((call.tenant, call.world, request.key), asyncio.Lock()):
+            return await self._made(call, request)
+
+    async def _made(self, call: Call, request: messages.Generate) -> QuestReply:
         call.deadline.check("making a quest")
         world = self._worlds.get(call.tenant, call.world)
         if before := await self._before(call, world, request):
@@ -89,7 +101,7 @@ class QuestHandler:
         return examined.verdict
 
     async def offer(self, call: Call, request: messages.Offer) -> QuestReply:
-        """Offer a hand-written or a kept quest; raises Invalid without a player, Conflict when it is not verified."""
+        """Offer a hand-written or a kept quest; raises NotFound, Invalid, or Conflict when it is not verified."""
         call.deadline.check("offering a quest")
         world = self._worlds.get(call.tenant, call.world)
         draft = self._drafted(world, request)
@@ -120,6 +132,11 @@ class QuestHandler:
         """Keep a hand-written quest, verified or not; raises Conflict where its id is that of a quest in play."""
         call.deadline.check("keeping a quest")
         world = self._worlds.get(call.tenant, call.world)
+        said = digest(request) if request.key else b""
+        if request.key:
+            before = await self._journal.append(call.tenant, world.id, (), key=request.key, request=said)
+            if before:
+                return _kept(world, before[0].change)
         draft = request.quest
         id = draft.id or offers.origin_of(draft)
         if id in world.state.quests and world.state.quests[id].state not in KEPT:
@@ -133,23 +150,28 @@ class QuestHandler:
         else:
             made = authored(self._library, view, draft, examined.plan, id=id)
             quest = offers.kept(made, draft, "verified")
-        change = shelved(quest, draft)
+        change = shelved(quest, draft, found)
         if world.state.quests.get(id) != change or request.key:
-            said = digest(request) if request.key else b""
-            await self._journal.append(call.tenant, world.id, [change], key=request.key, request=said)
-        return messages.Kept(quest=id, state=quest.state, verdict=found, seq=world.state.seq)
+            events = await self._journal.append(call.tenant, world.id, [change], key=request.key, request=said)
+            return _kept(world, events[0].change)
+        return _kept(world, change)
 
     async def accept(self, call: Call, request: messages.Accept) -> QuestReply:
         """Make an offered quest active, on a way that works now, or let it wait for its time.
 
-        Raises Conflict when it is past that, when others come first, when its way is closed just now, or, after
-        recording it as expired, when no way is left.
+        Raises Conflict when it is only kept or past that, when others come first, when its way is closed just now,
+        or, after recording it as expired, when no way is left.
         """
         call.deadline.check("accepting a quest")
         world, quest = await self._present(call, request.quest)
         call.notes.update(rung="proof", engine=ENGINE)
         if quest.state in COUNTING:
             return self._shown(world, quest.id)
+        if quest.state in KEPT:
+            raise Conflict(
+                f"quest {quest.id!r} is kept, as {quest.state}, and nobody's yet",
+                hint="offer it with quests.offer, and accept the quest that this answers",
+            )
         view = View.snapshot(world.state, self._settings)
         begun = logic.accepted(quest, game_s=view.game_s)
         book = self._books.of(world)
@@ -198,11 +220,14 @@ class QuestHandler:
         return self._shown(world, quest.id)
 
     async def list(self, call: Call, request: messages.List) -> messages.Listed:
-        """A page of quests in order of their making."""
+        """A page of quests in order of their making; raises NotFound where the one to go on after is not among them."""
         world = self._worlds.get(call.tenant, call.world)
         book = self._books.of(world)
         ids = book.ids_of(request.player) if request.player else list(world.state.quests)
-        start = ids.index(request.after) + 1 if request.after in ids else 0
+        if request.after and request.after not in ids:
+            hint = f"{nearest(request.after, ids)}; without after the list begins anew"
+            raise NotFound(f"the list has no quest {request.after!r} to go on after", hint=hint)
+        start = ids.index(request.after) + 1 if request.after else 0
         page: list[Quest] = []
         for id in ids[start:]:
             if request.state is not None and world.state.quests[id].state != request.state:
@@ -247,6 +272,14 @@ class QuestHandler:
                 for quest in book.live_about(npc)
             ]
         }
+
+    def held(self, tenant: str, world: str, player: str) -> dict[str, Any]:
+        """What stirred a player of late, which is in RAM alone; quests are in the world and its log."""
+        return {"beats": [msgspec.structs.asdict(beat) for beat in self._books.held(tenant, world, player)]}
+
+    def forget(self, tenant: str, world: str, player: str) -> None:
+        """Let go of what stirred a player, and of every quest that was read for them."""
+        self._books.forget(tenant, world, player)
 
     def _wish(self, world: World, view: View, book: Book, request: messages.Generate) -> Wish:
         holder: dict[str, Holder] = {"guild": ("guild", request.guild), "server": ("server", "")}
@@ -302,10 +335,15 @@ class QuestHandler:
     def _drafted(self, world: World, request: messages.Offer) -> Draft:
         """The draft that is to be offered: the request's own, or a kept one for the request's player."""
         if request.quest is not None:
+            if request.kept:
+                raise Invalid("the offer has a quest and names a kept one", hint="send either quest or kept")
             return request.quest
+        if not request.kept:
+            raise Invalid("the offer names no quest", hint="send quest, or kept and player")
         record = world.state.quests.get(request.kept)
         if record is None:
-            raise Invalid("the offer names no quest", hint=nearest(request.kept, world.state.quests))
+            shelf = self._books.of(world).shelf
+            raise NotFound(f"no quest is kept as {request.kept!r}", hint=nearest(request.kept, shelf))
         draft = draft_of(record)
         return msgspec.structs.replace(draft, id=request.kept, player=request.player or draft.player)
 
@@ -333,6 +371,8 @@ class QuestHandler:
             return None
         said = digest(request)
         events = await self._journal.append(call.tenant, world.id, (), key=request.key, request=said)
+        if events and events[0].change.id not in world.state.quests:
+            raise _gone(events[0].change.id)
         return self._shown(world, events[0].change.id) if events else None
 
     async def _offered(
@@ -359,8 +399,21 @@ class QuestHandler:
 def giver_language(world: World, giver: str) -> str:
     """The language that the giver speaks, where quests can be told in it; else the usual one."""
     npc = world.state.npcs.get(giver)
-    spoken = npc.persona.language if npc is not None else ""
-    return spoken if spoken.replace("_", "-").partition("-")[0].lower() in languages() else USUAL
+    own = npc.persona.language if npc is not None else ""
+    return own if spoken(own) else USUAL
+
+
+def _kept(world: World, change: Change) -> messages.Kept:
+    """The answer to keeping, from what was recorded."""
+    assert isinstance(change, QuestRecorded)  # noqa: S101  # a keyed keep records its quest first
+    if not change.body:
+        raise _gone(change.id)
+    return messages.Kept(quest=change.id, state=read(change).state, verdict=verdict_of(change), seq=world.state.seq)
+
+
+def _gone(id: str) -> NotFound:
+    """The answer to a retry whose quest was erased with its player, or is of a time before the world was restored."""
+    return NotFound(f"quest {id!r}, which was made under this key, is gone", hint="ask again under a new key")
 
 
 def _listed(page: Sequence[Quest], next: str = "") -> messages.Listed:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 
 from app.modules.quests.codec import read
+from app.modules.quests.generation.pacing import Beat
 from app.modules.quests.lifecycle.credit import leader, takers
 from app.modules.quests.lifecycle.repair import means_of
 from app.modules.quests.lifecycle.states import COUNTING, KEPT, LIVE, due_s
@@ -21,7 +22,7 @@ from app.modules.quests.planning.domain import Fact, Vocabulary
 from app.modules.quests.prose.heard import texts_of
 from app.modules.quests.quest import Quest
 from app.world.events import QuestRecorded
-from app.world.state import World
+from app.world.state import World, Worlds
 
 Holder = tuple[str, str]
 """Whose a quest is: ("player", id), ("guild", id) or ("server", "")."""
@@ -193,10 +194,11 @@ class Book:
 
 
 class Books:
-    """One book for each world that has been looked at."""
+    """One book for each world that has been looked at and is still here."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, worlds: Worlds) -> None:
         self._vocabulary = vocabulary
+        self._worlds = worlds
         self._books: dict[tuple[str, str], Book] = {}
 
     def of(self, world: World) -> Book:
@@ -204,6 +206,22 @@ class Books:
         key = world.tenant, world.id
         book = self._books.get(key)
         if book is None or book.records is not world.state.quests:
+            self._books = {place: one for place, one in self._books.items() if self._worlds.has(*place)}
             book = self._books[key] = Book(world.state.quests, self._vocabulary)
         book.catch_up(world.state.game_s)
         return book
+
+    def held(self, tenant: str, world: str, player: str) -> list[Beat]:
+        """The beats of a player, which no world holds; all else is read from the world's quests."""
+        book = self._books.get((tenant, world))
+        return book.moods.held(player) if book is not None else []
+
+    def forget(self, tenant: str, world: str, player: str) -> None:
+        """Let go of a player: the world's book is made anew from what it still holds, with the moods of the others."""
+        book = self._books.pop((tenant, world), None)
+        if book is None or not self._worlds.has(tenant, world):
+            return
+        fresh = Book(self._worlds.get(tenant, world).state.quests, self._vocabulary)
+        fresh.moods = book.moods
+        fresh.moods.forget(player)
+        self._books[tenant, world] = fresh

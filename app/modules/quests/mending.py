@@ -88,6 +88,9 @@ class Mending:
             wanted.clear()
         except Error:  # the store is down: they are looked at again with the next event
             wanted[quest] = looks
+        finally:
+            if not wanted:
+                self._wanted.pop((tenant, id), None)
 
     async def _mend(self, world: World, view: View, id: str) -> bool:
         """Look at one quest; False when it changed in the meantime."""

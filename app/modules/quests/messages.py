@@ -14,7 +14,6 @@ from app.modules.quests.draft import (
     DraftReward,
     DraftStep,
     Level,
-    Members,
     Names,
     OptionalId,
     Seconds,
@@ -53,6 +52,8 @@ __all__ = [
 Seed = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Key = Annotated[str, msgspec.Meta(max_length=128)]
 Party = Annotated[tuple[Id, ...], msgspec.Meta(max_length=64)]
+Most = Annotated[int, msgspec.Meta(ge=0, le=1_000)]
+Span = Annotated[float, msgspec.Meta(gt=0, le=1e12)]
 
 
 class Generate(Request, frozen=True, kw_only=True):
@@ -72,15 +73,17 @@ class Generate(Request, frozen=True, kw_only=True):
     motive: Name = ""
     forbid: Names = ()
     language: Name = ""
-    """Of the texts, such as `en` or `de`; empty means the giver's own where there is a grammar for it."""
+    """Of the texts, such as `en`, `de` or `de-AT`; empty means the giver's own where there is a grammar for it."""
     scope: Scope = "solo"
     members: Party = ()
     """The others of a party; they join by being named."""
     guild: OptionalId = ""
-    members_max: Members = 1
+    """The faction of a quest of scope `guild`, and of no other."""
+    members_max: Most = 0
+    """How many may take part; 0 means as many as are named."""
     credit: Credit = "contributors"
     share: Share = "each"
-    last_s: Seconds | None = None
+    last_s: Span | None = None
     """Game seconds from its offer until it expires."""
     repeat_s: Seconds | None = None
     words: bool = False
@@ -145,7 +148,10 @@ class Audited(Reply, frozen=True, kw_only=True):
 
 
 class Offer(Request, frozen=True, kw_only=True):
-    """Offer a hand-written quest to its player; it is verified first. `key` makes a retry harmless."""
+    """Offer a hand-written quest to its player; it is verified first. `key` makes a retry harmless.
+
+    It is either a `quest` or the name of one that is `kept`, never both.
+    """
 
     op: ClassVar[str] = "quests.offer"
 
@@ -194,6 +200,7 @@ class Keep(Request, frozen=True, kw_only=True):
     """Keep a hand-written quest in the world: as `verified`, or as `draft` where it is not.
 
     `quests.offer` can then name it, the prerequisites of others find it, and later quests are checked against it.
+    Sent again with its `key` it is answered as it was then, whatever has changed since.
     """
 
     op: ClassVar[str] = "quests.keep"
@@ -220,7 +227,7 @@ class Get(Request, frozen=True, kw_only=True):
 
 
 class List(Request, frozen=True, kw_only=True):
-    """Read quests in order of their making, filtered by what is given; `after` pages on."""
+    """Read quests in order of their making, filtered by what is given; `after` pages on from a quest that is there."""
 
     op: ClassVar[str] = "quests.list"
 

@@ -61,4 +61,6 @@ def build(
         announce=handler.announce,
         close=handler.mending.close,
         describe=handler.describe,
+        held=handler.held,
+        forget=handler.forget,
     )

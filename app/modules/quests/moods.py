@@ -32,9 +32,17 @@ class Moods:
                 if beat is not None:
                     self._beats.setdefault(player, deque(maxlen=BEATS_MAX)).append(beat)
         elif isinstance(change, EntityRemoved):
-            self._beats.pop(change.id, None)
+            self.forget(change.id)
         elif isinstance(change, SubjectErased):
-            self._beats.pop(change.subject, None)
+            self.forget(change.subject)
+
+    def held(self, player: str) -> list[Beat]:
+        """What is remembered of a player, the oldest first."""
+        return list(self._beats.get(player, ()))
+
+    def forget(self, player: str) -> None:
+        """Remember nothing of a player."""
+        self._beats.pop(player, None)
 
     def pace(self, player: str, past: Iterable[Quest], now_s: float, settings: Pacing, *, fights: bool) -> Pace:
         """What the next quest had better be for a player after these quests; without `fights` from them alone."""

@@ -221,6 +221,8 @@ async def test_a_quest_can_be_had_once_or_after_a_while_and_only_so_often_an_hou
 async def test_an_offer_without_a_quest_is_refused() -> None:
     stage = Stage(hamlet())
     with pytest.raises(Invalid, match="names no quest"):
+        await stage.ask(Offer(player="hero"))
+    with pytest.raises(NotFound, match="no quest is kept"):
         await stage.ask(Offer(kept="nothing", player="hero"))
     with pytest.raises(NotFound):
         await stage.ask(Accept(quest="nothing"))

@@ -24,7 +24,7 @@ from app.modules.quests.generation.strategies import RESERVED, Plot, Strategy, S
 from app.modules.quests.planning.domain import PLAYER, Vocabulary
 from app.modules.quests.planning.facts import Hero, View, hero_of
 from app.modules.quests.planning.planner import Plan
-from app.modules.quests.prose.grammar import Grammar, grammar_for
+from app.modules.quests.prose.grammar import Grammar, grammar_for, languages, spoken
 from app.modules.quests.prose.heard import Heard
 from app.modules.quests.prose.telling import told
 from app.modules.quests.prose.writer import Writer
@@ -73,7 +73,8 @@ class Wish:
     scope: Scope = "solo"
     members: tuple[str, ...] = ()
     guild: str = ""
-    members_max: int = 1
+    members_max: int = 0
+    """How many may take part; 0 means as many as are named."""
     credit: Credit = "contributors"
     share: Share = "each"
     last_s: float | None = None
@@ -125,8 +126,15 @@ def generate(library: Library, view: View, wish: Wish) -> Quest:
             return _frozen(library, stage, wish, best)
     raise Conflict(
         f"no quest of {wish.giver!r} can be completed by {wish.player!r}: none of {tries} casts has a plan",
-        hint="try another seed or motive, or forbid less",
+        hint=_ease(library, wish),
     )
+
+
+def _ease(library: Library, wish: Wish) -> str:
+    """What might make a quest possible where none is."""
+    if wish.forbid >= library.vocabulary.schemas.keys():
+        return "every action is forbidden: forbid less"
+    return "forbid less, or try another seed or motive" if wish.forbid else "try another seed or motive"
 
 
 def quest_id(*parts: str | int) -> str:
@@ -159,6 +167,7 @@ def _checked(library: Library, view: View, wish: Wish) -> Hero:
             raise NotFound(f"player {player!r} is no player", hint=nearest(player, view.players))
     if wish.scope == "guild" and wish.guild not in view.factions:
         raise NotFound(f"guild {wish.guild!r} is no faction", hint=nearest(wish.guild, view.factions))
+    _require_sound(wish)
     if wish.motive and wish.motive not in library.strategies.motives:
         raise Invalid(
             f"motive {wish.motive!r} is none of the nine", hint=nearest(wish.motive, library.strategies.motives)
@@ -172,6 +181,19 @@ def _checked(library: Library, view: View, wish: Wish) -> Hero:
     return hero_of(view, wish.player, wish.giver)
 
 
+def _require_sound(wish: Wish) -> None:
+    """Raise Invalid where the wish contradicts itself or asks for texts that nobody can write."""
+    if not spoken(wish.language):
+        known = ", ".join(repr(language) for language in languages())
+        raise Invalid(f"no quest is told in the language {wish.language!r}", hint=f"known: {known}")
+    named = len(wish.party)
+    if 0 < wish.members_max < named:
+        raise Invalid(
+            f"members_max is {wish.members_max}, and the party has {named} members, its leader among them",
+            hint=f"set members_max to {named} or more, or leave it out",
+        )
+
+
 def _require_reachable(library: Library, stage: Stage, wish: Wish) -> None:
     """Raise Conflict when the player cannot even come to the giver."""
     place = stage.place(stage.giver)
@@ -180,17 +202,19 @@ def _require_reachable(library: Library, stage: Stage, wish: Wish) -> None:
     view, hero = stage.view, stage.hero
     if "goto" not in wish.forbid and view.locations[place].open and place in view.walk(hero.place, hero.level):
         return
-    question = Question(
-        goals=(("here", place),),
-        seeds=(place,),
-        schemas=library.vocabulary.without(RESERVED | wish.forbid),
+
+    def reached(forbid: frozenset[str]) -> bool:
+        schemas = library.vocabulary.without(RESERVED | forbid)
+        question = Question(goals=(("here", place),), seeds=(place,), schemas=schemas)
+        return isinstance(prove(view, hero, question, states_max=view.settings.states_max).outcome, Plan)
+
+    if reached(wish.forbid):
+        return
+    barred = bool(wish.forbid) and reached(frozenset())
+    raise Conflict(
+        f"{wish.player!r} at {hero.place!r} cannot reach giver {wish.giver!r} at {place!r}",
+        hint="forbid less: there is a way" if barred else "connect the places, or open one on the way",
     )
-    proof = prove(view, hero, question, states_max=view.settings.states_max)
-    if not isinstance(proof.outcome, Plan):
-        raise Conflict(
-            f"{wish.player!r} at {hero.place!r} cannot reach giver {wish.giver!r} at {place!r}",
-            hint="connect the places, or open one on the way",
-        )
 
 
 def _in_order(strategies: StrategyFile, stage: Stage, wish: Wish) -> Iterator[Strategy]:

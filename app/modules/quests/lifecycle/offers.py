@@ -35,6 +35,10 @@ def require_shareable(view: View, scope: Scope, guild: str, player: str, members
             raise NotFound(f"member {member!r} is no player", hint=nearest(member, view.players))
     if members and scope != "party":
         raise Invalid(f"a quest of scope {scope!r} names members", hint="only a party names its members")
+    if guild and scope != "guild":
+        raise Invalid(
+            f"a quest of scope {scope!r} names the guild {guild!r}", hint="set scope to guild, or leave it out"
+        )
     if scope != "guild":
         return
     if guild not in view.factions:

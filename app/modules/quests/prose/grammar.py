@@ -168,8 +168,13 @@ def load_grammar(language: str = USUAL) -> Grammar:
 
 def grammar_for(language: str) -> Grammar:
     """The texts in a language, or in the usual one where there are none: `de-AT` is served by `de`."""
+    return load_grammar(spoken(language) or USUAL)
+
+
+def spoken(language: str) -> str:
+    """The language whose texts serve another, as those of `de` do for `de-AT`; empty where there are none."""
     base = language.replace("_", "-").partition("-")[0].lower()
-    return load_grammar(base if base in languages() else USUAL)
+    return base if base in languages() else ""
 
 
 def read_grammar(text: str, language: str) -> Grammar:
