@@ -92,7 +92,7 @@ async def test_the_next_quest_keeps_away_from_the_words_of_the_last() -> None:
     plots: dict[int, list[str]] = {}
     for most in (0, 40):
         stage = stage_with(None, heard_max=most)
-        quests = [await stage.quest(asked(seed, words=False)) for seed in range(8)]
+        quests = [await stage.quest(asked(seed, words=False)) for seed in range(24)]
         told[most] = [quest.description for quest in quests]
         plots[most] = [quest.strategy for quest in quests]
     assert plots[0] == plots[40]
