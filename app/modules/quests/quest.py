@@ -252,3 +252,5 @@ class Quest(Message, frozen=True, kw_only=True):
     """What the ids of its payouts begin with: a hash of tenant, world and quest; empty in older logs."""
     blamed: bool = False
     """Whether a member's own act broke its way, while it is still looked into what can be made of that."""
+    names: dict[str, str] = msgspec.field(default_factory=dict)
+    """Entity -> what it was called when a text of the quest named it, for when it is gone; of no player."""

@@ -37,7 +37,7 @@ def told(
     Broken where the grammar lacks a rule.
     """
     so = known(view, quest.giver, quest.player, quest.motive)
-    writer = Writer(grammar, view, quest.certificate.seed, heard=heard, so=so)
+    writer = Writer(grammar, view, quest.certificate.seed, heard=heard, so=so, names=quest.names)
     return _Telling(quest, writer, keep=True, own=own).done(grammar.language)
 
 
@@ -49,7 +49,7 @@ def retold(quest: Quest, language: str, view: View) -> Quest:
     grammar = grammar_for(language)
     if grammar.language == quest.language:
         return quest
-    writer = Writer(grammar, view, quest.certificate.seed)
+    writer = Writer(grammar, view, quest.certificate.seed, names=quest.names)
     return _Telling(quest, writer, keep=False, own=frozenset()).done(grammar.language)
 
 
@@ -90,10 +90,13 @@ class _Telling:
         certificate = self._certificate(quest.certificate, spoken)
         reason = self._said("reason", quest.reason, "", spoken, ()) if quest.reason else ""
         texts = self._texts
+        named = (id for text in texts.values() for id in text.entities)
+        names = quest.names | self._writer.names(dict.fromkeys((*named, *quest.roles.values())))
         written = tuple(texts[id].template for id in ("title", "plea") if id in texts and texts[id].template)
         return msgspec.structs.replace(
             quest, title=title, description=plea, text_ids=written, steps=steps, goals=goals, branches=branches,
             certificate=certificate, reason=reason, language=language, texts=tuple(texts.values()),
+            names=names,
         )  # fmt: skip
 
     def _said(self, id: str, shown: str, symbol: str, roles: Mapping[str, str], facts: Facts) -> str:
