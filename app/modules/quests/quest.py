@@ -152,6 +152,10 @@ class Certificate(Message, frozen=True, kw_only=True):
     """V6: how many players can go through it, one after another or together, before one is blocked."""
 
 
+MAIN = "main"
+"""The id of the first way once another has taken its place."""
+
+
 class Branch(Message, frozen=True, kw_only=True):
     """Another way to the end: when all its goals are done, the quest is completed with it."""
 

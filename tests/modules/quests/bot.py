@@ -309,8 +309,9 @@ class Bot:
             if doer not in crew.members:
                 crew.members.append(doer)
             crew.deeds.add(doer)
-        place = self._world.state.players[doer].location
         players = self._world.state.players
+        told = [event.location for event in events if event.location]  # a rival takes things from afar
+        place = told[-1] if told else players[doer].location
         crew.present = {id for id in crew.members if players[id].alive and players[id].location == place}
         return after
 

@@ -17,7 +17,7 @@ from app.modules.quests.prose.grammar import Grammar, grammar_for
 from app.modules.quests.prose.heard import Heard
 from app.modules.quests.prose.tone import known
 from app.modules.quests.prose.writer import Facts, Template, Writer, roles_of, symbol_of
-from app.modules.quests.quest import Branch, Certificate, Failure, Goal, Quest, QuestText, Step
+from app.modules.quests.quest import MAIN, Branch, Certificate, Failure, Goal, Quest, QuestText, Step
 
 HERE = frozenset({"take", "gather"})
 """Actions that have a text of their own for where the player has just been led."""
@@ -167,7 +167,8 @@ class _Telling:
         steps = self._steps(prefix, branch.steps)
         before = self._before.get(f"branch.{branch.id}")
         rule = f"{branch.id}_kill" if branch.id == "no_steal" and _kills(branch) else branch.id
-        symbol = f"branches.{rule}" if self._quest.strategy and (before is not None or not branch.text) else ""
+        own = bool(self._quest.strategy) and branch.id != MAIN  # nothing sets the first way apart
+        symbol = f"branches.{rule}" if own and (before is not None or not branch.text) else ""
         text = self._said(f"branch.{branch.id}", branch.text, symbol, spoken, ())
         return self._with(branch, text, prefix, steps)
 
