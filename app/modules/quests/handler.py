@@ -209,10 +209,16 @@ class QuestHandler:
         return await self._changed(call, world, quest, joined(quest, request.player, view))
 
     async def leave(self, call: Call, request: messages.Leave) -> QuestReply:
-        """Let a member go; a party that nobody is left of is abandoned. Changes nothing for a stranger."""
+        """Let a member go, with all that it holds; a party that nobody is left of is abandoned.
+
+        Changes nothing for a stranger.
+        """
         world, quest = await self._present(call, request.quest)
-        view = View(world.state, self._settings)
-        return await self._changed(call, world, quest, logic.without(quest, request.player, view))
+        view = View(world.state, self._brief)
+        found = logic.parted(self._library, self._books.of(world), view, quest, request.player)
+        reply = await self._changed(call, world, quest, found.changed.get(quest.id, quest))
+        self.mending.ask(world, found.later)
+        return reply
 
     async def get(self, call: Call, request: messages.Get) -> QuestReply:
         """The quest as it is now; raises NotFound."""

@@ -19,7 +19,7 @@ from app.modules.quests.lifecycle.ends import completed, late, overdue
 from app.modules.quests.lifecycle.progress import on_plan, progressed
 from app.modules.quests.lifecycle.repair import Budget, Mender
 from app.modules.quests.lifecycle.states import COUNTING, LIVE, moved
-from app.modules.quests.lifecycle.watch import around, broken, disturbed_by, ways_touched
+from app.modules.quests.lifecycle.watch import around, broken, disturbed_by, hurt, lacks, ways_touched
 from app.modules.quests.planning.facts import View
 from app.modules.quests.prose.grammar import grammar_for
 from app.modules.quests.prose.writer import Writer
@@ -27,8 +27,8 @@ from app.modules.quests.quest import Quest
 from app.world.events import EntityRemoved, Happened, SubjectErased
 
 __all__ = [
-    "Followed", "accepted", "completed", "followed", "in_time", "lapsed", "progressed", "rechecked", "touched_by",
-    "without",
+    "Followed", "accepted", "completed", "followed", "in_time", "lapsed", "parted", "progressed", "rechecked",
+    "touched_by", "without",
 ]  # fmt: skip
 
 DUE_MAX = 32
@@ -57,7 +57,7 @@ def followed(library: Library, book: Book, view: View, change: Change) -> Follow
         doubtful |= _count(book, view, change, found)
     if isinstance(change, SubjectErased) or (isinstance(change, EntityRemoved) and change.entity_kind == "player"):
         gone = change.alias if isinstance(change, SubjectErased) else change.id
-        _let_go(book, view, gone, found)
+        doubtful |= _let_go(book, view, gone, found)
     doer = change.actor if isinstance(change, Happened) else ""
     doubtful |= _disturbed(book, view, change, found)
     _mend(library, book, view, found, doubtful, doer)
@@ -95,6 +95,17 @@ def without(quest: Quest, player: str, view: View) -> Quest:
     if rest.player != quest.player:
         rest = _readdressed(rest, view, quest.player)
     return completed(rest, view)
+
+
+def parted(library: Library, book: Book, view: View, quest: Quest, player: str) -> Followed:
+    """`without`, and on another way where the one who has gone took along what the others still need."""
+    found = Followed()
+    rest = without(quest, player, view)
+    if rest is not quest:
+        found.changed[quest.id] = rest
+        if rest.state in COUNTING and lacks(book.needs(quest), rest, view):
+            _mend(library, book, view, found, {quest.id: None}, "")
+    return found
 
 
 def _readdressed(quest: Quest, view: View, before: str) -> Quest:
@@ -157,8 +168,9 @@ def _place(view: View, id: str) -> str:
     return player.location if player is not None else npc.location if npc is not None else ""
 
 
-def _let_go(book: Book, view: View, gone: str, found: Followed) -> None:
-    """A player is no more: its own quests end, in shared ones nobody waits for it."""
+def _let_go(book: Book, view: View, gone: str, found: Followed) -> dict[str, None]:
+    """A player is no more: its own quests end, in shared ones nobody waits for it; those that lack what it had."""
+    lacking: dict[str, None] = {}
     for quest in [book.quest(id) for id in book.ids_of(gone)]:
         if quest.state not in LIVE or gone not in takers(quest):
             continue
@@ -167,6 +179,9 @@ def _let_go(book: Book, view: View, gone: str, found: Followed) -> None:
         else:
             ended = without(quest, gone, view)
         found.changed[quest.id] = ended
+        if ended.state in COUNTING and lacks(book.needs(quest), ended, view):
+            lacking[quest.id] = None
+    return lacking
 
 
 def _disturbed(book: Book, view: View, change: Change, found: Followed) -> dict[str, None]:
@@ -180,7 +195,11 @@ def _disturbed(book: Book, view: View, change: Change, found: Followed) -> dict[
     for number, quest in enumerate(near.values()):
         if quest.id in found.changed:
             continue
-        if quest.state == "suspended" or number >= LOOKED_AT_MAX:
+        own = isinstance(change, Happened) and change.actor in takers(quest)
+        spoilt = own and quest.state == "suspended" and hurt(book.needs(quest), quest, view, change)
+        if spoilt and number < LOOKED_AT_MAX:
+            doubtful[quest.id] = None
+        elif quest.state == "suspended" or number >= LOOKED_AT_MAX:
             found.later[quest.id] = None
         elif broken(book.needs(quest), quest, view, about=terms, ways=ways):
             doubtful[quest.id] = None

@@ -152,6 +152,10 @@ class Certificate(Message, frozen=True, kw_only=True):
     """V6: how many players can go through it, one after another or together, before one is blocked."""
 
 
+MAIN = "main"
+"""The id of the first way once another has taken its place."""
+
+
 class Branch(Message, frozen=True, kw_only=True):
     """Another way to the end: when all its goals are done, the quest is completed with it."""
 
@@ -252,3 +256,5 @@ class Quest(Message, frozen=True, kw_only=True):
     """What the ids of its payouts begin with: a hash of tenant, world and quest; empty in older logs."""
     blamed: bool = False
     """Whether a member's own act broke its way, while it is still looked into what can be made of that."""
+    names: dict[str, str] = msgspec.field(default_factory=dict)
+    """Entity -> what it was called when a text of the quest named it, for when it is gone; of no player."""

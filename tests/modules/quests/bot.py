@@ -89,7 +89,7 @@ class Bot:
 
     def close(self) -> None:
         if self.server.process.poll() is None:
-            self.server.stop()
+            self.server.kill()  # nothing is to be read from it any more, and on a busy machine a calm end takes long
 
     def run(self, quests: int, told: Callable[[Tally], None] = lambda _tally: None) -> Tally:
         """Play until so many quests have been accepted; ended ones are read once more at the end."""
@@ -309,8 +309,9 @@ class Bot:
             if doer not in crew.members:
                 crew.members.append(doer)
             crew.deeds.add(doer)
-        place = self._world.state.players[doer].location
         players = self._world.state.players
+        told = [event.location for event in events if event.location]  # a rival takes things from afar
+        place = told[-1] if told else players[doer].location
         crew.present = {id for id in crew.members if players[id].alive and players[id].location == place}
         return after
 

@@ -15,6 +15,7 @@ from app.modules.quests.codec import push_of, read, record
 from app.modules.quests.lifecycle.credit import payouts
 from app.modules.quests.lifecycle.offers import pursed
 from app.modules.quests.messages import Accept, Generate, Join, Leave, Offer, Payout, Quest, Reward, Share
+from app.modules.quests.settings import Settings
 from app.world.entities import Faction, Item, Player
 from app.world.events import EntityRemoved, Happened
 from app.world.state import World
@@ -104,6 +105,38 @@ async def test_the_next_member_leads_when_the_leader_goes_and_nobody_ends_it() -
     assert {step.event.actor for step in led.steps} == {"rival"}
     assert await stage.quest(Leave(quest=quest.id, player="hero")) == led
     assert (await stage.quest(Leave(quest=quest.id, player="rival"))).state == "abandoned"
+
+
+async def test_who_leaves_takes_along_what_the_others_needed_and_they_get_it_elsewhere() -> None:
+    world = guildhall()
+    made = {"recipe": "herb", "made_at": "square"}
+    world.state.items["balm"] = Item(id="balm", item_kind="balm", attributes=made)
+    stage = Stage(world)
+    quest = await party(stage, {"id": "make", "action": "craft", "item": "balm"}, members=("rival", "cleo"))
+    (herb,) = [step.event.item for step in quest.steps if step.action in ("take", "gather")]
+    await stage.post(happened("took", actor="rival", item=herb, location="wood"))
+    steps = [step.action for step in stage.now(quest.id).steps if not step.done]
+    assert [action for action in steps if action != "goto"] == ["craft"]  # what one has, all have
+    left = await stage.quest(Leave(quest=quest.id, player="rival"))
+    assert (left.state, [step.action for step in left.steps][-1]) == ("repaired", "craft")
+    assert {"gather", "take"} & {step.action for step in left.steps}
+
+
+@pytest.mark.parametrize("proofs", [3, 0])
+async def test_what_nobody_but_the_one_who_left_has_ends_the_quest(proofs: int) -> None:
+    for gone in ("leaves", "is removed"):
+        world = guildhall()
+        world.state.items["balm"] = Item(id="balm", item_kind="balm", attributes={"recipe": "sword"})
+        stage = Stage(world, Settings(recheck_proofs_max=proofs))
+        quest = await party(stage, {"id": "make", "action": "craft", "item": "balm"}, members=("rival", "cleo"))
+        await stage.post(happened("traded", actor="smith", target="rival", item="sword"))
+        assert stage.now(quest.id).state in ("active", "repaired")
+        if gone == "leaves":
+            await stage.quest(Leave(quest=quest.id, player="rival"))
+        else:
+            await stage.post(EntityRemoved(entity_kind="player", id="rival"))
+        await stage.settled()
+        assert stage.now(quest.id).state == "compensated"
 
 
 async def test_who_may_not_join_is_told_why() -> None:

@@ -285,3 +285,51 @@ async def test_harm_done_on_purpose_is_not_paid_for_because_the_look_took_long()
     ended = stage.now(quest.id)
     assert (ended.state, ended.payouts, ended.blamed) == ("failed", (), False)
     assert kinds(ended) == ["suspended"]
+
+
+@pytest.mark.parametrize("proofs", [3, 0])
+@pytest.mark.parametrize(("doer", "state"), [("hero", "failed"), ("rival", "compensated")])
+async def test_who_breaks_a_quest_that_waits_has_failed_it(proofs: int, doer: str, state: str) -> None:
+    stage = Stage(hamlet(), Settings(recheck_proofs_max=proofs))
+    quest = await begun(stage, {"id": "look", "action": "explore", "location": "wood"}, SWORD)
+    wood = stage.world.state.locations["wood"]
+    await stage.post(EntityUpserted(entity=msgspec.structs.replace(wood, open=False)))
+    assert (stage.now(quest.id).state, stage.now(quest.id).blamed) == ("suspended", False)
+    await stage.post(happened("destroyed", actor=doer, item="sword"))
+    assert (stage.now(quest.id).state, stage.now(quest.id).payouts) == (state, ())
+
+
+async def test_what_a_member_does_to_a_quest_that_waits_is_no_fault_where_it_can_be_mended() -> None:
+    stage = Stage(hamlet(), Settings(recheck_proofs_max=0))
+    quest = await begun(stage, {"id": "look", "action": "explore", "location": "wood"}, SWORD)
+    wood = stage.world.state.locations["wood"]
+    await stage.post(EntityUpserted(entity=msgspec.structs.replace(wood, open=False)))
+    await stage.post(happened("killed", target="smith"))
+    waiting = stage.now(quest.id)
+    assert (waiting.state, waiting.blamed) == ("suspended", False)
+    await stage.post(happened("destroyed", actor="rival", item="sword"))
+    assert stage.now(quest.id).state == "compensated"
+
+
+@pytest.mark.parametrize(("doer", "state"), [("hero", "failed"), ("rival", "compensated")])
+async def test_who_breaks_a_quest_before_its_time_has_failed_it_when_the_time_comes(doer: str, state: str) -> None:
+    stage = Stage(hamlet())
+    quest = await begun(stage, SWORD, from_s=30.0)
+    await stage.post(happened("destroyed", actor=doer, item="sword"), game_s=5.0)
+    assert stage.now(quest.id).state == "suspended"
+    await stage.post(happened("talked", target="anna"), game_s=40.0)
+    assert (stage.now(quest.id).state, stage.now(quest.id).payouts) == (state, ())
+
+
+async def test_what_is_gone_keeps_its_name_in_what_the_giver_says() -> None:
+    world = hamlet()
+    for id, name in (("herb1", "garden sage"), ("herb2", "rosemary"), ("herb3", "thyme")):
+        world.state.items[id] = msgspec.structs.replace(world.state.items[id], name=name)
+    stage = Stage(world)
+    quest = await begun(stage, {"id": "bring", "action": "give", "kind": "herb", "target": "anna"})
+    lost = quest.goals[0].deed[1]
+    name = world.state.items[lost].name
+    await stage.post(happened("destroyed", actor="rival", item=lost))
+    (repair,) = [repair for repair in stage.now(quest.id).repairs if repair.lost == lost]
+    assert f"the {name}" in repair.text.lower()
+    assert not set(stage.now(quest.id).names) & {"hero", "rival"}

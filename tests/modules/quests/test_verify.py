@@ -202,3 +202,19 @@ async def test_a_rejection_is_an_answer_not_an_error() -> None:
     found = await stage.ask(Verify(quest=msgspec.convert(draft, Draft)))
     assert isinstance(found, Verdict)
     assert (found.verdict, found.check) == ("rejected", "V1")
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"scope": "guild"}, "scope 'guild' names no guild"),
+        ({"from_s": 9.0, "until_s": 9.0}, "until_s 9 is not after from_s 9"),
+        ({"from_s": 9.0, "until_s": 3.0}, "until_s 3 is not after from_s 9"),
+    ],
+)
+def test_whose_it_is_and_when_must_make_sense(more: dict[str, object], reason: str) -> None:
+    step = {"id": "a", "action": "give", "item": "book", "target": "anna"}
+    found = judged(shire(), step, **more)
+    assert (found.verdict, found.check) == ("rejected", "V0")
+    assert reason in found.reason
+    assert judged(shire(), step, from_s=3.0, until_s=9.0).verdict == "verified"

@@ -12,7 +12,7 @@ import msgspec
 from app.core.errors import Conflict
 from app.modules.quests.lifecycle.states import COUNTING, LIVE
 from app.modules.quests.planning.facts import View
-from app.modules.quests.quest import Branch, Goal, Payout, Quest, Reward, Step
+from app.modules.quests.quest import MAIN, Branch, Goal, Payout, Quest, Reward, Step
 from app.world.entities import Player
 
 ANYONE = "player"
@@ -159,7 +159,7 @@ def finished_way(quest: Quest) -> Quest | None:
 def on_branch(quest: Quest, way: Branch) -> Quest:
     """The quest with one of its other ways as its own; the one that it took becomes one of the others."""
     before = Branch(
-        id=quest.branch or "main", forbid=quest.forbid, goals=quest.goals, steps=quest.steps, effort=quest.reward.effort
+        id=quest.branch or MAIN, forbid=quest.forbid, goals=quest.goals, steps=quest.steps, effort=quest.reward.effort
     )
     others = tuple(before if other.id == way.id else other for other in quest.branches)
     return msgspec.structs.replace(

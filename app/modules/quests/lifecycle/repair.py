@@ -57,7 +57,7 @@ class Mender:
             return quest
         self.unsure = False
         if early(quest, self._view.game_s):
-            return self._resting(quest, "early")
+            return self._early(quest, doer)
         if self._holds(quest):
             return self._resumed(quest)
         rungs = (self._replanned, self._recast, self._inherited, self._branched, self._ended, self._barred)
@@ -168,7 +168,10 @@ class Mender:
             return None
         opened = {id: msgspec.structs.replace(place, open=True) for id, place in closed.items()}
         found = self._outcome(quest, altered(view, locations=view.locations | opened))
-        return self._resting(quest, "suspended") if isinstance(found, Plan) else None
+        if not isinstance(found, Plan):
+            return None
+        rested = self._resting(quest, "suspended")
+        return msgspec.structs.replace(rested, blamed=False) if rested.blamed else rested
 
     def _way(self, quest: Quest, cast: Quest, kind: RepairKind, lost: str = "", instead: str = "") -> Quest | None:
         """The quest on a way for another cast or other goals, or None where there is none."""
@@ -210,6 +213,12 @@ class Mender:
         waiting = msgspec.structs.replace(quest, waits_s=waits_s)
         rested = moved(waiting, "stopped", game_s=self._view.game_s, reason=reason)
         return self._told(rested, "suspended", "", "", words=words)
+
+    def _early(self, quest: Quest, doer: str) -> Quest:
+        """Waiting for its time; a member who has left it without its way by then will have broken it."""
+        waiting = self._resting(quest, "early")
+        own = doer in takers(quest) and isinstance(self._outcome(quest), Unsolvable)
+        return msgspec.structs.replace(waiting, blamed=True) if own and not waiting.blamed else waiting
 
     def _searching(self, quest: Quest, own: bool) -> Quest:
         """Waiting for a longer look, which is to know whether a member brought it about."""
@@ -260,7 +269,7 @@ class Mender:
         return next(dead, "") or next(gone, "")
 
     def _writer(self, quest: Quest) -> Writer:
-        return Writer(grammar_for(quest.language), self._view, quest.certificate.seed)
+        return Writer(grammar_for(quest.language), self._view, quest.certificate.seed, names=quest.names)
 
 
 def _worded(quest: Quest, view: View) -> Quest:

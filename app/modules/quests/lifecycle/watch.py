@@ -98,6 +98,16 @@ def broken(
     return tuple(fact for fact in looked_at if fact[0] in _HOLDS and not _HOLDS[fact[0]](scene, *fact[1:]))
 
 
+def hurt(needs: Sequence[Fact], quest: Quest, view: View, change: Change) -> bool:
+    """Whether what the event was done to is now missing: a need about it is broken, or its declared loss came true."""
+    if not isinstance(change, Happened):
+        return False
+    about = {change.target, change.item} - {""}
+    declared = (failure.fact for failure in quest.certificate.failures)
+    lost = any(is_over(fact, quest, view) for fact in declared if not about.isdisjoint(fact[1:]))
+    return lost or bool(broken(needs, quest, view, about=about))
+
+
 def lacks(needs: Sequence[Fact], quest: Quest, view: View) -> tuple[Fact, ...]:
     """All needs that do not hold any more."""
     scene = _Scene(view, quest)

@@ -10,6 +10,9 @@ wrong stands in quotation marks, which take no case.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from app.modules.quests.planning.facts import View
 from app.modules.quests.prose.grammar import Grammar
 from app.world.entities import AnyEntity
@@ -29,9 +32,10 @@ _JOINED = {
 
 
 class Namer:
-    """Names of one world in one language."""
+    """Names of one world in one language; `gone` are those of entities that it has no more."""
 
-    def __init__(self, grammar: Grammar, view: View) -> None:
+    def __init__(self, grammar: Grammar, view: View, gone: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._gone = gone
         self._nouns = grammar.nouns
         self._view = view
         self._german = grammar.language == "de"
@@ -47,6 +51,8 @@ class Namer:
     def plain(self, id: str) -> str:
         """The name alone, without article."""
         entity = self._view.entity(id)
+        if entity is None and id in self._gone:
+            return self._gone[id]
         own = entity.attributes.get(self._own) if entity is not None else None
         return own if isinstance(own, str) and own else self._view.name(id)
 
@@ -66,9 +72,13 @@ class Namer:
         bare = [rest for article, _, rest in (form.partition(" ") for form in whole) if article in self._nouns.articles]
         return tuple(dict.fromkeys((*whole, *bare, self.plain(id))))
 
+    def _lost(self, id: str) -> bool:
+        return self._view.entity(id) is None and id in self._gone
+
     def _in_english(self, id: str, name: str, form: str) -> str:
         view = self._view
-        common = name[:1].islower() and (id in view.items or id in view.npcs or _named(view.locations.get(id)))
+        known = id in view.items or id in view.npcs or _named(view.locations.get(id))
+        common = name[:1].islower() and (known or self._lost(id))
         articled = name.partition(" ")[0] in self._nouns.articles
         called = f"{self._nouns.articles[0]} {name}" if common and not articled else name
         return f"{form} {called}" if form in ("to", "at", "from") else called
@@ -89,7 +99,7 @@ class Namer:
         """A proper name as it is; what might be none stands in quotation marks."""
         place = id in self._view.locations
         person = id in self._view.npcs or id in self._view.players
-        proper = name[:1].isupper() or self._view.entity(id) is None
+        proper = name[:1].isupper() or (self._view.entity(id) is None and not self._lost(id))
         if place:
             if proper and " " not in name:
                 return {"to": "nach ", "at": "in ", "from": "aus "}.get(form, "") + name

@@ -17,7 +17,7 @@ from app.modules.quests.prose.grammar import Grammar, grammar_for
 from app.modules.quests.prose.heard import Heard
 from app.modules.quests.prose.tone import known
 from app.modules.quests.prose.writer import Facts, Template, Writer, roles_of, symbol_of
-from app.modules.quests.quest import Branch, Certificate, Failure, Goal, Quest, QuestText, Step
+from app.modules.quests.quest import MAIN, Branch, Certificate, Failure, Goal, Quest, QuestText, Step
 
 HERE = frozenset({"take", "gather"})
 """Actions that have a text of their own for where the player has just been led."""
@@ -37,7 +37,7 @@ def told(
     Broken where the grammar lacks a rule.
     """
     so = known(view, quest.giver, quest.player, quest.motive)
-    writer = Writer(grammar, view, quest.certificate.seed, heard=heard, so=so)
+    writer = Writer(grammar, view, quest.certificate.seed, heard=heard, so=so, names=quest.names)
     return _Telling(quest, writer, keep=True, own=own).done(grammar.language)
 
 
@@ -49,7 +49,7 @@ def retold(quest: Quest, language: str, view: View) -> Quest:
     grammar = grammar_for(language)
     if grammar.language == quest.language:
         return quest
-    writer = Writer(grammar, view, quest.certificate.seed)
+    writer = Writer(grammar, view, quest.certificate.seed, names=quest.names)
     return _Telling(quest, writer, keep=False, own=frozenset()).done(grammar.language)
 
 
@@ -90,10 +90,13 @@ class _Telling:
         certificate = self._certificate(quest.certificate, spoken)
         reason = self._said("reason", quest.reason, "", spoken, ()) if quest.reason else ""
         texts = self._texts
+        named = (id for text in texts.values() for id in text.entities)
+        names = quest.names | self._writer.names(dict.fromkeys((*named, *quest.roles.values())))
         written = tuple(texts[id].template for id in ("title", "plea") if id in texts and texts[id].template)
         return msgspec.structs.replace(
             quest, title=title, description=plea, text_ids=written, steps=steps, goals=goals, branches=branches,
             certificate=certificate, reason=reason, language=language, texts=tuple(texts.values()),
+            names=names,
         )  # fmt: skip
 
     def _said(self, id: str, shown: str, symbol: str, roles: Mapping[str, str], facts: Facts) -> str:
@@ -164,7 +167,8 @@ class _Telling:
         steps = self._steps(prefix, branch.steps)
         before = self._before.get(f"branch.{branch.id}")
         rule = f"{branch.id}_kill" if branch.id == "no_steal" and _kills(branch) else branch.id
-        symbol = f"branches.{rule}" if self._quest.strategy and (before is not None or not branch.text) else ""
+        own = bool(self._quest.strategy) and branch.id != MAIN  # nothing sets the first way apart
+        symbol = f"branches.{rule}" if own and (before is not None or not branch.text) else ""
         text = self._said(f"branch.{branch.id}", branch.text, symbol, spoken, ())
         return self._with(branch, text, prefix, steps)
 

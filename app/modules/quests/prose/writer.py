@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -56,7 +57,8 @@ class Template(msgspec.Struct, frozen=True):
 class Writer:
     """Writes the texts of one quest in one world; the same seed and what was heard choose the same derivations.
 
-    Without `heard` the first one is taken. `so` is what is known beside the roles (see `tone.py`).
+    Without `heard` the first one is taken. `so` is what is known beside the roles (see `tone.py`), `names` what those
+    were called who are gone from the world.
     """
 
     def __init__(
@@ -67,13 +69,14 @@ class Writer:
         *,
         heard: Heard | None = None,
         so: frozenset[str] = frozenset(),
+        names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._grammar = grammar
         self._view = view
         self._seed = seed
         self._heard = heard
         self._so = so
-        self._namer = Namer(grammar, view)
+        self._namer = Namer(grammar, view, names)
         self._names: dict[tuple[str, str, str], tuple[str, bool]] = {}
 
     def text(self, id: str, symbol: str, roles: Mapping[str, str], facts: Facts = ()) -> QuestText:
@@ -93,6 +96,11 @@ class Writer:
         named: dict[str, None] = {}
         pieces = [self._derived(symbol, draw, template.so, roles, named) for symbol, draw in template.parts]
         return QuestText(id=id, template=str(template), text=" ".join(pieces), entities=tuple(named), facts=facts)
+
+    def names(self, ids: Iterable[str]) -> dict[str, str]:
+        """What those of the ids are called that the world knows and that are no players."""
+        known = (id for id in ids if self._view.entity(id) is not None and id not in self._view.players)
+        return {id: self._namer.plain(id) for id in known}
 
     def place(self, id: str) -> str:
         """Where somebody is; empty where the world does not say."""

@@ -34,7 +34,7 @@ def kind_field(schema: Schema, step: DraftStep) -> str:
 
 
 def mistyped(vocabulary: Vocabulary, draft: Draft) -> Verdict | None:
-    """V0: known actions, the fields that each takes and no others, nothing that the quest itself forbids."""
+    """V0: known actions, the fields that each takes and no others, nothing that the quest itself forbids, a time."""
     known = vocabulary.schemas
     steps = every_step(draft)
     forbidden = (*draft.forbid, *(word for branch in draft.branches for word in branch.forbid))
@@ -50,6 +50,15 @@ def mistyped(vocabulary: Vocabulary, draft: Draft) -> Verdict | None:
         for step in some:
             if step.action in forbid:
                 return rejected("V0", f"step {step.id!r} is a {step.action}, which the quest itself forbids")
+    return _unframed(draft)
+
+
+def _unframed(draft: Draft) -> Verdict | None:
+    """V0: whose a quest is and when it can be done at all."""
+    if draft.scope == "guild" and not draft.guild:
+        return rejected("V0", "scope 'guild' names no guild; set guild to the faction whose quest it is")
+    if draft.until_s is not None and draft.until_s <= draft.from_s:
+        return rejected("V0", f"until_s {draft.until_s:g} is not after from_s {draft.from_s:g}: it can never be done")
     return None
 
 
