@@ -11,7 +11,8 @@ A quest's objectives are the texts of its steps, read as one text; `per_step` ta
 which is stricter and has no goal. The quests are 200 of a city of 100 places, told one after the other: each hears the
 200 before it, as on a server. `apart` takes 25 of each of the eight fixture worlds, which hear nothing of each other.
 Texts were widened while looking at quests of all these worlds, at the seeds from `stable_hash("held out", world)` on;
-the figures are of others, from `stable_hash("fresh", world)` on. So the seeds are new to the texts, the worlds are not. `grounded` is the share of quests that a lying model leaves without an invention.
+the figures are of others, from `stable_hash("fresh", world)` on. So the seeds are new to the texts, the worlds are not.
+`grounded` is the share of quests that a lying model leaves without an invention.
 """
 
 from __future__ import annotations
