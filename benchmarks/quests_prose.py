@@ -8,9 +8,11 @@ Figures, over raw texts with the names in them, as lower-case words without punc
   2002). A precision without a match is taken as 0.1 matches (Chen and Cherry 2014, method 1).
 
 A quest's objectives are the texts of its steps, read as one text; `per_step` takes each step as a text of its own,
-which is stricter and has no goal. The quests are 200 of a city of 100 places that no text was tuned on, told one after
-the other: each hears the 200 before it, as on a server. `apart` takes 25 of each of the eight fixture worlds, which
-hear nothing of each other. `grounded` is the share of quests that a lying model leaves without an invention.
+which is stricter and has no goal. The quests are 200 of a city of 100 places, told one after the other: each hears the
+200 before it, as on a server. `apart` takes 25 of each of the eight fixture worlds, which hear nothing of each other.
+Texts were widened while looking at quests of all these worlds, at the seeds from `stable_hash("held out", world)` on;
+the figures are of others, from `stable_hash("fresh", world)` on. So the seeds are new to the texts, the worlds are not.
+`grounded` is the share of quests that a lying model leaves without an invention.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ from tests.modules.quests.worlds import NAMES, load
 from tests.standin import Standin
 
 QUESTS = 200
-HELD_OUT = "city"
+CITY = "city"
 HEARD = 200
 FOES = frozenset({"wolf", "bandit", "thief", "monster", "beast", "child"})
 GOALS = {
@@ -118,7 +120,7 @@ def told(language: str, name: str, count: int, *, window: int = HEARD) -> list[Q
     view = View(load(name).state, Settings())
     givers = sorted(id for id, npc in view.npcs.items() if npc.faction != "knives" and npc.archetype not in FOES)
     found: list[Quest] = []
-    seed = stable_hash("held out", name) % 1_000_000
+    seed = stable_hash("fresh", name) % 1_000_000
     while len(found) < count:
         seed += 1
         heard = tuple(text for quest in found[-window:] for text in texts_of(quest))
@@ -148,8 +150,8 @@ def figures_of(made: Sequence[Quest]) -> dict[str, float]:
 
 
 def figures(language: str) -> dict[str, float]:
-    """Every figure of a language over 200 quests of the held-out city."""
-    return figures_of(told(language, HELD_OUT, QUESTS))
+    """Every figure of a language over 200 quests of the city."""
+    return figures_of(told(language, CITY, QUESTS))
 
 
 def figures_apart(language: str) -> dict[str, float]:
@@ -166,9 +168,9 @@ def grounded(count: int = QUESTS) -> float:
 
 
 async def _held(language: str, count: int) -> int:
-    view, held = View(load(HELD_OUT).state, Settings()), 0
+    view, held = View(load(CITY).state, Settings()), 0
     async with Standin(say=liar) as standin:
-        for quest in told(language, HELD_OUT, count):
+        for quest in told(language, CITY, count):
             found, _ = await worded(standin, quest, view)
             said = " ".join(text.text for text in found.texts)
             invented = any(lie and lie in said for lie in LIES)
@@ -193,7 +195,7 @@ def main() -> None:
         for name, value in values.items():
             goal = GOALS.get(name.removesuffix(".apart"))
             print(f"{language} {name:32} {value:7.3f}" + (f"  goal {goal}" if goal else ""))
-        for quest in told(language, HELD_OUT, options.show):
+        for quest in told(language, CITY, options.show):
             steps = " / ".join(step.text for step in quest.steps)
             print(f"\n{quest.title}\n{quest.description}\n{steps}")
 
