@@ -125,7 +125,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     branches_max: int = 2
     """Further ways to the end that a generated quest may have."""
 
-    heard_max: int = 40
+    heard_max: int = 200
     """Newest quests of a world whose wording the next one keeps away from."""
 
     words_ms: int = 8_000
