@@ -10,8 +10,9 @@ Figures, over raw texts with the names in them, as lower-case words without punc
 A quest's objectives are the texts of its steps, read as one text; `per_step` takes each step as a text of its own,
 which is stricter and has no goal. The quests are 200 of a city of 100 places, told one after the other: each hears the
 200 before it, as on a server. `apart` takes 25 of each of the eight fixture worlds, which hear nothing of each other.
-Texts were widened while looking at quests of all these worlds, at the seeds from `stable_hash("held out", world)` on;
-the figures are of others, from `stable_hash("fresh", world)` on. So the seeds are new to the texts, the worlds are not.
+Texts were widened while looking at quests of all these worlds, at the seeds from `stable_hash("held out", world)` on,
+and faulty lines were reworded at those from `stable_hash("fresh", world)` on; the figures are of others, from
+`stable_hash("unseen", world)` on. So the seeds are new to the texts, the worlds are not.
 `grounded` is the share of quests that a lying model leaves without an invention.
 """
 
@@ -120,7 +121,7 @@ def told(language: str, name: str, count: int, *, window: int = HEARD) -> list[Q
     view = View(load(name).state, Settings())
     givers = sorted(id for id, npc in view.npcs.items() if npc.faction != "knives" and npc.archetype not in FOES)
     found: list[Quest] = []
-    seed = stable_hash("fresh", name) % 1_000_000
+    seed = stable_hash("unseen", name) % 1_000_000
     while len(found) < count:
         seed += 1
         heard = tuple(text for quest in found[-window:] for text in texts_of(quest))
