@@ -13,7 +13,9 @@ from app.modules.quests.prose.checker import Checker, bound_of, checker_for
 from app.modules.quests.prose.grammar import load_grammar
 from app.modules.quests.prose.names import Namer
 from app.modules.quests.quest import Quest
+from app.modules.quests.settings import Settings
 from tests.modules.quests.test_prose import made, named
+from tests.modules.quests.worlds import load
 
 INVENTED = (
     "Gorbash", "Mirelda", "Tharn", "Quellstrom", "Aldobrand", "Zarbeth", "Krakenholm", "Oswin", "Belmora",
@@ -121,3 +123,11 @@ def test_what_is_bound_passes_in_every_form() -> None:
         assert checker.fault(f"Geh {namer.called(npc, form)} und nimm {namer.called(item, form)} mit.") == ""
     english = Checker(load_grammar(), view, (item, npc))
     assert english.fault(f"Take {view.name(npc)}'s gift. The {view.name(item)} will help.") == ""
+
+
+def test_an_article_before_a_name_calls_nobody_and_the_name_behind_it_somebody() -> None:
+    """The city calls its tax collector "der Steuereintreiber" in German."""
+    view = View(load("city").state, Settings())
+    checker = Checker(load_grammar("de"), view, ("linus", "lantern_inn"))
+    assert checker.fault("Der Weg ist weit, die Arbeit ist schwer.") == ""
+    assert "Steuereintreiber" in checker.fault("Frag den Steuereintreiber.")

@@ -18,6 +18,7 @@ from app.modules.quests.planning.facts import View
 from app.modules.quests.prose.grammar import Grammar, languages, load_grammar
 from app.modules.quests.prose.names import Namer
 from app.modules.quests.quest import Quest, Step
+from app.world.entities import AnyEntity, Item
 from app.world.gate.disguises import CONFUSABLE
 from app.world.gate.lexicon import lexicons
 from app.world.gate.names import Names
@@ -42,7 +43,7 @@ class Checker:
         ids = dict.fromkeys(bound)
         forms = {form for id in ids for form in _forms(namer, view, id)}
         self._bound = _pattern(forms)
-        self._others = _others(view, grammar.language, frozenset(ids))
+        self._others = _others(view, grammar, frozenset(ids))
         self._numbers = re.compile(grammar.check.numbers, re.IGNORECASE)
         others = (load_grammar(other) for other in languages() if other != grammar.language)
         self._foreign = tuple(re.compile(other.check.numbers, re.IGNORECASE) for other in others)
@@ -172,9 +173,9 @@ def _pattern(forms: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{'|'.join(each) or '(?!)'})(?:['’]s|['’])?(?![^\W_])")
 
 
-def _others(view: View, language: str, bound: frozenset[str]) -> Names:
+def _others(view: View, grammar: Grammar, bound: frozenset[str]) -> Names:
     """The names of every entity that is not bound, in the usual form and in the language's own."""
-    names = Names()
+    names, language = Names(), grammar.language
     own = f"name_{language}"
     for table in (view.locations, view.npcs, view.players, view.items, view.factions):
         for id, entity in table.items():
@@ -183,8 +184,16 @@ def _others(view: View, language: str, bound: frozenset[str]) -> Names:
             names.put(entity)
             called = entity.attributes.get(own)
             if isinstance(called, str) and called:
-                names.put(msgspec.structs.replace(entity, id=f"{id}\x1f{language}", name=called))
+                names.put(_in_own_words(entity, f"{id}\x1f{language}", called, grammar.nouns.articles))
     return names
+
+
+def _in_own_words(entity: AnyEntity, id: str, called: str, articles: Iterable[str]) -> AnyEntity:
+    """The entity by its name in a language. Behind an article stands no first name: "the" calls nobody."""
+    article, _, rest = called.partition(" ")
+    if rest and article in articles:
+        return Item(id=id, name=rest)
+    return msgspec.structs.replace(entity, id=id, name=called)
 
 
 def _disguised(text: str) -> str:
