@@ -27,7 +27,7 @@ from app.modules.quests.settings import Settings
 from benchmarks import quests_prose
 from benchmarks.questing import oracle
 from benchmarks.questing.harm import recheck_and_repair
-from benchmarks.questing.journeys import Journey, Traits, journey
+from benchmarks.questing.journeys import Brief, Traits, brief, journey
 from benchmarks.questing.villages import village
 from tests.modules.quests.markets import loops, market
 from tests.modules.quests.worlds import NAMES
@@ -42,15 +42,15 @@ def library() -> Library:
     return load_library()
 
 
-def batch(name: str, first: int, count: int) -> list[Journey]:
-    return [journey(library(), name, seed) for seed in range(first, first + count)]
+def batch(name: str, first: int, count: int) -> list[Brief]:
+    return [brief(journey(library(), name, seed)) for seed in range(first, first + count)]
 
 
 def verdicts(first: int, count: int) -> list[oracle.Judged]:
     return [oracle.judged(library(), seed) for seed in range(first, first + count)]
 
 
-def journeys(seeds: int) -> list[Journey]:
+def journeys(seeds: int) -> list[Brief]:
     """The quests of every seed in every world, on all cores; they are counted, not timed."""
     count = min(BATCH, seeds)
     with ProcessPoolExecutor() as pool:

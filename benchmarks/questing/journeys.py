@@ -29,24 +29,12 @@ STRIDES = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
-    """What is counted of a quest; eighty thousand whole ones would not fit."""
-
-    motive: str
-    strategy: str
-    actions: frozenset[str]
-    level: int
-    effort: float
-    coins: float
-
-
-@dataclass(frozen=True, slots=True)
 class Journey:
     """What became of one seed in one world; `quest` is None where no quest was returned."""
 
     world: str
     seed: int
-    quest: Traits | None
+    quest: Quest | None
     why: str = ""
     """What the checker found wrong."""
     lost: str = ""
@@ -85,20 +73,8 @@ def _journey(library: Library, state: State, name: str, seed: int, chance: rando
     try:
         check(state, msgspec.to_builtins(quest))
     except Wrong as why:
-        return Journey(name, seed, traits(quest), why=str(why))
-    return Journey(name, seed, traits(quest), lost=walked(library, view, quest, chance))
-
-
-def traits(quest: Quest) -> Traits:
-    """A quest in brief."""
-    return Traits(
-        motive=quest.motive,
-        strategy=quest.strategy,
-        actions=frozenset(action[0] for action in quest.certificate.plan),
-        level=quest.level,
-        effort=quest.reward.effort,
-        coins=float(quest.reward.coins),
-    )
+        return Journey(name, seed, quest, why=str(why))
+    return Journey(name, seed, quest, lost=walked(library, view, quest, chance))
 
 
 def walked(library: Library, view: View, quest: Quest, chance: random.Random) -> str:
@@ -157,3 +133,43 @@ def still(library: Library, quest: Quest, problem: Problem, facts: tuple[Fact, .
         if isinstance(solve(asked, states_max=20_000, operators_max=200_000), Plan):
             return True
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is counted of a quest."""
+
+    motive: str
+    strategy: str
+    actions: frozenset[str]
+    level: int
+    effort: float
+    coins: float
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What is counted of a journey; eighty thousand whole quests would not fit."""
+
+    world: str
+    seed: int
+    quest: Traits | None
+    why: str
+    lost: str
+
+
+def brief(one: Journey) -> Brief:
+    """A journey without its quest's texts and plans."""
+    return Brief(one.world, one.seed, traits(one.quest) if one.quest is not None else None, one.why, one.lost)
+
+
+def traits(quest: Quest) -> Traits:
+    """A quest in brief."""
+    return Traits(
+        motive=quest.motive,
+        strategy=quest.strategy,
+        actions=frozenset(action[0] for action in quest.certificate.plan),
+        level=quest.level,
+        effort=quest.reward.effort,
+        coins=float(quest.reward.coins),
+    )
