@@ -18,7 +18,8 @@ FIELDS = frozenset(
         "changes", "clipped", "code", "cost_nano_usd", "dialogue", "engine", "entries", "events", "fence", "file",
         "forwarded_to", "group", "id", "key", "library", "message", "mode", "module", "ms", "npcs", "number", "op",
         "outcome", "path", "persons", "pid", "public", "queries", "quests", "reason", "resumed", "rows", "rung", "seq",
-        "server", "stream", "tenant", "tokens", "tries", "url", "value", "verb", "verdict", "view", "what", "world", "worlds",
+        "server", "stream", "tenant", "tokens", "tries", "url", "value", "verb", "verdict", "view", "what", "world",
+        "worlds",
     )
 )  # fmt: skip
 """Every field that is ever logged; what is not listed here is withheld. None holds what somebody said."""
