@@ -157,7 +157,8 @@ async def test_a_slow_reader_loses_only_its_own_socket(tmp_path: Path) -> None:
                     if (server.folder / "server.log").read_text().count("reads too slowly"):
                         break
             reply = await quick.ask("world.describe", {})
-            while not reply["ok"] and reply["error"]["code"] == "overloaded":  # by what the other one sent, for a moment
+            # What the other one has sent may keep the server busy for a moment.
+            while not reply["ok"] and reply["error"]["code"] == "overloaded":
                 await asyncio.sleep(0.1)
                 reply = await quick.ask("world.describe", {})
             assert reply["ok"], reply
