@@ -186,8 +186,7 @@ class Bot:
 
     def _storm(self, crew: Crew, quest: Quest) -> None:
         """What may go wrong before a step, by others and by the players."""
-        if self._chance.random() < GREED:
-            mishap = self._mishap(quest)
+        if self._chance.random() < GREED and (mishap := self._mishap(quest)) is not None:
             if mishap.actor == "rival":  # in a quest of the whole server whoever does a part of it takes part
                 self._acted(crew, quest, "rival", [mishap])
             else:
@@ -202,8 +201,11 @@ class Bot:
         if quest.scope != "solo" and self._chance.random() < COMING:
             self._come_and_go(crew, quest, doer)
 
-    def _mishap(self, quest: Quest) -> Happened:
+    def _mishap(self, quest: Quest) -> Happened | None:
+        """Half of them hit what the quest needs; none is left where everyone is dead and everything taken."""
         every = mishaps_in(self._world)
+        if not every:
+            return None
         events = [step.event for step in quest.steps if not step.done]
         needed = {id for event in events for id in (event.actor, event.target, event.item) if id}
         aimed = [event for event in every if event.item in needed or (event.verb == "died" and event.actor in needed)]
