@@ -18,6 +18,7 @@ from app.modules.quests.lifecycle.credit import left, takers
 from app.modules.quests.lifecycle.ends import completed, late, overdue
 from app.modules.quests.lifecycle.progress import on_plan, progressed
 from app.modules.quests.lifecycle.repair import Budget, Mender
+from app.modules.quests.lifecycle.reroute import stranded
 from app.modules.quests.lifecycle.states import COUNTING, LIVE, moved
 from app.modules.quests.lifecycle.watch import around, broken, disturbed_by, hurt, lacks, ways_touched
 from app.modules.quests.planning.facts import View
@@ -103,7 +104,7 @@ def parted(library: Library, book: Book, view: View, quest: Quest, player: str) 
     rest = without(quest, player, view)
     if rest is not quest:
         found.changed[quest.id] = rest
-        if rest.state in COUNTING and lacks(book.needs(quest), rest, view):
+        if rest.state in COUNTING and (stranded(rest) or lacks(book.needs(quest), rest, view)):
             _mend(library, book, view, found, {quest.id: None}, "")
     return found
 
@@ -150,7 +151,7 @@ def _count(book: Book, view: View, event: Happened, found: Followed) -> dict[str
         if moved_on is quest:
             continue
         found.changed[quest.id] = done = completed(moved_on, view, event.location or _place(view, event.actor))
-        if done.state in COUNTING and not on_plan(quest, moved_on):
+        if done.state in COUNTING and (stranded(done) or not on_plan(quest, moved_on)):
             strayed[quest.id] = None
     return strayed
 
@@ -179,7 +180,7 @@ def _let_go(book: Book, view: View, gone: str, found: Followed) -> dict[str, Non
         else:
             ended = without(quest, gone, view)
         found.changed[quest.id] = ended
-        if ended.state in COUNTING and lacks(book.needs(quest), ended, view):
+        if ended.state in COUNTING and (stranded(ended) or lacks(book.needs(quest), ended, view)):
             lacking[quest.id] = None
     return lacking
 

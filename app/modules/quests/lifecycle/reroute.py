@@ -13,6 +13,7 @@ import msgspec
 from app.modules.quests.generation.generator import Library
 from app.modules.quests.lifecycle.credit import actor_of, takers
 from app.modules.quests.lifecycle.recast import nearest_first
+from app.modules.quests.lifecycle.states import PLAYED
 from app.modules.quests.planning.domain import PLAYER, Fact, Vocabulary, ground
 from app.modules.quests.planning.facts import Hero, View, foes, hero_of
 from app.modules.quests.planning.planner import Plan
@@ -132,10 +133,16 @@ def open_deeds(quest: Quest) -> tuple[Fact, ...]:
     return tuple(goal.deed for goal in quest.goals if not goal.done)
 
 
+def stranded(quest: Quest) -> bool:
+    """Whether every step is done and a goal is not, so that nothing says what is left for those who are left."""
+    return quest.state in PLAYED and all(step.done for step in quest.steps)
+
+
 def _deeds_done(quest: Quest) -> tuple[Fact, ...]:
     goals = [goal.deed for goal in quest.goals if goal.done]
     several = [(goal.deed[0], thing, *goal.deed[2:]) for goal in quest.goals if not goal.each for thing in goal.counted]
-    return (*goals, *several, *(step.deed for step in quest.steps if step.done))
+    again = {goal.deed for goal in quest.goals if not goal.done} if stranded(quest) else set[Fact]()
+    return (*goals, *several, *(step.deed for step in quest.steps if step.done and step.deed not in again))
 
 
 def rest_of(quest: Quest, vocabulary: Vocabulary) -> tuple[tuple[str, ...], ...]:
