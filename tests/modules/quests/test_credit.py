@@ -14,7 +14,9 @@ from app.core.errors import Conflict, NotFound
 from app.modules.quests.codec import push_of, read, record
 from app.modules.quests.lifecycle.credit import payouts
 from app.modules.quests.lifecycle.offers import pursed
-from app.modules.quests.messages import Accept, Generate, Join, Leave, Offer, Payout, Quest, Reward, Share
+from app.modules.quests.lifecycle.progress import progressed
+from app.modules.quests.messages import Accept, Generate, Goal, Join, Leave, Offer, Payout, Quest, Reward, Share, Step
+from app.modules.quests.planning.facts import View
 from app.modules.quests.settings import Settings
 from app.world.entities import Faction, Item, Player
 from app.world.events import EntityRemoved, Happened
@@ -345,3 +347,21 @@ class Shared(RuleBasedStateMachine):
 
 TestShared = Shared.TestCase
 TestShared.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+
+def test_what_is_bought_stands_for_its_own_step_and_no_other_of_the_kind() -> None:
+    world = guildhall()
+    for id, holder in (("ring1", "smith"), ("ring2", "wood")):
+        world.state.items[id] = Item(id=id, item_kind="ring", holder=holder)
+    buy = happened("traded", actor="smith", target="hero", item="ring1")
+    take = happened("took", actor="hero", item="ring2", location="wood")
+    steps = (
+        Step(id="s1", action="trade", text="", event=buy, deed=("bought", "ring1"), goal=True),
+        Step(id="s2", action="take", text="", event=take, deed=("acquired", "ring2"), goal=True),
+    )
+    goal = Goal(deed=("acquired", "ring1"), item_kind="ring", count=2, text="")
+    quest = msgspec.structs.replace(_empty(), state="active", player="hero", goals=(goal,), steps=steps)
+    bought = progressed(quest, buy, View(world.state, Settings()))
+    assert (bought.goals[0].got, [step.done for step in bought.steps]) == (1, [True, False])
+    both = progressed(bought, take, View(world.state, Settings()))
+    assert (both.goals[0].done, [step.done for step in both.steps]) == (True, [True, True])

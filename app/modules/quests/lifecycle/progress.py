@@ -49,6 +49,8 @@ def _done_by(quest: Quest, doer: str, deeds: Sequence[Fact], view: View) -> Ques
     main = _Way(list(quest.goals), list(quest.steps))
     others = [_Way(list(way.goals), list(way.steps)) for way in quest.branches]
     counted = 0
+    for way in (main, *others):
+        way.named = way.asks_for(deeds)
     for deed in deeds:
         marks = [way.mark(deed, scene) for way in (main, *others)]
         counted += any(marks)
@@ -92,6 +94,12 @@ class _Way:
 
     goals: list[Goal]
     steps: list[Step]
+    named: bool = False
+    """Whether an open step asks for what happened by name: then it stands for no other of its kind."""
+
+    def asks_for(self, deeds: Sequence[Fact]) -> bool:
+        """Whether an open step, other than a way, asks for one of the deeds of an event."""
+        return any(not step.done and step.action != "goto" and step.deed in deeds for step in self.steps)
 
     def mark(self, deed: Fact, scene: _Scene) -> bool:
         """Mark what the deed meets; whether it counts as someone's part in the quest."""
@@ -102,7 +110,7 @@ class _Way:
         if goal.count > 1 or goal.each:
             self.goals[index] = advanced = _advanced(goal, deed, scene)
             if advanced.done or not goal.each:
-                self._mark_step(deed) or self._mark_like(goal, scene)
+                self._mark_step(deed) or self.named or self._mark_like(goal, scene)
             return True
         for marked in dict.fromkeys((deed, goal.deed)):
             self._mark_step(marked)
