@@ -114,7 +114,7 @@ def whole(library: Library, view: View, draft: Draft) -> Problem:
         about=focus(view, hero, (*view.npcs, *view.items, *view.locations, *view.tellers)),
         schemas=(*vocabulary.without(() if escorts else ("escort",)), *steps),
         goals=tuple(("step", step.id) for step in draft.steps),
-        given=foes(view, (step.target for step in draft.steps if step.action == "kill"), hero.level),
+        given=foes(view, (step.target for step in draft.steps if step.action in ("kill", "capture")), hero.level),
     )
 
 
