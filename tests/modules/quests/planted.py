@@ -72,7 +72,7 @@ class Base:
         return self.add(Npc(id=self.fresh("foe"), **fields))  # type: ignore[arg-type]  # fields by name
 
     def item(self, holder: str, **more: object) -> str:
-        return self.add(Item(id=self.fresh("item"), holder=holder, **{"item_kind": "thing", **more}))  # type: ignore[arg-type]
+        return self.add(Item(id=self.fresh("item"), holder=holder, **{"item_kind": "thing", **more}))  # type: ignore[arg-type]  # fields
 
     def locked(self, **more: object) -> str:
         """A closed place beside an open one."""
